@@ -1,0 +1,1 @@
+"""One folder per framework, the same file names in each."""

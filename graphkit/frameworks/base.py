@@ -1,0 +1,189 @@
+"""What a framework and a runtime are to the rest of graphkit."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeAlias
+
+import graphkit.frameworks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+    import onnx_ir as ir
+
+    Arrays: TypeAlias = Mapping[str, npt.NDArray[np.generic]]
+
+__all__ = [
+    "Framework",
+    "InputSpec",
+    "Mode",
+    "ReadOptions",
+    "Runtime",
+    "Session",
+    "WriteOptions",
+    "frameworks",
+    "runtimes",
+]
+
+Mode: TypeAlias = Literal["eval", "train"]
+Ability: TypeAlias = Literal["forward", "taps", "backward", "train"]
+
+
+class Session(Protocol):
+    """A model opened on a runtime. All arrays are keyed by IR value name; a context manager that frees it."""
+
+    def forward(self, feeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:
+        """Outputs of the graph, and the values named in ``taps``.
+
+        Raises:
+            FeedError: A feed is missing, unknown, or of the wrong shape or dtype.
+            ExecutionError: The runtime refused or crashed.
+        """
+        ...
+
+    def backward(self, feeds: Arrays, seeds: Arrays) -> dict[str, npt.NDArray[np.generic]]:
+        """Gradients of Σ⟨seed, output⟩ in every float input and every parameter, by IR value name.
+
+        Args:
+            feeds: Inputs.
+            seeds: Cotangent of each float output, of the output's shape and dtype.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free what the session holds."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+
+class Runtime(Protocol):
+    """Something that executes models.
+
+    Attributes:
+        name: How the command line calls it, e.g. ``"ort-cuda"``.
+        label: How people call it, e.g. ``"ONNX Runtime (CUDA)"``.
+        can: What its sessions are able to do.
+        native: The framework whose sources it runs as they are, without conversion; empty for none.
+    """
+
+    name: str
+    label: str
+    can: frozenset[Ability]
+    native: str
+
+    def missing(self) -> str | None:
+        """None when it can run here, else what is missing and the command that installs it."""
+        ...
+
+    def version(self) -> str:
+        """Version of the runtime, and its provider or interpreter where that matters."""
+        ...
+
+    def open(self, model: ir.Model, *, mode: Mode = "eval", native: bool = True) -> Session:
+        """Open a canonical model.
+
+        Args:
+            model: The model; its float dtype (float32, float64, …) is the one computed in.
+            mode: Whether BatchNorm and Dropout behave as in inference or in training.
+            native: Run the model's own source where this runtime is native to it, rather than the converted form.
+
+        Raises:
+            UnsupportedError: Nodes that it cannot run.
+            MissingError: The runtime is not installed.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """What ``--input NAME:2x3x224x224[:dtype]`` says.
+
+    Attributes:
+        name: Name of the input; empty means "the next one in order".
+        shape: Dimensions; None is a free dimension.
+        dtype: Element type as numpy names it, empty where not given.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How to read a source.
+
+    Attributes:
+        inputs: Given inputs.
+        params: Parameter file of an MXNet symbol, where it is not the newest beside it.
+        trust_pickle: Whether pickled modules may be loaded, which executes code from the file.
+        dynamic_batch: Whether the first dimension of the inputs is left free.
+        warn: Receives deviations that the user must know of.
+    """
+
+    inputs: tuple[InputSpec, ...] = ()
+    params: Path | None = None
+    trust_pickle: bool = False
+    dynamic_batch: bool = True
+    warn: Callable[[str], None] = field(default=lambda _message: None)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOptions:
+    """How to write a target.
+
+    Attributes:
+        opset: ONNX opset; None is the canonical one.
+        warn: Receives deviations that the user must know of.
+    """
+
+    opset: int | None = None
+    warn: Callable[[str], None] = field(default=lambda _message: None)
+
+
+@dataclass(frozen=True, slots=True)
+class Framework:
+    """One framework: how its files are recognised, read, written and run.
+
+    Attributes:
+        name: ``"torch"``, ``"mxnet"`` or ``"onnx"``.
+        label: How people call it.
+        recognises: Whether a source argument (a path or ``package.module:callable``) looks like one of its own, or an
+            object is.
+        read: (source, options) -> canonical model.
+        write: (model, output, options) -> the files written, whole or not at all; None where it cannot write yet.
+        runtimes: What runs models for it.
+    """
+
+    name: str
+    label: str
+    recognises: Callable[[Any], bool]
+    read: Callable[[Any, ReadOptions], ir.Model]
+    write: Callable[[ir.Model, Path, WriteOptions], list[Path]] | None
+    runtimes: tuple[Runtime, ...]
+
+
+@cache
+def frameworks() -> dict[str, Framework]:
+    """Every framework, by name: each package beside this module that defines ``FRAMEWORK``."""
+    found: dict[str, Framework] = {}
+    for module in pkgutil.iter_modules(graphkit.frameworks.__path__, "graphkit.frameworks."):
+        if module.ispkg:
+            framework: Framework = importlib.import_module(module.name).FRAMEWORK
+            found[framework.name] = framework
+    return found
+
+
+def runtimes() -> dict[str, Runtime]:
+    """Every runtime, by the name the command line gives it."""
+    return {runtime.name: runtime for framework in frameworks().values() for runtime in framework.runtimes}

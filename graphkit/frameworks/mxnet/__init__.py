@@ -1,0 +1,1 @@
+"""MXNet: symbols and parameter files read and written natively, MXNet itself only ever run."""

@@ -1,0 +1,1 @@
+"""ONNX files, ONNX Runtime and the ONNX reference evaluator."""

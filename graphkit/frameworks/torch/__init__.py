@@ -1,0 +1,1 @@
+"""PyTorch: exported programs, TorchScript archives and modules."""

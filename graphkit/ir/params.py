@@ -1,0 +1,53 @@
+"""What each initializer is: a parameter, a buffer or a constant, and how it was derived.
+
+The kind is kept in the value's ``metadata_props``, so it survives in ONNX files; values without one are classified by
+:func:`kind_of` when a foreign ONNX file is read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    import numpy.typing as npt
+    import onnx_ir as ir
+
+__all__ = ["Kind", "exact", "kind_of", "of_kind", "set_exact", "set_kind"]
+
+Kind: TypeAlias = Literal["parameter", "buffer", "constant"]
+"""A parameter is trained; a buffer is state that is not (BatchNorm's statistics); a constant is neither."""
+
+KIND = "graphkit.kind"
+EXACT = "graphkit.exact"
+
+
+def set_kind(value: ir.Value, kind: Kind) -> None:
+    """Note what an initializer is."""
+    value.metadata_props[KIND] = kind
+
+
+def kind_of(value: ir.Value) -> Kind:
+    """What an initializer is; ``"constant"`` where nothing was noted."""
+    kind = value.metadata_props.get(KIND, "constant")
+    if kind == "parameter" or kind == "buffer":
+        return "parameter" if kind == "parameter" else "buffer"
+    return "constant"
+
+
+def of_kind(model: ir.Model, *kinds: Kind) -> Iterator[ir.Value]:
+    """The initializers of the main graph that are of one of the kinds, in the model's order."""
+    return (value for value in model.graph.initializers.values() if kind_of(value) in kinds)
+
+
+def set_exact(value: ir.Value, array: npt.NDArray[np.float64]) -> None:
+    """Keep the double-precision numbers that a float constant was rounded from, so that float64 runs use them."""
+    value.meta[EXACT] = array
+
+
+def exact(value: ir.Value) -> npt.NDArray[np.float64] | None:
+    """The double-precision numbers that a float constant was rounded from, if they are known."""
+    found: Any = value.meta.get(EXACT)
+    return None if found is None else found

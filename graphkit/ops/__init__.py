@@ -1,0 +1,1 @@
+"""What each operator means: one room per operator or close family."""

@@ -1,0 +1,154 @@
+"""What a room is handed: the two builders it emits nodes through.
+
+The drivers that implement them live with the frameworks (:mod:`graphkit.frameworks.mxnet.read` and
+:mod:`graphkit.frameworks.mxnet.write`); a room sees these protocols only and so imports no framework.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+    import onnx_ir as ir
+
+    from graphkit.ops.mxgraph import MxGraph, MxRef
+
+__all__ = ["Dim", "MxBuilder", "OnnxBuilder", "Operand"]
+
+Dim: TypeAlias = "int | str | None"
+"""A dimension: known, symbolic (equal names are equal sizes; may be an expression such as ``"2*n + 1"``) or unknown."""
+Operand: TypeAlias = "ir.Value | npt.NDArray[np.generic] | Sequence[int] | None"
+"""An input of an emitted ONNX node: a value, a constant array, int64 constants, or an absent optional input."""
+
+
+class OnnxBuilder(Protocol):
+    """Emits ONNX nodes in canonical form while an MXNet graph is read.
+
+    Every emitted value has its dtype, and its rank and shape as far as they follow from the inputs.
+    """
+
+    def op(self, op_type: str, *inputs: Operand, domain: str = "", **attrs: Any) -> ir.Value:
+        """Emit a node.
+
+        Args:
+            op_type: ONNX operator of the canonical opset.
+            inputs: Values, arrays or integer sequences (which become constant initializers), or None.
+            domain: Operator domain, empty for ONNX's own.
+            attrs: Attributes as Python values; None leaves an attribute out.
+        """
+        ...
+
+    def ops(self, op_type: str, outputs: int, *inputs: Operand, domain: str = "", **attrs: Any) -> tuple[ir.Value, ...]:
+        """Emit a node of several outputs; otherwise as :meth:`op`."""
+        ...
+
+    def const(self, array: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> ir.Value:
+        """A constant initializer; ``dtype`` defaults to the array's own."""
+        ...
+
+    def scalar(self, number: float, like: ir.Value) -> ir.Value:
+        """A 0-d constant of the dtype of ``like``, cast as MXNet casts scalars (truncated for integers)."""
+        ...
+
+    def dtype(self, value: ir.Value) -> np.dtype[Any]:
+        """Element type of a value (``ml_dtypes.bfloat16`` included)."""
+        ...
+
+    def rank(self, value: ir.Value) -> int:
+        """Rank of a value.
+
+        Raises:
+            ShapeNeededError: It is unknown; the message names the graph input whose shape must be given.
+        """
+        ...
+
+    def shape(self, value: ir.Value) -> tuple[Dim, ...]:
+        """Shape of a value, dimensions possibly symbolic or unknown; raises like :meth:`rank`."""
+        ...
+
+    def static_shape(self, value: ir.Value) -> tuple[int, ...]:
+        """Shape of a value, all dimensions known; raises like :meth:`rank` where one is not."""
+        ...
+
+    def value(self, value: ir.Value | None) -> npt.NDArray[np.generic] | None:
+        """The array of an initializer, None for anything that is computed or fed."""
+        ...
+
+    def subgraph(self, graph: MxGraph, inputs: Sequence[tuple[str, ir.Value | None]]) -> ir.Graph:
+        """Read a control-flow body as an ONNX graph whose formal inputs are ``inputs`` (name, prototype)."""
+        ...
+
+
+class MxBuilder(Protocol):
+    """Emits MXNet nodes while an ONNX graph is written."""
+
+    def op(self, op: str, *inputs: MxRef, name: str = "", **attrs: Any) -> MxRef:
+        """Emit a node.
+
+        Args:
+            op: Canonical MXNet operator name.
+            inputs: What it reads.
+            name: Suffix that tells this node from others emitted for the same ONNX node; the last node emitted
+                without one gets the ONNX node's own name.
+            attrs: Parameters as Python values, spelled as MXNet spells them (``True``, ``(1, 1)``, ``None``,
+                shortest float); a value of Python's None is *left out*, write ``"None"`` for MXNet's None.
+        """
+        ...
+
+    def ops(self, op: str, outputs: int, *inputs: MxRef, name: str = "", **attrs: Any) -> tuple[MxRef, ...]:
+        """Emit a node of several outputs, hidden ones included; otherwise as :meth:`op`."""
+        ...
+
+    def const(self, array: npt.ArrayLike, name: str = "") -> MxRef:
+        """A constant, stored as a parameter without gradient."""
+        ...
+
+    def derived(
+        self, value: ir.Value, layout: Sequence[tuple[Literal["transpose", "reshape"], tuple[int, ...]]]
+    ) -> MxRef:
+        """A parameter stored in another layout, e.g. ``[("transpose", (1, 0))]``.
+
+        The derivation is recorded, so that gradients are mapped back and the parameter can be written back under its
+        own layout. A value that is no initializer, or is used elsewhere in another layout, gets the operators instead.
+        """
+        ...
+
+    def number(self, value: ir.Value | None) -> float | int | bool | None:
+        """The one element of a constant initializer, in double precision where the source had it; else None."""
+        ...
+
+    def value(self, value: ir.Value | None) -> npt.NDArray[np.generic] | None:
+        """The array of a *constant* (shape, axes, scalar, table); None for parameters, inputs and computed values."""
+        ...
+
+    def is_initializer(self, value: ir.Value | None) -> bool:
+        """Whether the value is stored with the model (a parameter, buffer or constant)."""
+        ...
+
+    def dtype(self, value: ir.Value) -> np.dtype[Any]:
+        """Element type of a value."""
+        ...
+
+    def rank(self, value: ir.Value) -> int:
+        """Rank of a value.
+
+        Raises:
+            ShapeNeededError: It is unknown; the message names the graph input whose shape must be given.
+        """
+        ...
+
+    def shape(self, value: ir.Value) -> tuple[Dim, ...]:
+        """Shape of a value, dimensions possibly symbolic or unknown; raises like :meth:`rank`."""
+        ...
+
+    def ref(self, value: ir.Value) -> MxRef:
+        """The MXNet reference that holds an IR value already written."""
+        ...
+
+    def warn(self, message: str) -> None:
+        """Record a deviation that the user must know of; the message names the node by itself."""
+        ...

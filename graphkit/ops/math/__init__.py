@@ -1,0 +1,1 @@
+"""Element-wise arithmetic, comparison, activation, reduction and matrix products."""

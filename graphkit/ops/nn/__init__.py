@@ -1,0 +1,1 @@
+"""Convolution, pooling, normalisation, dropout and resampling."""

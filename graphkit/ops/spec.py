@@ -1,0 +1,350 @@
+"""The vocabulary of a room: what one operator means in each framework, as data.
+
+A room is a module under :mod:`graphkit.ops` that defines ``OP`` (one :class:`Op`), ``OPS`` (several) or ``ROWS`` (a
+table of :class:`Row`). Being there is being registered: :mod:`graphkit.ops.index` finds it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+import onnx_ir as ir
+
+if TYPE_CHECKING:
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.mxgraph import MxNode, MxRef
+
+__all__ = [
+    "BOOL",
+    "DTYPE",
+    "FLOAT",
+    "INT",
+    "INTS",
+    "STR",
+    "Arr",
+    "Attr",
+    "Case",
+    "Codec",
+    "Limit",
+    "MxForm",
+    "Op",
+    "Refusal",
+    "Row",
+    "Tol",
+    "arr",
+    "enum",
+    "given",
+    "ints",
+    "show",
+]
+
+
+def show(value: Any) -> str:
+    """Spell a Python value as MXNet spells operator parameters.
+
+    Floats are written so that MXNet reads the same double; a float32 (as ONNX attributes are) is written as the
+    shortest decimal that rounds to it, which is what its author wrote (``1e-05``, not ``9.99999974e-06``).
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | np.bool_):
+        return "True" if value else "False"
+    if isinstance(value, np.float16 | np.float32):
+        return show(float(str(value)))
+    if isinstance(value, float | np.float64):
+        return repr(float(value))
+    if isinstance(value, int | np.integer):
+        return str(int(value))
+    if isinstance(value, Sequence | np.ndarray):
+        items = [show(item) for item in value]
+        return "(" + ", ".join(items) + ("," if len(items) == 1 else "") + ")"
+    raise TypeError(f"no MXNet spelling for {value!r}")
+
+
+def ints(text: str) -> tuple[int, ...]:
+    """Parse an MXNet tuple: ``(1, 1)``, ``[1,1]``, ``(3L, 3L)``, ``(3,)`` or a bare ``3``.
+
+    Raises:
+        ValueError: The text is none of these.
+    """
+    try:
+        value = ast.literal_eval(text.strip().replace("L", ""))
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        raise ValueError(f"{text!r} is not a tuple of integers") from error
+    items = value if isinstance(value, tuple | list) else (value,)
+    if not all(isinstance(item, int) and not isinstance(item, bool) for item in items):
+        raise ValueError(f"{text!r} is not a tuple of integers")
+    return tuple(items)
+
+
+def _boolean(text: str) -> int:
+    if text in ("True", "true", "TRUE", "1"):
+        return 1
+    if text in ("False", "false", "FALSE", "0"):
+        return 0
+    raise ValueError(f"{text!r} is not a boolean")
+
+
+def _float(text: str) -> float:
+    return float(text.removesuffix("f") if text not in ("inf", "-inf") else text)
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """Translates one attribute value between MXNet's string and ONNX's typed value.
+
+    Attributes:
+        parse: MXNet string to ONNX value; raises ValueError on a string that MXNet would reject.
+        show: ONNX value to MXNet string.
+    """
+
+    parse: Callable[[str], Any]
+    show: Callable[[Any], str] = show
+
+
+INT = Codec(int)
+FLOAT = Codec(_float, lambda value: show(np.float32(value)))
+BOOL = Codec(_boolean, lambda value: show(bool(value)))
+INTS = Codec(ints)
+STR = Codec(str)
+DTYPE = Codec(
+    lambda text: int(ir.DataType.from_numpy(np.dtype(text))),
+    lambda code: ir.DataType(code).numpy().name,
+)
+
+
+def enum(**onnx_to_mx: str) -> Codec:
+    """A codec for names that differ, e.g. ``enum(DCR="default")``."""
+    back = {mx: onnx for onnx, mx in onnx_to_mx.items()}
+
+    def parse(text: str) -> str:
+        if text not in back:
+            raise ValueError(f"{text!r} is not one of {', '.join(sorted(back))}")
+        return back[text]
+
+    def spell(value: str) -> str:
+        if value not in onnx_to_mx:
+            raise ValueError(f"{value!r} is not one of {', '.join(sorted(onnx_to_mx))}")
+        return onnx_to_mx[value]
+
+    return Codec(parse, spell)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a room does not convert a node, as a clause without a full stop that says what to do where it can."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attr:
+    """One attribute that an ONNX operator and an MXNet operator share.
+
+    Attributes:
+        mx: Its name in MXNet.
+        onnx: Its name in ONNX.
+        codec: How to spell it.
+        onnx_default: ONNX's default; left out of an emitted ONNX node when equal. None where ONNX requires it.
+        mx_default: MXNet's default, assumed when the symbol does not say. None where MXNet requires it.
+    """
+
+    mx: str
+    onnx: str
+    codec: Codec
+    onnx_default: Any = None
+    mx_default: Any = None
+
+
+Read: TypeAlias = "Callable[[OnnxBuilder, MxNode, Sequence[ir.Value | None]], ir.Value | Sequence[ir.Value] | Refusal]"
+"""MXNet to ONNX: (builder, node, inputs) -> one value per output that the node has."""
+Write: TypeAlias = "Callable[[MxBuilder, ir.Node, Sequence[MxRef | None]], MxRef | Sequence[MxRef] | Refusal]"
+"""ONNX to MXNet: (builder, node, inputs) -> one reference per output of the ONNX node."""
+When: TypeAlias = "Callable[[MxBuilder, ir.Node], bool | Refusal]"
+Derive: TypeAlias = "Callable[[MxBuilder, ir.Node], Any]"
+
+
+def always(_builder: MxBuilder, _node: ir.Node) -> bool:
+    """The form fits every node of its operator."""
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Arr:
+    """A test input: random numbers of a shape and range, or given values.
+
+    Attributes:
+        shape: Dimensions.
+        low: Smallest value drawn.
+        high: Largest value drawn; exclusive for integers.
+        dtype: Element type; None takes the case's own.
+        values: Given values instead of random ones.
+    """
+
+    shape: tuple[int, ...]
+    low: float = -1.0
+    high: float = 1.0
+    dtype: str | None = None
+    values: Any = None
+
+    def make(self, rng: np.random.Generator, dtype: str) -> np.ndarray[Any, np.dtype[Any]]:
+        """Draw the array, in the case's ``dtype`` unless it has its own."""
+        kind = np.dtype(self.dtype or dtype)
+        if self.values is not None:
+            return np.asarray(self.values, kind).reshape(self.shape)
+        if kind.kind == "b":
+            return rng.integers(0, 2, self.shape).astype(bool)
+        if kind.kind in "iu":
+            return rng.integers(int(self.low), int(self.high), self.shape).astype(kind)
+        return rng.uniform(self.low, self.high, self.shape).astype(kind)
+
+
+def arr(*shape: int, low: float = -1.0, high: float = 1.0, dtype: str | None = None) -> Arr:
+    """Random test input, e.g. ``arr(2, 3, low=0.1)``."""
+    return Arr(shape, low, high, dtype)
+
+
+def given(values: Any, dtype: str | None = None) -> Arr:
+    """Test input with given values, e.g. ``given([0, 2], "int64")``."""
+    return Arr(np.shape(values), dtype=dtype, values=values)
+
+
+@dataclass(frozen=True, slots=True)
+class Tol:
+    """How far two results of a case may differ, as max|d| / max|reference|.
+
+    Attributes:
+        float32: Bound in float32.
+        float64: Bound in float64.
+        reason: Why the default bounds do not hold.
+    """
+
+    float32: float = 1e-5
+    float64: float = 1e-9
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One use of one operator. It knows no test and no runtime.
+
+    Attributes:
+        name: What is particular about it, unique in its form or operator.
+        inputs: Inputs in order; None is an absent optional input.
+        attrs: ONNX attributes as Python values; for a case of a form, MXNet's parameters.
+        const: Positions of the inputs that are initializers rather than fed.
+        outputs: Number of outputs the node has, hidden ones excluded.
+        dtype: Element type of the inputs that have none of their own.
+        grad: Whether gradients are compared.
+        tol: Bounds where the default ones do not hold.
+        dynamic: Positions of the inputs whose first dimension is left free in the model.
+    """
+
+    name: str
+    inputs: tuple[Arr | None, ...]
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    const: tuple[int, ...] = ()
+    outputs: int = 1
+    dtype: str = "float32"
+    grad: bool = True
+    tol: Tol = Tol()
+    dynamic: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A known gap: a strict expected failure in the tests and a line in the documentation.
+
+    Attributes:
+        where: The claim that fails, e.g. ``"mxnet-backward"``; the claims are listed in ``tests/test_ops.py``.
+        reason: Why, as a clause.
+        case: Name of the case, ``"*"`` for all of the operator.
+    """
+
+    where: str
+    reason: str
+    case: str = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class MxForm:
+    """One way in which MXNet expresses an ONNX operator.
+
+    With neither ``read`` nor ``write`` the form is a row: the inputs agree by position and ``attrs`` say the rest.
+
+    Attributes:
+        op: Canonical MXNet operator.
+        also: Other MXNet operators that are read the same way, and never written.
+        attrs: Shared attributes.
+        pin: MXNet parameters that must have these values on reading (an absent parameter has its ``pin_default``) and
+            get them on writing.
+        pin_default: MXNet's default for pinned parameters, where it has one.
+        derive: MXNet parameters computed on writing; they are ignored on reading.
+        ignore: MXNet parameters without meaning for the result (``workspace``, ``cudnn_tune``).
+        aux: Input positions that are auxiliary states.
+        when: Whether the form can express an ONNX node; a Refusal says why not.
+        read: Function that reads it, where a row cannot.
+        write: Function that writes it, where a row cannot.
+        direction: ``"read"`` or ``"write"`` where only that direction exists.
+        cases: Uses of the MXNet operator; attributes are MXNet parameters.
+    """
+
+    op: str
+    also: tuple[str, ...] = ()
+    attrs: tuple[Attr, ...] = ()
+    pin: Mapping[str, str] = field(default_factory=dict)
+    pin_default: Mapping[str, str] = field(default_factory=dict)
+    derive: Mapping[str, Derive] = field(default_factory=dict)
+    ignore: tuple[str, ...] = ()
+    aux: frozenset[int] = frozenset()
+    when: When = always
+    read: Read | None = None
+    write: Write | None = None
+    direction: Literal["both", "read", "write"] = "both"
+    cases: tuple[Case, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """What one operator means in each framework.
+
+    Attributes:
+        onnx: ONNX operator type; empty for an MXNet operator that no ONNX operator corresponds to.
+        mx: How MXNet expresses it, in order of preference on writing.
+        cases: Uses of the ONNX operator.
+        limits: Known gaps.
+        domain: ONNX operator domain.
+    """
+
+    onnx: str
+    mx: tuple[MxForm, ...] = ()
+    cases: tuple[Case, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    domain: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An operator on which the frameworks agree: same inputs, no attributes.
+
+    Attributes:
+        onnx: ONNX operator type.
+        mx: MXNet operator.
+        cases: Uses of it.
+        also: Other MXNet operators that are read the same way.
+        limits: Known gaps.
+    """
+
+    onnx: str
+    mx: str
+    cases: tuple[Case, ...]
+    also: tuple[str, ...] = ()
+    limits: tuple[Limit, ...] = ()
+
+    def op(self) -> Op:
+        """The row as an :class:`Op`."""
+        return Op(self.onnx, mx=(MxForm(self.mx, also=self.also),), cases=self.cases, limits=self.limits)

@@ -1,0 +1,1 @@
+"""Shape, layout, indexing, selection and casting."""

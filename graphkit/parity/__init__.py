@@ -1,0 +1,1 @@
+"""Are two runs the same: inputs, metrics, tolerances, verification."""

@@ -1,0 +1,1 @@
+"""Canonical to canonical, one pass per file."""

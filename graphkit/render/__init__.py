@@ -1,0 +1,1 @@
+"""Pictures of graphs, drawn from the networkx view."""

@@ -1,0 +1,1 @@
+"""What a verification found, and the forms it is shown in."""

@@ -1,0 +1,72 @@
+"""A report is a value; tables, JSON and pages are printed from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+__all__ = ["Check", "Report", "Verdict"]
+
+Verdict: TypeAlias = Literal["pass", "fail", "unavailable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One tensor compared between two runtimes, or a comparison that could not be made.
+
+    Attributes:
+        what: ``"output NAME"``, ``"gradient NAME"``, or what could not be compared, e.g. ``"backward"``.
+        left: Runtime of the reference.
+        right: Runtime under test.
+        verdict: ``"unavailable"`` is neither a pass nor a failure: nothing was compared, ``note`` says why.
+        max_abs: Largest absolute difference.
+        max_rel: Largest absolute difference over the largest magnitude of the reference.
+        l2: l2 norm of the difference over that of the reference.
+        cosine: Cosine of the angle between the two, 1 for identical directions.
+        bad: Number of elements beyond the tolerance, scaled by the largest magnitude.
+        size: Number of elements.
+        shape: Shape of the reference.
+        dtype: Element type compared in.
+        tol: Bound on ``max_rel``.
+        floor: Noise floor that the bound was derived from, 0 where it is a fixed one.
+        note: What a reader must know.
+    """
+
+    what: str
+    left: str
+    right: str
+    verdict: Verdict
+    max_abs: float = 0.0
+    max_rel: float = 0.0
+    l2: float = 0.0
+    cosine: float = 1.0
+    bad: int = 0
+    size: int = 0
+    shape: tuple[int, ...] = ()
+    dtype: str = ""
+    tol: float = 0.0
+    floor: float = 0.0
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything a verification found.
+
+    Attributes:
+        title: What was compared.
+        checks: All checks.
+        environment: Versions and settings by name.
+        warnings: Deviations that the user must know of.
+    """
+
+    title: str
+    checks: tuple[Check, ...]
+    environment: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether something was compared and nothing failed."""
+        verdicts = [check.verdict for check in self.checks]
+        return "fail" not in verdicts and "pass" in verdicts
