@@ -6,7 +6,7 @@ The drivers that implement them live with the frameworks (:mod:`graphkit.framewo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import onnx_ir as ir
 
-    from graphkit.ops.mxgraph import MxGraph, MxRef
+    from graphkit.ops.mxgraph import Layout, MxGraph, MxRef
 
 __all__ = ["Dim", "MxBuilder", "OnnxBuilder", "Operand"]
 
@@ -107,10 +107,8 @@ class MxBuilder(Protocol):
         """A constant, stored as a parameter without gradient."""
         ...
 
-    def derived(
-        self, value: ir.Value, layout: Sequence[tuple[Literal["transpose", "reshape"], tuple[int, ...]]]
-    ) -> MxRef:
-        """A parameter stored in another layout, e.g. ``[("transpose", (1, 0))]``.
+    def derived(self, value: ir.Value, layout: Layout) -> MxRef:
+        """A parameter stored in another layout, e.g. ``(("transpose", (1, 0)),)``.
 
         The derivation is recorded, so that gradients are mapped back and the parameter can be written back under its
         own layout. A value that is no initializer, or is used elsewhere in another layout, gets the operators instead.

@@ -7,7 +7,7 @@ itself stores; the codecs of :mod:`graphkit.ops.spec` give them types.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,10 +15,14 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["VARIABLE", "MxGraph", "MxModel", "MxNode", "MxRef"]
+__all__ = ["VARIABLE", "Layout", "MxGraph", "MxModel", "MxNode", "MxRef"]
 
 VARIABLE = "null"
 """The operator name that MXNet gives variables."""
+
+
+Layout: TypeAlias = "tuple[tuple[Literal['transpose', 'reshape'], tuple[int, ...]], ...]"
+"""Steps that lead from one array layout to another: a permutation of the axes, or a new shape."""
 
 
 class MxRef(NamedTuple):
@@ -104,9 +108,12 @@ class MxModel:
         aux: Values of auxiliary states (BatchNorm's moving statistics), by variable name.
         values: For a symbol written from an ONNX graph: the output of this graph that holds each IR value, by the
             IR value's name.
+        derived: Parameters stored in another layout than the IR's: the steps that lead from the IR's array to the
+            stored one, by variable name.
     """
 
     graph: MxGraph
     args: dict[str, npt.NDArray[np.generic]] = field(default_factory=dict)
     aux: dict[str, npt.NDArray[np.generic]] = field(default_factory=dict)
     values: dict[str, MxRef] = field(default_factory=dict)
+    derived: dict[str, Layout] = field(default_factory=dict)
