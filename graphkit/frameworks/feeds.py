@@ -1,0 +1,122 @@
+"""The one check of what a session is fed, shared by all runtimes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from graphkit.errors import FeedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
+    import onnx_ir as ir
+
+__all__ = ["check_feeds", "check_seeds", "check_taps"]
+
+
+def check_feeds(
+    model: ir.Model, feeds: Mapping[str, npt.NDArray[np.generic]]
+) -> dict[str, npt.NDArray[np.generic]]:
+    """The feeds in the order of the model's inputs, as contiguous arrays.
+
+    Args:
+        model: A canonical model.
+        feeds: One array for each graph input, by name.
+
+    Raises:
+        FeedError: A feed is missing, unknown, or of the wrong dtype or shape, or two inputs disagree on the size of
+            the symbolic dimension that they share.
+    """
+    inputs = [value for value in model.graph.inputs if not value.is_initializer()]
+    wanted = [value.name or "" for value in inputs]
+    _check_names("Input", wanted, list(feeds))
+    sizes: dict[str, tuple[int, str]] = {}
+    return {name: _checked(value, feeds[name], sizes, "Input") for name, value in zip(wanted, inputs, strict=True)}
+
+
+def check_seeds(
+    model: ir.Model,
+    seeds: Mapping[str, npt.NDArray[np.generic]],
+    outputs: Mapping[str, npt.NDArray[np.generic]] | None = None,
+) -> dict[str, npt.NDArray[np.generic]]:
+    """The cotangents in the order of the model's float outputs, as contiguous arrays.
+
+    Args:
+        model: A canonical model.
+        seeds: One array for each float output, by name.
+        outputs: The computed outputs, where they are at hand: each seed must have their exact shape.
+
+    Raises:
+        FeedError: A seed is missing, unknown, or of the wrong dtype or shape.
+    """
+    floats = [value for value in model.graph.outputs if value.dtype is None or value.dtype.is_floating_point()]
+    wanted = [value.name or "" for value in floats]
+    _check_names("Cotangent", wanted, list(seeds))
+    sizes: dict[str, tuple[int, str]] = {}
+    found = {name: _checked(value, seeds[name], sizes, "Cotangent") for name, value in zip(wanted, floats, strict=True)}
+    for name, seed in found.items():
+        if outputs is not None and name in outputs and outputs[name].shape != seed.shape:
+            raise FeedError(
+                f"Cotangent {name!r} has shape {seed.shape}, the output it belongs to {outputs[name].shape}; give one "
+                f"of the output's shape."
+            )
+    return found
+
+
+def check_taps(model: ir.Model, taps: Sequence[str]) -> list[ir.Value]:
+    """The values of the main graph that taps name, in order.
+
+    Raises:
+        FeedError: The model has no value of that name.
+    """
+    known: dict[str, ir.Value] = {value.name or "": value for value in model.graph.inputs}
+    known.update(model.graph.initializers)
+    for node in model.graph:
+        known.update({value.name or "": value for value in node.outputs})
+    for tap in taps:
+        if not tap or tap not in known:
+            raise FeedError(f"The model has no value {tap!r} to tap; values are named as in the converted graph.")
+    return [known[tap] for tap in taps]
+
+
+def _check_names(what: str, wanted: list[str], given: list[str]) -> None:
+    missing = [name for name in wanted if name not in given]
+    unknown = [name for name in given if name not in wanted]
+    if not missing and not unknown:
+        return
+    parts = []
+    if missing:
+        parts.append(f"{', '.join(map(repr, missing))} {'is' if len(missing) == 1 else 'are'} missing")
+    if unknown:
+        parts.append(f"{', '.join(map(repr, unknown))} {'is' if len(unknown) == 1 else 'are'} unknown")
+    known = ", ".join(map(repr, wanted)) or "none"
+    raise FeedError(f"{what} {' and '.join(parts)}; the model's are {known}.")
+
+
+def _checked(
+    value: ir.Value, given: npt.NDArray[np.generic], sizes: dict[str, tuple[int, str]], what: str
+) -> npt.NDArray[np.generic]:
+    array = np.asarray(given)
+    name = value.name
+    if value.dtype is not None:
+        dtype = value.dtype.numpy()
+        if array.dtype != dtype and not (dtype == np.object_ and array.dtype.kind in "UO"):
+            raise FeedError(f"{what} {name!r} has dtype {array.dtype}, the model asks for {dtype}.")
+    if value.shape is None:
+        return np.ascontiguousarray(array).reshape(array.shape)
+    shown = "×".join(str(dim) if isinstance(dim, int) else str(dim.value or "?") for dim in value.shape) or "scalar"
+    complaint = f"{what} {name!r} has shape {'×'.join(map(str, array.shape)) or 'scalar'}, the model asks for {shown}"
+    if array.ndim != len(value.shape):
+        raise FeedError(f"{complaint}.")
+    for size, dim in zip(array.shape, value.shape, strict=True):
+        if isinstance(dim, int):
+            if size != dim:
+                raise FeedError(f"{complaint}.")
+        elif dim.value is not None:
+            bound, by = sizes.setdefault(dim.value, (size, name or ""))
+            if bound != size:
+                raise FeedError(f"{complaint}, where {dim.value} is {bound} by {by!r}.")
+    return np.ascontiguousarray(array).reshape(array.shape)
