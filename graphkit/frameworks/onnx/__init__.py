@@ -1,1 +1,50 @@
 """ONNX files, ONNX Runtime and the ONNX reference evaluator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graphkit.frameworks.base import Framework, ReadOptions, WriteOptions
+from graphkit.frameworks.onnx.reference import ReferenceRuntime
+from graphkit.frameworks.onnx.run import OrtRuntime
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+__all__ = ["FRAMEWORK"]
+
+
+def _recognises(source: Any) -> bool:
+    return isinstance(source, str | Path) and Path(source).suffix == ".onnx"
+
+
+def _read(source: Any, options: ReadOptions) -> ir.Model:
+    from graphkit.frameworks.onnx.read import read
+
+    return read(Path(source), options)
+
+
+def _write(model: ir.Model, output: Path, options: WriteOptions) -> list[Path]:
+    from graphkit.frameworks.onnx.write import write
+
+    return write(model, output, options)
+
+
+FRAMEWORK = Framework(
+    name="onnx",
+    label="ONNX",
+    recognises=_recognises,
+    read=_read,
+    write=_write,
+    runtimes=(
+        OrtRuntime("ort", "ONNX Runtime (CPU)", "CPUExecutionProvider"),
+        OrtRuntime(
+            "ort-cuda",
+            "ONNX Runtime (CUDA)",
+            "CUDAExecutionProvider",
+            (("use_tf32", "0"), ("cudnn_conv_algo_search", "DEFAULT")),
+        ),
+        ReferenceRuntime(),
+    ),
+)

@@ -1,0 +1,52 @@
+"""ONNX protobufs of a model, with its weights left out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import onnx_ir as ir
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx
+
+__all__ = ["weightless_proto"]
+
+_INLINE = 1024
+"""Bytes up to which an initializer stays in the protobuf: shapes, axes and scalars that a runtime looks at."""
+
+_LOCATION = "weights"
+
+
+def weightless_proto(
+    model: ir.Model, outputs: Sequence[str] = ()
+) -> tuple[onnx.ModelProto, dict[str, ir.TensorProtocol]]:
+    """A protobuf in which large initializers are external data without a file, and those initializers' tensors.
+
+    The model is left as it is; no weight is read or copied.
+
+    Args:
+        model: A canonical model.
+        outputs: Names of further values of the main graph that become outputs.
+
+    Returns:
+        The protobuf, and by name the tensor of each initializer whose data is not in it.
+    """
+    weights: dict[str, ir.TensorProtocol] = {}
+    copy = model.clone()
+    graph = copy.graph
+    for name, value in graph.initializers.items():
+        tensor = value.const_value
+        if tensor is None or tensor.nbytes <= _INLINE or tensor.dtype == ir.DataType.STRING:
+            continue
+        weights[name] = tensor
+        value.const_value = ir.ExternalTensor(
+            _LOCATION, 0, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape), name=name
+        )
+    present = {value.name for value in graph.outputs}
+    wanted = [name for name in outputs if name not in present]
+    if wanted:
+        values = {value.name: value for node in graph for value in node.outputs}
+        graph.outputs.extend(values[name] for name in wanted)
+    return ir.serde.serialize_model(copy), weights

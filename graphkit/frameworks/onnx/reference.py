@@ -1,0 +1,115 @@
+"""The ONNX reference evaluator as a runtime: slow, and a second opinion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from graphkit.errors import ExecutionError, UnsupportedError, UnsupportedNode
+from graphkit.frameworks.feeds import check_feeds, check_taps
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+    import onnx_ir as ir
+
+    from graphkit.frameworks.base import Ability, Arrays, Mode
+
+__all__ = ["ReferenceRuntime", "ReferenceSession"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceRuntime:
+    """``onnx.reference``: ONNX's operators in plain numpy."""
+
+    name: str = "reference"
+    label: str = "ONNX reference evaluator"
+
+    @property
+    def can(self) -> frozenset[Ability]:
+        """Outputs and taps."""
+        return frozenset({"forward", "taps"})
+
+    @property
+    def native(self) -> str:
+        """No framework's sources run on it as they are."""
+        return ""
+
+    def missing(self) -> str | None:
+        """None: it comes with onnx, which graphkit needs anyway."""
+        return None
+
+    def version(self) -> str:
+        """Version of onnx."""
+        import onnx
+
+        return f"onnx {onnx.__version__}"
+
+    def open(self, model: ir.Model, *, mode: Mode = "eval", native: bool = True) -> ReferenceSession:  # noqa: ARG002 -- no sources are native to it
+        """Open a canonical model.
+
+        Raises:
+            UnsupportedError: The session is to follow training mode, or nodes have no reference implementation.
+        """
+        if mode == "train":
+            raise UnsupportedError(
+                self.label,
+                [UnsupportedNode("training", model.graph.name or "model", "only inference runs there")],
+            )
+        return ReferenceSession(model)
+
+
+class ReferenceSession:
+    """A model opened in the reference evaluator."""
+
+    def __init__(self, model: ir.Model) -> None:
+        import onnx_ir
+        from onnx.reference import ReferenceEvaluator
+
+        self._model = model
+        try:
+            self._evaluator: Any = ReferenceEvaluator(onnx_ir.to_proto(model))
+        except Exception as error:
+            raise ExecutionError(
+                f"The ONNX reference evaluator refuses the model: {' '.join(str(error).split())}"
+            ) from error
+
+    def forward(self, feeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:
+        """Outputs of the graph, and the values named in ``taps``.
+
+        Raises:
+            FeedError: A feed is missing, unknown, or of the wrong shape or dtype; a tap names no value.
+            ExecutionError: An operator failed.
+        """
+        checked = check_feeds(self._model, feeds)
+        check_taps(self._model, taps)
+        try:
+            found = self._evaluator.run(None, checked, intermediate=True)
+        except Exception as error:
+            raise ExecutionError(f"The ONNX reference evaluator failed: {' '.join(str(error).split())}") from error
+        names = [value.name or "" for value in self._model.graph.outputs]
+        return {name: np.asarray(found[name]) for name in dict.fromkeys([*names, *taps])}
+
+    def backward(self, feeds: Arrays, seeds: Arrays) -> dict[str, npt.NDArray[np.generic]]:
+        """Not available.
+
+        Raises:
+            UnsupportedError: Always.
+        """
+        raise UnsupportedError(
+            "the ONNX reference evaluator",
+            [UnsupportedNode("gradient", self._model.graph.name or "model", "it computes no gradients")],
+        )
+
+    def close(self) -> None:
+        """Free the evaluator."""
+        self._evaluator = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
