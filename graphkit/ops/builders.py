@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import onnx_ir as ir
 
-    from graphkit.ops.mxgraph import Layout, MxGraph, MxRef
+    from graphkit.ops.mxgraph import Layout, MxRef
 
 __all__ = ["Dim", "MxBuilder", "OnnxBuilder", "Operand"]
 
@@ -76,10 +76,6 @@ class OnnxBuilder(Protocol):
 
     def value(self, value: ir.Value | None) -> npt.NDArray[np.generic] | None:
         """The array of an initializer, None for anything that is computed or fed."""
-        ...
-
-    def subgraph(self, graph: MxGraph, inputs: Sequence[tuple[str, ir.Value | None]]) -> ir.Graph:
-        """Read a control-flow body as an ONNX graph whose formal inputs are ``inputs`` (name, prototype)."""
         ...
 
 

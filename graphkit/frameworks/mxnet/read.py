@@ -1,0 +1,251 @@
+"""MXNet symbol and parameters to ONNX nodes, one MXNet node at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx_ir as ir
+
+from graphkit.errors import ShapeNeededError, UnsupportedError, UnsupportedNode
+from graphkit.frameworks.mxnet import schema
+from graphkit.frameworks.mxnet.variables import Variables
+from graphkit.ir import params
+from graphkit.ir.canonical import OPSET
+from graphkit.ir.dims import dims_of, unknown_inputs
+from graphkit.ir.origin import Origin, set_origin
+from graphkit.ir.shapes import infer_node
+from graphkit.ops.index import index
+from graphkit.ops.spec import MxForm, Op, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from graphkit.frameworks.base import ReadOptions
+    from graphkit.ops.builders import Dim, Operand
+    from graphkit.ops.mxgraph import MxModel, MxNode, MxRef
+
+__all__ = ["from_symbol"]
+
+IR_VERSION = 10
+
+
+def from_symbol(mx: MxModel, options: ReadOptions, label: str) -> ir.Model:
+    """Convert a symbol with its parameters.
+
+    Args:
+        mx: The symbol and its parameters; arrays are referred to, not copied.
+        options: Given input shapes, whether the batch dimension is left free, and who hears warnings.
+        label: What the symbol is called in messages.
+
+    Returns:
+        A model of the canonical opset, not yet cleaned up by :func:`graphkit.ir.canonical.canonical`. Inputs and
+        initializers have the names of the symbol's variables; outputs those that MXNet gives them.
+
+    Raises:
+        UnsupportedError: Nodes that graphkit cannot express, all of them.
+        ParameterError: Parameters that are missing or have another shape than the graph asks for.
+        ShapeNeededError: A node can only be converted when the shape of an input is given.
+    """
+    reader = _Reader(mx, Variables(mx, options, label), label)
+    for node in mx.graph.nodes:
+        if not node.is_variable:
+            reader.read(node)
+    return reader.finish()
+
+
+class _Reader:
+    """Implements :class:`graphkit.ops.builders.OnnxBuilder`."""
+
+    def __init__(self, mx: MxModel, variables: Variables, label: str) -> None:
+        self._mx = mx
+        self._variables = variables
+        self._label = label
+        self._values: dict[int, list[ir.Value]] = {}
+        self._nodes: list[ir.Node] = []
+        self._constants: list[ir.Value] = []
+        self._refused: list[UnsupportedNode] = []
+        self._emitted: list[ir.Node] = []
+        self._node: MxNode | None = None
+        self._names = {node.name for node in mx.graph.variables()}
+
+    def read(self, node: MxNode) -> None:
+        """Convert one node, or note why it cannot be."""
+        self._node, self._emitted = node, []
+        if any(not ref.node.is_variable and id(ref.node) not in self._values for ref in node.inputs):
+            return  # downstream of a refused node
+        result = self._convert(node)
+        if isinstance(result, Refusal):
+            self._refused.append(UnsupportedNode(node.op, node.name, result.reason))
+            return
+        values = [result] if isinstance(result, ir.Value) else list(result)
+        self._values[id(node)] = values
+        self._name_emitted(node, values)
+        self._nodes.extend(self._emitted)
+
+    def finish(self) -> ir.Model:
+        """The model of the symbol's heads."""
+        if self._refused:
+            raise UnsupportedError("ONNX", self._refused)
+        outputs: list[ir.Value] = []
+        for ref in self._mx.graph.heads:
+            value = self._operand(ref, "")
+            if isinstance(value, Refusal):
+                raise UnsupportedError("ONNX", [UnsupportedNode(ref.node.op, ref.node.name, value.reason)])
+            if value.producer() is None or value in outputs:
+                value = self._copy_of(value)
+            outputs.append(value)
+        inputs = self._variables.inputs(outputs)
+        graph = ir.Graph(
+            inputs,
+            outputs,
+            nodes=self._nodes,
+            initializers=[*self._variables.initializers(outputs), *self._constants],
+            opset_imports={"": OPSET},
+            name=self._label,
+        )
+        return ir.Model(graph, ir_version=IR_VERSION, producer_name="graphkit")
+
+    def _copy_of(self, value: ir.Value) -> ir.Value:
+        self._emitted = []
+        copy = self.op("Identity", value)
+        copy.name = self._unique(f"{value.name}_copy")
+        self._nodes.extend(self._emitted)
+        return copy
+
+    def _convert(self, node: MxNode) -> ir.Value | Sequence[ir.Value] | Refusal:
+        found = index().form_of(node)
+        if found is None:
+            return Refusal("graphkit does not know this operator, or not with these parameters")
+        names = schema.arguments(node.op, node.attrs)
+        operands: list[ir.Value | None] = []
+        for position, ref in enumerate(node.inputs):
+            operand = self._operand(ref, names[position] if position < len(names) else "")
+            if isinstance(operand, Refusal):
+                return operand
+            operands.append(operand)
+        op, form = found
+        try:
+            return form.read(self, node, operands) if form.read else self._read_row(op, form, node, operands)
+        except ValueError as error:
+            return Refusal(f"its parameters are not what MXNet writes: {error}")
+
+    def _operand(self, ref: MxRef, slot: str) -> ir.Value | Refusal:
+        if ref.node.is_variable:
+            return self._variables.value(ref.node, slot)
+        values = self._values[id(ref.node)]
+        if ref.output >= len(values):
+            return Refusal(f"output {ref.output} of {ref.node.op} node {ref.node.name!r} is used, which graphkit drops")
+        return values[ref.output]
+
+    def _read_row(
+        self, op: Op, form: MxForm, node: MxNode, operands: list[ir.Value | None]
+    ) -> ir.Value | Sequence[ir.Value] | Refusal:
+        known = {attr.mx for attr in form.attrs}.union(form.pin, form.derive, form.ignore)
+        strange = [name for name in node.attrs if name not in known]
+        if strange:
+            return Refusal(f"graphkit does not know its parameter {strange[0]}={node.attrs[strange[0]]}")
+        attrs: dict[str, Any] = {}
+        for attr in form.attrs:
+            value = attr.codec.parse(node.attrs[attr.mx]) if attr.mx in node.attrs else attr.mx_default
+            if value is not None and value != attr.onnx_default:
+                attrs[attr.onnx] = value
+        return self.op(op.onnx, *operands, domain=op.domain, **attrs)
+
+    def _unique(self, name: str) -> str:
+        candidate, number = name, 0
+        while candidate in self._names:
+            number += 1
+            candidate = f"{name}_{number}"
+        self._names.add(candidate)
+        return candidate
+
+    def _name_emitted(self, node: MxNode, values: list[ir.Value]) -> None:
+        last = values[0].producer() if values else None
+        for emitted in self._emitted:
+            suffix = "" if emitted is last else f"_{emitted.op_type.lower()}"
+            emitted.name = self._unique(f"{node.name}{suffix}")
+            set_origin(emitted, Origin("mxnet", node.op, node.name))
+            for number, value in enumerate(emitted.outputs):
+                part = "output" if len(emitted.outputs) == 1 else f"output{number}"
+                value.name = self._unique(f"{emitted.name}_{part}")
+        if len(values) > 1:
+            for number, value in enumerate(values):
+                if value.producer() in self._emitted:
+                    value.name = self._unique(f"{node.name}_output{number}")
+
+    def op(self, op_type: str, *inputs: Operand, domain: str = "", **attrs: Any) -> ir.Value:
+        """Emit a node; see :class:`~graphkit.ops.builders.OnnxBuilder`."""
+        return self.ops(op_type, 1, *inputs, domain=domain, **attrs)[0]
+
+    def ops(self, op_type: str, outputs: int, *inputs: Operand, domain: str = "", **attrs: Any) -> tuple[ir.Value, ...]:
+        """Emit a node of several outputs."""
+        operands = [x if x is None or isinstance(x, ir.Value) else self.const(x) for x in inputs]
+        while operands and operands[-1] is None:
+            operands.pop()
+        given = {name: value for name, value in attrs.items() if value is not None}
+        node = ir.node(op_type, operands, given, domain=domain, num_outputs=outputs)
+        infer_node(node)
+        self._emitted.append(node)
+        return tuple(node.outputs)
+
+    def const(self, array: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> ir.Value:
+        """A constant initializer."""
+        data = np.asarray(array, dtype)
+        if dtype is None and not isinstance(array, np.ndarray | np.generic) and data.dtype == np.int_:
+            data = data.astype(np.int64)
+        base = "constant" if self._node is None else self._node.name
+        name = self._unique(f"{base}_const")
+        value = ir.Value(name=name, const_value=ir.tensor(data, name=name))
+        params.set_kind(value, "constant")
+        self._constants.append(value)
+        return value
+
+    def scalar(self, number: float, like: ir.Value) -> ir.Value:
+        """A 0-d constant of the dtype of another value."""
+        dtype = self.dtype(like)
+        value = self.const(np.asarray(number).astype(dtype))
+        if dtype.kind not in "iub":
+            params.set_exact(value, np.asarray(number, np.float64))
+        return value
+
+    def value(self, value: ir.Value | None) -> npt.NDArray[np.generic] | None:
+        """The array of an initializer."""
+        return None if value is None or value.const_value is None else value.const_value.numpy()
+
+    def dtype(self, value: ir.Value) -> np.dtype[Any]:
+        """Element type of a value."""
+        if value.dtype is None:
+            raise ShapeNeededError(f"The element type of {value.name!r} is not known, and {self._where()} needs it.")
+        return np.dtype(value.dtype.numpy())
+
+    def shape(self, value: ir.Value) -> tuple[Dim, ...]:
+        """Shape of a value."""
+        dims = dims_of(value)
+        if dims is None:
+            raise self._shape_needed(value)
+        return dims
+
+    def rank(self, value: ir.Value) -> int:
+        """Rank of a value."""
+        return len(self.shape(value))
+
+    def static_shape(self, value: ir.Value) -> tuple[int, ...]:
+        """Shape of a value, all dimensions known."""
+        known = [dim for dim in self.shape(value) if isinstance(dim, int)]
+        if len(known) != self.rank(value):
+            raise self._shape_needed(value)
+        return tuple(known)
+
+    def _shape_needed(self, value: ir.Value) -> ShapeNeededError:
+        names = " and ".join(f"--input {name}:SHAPE" for name in unknown_inputs(value)) or "--input NAME:SHAPE"
+        return ShapeNeededError(
+            f"{self._label}: {self._where()} can only be converted when the shape of what it reads is known, and the "
+            f"file does not tell. Give it with {names}, for example --input data:1x3x224x224."
+        )
+
+    def _where(self) -> str:
+        node = self._node
+        return "the model" if node is None else f"node {node.name!r} ({node.op})"

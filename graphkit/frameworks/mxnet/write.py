@@ -1,0 +1,307 @@
+"""Canonical model to MXNet symbol and parameters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphkit.errors import ShapeNeededError, UnsupportedError, UnsupportedNode
+from graphkit.ir import params
+from graphkit.ir.dims import dims_of, unknown_inputs
+from graphkit.ops.index import index
+from graphkit.ops.mxgraph import VARIABLE, Layout, MxGraph, MxModel, MxNode, MxRef
+from graphkit.ops.spec import MxForm, Refusal, show
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy.typing as npt
+    import onnx_ir as ir
+
+    from graphkit.ops.builders import Dim
+
+__all__ = ["to_symbol"]
+
+_REFUSED = "?"
+"""Operator of the placeholder that stands for a refused node until it is known whether an output needs it."""
+
+
+def to_symbol(model: ir.Model, warn: Callable[[str], None] = lambda _message: None) -> MxModel:
+    """Convert a canonical model.
+
+    Args:
+        model: The model; it is not changed, and its weights are referred to, not copied.
+        warn: Receives deviations that the user must know of.
+
+    Returns:
+        The symbol and its parameters. Variables have the names of the model's inputs and initializers.
+
+    Raises:
+        UnsupportedError: Nodes that MXNet cannot express, all of them.
+        ShapeNeededError: A node can only be converted when more of the model's shapes are given.
+    """
+    builder = _Builder(model, warn)
+    for node in model.graph:
+        builder.write(node)
+    return builder.finish()
+
+
+class _Builder:
+    """Implements :class:`graphkit.ops.builders.MxBuilder`, one ONNX node at a time."""
+
+    def __init__(self, model: ir.Model, warn: Callable[[str], None]) -> None:
+        self._model = model
+        self._warn = warn
+        self._refs: dict[ir.Value, MxRef] = {}
+        self._nodes: list[MxNode] = []
+        self._refusals: dict[int, UnsupportedNode] = {}
+        self._arrays: dict[str, npt.NDArray[np.generic]] = {}
+        self._derived: dict[str, Layout] = {}
+        self._node: ir.Node | None = None
+        self._emitted: list[tuple[MxNode, str]] = []
+        self._names: set[str] = {value.name or "" for value in model.graph.inputs}
+        self._names.update(model.graph.initializers)
+        for value in model.graph.inputs:
+            if value.name not in model.graph.initializers:
+                self._refs[value] = MxRef(self._variable(value.name or ""))
+
+    def write(self, node: ir.Node) -> None:
+        """Convert one node, or note why it cannot be."""
+        self._node, self._emitted = node, []
+        result = self._convert(node)
+        if isinstance(result, Refusal):
+            placeholder = MxNode(_REFUSED, node.name or "", inputs=[self.ref(x) for x in node.inputs if x is not None])
+            self._nodes.append(placeholder)
+            self._refusals[id(placeholder)] = UnsupportedNode(node.op_type, node.name or "", result.reason)
+            for number, value in enumerate(node.outputs):
+                self._refs[value] = MxRef(placeholder, number)
+            return
+        self._name_emitted(node, result[0].node if result else None)
+        self._refs.update(zip(node.outputs, result, strict=False))
+
+    def finish(self) -> MxModel:
+        """The symbol of the model's outputs, without the nodes that none of them needs."""
+        heads = []
+        for value in self._model.graph.outputs:
+            ref = self.ref(value)
+            if ref.node.is_variable:
+                identity = MxNode("_copy", self._unique(f"{value.name}_copy"), inputs=[ref])
+                self._nodes.append(identity)
+                ref = MxRef(identity)
+            heads.append(ref)
+        graph = MxGraph(self._nodes, heads)
+        graph.prune()
+        refused = [self._refusals[id(node)] for node in graph.nodes if node.op == _REFUSED]
+        if refused:
+            raise UnsupportedError("MXNet", refused)
+        aux = self._separate_aux(graph)
+        kept = {node.name for node in graph.variables()}
+        arrays = {name: array for name, array in self._arrays.items() if name in kept}
+        return MxModel(
+            graph,
+            {name: array for name, array in arrays.items() if name not in aux},
+            {name: array for name, array in arrays.items() if name in aux},
+            {value.name or "": ref for value, ref in self._refs.items() if ref.node.op != _REFUSED},
+            {name: layout for name, layout in self._derived.items() if name in kept},
+        )
+
+    def _separate_aux(self, graph: MxGraph) -> set[str]:
+        """Names of the auxiliary states; one that is also read as an argument gets a variable of its own."""
+        slots: list[tuple[MxNode, int]] = [
+            (node, position)
+            for node in graph.nodes
+            for position in index().aux_of(node.op)
+            if position < len(node.inputs) and not node.is_variable
+        ]
+        states = {id(node.inputs[position].node) for node, position in slots}
+        taken = {(id(node), position) for node, position in slots}
+        shared = {
+            id(ref.node)
+            for node in graph.nodes
+            for position, ref in enumerate(node.inputs)
+            if id(ref.node) in states and (id(node), position) not in taken
+        }
+        copies: dict[int, MxNode] = {}
+        for node, position in slots:
+            state = node.inputs[position].node
+            if id(state) in shared:
+                if id(state) not in copies:
+                    copies[id(state)] = MxNode(VARIABLE, self._unique(f"{state.name}_state"), hidden=dict(state.hidden))
+                    graph.nodes.insert(graph.nodes.index(state) + 1, copies[id(state)])
+                    self._arrays[copies[id(state)].name] = self._arrays[state.name]
+                node.inputs[position] = MxRef(copies[id(state)])
+        return {node.inputs[position].node.name for node, position in slots}
+
+    def _convert(self, node: ir.Node) -> Sequence[MxRef] | Refusal:
+        op = index().by_onnx.get((node.domain, node.op_type))
+        forms = [form for form in op.mx if form.direction != "read"] if op else []
+        if not forms:
+            return Refusal("MXNet has no operator for it that graphkit knows")
+        refusals: list[Refusal] = []
+        for form in forms:
+            fits = form.when(self, node)
+            if isinstance(fits, Refusal):
+                refusals.append(fits)
+                continue
+            if not fits:
+                continue
+            inputs = [None if value is None else self.ref(value) for value in node.inputs]
+            result = form.write(self, node, inputs) if form.write else self._write_row(form, node, inputs)
+            if not isinstance(result, Refusal):
+                refs = [result] if isinstance(result, MxRef) else list(result)
+                missing = [value.name for value in node.outputs[len(refs) :] if value.uses() or value.is_graph_output()]
+                if not missing:
+                    return refs
+                result = Refusal(f"MXNet's {form.op} does not give its output {missing[0]!r}")
+            self._emitted = []
+            refusals.append(result)
+        return refusals[0] if refusals else Refusal("none of MXNet's forms of it fits its attributes and inputs")
+
+    def _write_row(self, form: MxForm, node: ir.Node, inputs: list[MxRef | None]) -> Sequence[MxRef] | Refusal:
+        known = {attr.onnx for attr in form.attrs}
+        strange = [name for name in node.attributes if name not in known]
+        if strange:
+            return Refusal(f"its attribute {strange[0]!r} has no counterpart in MXNet's {form.op}")
+        attrs: dict[str, Any] = {}
+        for attr in form.attrs:
+            given = node.attributes.get(attr.onnx)
+            value = attr.onnx_default if given is None else given.value
+            if value is not None and value != attr.mx_default:
+                attrs[attr.mx] = attr.codec.show(value)
+        attrs.update(form.pin)
+        attrs.update({name: derive(self, node) for name, derive in form.derive.items()})
+        while inputs and inputs[-1] is None:
+            inputs.pop()
+        present = [ref for ref in inputs if ref is not None]
+        if len(present) != len(inputs):
+            return Refusal(f"an optional input of it is left out that MXNet's {form.op} needs")
+        return self.ops(form.op, len(node.outputs), *present, **attrs)
+
+    def _variable(self, name: str) -> MxNode:
+        variable = MxNode(VARIABLE, name)
+        self._nodes.append(variable)
+        return variable
+
+    def _unique(self, name: str) -> str:
+        candidate, number = name, 0
+        while candidate in self._names:
+            number += 1
+            candidate = f"{name}_{number}"
+        self._names.add(candidate)
+        return candidate
+
+    def _name_emitted(self, node: ir.Node, last: MxNode | None) -> None:
+        base = node.name or node.op_type.lower()
+        for emitted, suffix in self._emitted:
+            if emitted is last:
+                emitted.name = self._unique(base)
+            else:
+                emitted.name = self._unique(f"{base}_{suffix or emitted.op.strip('_').lower()}")
+
+    def op(self, op: str, *inputs: MxRef, name: str = "", **attrs: Any) -> MxRef:
+        """Emit a node; see :class:`~graphkit.ops.builders.MxBuilder`."""
+        return self.ops(op, 1, *inputs, name=name, **attrs)[0]
+
+    def ops(self, op: str, outputs: int, *inputs: MxRef, name: str = "", **attrs: Any) -> tuple[MxRef, ...]:
+        """Emit a node of several outputs."""
+        spelled = {key: show(value) for key, value in attrs.items() if value is not None}
+        node = MxNode(op, "", spelled, list(inputs))
+        self._nodes.append(node)
+        self._emitted.append((node, name))
+        return tuple(MxRef(node, number) for number in range(outputs))
+
+    def const(self, array: npt.ArrayLike, name: str = "") -> MxRef:
+        """Store an array as a parameter that optimizers leave alone."""
+        base = self._node.name if self._node is not None and self._node.name else "constant"
+        variable = self._variable(self._unique(f"{base}_{name or 'const'}"))
+        self._store(variable, np.asarray(array), "constant")
+        return MxRef(variable)
+
+    def _store(self, variable: MxNode, array: npt.NDArray[np.generic], kind: params.Kind) -> None:
+        if kind == "constant":
+            variable.hidden.update({"__lr_mult__": "0.0", "__wd_mult__": "0.0"})
+        self._arrays[variable.name] = array.reshape(1) if array.ndim == 0 else array
+
+    def derived(self, value: ir.Value, layout: Layout) -> MxRef:
+        """A parameter in another layout: stored so where it has no other use, otherwise computed."""
+        array = self._array(value)
+        if array is not None and value not in self._refs and len(value.uses()) == 1 and not value.is_graph_output():
+            for step, argument in layout:
+                array = array.transpose(argument) if step == "transpose" else array.reshape(argument)
+            variable = self._variable(value.name or "")
+            self._store(variable, array, params.kind_of(value))
+            self._derived[variable.name] = layout
+            return MxRef(variable)
+        ref = self.ref(value)
+        for step, argument in layout:
+            if step == "transpose":
+                ref = self.op("transpose", ref, axes=argument)
+            else:
+                ref = self.op("Reshape", ref, shape=argument)
+        return ref
+
+    def ref(self, value: ir.Value) -> MxRef:
+        """The reference that holds a value; initializers become variables when they are first asked for."""
+        if value not in self._refs:
+            array = self._array(value)
+            if array is None:
+                raise AssertionError(f"{value.name!r} is read before it is computed")
+            variable = self._variable(value.name or "")
+            self._store(variable, array, params.kind_of(value))
+            self._refs[value] = MxRef(variable)
+        return self._refs[value]
+
+    @staticmethod
+    def _array(value: ir.Value) -> npt.NDArray[np.generic] | None:
+        return None if value.const_value is None else value.const_value.numpy()
+
+    def number(self, value: ir.Value | None) -> float | int | bool | None:
+        """The one element of a constant."""
+        array = self.value(value)
+        if value is None or array is None or array.size != 1:
+            return None
+        double = params.exact(value)
+        number: float | int | bool = (array if double is None else double).reshape(()).item()
+        return number
+
+    def value(self, value: ir.Value | None) -> npt.NDArray[np.generic] | None:
+        """The array of a constant."""
+        if value is None or value.const_value is None or params.kind_of(value) != "constant":
+            return None
+        return value.const_value.numpy()
+
+    def is_initializer(self, value: ir.Value | None) -> bool:
+        """Whether the value is stored with the model."""
+        return value is not None and value.const_value is not None
+
+    def dtype(self, value: ir.Value) -> np.dtype[Any]:
+        """Element type of a value."""
+        if value.dtype is None:
+            raise ShapeNeededError(
+                f"The element type of {value.name!r} is not known, and {self._where()} needs it: give the types of "
+                f"the model's inputs with --input NAME:SHAPE:DTYPE."
+            )
+        return np.dtype(value.dtype.numpy())
+
+    def shape(self, value: ir.Value) -> tuple[Dim, ...]:
+        """Shape of a value."""
+        dims = dims_of(value)
+        if dims is None:
+            names = " ".join(f"--input {name}:…" for name in unknown_inputs(value)) or "the inputs' shapes"
+            raise ShapeNeededError(
+                f"The shape of {value.name!r} is not known, and {self._where()} needs it: give {names}."
+            )
+        return dims
+
+    def rank(self, value: ir.Value) -> int:
+        """Rank of a value."""
+        return len(self.shape(value))
+
+    def warn(self, message: str) -> None:
+        """Pass on a deviation with the name of the node."""
+        self._warn(f"{self._where()}: {message}")
+
+    def _where(self) -> str:
+        node = self._node
+        return "the model" if node is None else f"node {node.name!r} ({node.op_type})"

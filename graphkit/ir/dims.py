@@ -1,0 +1,40 @@
+"""Asking values for their shapes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+__all__ = ["dims_of", "unknown_inputs"]
+
+
+def dims_of(value: ir.Value) -> tuple[int | str | None, ...] | None:
+    """Dimensions of a value: known, symbolic by name (equal names are equal sizes) or None; None for no known rank."""
+    shape = value.shape
+    if shape is None and value.const_value is not None:
+        shape = value.const_value.shape
+    if shape is None:
+        return None
+    return tuple(dim if isinstance(dim, int) else (None if dim.value is None else str(dim.value)) for dim in shape)
+
+
+def unknown_inputs(value: ir.Value) -> list[str]:
+    """Names of the graph inputs that a value depends on and whose shape is not fully known, in order of discovery."""
+    found: dict[str, None] = {}
+    seen: set[ir.Value] = set()
+    stack = [value]
+    while stack:
+        current = stack.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        producer = current.producer()
+        if producer is not None:
+            stack.extend(operand for operand in reversed(producer.inputs) if operand is not None)
+        elif current.const_value is None:
+            dims = dims_of(current)
+            if dims is None or None in dims:
+                found[current.name or ""] = None
+    return list(found)

@@ -1,0 +1,125 @@
+"""Convolution.
+
+ONNX pads each side on its own and knows ``auto_pad``; MXNet pads both sides alike, so uneven pads become a Pad of their
+own. MXNet convolves 1 to 3 spatial axes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphkit.ops.nn.windows import mx_window, onnx_ints, onnx_pads, pad_spatial
+from graphkit.ops.spec import BOOL, Case, MxForm, Op, Refusal, arr, ints
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_ir as ir
+
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.mxgraph import MxNode, MxRef
+
+_KNOWN = frozenset(
+    {"kernel", "stride", "dilate", "pad", "num_filter", "num_group", "no_bias", "layout"}
+    | {"workspace", "cudnn_tune", "cudnn_off"}
+)
+_CHANNELS_FIRST = ("None", "NCW", "NCHW", "NCDHW")
+
+
+def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
+    strange = sorted(set(node.attrs) - _KNOWN)
+    if strange:
+        return Refusal(f"graphkit does not know its parameter {strange[0]}={node.attrs[strange[0]]}")
+    if node.attrs.get("layout", "None") not in _CHANNELS_FIRST:
+        return Refusal(f"layout {node.attrs['layout']} is channels-last, which MXNet 1.9.1 itself runs on GPUs only")
+    kernel = ints(node.attrs["kernel"])
+    rank = len(kernel)
+    pad = mx_window(node, "pad", rank, 0)
+    bias = None if BOOL.parse(node.attrs.get("no_bias", "False")) else x[2]
+    return b.op(
+        "Conv",
+        x[0],
+        x[1],
+        bias,
+        kernel_shape=kernel,
+        strides=mx_window(node, "stride", rank, 1),
+        dilations=mx_window(node, "dilate", rank, 1),
+        pads=pad + pad,
+        group=int(node.attrs.get("num_group", "1")),
+    )
+
+
+def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
+    data, weight, bias = x[0], x[1], x[2] if len(x) > 2 else None
+    filters = node.inputs[1]
+    assert data is not None
+    assert weight is not None
+    assert filters is not None
+    shape = b.shape(filters)
+    kernel = tuple(node.attributes.get_ints("kernel_shape", [k for k in shape[2:] if isinstance(k, int)]))
+    rank = len(shape) - 2
+    if not isinstance(shape[0], int) or len(kernel) != rank:
+        return Refusal("the shape of its weight is not known")
+    if rank > 3:
+        return Refusal(f"MXNet convolves at most 3 spatial axes, not {rank}")
+    strides, dilations = onnx_ints(node, "strides", rank, 1), onnx_ints(node, "dilations", rank, 1)
+    pads = onnx_pads(b, node, kernel, strides, dilations)
+    if isinstance(pads, Refusal):
+        return pads
+    begins, ends = pads
+    if begins != ends:
+        data, begins = pad_spatial(b, data, begins, ends), (0,) * rank
+    return b.op(
+        "Convolution",
+        *(ref for ref in (data, weight, bias) if ref is not None),
+        kernel=kernel,
+        stride=strides,
+        dilate=dilations,
+        pad=begins,
+        num_filter=shape[0],
+        num_group=node.attributes.get_int("group", 1),
+        no_bias=bias is None,
+    )
+
+
+_IMAGE, _FILTERS, _BIAS = arr(2, 4, 6, 7), arr(6, 4, 3, 3), arr(6)
+
+OP = Op(
+    "Conv",
+    mx=(
+        MxForm(
+            "Convolution",
+            also=("Convolution_v1",),
+            read=_read,
+            write=_write,
+            cases=(
+                Case(
+                    "defaults",
+                    (_IMAGE, _FILTERS, _BIAS),
+                    {"kernel": (3, 3), "num_filter": 6},
+                    const=(1, 2),
+                ),
+                Case(
+                    "no bias",
+                    (_IMAGE, arr(6, 2, 3, 3)),
+                    {"kernel": "[3,3]", "num_filter": 6, "no_bias": "1", "num_group": 2, "workspace": 512},
+                    const=(1,),
+                ),
+            ),
+        ),
+    ),
+    cases=(
+        Case("2-D", (_IMAGE, _FILTERS, _BIAS), {"pads": [1, 1, 1, 1]}, const=(1, 2), dynamic=(0,)),
+        Case("no bias", (_IMAGE, _FILTERS), const=(1,)),
+        Case("1-D", (arr(2, 3, 9), arr(4, 3, 3), arr(4)), {"strides": [2], "pads": [1, 1]}, const=(1, 2)),
+        Case("3-D", (arr(1, 2, 4, 5, 4), arr(3, 2, 2, 3, 2), arr(3)), {"pads": [0, 1, 0, 0, 1, 0]}, const=(1, 2)),
+        Case("strided", (_IMAGE, _FILTERS, _BIAS), {"strides": [2, 1], "dilations": [1, 2]}, const=(1, 2)),
+        Case("grouped", (_IMAGE, arr(6, 2, 3, 3), _BIAS), {"group": 2}, const=(1, 2)),
+        Case("depthwise", (_IMAGE, arr(4, 1, 3, 3)), {"group": 4, "pads": [1, 1, 1, 1]}, const=(1,)),
+        Case("uneven pads", (_IMAGE, _FILTERS, _BIAS), {"pads": [0, 1, 2, 0]}, const=(1, 2)),
+        Case("uneven pads 1-D", (arr(2, 3, 9), arr(4, 3, 3)), {"pads": [2, 0]}, const=(1,)),
+        Case("same upper", (_IMAGE, _FILTERS), {"auto_pad": "SAME_UPPER", "strides": [2, 2]}, const=(1,)),
+        Case("same lower", (_IMAGE, arr(6, 4, 2, 2)), {"auto_pad": "SAME_LOWER"}, const=(1,)),
+        Case("computed weight", (_IMAGE, _FILTERS)),
+    ),
+)

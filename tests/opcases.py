@@ -1,0 +1,114 @@
+"""Turns the cases of the rooms into models and feeds."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from graphkit.ir import params
+from graphkit.ir.canonical import OPSET
+from graphkit.ops.index import index
+from graphkit.ops.mxgraph import VARIABLE, MxGraph, MxModel, MxNode, MxRef
+from graphkit.ops.spec import Case, MxForm, Op, Tol, show
+
+
+@dataclass(frozen=True)
+class Use:
+    """One case of one operator, from one side."""
+
+    op: Op
+    case: Case
+    form: MxForm | None = None
+
+    @property
+    def id(self) -> str:
+        name = self.op.onnx or "MXNet"
+        if self.form is not None:
+            name = f"{self.form.op}>{name}"
+        return f"{name}-{self.case.name}"
+
+    @property
+    def tol(self) -> Tol:
+        return self.case.tol
+
+    def rng(self) -> np.random.Generator:
+        return np.random.default_rng(zlib.crc32(self.id.encode()))
+
+    def arrays(self, dtype: str | None = None) -> list[np.ndarray | None]:
+        """The inputs; every floating one in ``dtype``, drawn in float32 first so that it is the same number."""
+        rng = self.rng()
+        arrays = [None if given is None else given.make(rng, self.case.dtype) for given in self.case.inputs]
+        return [a.astype(dtype) if dtype and a is not None and a.dtype == np.float32 else a for a in arrays]
+
+    def limit(self, where: str) -> str | None:
+        for limit in self.op.limits:
+            if limit.where == where and limit.case in ("*", self.case.name):
+                return limit.reason
+        return None
+
+
+def onnx_uses() -> list[Use]:
+    return [Use(op, case) for _, op in index().ops for case in op.cases]
+
+
+def mx_uses() -> list[Use]:
+    return [Use(op, case, form) for _, op in index().ops for form in op.mx for case in form.cases]
+
+
+def onnx_model(use: Use, dtype: str | None = None) -> tuple[ir.Model, dict[str, np.ndarray]]:
+    """A model of the one node, and its feeds."""
+    feeds: dict[str, np.ndarray] = {}
+    inputs: list[ir.Value] = []
+    initializers: list[ir.Value] = []
+    operands: list[ir.Value | None] = []
+    for number, array in enumerate(use.arrays(dtype)):
+        name = f"x{number}"
+        if array is None:
+            operands.append(None)
+        elif number in use.case.const:
+            value = ir.Value(name=name, const_value=ir.tensor(array, name=name))
+            params.set_kind(value, "parameter" if array.dtype.kind == "f" and array.size > 1 else "constant")
+            initializers.append(value)
+            operands.append(value)
+        else:
+            dims: list[int | str] = list(array.shape)
+            if number in use.case.dynamic:
+                dims[0] = "N"
+            kind = ir.TensorType(ir.DataType.from_numpy(array.dtype))
+            inputs.append(ir.Value(name=name, type=kind, shape=ir.Shape(dims)))
+            operands.append(inputs[-1])
+            feeds[name] = array
+    attrs = {name: value for name, value in use.case.attrs.items() if value is not None}
+    outputs = [ir.Value(name=f"y{number}") for number in range(use.case.outputs)]
+    node = ir.node(use.op.onnx, operands, attrs, domain=use.op.domain, outputs=outputs, name="node")
+    graph = ir.Graph(
+        inputs, outputs, nodes=[node], initializers=initializers, opset_imports={"": OPSET}, name=use.op.onnx
+    )
+    return ir.Model(graph, ir_version=10), feeds
+
+
+def mx_model(use: Use, dtype: str | None = None) -> tuple[MxModel, dict[str, np.ndarray]]:
+    """A symbol of the one node, and its feeds."""
+    assert use.form is not None
+    feeds: dict[str, np.ndarray] = {}
+    variables: list[MxNode] = []
+    args: dict[str, np.ndarray] = {}
+    aux: dict[str, np.ndarray] = {}
+    for number, array in enumerate(use.arrays(dtype)):
+        if array is None:
+            continue
+        variable = MxNode(VARIABLE, f"x{number}")
+        variables.append(variable)
+        if number in index().aux_of(use.form.op):
+            aux[variable.name] = array
+        elif number in use.case.const:
+            args[variable.name] = array
+        else:
+            feeds[variable.name] = array
+    attrs = {name: show(value) for name, value in use.case.attrs.items()}
+    node = MxNode(use.form.op, "node", attrs, [MxRef(variable) for variable in variables])
+    heads = [MxRef(node, number) for number in range(use.case.outputs)]
+    return MxModel(MxGraph([*variables, node], heads), args, aux), feeds

@@ -1,0 +1,222 @@
+"""Each test is a claim about operators, run over every case of every room.
+
+The names of the claims, for ``Limit.where``:
+``onnxruntime``, ``schema``, ``mxnet``, ``mxnet-backward``, ``round-trip``,
+``read``, ``read-backward``, ``read-round-trip``.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from opcases import Use, mx_model, mx_uses, onnx_model, onnx_uses
+
+from graphkit.frameworks.base import ReadOptions, runtimes
+from graphkit.frameworks.mxnet import schema
+from graphkit.frameworks.mxnet.read import from_symbol
+from graphkit.frameworks.mxnet.write import to_symbol
+from graphkit.ir.canonical import canonical
+from graphkit.ir.origin import Source, set_source
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import onnx_ir as ir
+
+    from graphkit.ops.mxgraph import MxModel
+
+Arrays = dict[str, np.ndarray]
+
+
+def over(uses: list[Use], claim: str, *, gradients: bool = False) -> Any:
+    """Parametrise a claim over uses; a Limit makes a case a strict expected failure."""
+    rows = []
+    for use in uses:
+        if gradients and not use.case.grad:
+            continue
+        reason = use.limit(claim)
+        rows.append(pytest.param(use, id=use.id, marks=pytest.mark.xfail(reason=reason, strict=True) if reason else ()))
+    return pytest.mark.parametrize("use", rows)
+
+
+def run(name: str, model: ir.Model, feeds: Arrays, *, native: bool = False) -> Arrays:
+    with runtimes()[name].open(model, native=native) as session:
+        return session.forward(feeds)
+
+
+def seeds_for(outputs: Arrays) -> Arrays:
+    rng = np.random.default_rng(7)
+    return {
+        name: rng.standard_normal(array.shape).astype(array.dtype)
+        for name, array in outputs.items()
+        if array.dtype.kind == "f"
+    }
+
+
+def assert_same(found: Arrays, expected: Arrays, tol: float) -> None:
+    assert list(found) == list(expected)
+    for name, right in expected.items():
+        left = found[name]
+        assert left.shape == right.shape, f"{name}: {left.shape} is not {right.shape}"
+        assert left.dtype == right.dtype, f"{name}: {left.dtype} is not {right.dtype}"
+        if right.size == 0:
+            continue
+        if right.dtype.kind != "f":
+            np.testing.assert_array_equal(left, right)
+            continue
+        np.testing.assert_array_equal(np.isfinite(left), np.isfinite(right))
+        finite = np.isfinite(right)
+        np.testing.assert_array_equal(left[~finite], right[~finite])
+        scale = max(float(np.abs(right[finite]).max(initial=0.0)), 1e-30)
+        worst = float(np.abs(left[finite].astype(np.float64) - right[finite]).max(initial=0.0)) / scale
+        assert worst <= tol, f"{name}: differs by {worst:.3g} of its largest magnitude, more than {tol:.3g}"
+
+
+def native(mx: MxModel, model: ir.Model) -> ir.Model:
+    """The model with the symbol as its source, so that MXNet runs the symbol itself."""
+    names = {
+        value.name or "": ("node_output" if number == 0 else f"node_output{number}")
+        for number, value in enumerate(model.graph.outputs)
+    }
+    set_source(model, Source("mxnet", "case", mx, names))
+    return model
+
+
+def converted(use: Use, dtype: str | None = None) -> tuple[ir.Model, MxModel, Arrays]:
+    """A symbol of the case's one node, read into canonical form."""
+    mx, feeds = mx_model(use, dtype)
+    from graphkit.frameworks.base import InputSpec
+
+    inputs = tuple(InputSpec(name, array.shape, array.dtype.name) for name, array in feeds.items())
+    model = from_symbol(mx, ReadOptions(inputs=inputs, dynamic_batch=False), use.id)
+    return native(mx, canonical(model)), mx, feeds
+
+
+def directional(model: ir.Model, feeds: Arrays, seeds: Arrays, name: str, direction: np.ndarray) -> float:
+    """Derivative of Σ⟨seed, output⟩ along a direction of one input or parameter, by five-point differences."""
+    step = 1e-4
+
+    def loss(shift: float) -> float:
+        moved = dict(feeds)
+        probe = model
+        if name in feeds:
+            moved[name] = feeds[name] + shift * direction
+        else:
+            probe = with_initializer(model, name, shift * direction)
+        outputs = run("reference", probe, moved)
+        return float(sum(np.vdot(seeds[key], outputs[key]) for key in seeds))
+
+    return (loss(-2 * step) - 8 * loss(-step) + 8 * loss(step) - loss(2 * step)) / (12 * step)
+
+
+def with_initializer(model: ir.Model, name: str, shift: np.ndarray) -> ir.Model:
+    import onnx_ir
+
+    probe = copy.copy(model).clone() if hasattr(model, "clone") else copy.deepcopy(model)
+    value = probe.graph.initializers[name]
+    assert value.const_value is not None
+    value.const_value = onnx_ir.tensor(value.const_value.numpy() + shift, name=name)
+    return probe
+
+
+def assert_gradients(model: ir.Model, feeds: Arrays, gradients: Mapping[str, np.ndarray], seeds: Arrays) -> None:
+    """Every gradient agrees with finite differences of the reference along two random directions."""
+    rng = np.random.default_rng(11)
+    assert gradients
+    for name, gradient in gradients.items():
+        for _ in range(2):
+            direction = rng.standard_normal(gradient.shape)
+            expected = directional(model, feeds, seeds, name, direction)
+            found = float(np.vdot(gradient, direction))
+            scale = max(float(np.linalg.norm(gradient) * np.linalg.norm(direction)), 1e-3)
+            assert abs(found - expected) <= 1e-7 * scale, f"gradient of {name}: {found} is not {expected}"
+
+
+@over(onnx_uses(), "onnxruntime")
+def test_onnx_runtime_agrees_with_the_reference(use: Use) -> None:
+    model, feeds = onnx_model(use)
+    canonical(model)
+    assert_same(run("ort", model, feeds), run("reference", model, feeds), use.tol.float32)
+
+
+@over(onnx_uses(), "schema")
+def test_what_is_written_fits_mxnets_schema(use: Use) -> None:
+    model, _ = onnx_model(use)
+    problems = [p for node in to_symbol(canonical(model)).graph.nodes for p in schema.validate(node)]
+    assert problems == []
+
+
+@over(onnx_uses(), "mxnet")
+def test_mxnet_computes_what_onnx_says(use: Use) -> None:
+    model, feeds = onnx_model(use)
+    canonical(model)
+    assert_same(run("mxnet", model, feeds), run("reference", model, feeds), use.tol.float32)
+    if use.case.dtype == "float32":
+        model, feeds = onnx_model(use, "float64")
+        canonical(model)
+        assert_same(run("mxnet", model, feeds), run("reference", model, feeds), use.tol.float64)
+
+
+@over(onnx_uses(), "mxnet-backward", gradients=True)
+def test_mxnets_gradients_are_the_derivatives(use: Use) -> None:
+    model, feeds = onnx_model(use, "float64")
+    canonical(model)
+    seeds = seeds_for(run("reference", model, feeds))
+    with runtimes()["mxnet"].open(model, native=False) as session:
+        gradients = session.backward(feeds, seeds)
+    assert_gradients(model, feeds, gradients, seeds)
+
+
+@over(onnx_uses(), "round-trip")
+def test_onnx_to_mxnet_and_back_keeps_the_numbers(use: Use) -> None:
+    model, feeds = onnx_model(use)
+    expected = run("reference", canonical(model), feeds)
+    back = canonical(from_symbol(to_symbol(model), ReadOptions(inputs=specs(model), dynamic_batch=False), use.id))
+    found = run("reference", back, {name: array for name, array in feeds.items() if name in input_names(back)})
+    assert_same(dict(zip(expected, found.values(), strict=True)), expected, use.tol.float32)
+
+
+@over(mx_uses(), "read")
+def test_what_is_read_computes_what_mxnet_does(use: Use) -> None:
+    for dtype, tol in (None, use.tol.float32), ("float64", use.tol.float64):
+        if dtype and use.case.dtype != "float32":
+            continue
+        model, _, feeds = converted(use, dtype)
+        expected = run("mxnet", model, feeds, native=True)
+        found = run("reference", model, {name: array for name, array in feeds.items() if name in input_names(model)})
+        assert_same(found, expected, tol)
+
+
+@over(mx_uses(), "read-backward", gradients=True)
+def test_mxnets_own_gradients_are_those_of_what_is_read(use: Use) -> None:
+    model, _, feeds = converted(use, "float64")
+    with runtimes()["mxnet"].open(model) as session:
+        seeds = seeds_for(session.forward(feeds))
+        gradients = session.backward(feeds, seeds)
+    kept = {name: array for name, array in feeds.items() if name in input_names(model)}
+    known = {*kept, *model.graph.initializers}
+    assert_gradients(model, kept, {name: g for name, g in gradients.items() if name in known}, seeds)
+
+
+@over(mx_uses(), "read-round-trip")
+def test_mxnet_to_onnx_and_back_keeps_the_numbers(use: Use) -> None:
+    model, _, feeds = converted(use)
+    feeds = {name: array for name, array in feeds.items() if name in input_names(model)}
+    assert_same(run("mxnet", model, feeds, native=False), run("reference", model, feeds), use.tol.float32)
+
+
+def input_names(model: ir.Model) -> list[str]:
+    return [value.name or "" for value in model.graph.inputs]
+
+
+def specs(model: ir.Model) -> Any:
+    from graphkit.frameworks.base import InputSpec
+
+    return tuple(
+        InputSpec(v.name or "", tuple(d if isinstance(d, int) else None for d in v.shape or ()), v.dtype.numpy().name)
+        for v in model.graph.inputs
+        if v.dtype is not None
+    )
