@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["NETWORKS", "Network", "calibrated"]
 
 
-def conv_bn(inputs: int, outputs: int, kernel: int | tuple[int, int], stride: int = 1, groups: int = 1) -> nn.Sequential:
+def conv_bn(
+    inputs: int, outputs: int, kernel: int | tuple[int, int], stride: int = 1, groups: int = 1
+) -> nn.Sequential:
     """Convolution of unchanged size (at stride 1), BatchNorm, ReLU."""
     size = (kernel, kernel) if isinstance(kernel, int) else kernel
     padding = (size[0] // 2, size[1] // 2)
@@ -126,7 +128,7 @@ def shortcut(inputs: int, outputs: int, stride: int) -> nn.Module | None:
 class ResNet(nn.Module):
     """Residual network for images of three channels."""
 
-    def __init__(self, block: type[BasicBlock] | type[Bottleneck], depths: tuple[int, int, int, int]) -> None:
+    def __init__(self, block: type[BasicBlock | Bottleneck], depths: tuple[int, int, int, int]) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
