@@ -288,6 +288,7 @@ class MxForm:
         aux: Input positions that are auxiliary states.
         when: Whether the form can express an ONNX node; a Refusal says why not.
         read: Function that reads it, where a row cannot.
+        reads: MXNet parameters that ``read`` heeds; a node with any other is refused.
         write: Function that writes it, where a row cannot.
         direction: ``"read"`` or ``"write"`` where only that direction exists.
         cases: Uses of the MXNet operator; attributes are MXNet parameters.
@@ -303,6 +304,7 @@ class MxForm:
     aux: frozenset[int] = frozenset()
     when: When = always
     read: Read | None = None
+    reads: tuple[str, ...] = ()
     write: Write | None = None
     direction: Literal["both", "read", "write"] = "both"
     cases: tuple[Case, ...] = ()

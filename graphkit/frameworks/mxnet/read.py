@@ -127,6 +127,10 @@ class _Reader:
                 return operand
             operands.append(operand)
         op, form = found
+        known = {attr.mx for attr in form.attrs}.union(form.pin, form.derive, form.ignore, form.reads)
+        strange = [name for name in node.attrs if name not in known]
+        if strange:
+            return Refusal(f"graphkit does not know its parameter {strange[0]}={node.attrs[strange[0]]}")
         try:
             return form.read(self, node, operands) if form.read else self._read_row(op, form, node, operands)
         except ValueError as error:
@@ -143,10 +147,6 @@ class _Reader:
     def _read_row(
         self, op: Op, form: MxForm, node: MxNode, operands: list[ir.Value | None]
     ) -> ir.Value | Sequence[ir.Value] | Refusal:
-        known = {attr.mx for attr in form.attrs}.union(form.pin, form.derive, form.ignore)
-        strange = [name for name in node.attrs if name not in known]
-        if strange:
-            return Refusal(f"graphkit does not know its parameter {strange[0]}={node.attrs[strange[0]]}")
         attrs: dict[str, Any] = {}
         for attr in form.attrs:
             value = attr.codec.parse(node.attrs[attr.mx]) if attr.mx in node.attrs else attr.mx_default
@@ -186,7 +186,8 @@ class _Reader:
         while operands and operands[-1] is None:
             operands.pop()
         given = {name: value for name, value in attrs.items() if value is not None}
-        node = ir.node(op_type, operands, given, domain=domain, num_outputs=outputs)
+        name = None if self._node is None else self._node.name
+        node = ir.node(op_type, operands, given, domain=domain, num_outputs=outputs, name=name)
         infer_node(node)
         self._emitted.append(node)
         return tuple(node.outputs)

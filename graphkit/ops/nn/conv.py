@@ -19,17 +19,10 @@ if TYPE_CHECKING:
     from graphkit.ops.builders import MxBuilder, OnnxBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
 
-_KNOWN = frozenset(
-    {"kernel", "stride", "dilate", "pad", "num_filter", "num_group", "no_bias", "layout"}
-    | {"workspace", "cudnn_tune", "cudnn_off"}
-)
 _CHANNELS_FIRST = ("None", "NCW", "NCHW", "NCDHW")
 
 
 def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
-    strange = sorted(set(node.attrs) - _KNOWN)
-    if strange:
-        return Refusal(f"graphkit does not know its parameter {strange[0]}={node.attrs[strange[0]]}")
     if node.attrs.get("layout", "None") not in _CHANNELS_FIRST:
         return Refusal(f"layout {node.attrs['layout']} is channels-last, which MXNet 1.9.1 itself runs on GPUs only")
     kernel = ints(node.attrs["kernel"])
@@ -91,6 +84,8 @@ OP = Op(
             "Convolution",
             also=("Convolution_v1",),
             read=_read,
+            reads=("kernel", "stride", "dilate", "pad", "num_filter", "num_group", "no_bias", "layout"),
+            ignore=("workspace", "cudnn_tune", "cudnn_off"),
             write=_write,
             cases=(
                 Case(
