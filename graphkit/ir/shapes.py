@@ -1,19 +1,28 @@
-"""Element type and shape of every value, from ONNX's own inference rules applied node by node."""
+"""Element type and shape of every value, with symbolic dimensions.
+
+ONNX's own inference is applied node by node; where it stops at symbolic dimensions, :mod:`graphkit.ir.shape_rules` goes
+on, and :mod:`graphkit.ir.shape_values` follows the elements of shape tensors meanwhile.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 
 from graphkit.errors import FormatError
 from graphkit.ir.opset import OPSET, schema_of
+from graphkit.ir.shape_rules import RULES
+from graphkit.ir.shape_values import VALUES
+from graphkit.ir.symbols import Size, dim_of, equal, set_sizes, shape_of, size_of, sizes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-__all__ = ["infer_node", "infer_shapes"]
+__all__ = ["infer_node", "infer_shapes", "name_unknown_dims"]
 
 _SMALL = 1024
 """Elements up to which a constant's data is shown to the inference rules (shapes, axes, scales, …)."""
@@ -22,12 +31,67 @@ _SMALL = 1024
 def infer_node(node: ir.Node) -> None:
     """Set dtype and shape of a node's outputs from its inputs'.
 
-    Dimensions may be symbolic; what does not follow from the inputs keeps what the outputs already have. Constants
-    (initializers) take part with their values, so Reshape, Slice, Expand, … give shapes.
+    Dimensions may be symbolic; what does not follow from the inputs keeps what the outputs already have. Constants and
+    shape arithmetic take part with their values, so that Reshape, Slice, Expand, … give shapes. The node is of the
+    canonical opset; of a domain without ONNX schemas it keeps all that it has.
 
     Raises:
         FormatError: The inputs contradict the operator's definition.
     """
+    if node.domain == "" and node.op_type in _CONTROL_FLOW:
+        _CONTROL_FLOW[node.op_type](node)
+        return
+    _infer_by_schema(node)
+    if node.domain != "":
+        return
+    rule = RULES.get(node.op_type)
+    if rule is not None and any(_is_open(output) for output in node.outputs):
+        for output, shape in zip(node.outputs, rule(node) or (), strict=False):
+            if shape is not None:
+                _refine(output, ir.Shape([dim_of(size) for size in shape]))
+    value_rule = VALUES.get(node.op_type)
+    if value_rule is not None:
+        set_sizes(node.outputs[0], value_rule(node))
+
+
+def infer_shapes(model: ir.Model) -> None:
+    """Set dtype and shape of every value of a model in the canonical opset, in place.
+
+    Dimensions that stay unknown get a name of their own, so that equal names are equal sizes everywhere.
+
+    Raises:
+        FormatError: A node's inputs contradict its operator's definition.
+    """
+    for value in model.graph.inputs:
+        name_unknown_dims(value)
+    _infer_nodes(model.graph)
+
+
+def name_unknown_dims(value: ir.Value) -> None:
+    """Give each unknown dimension of a value a name made of the value's name and the axis."""
+    shape = value.shape
+    if shape is None or not value.name:
+        return
+    stem = re.sub(r"\W", "_", value.name)
+    stem = stem if stem[:1].isalpha() else f"v{stem}"
+    dims = [f"{stem}_d{axis}" if size_of(dim) is None else dim_of(size_of(dim)) for axis, dim in enumerate(shape)]
+    value.shape = ir.Shape(dims)
+
+
+def _infer_nodes(nodes: Iterable[ir.Node]) -> None:
+    for node in nodes:
+        infer_node(node)
+        for output in node.outputs:
+            if _is_open(output):
+                name_unknown_dims(output)
+
+
+def _is_open(value: ir.Value) -> bool:
+    """Whether rank or a dimension is unknown."""
+    return value.shape is None or any(not isinstance(dim, int) and dim.value is None for dim in value.shape)
+
+
+def _infer_by_schema(node: ir.Node) -> None:
     schema = schema_of(node.op_type, node.domain)
     if schema is None:
         return
@@ -35,15 +99,12 @@ def infer_node(node: ir.Node) -> None:
     data: dict[str, bytes] = {}
     names: list[str] = []
     for index, value in enumerate(node.inputs):
-        if value is None:
-            names.append("")
-            continue
-        name = f"i{index}"
+        name = "" if value is None else f"i{index}"
         names.append(name)
-        types[name] = _type_bytes(value)
-        tensor = value.const_value
-        if tensor is not None and tensor.size <= _SMALL and tensor.dtype != ir.DataType.STRING:
-            data[name] = ir.serde.serialize_tensor(tensor).SerializeToString()
+        if value is not None:
+            types[name] = _type_bytes(value)
+            if (content := _data_bytes(value)) is not None:
+                data[name] = content
     proto = onnx.NodeProto(
         op_type=node.op_type,
         domain=node.domain,
@@ -52,27 +113,20 @@ def infer_node(node: ir.Node) -> None:
         attribute=[ir.serde.serialize_attribute(attribute) for attribute in node.attributes.values()],
     )
     try:
-        found = schema._infer_node_outputs(
-            proto.SerializeToString(), types, data, {}, {"": OPSET}, onnx.IR_VERSION
-        )
+        found = schema._infer_node_outputs(proto.SerializeToString(), types, data, {}, {"": OPSET}, onnx.IR_VERSION)
     except (onnx.shape_inference.InferenceError, RuntimeError) as error:
-        raise FormatError(
-            f"Node {node.name!r} ({node.op_type}) does not fit its inputs: {' '.join(str(error).split())}."
-        ) from error
+        said = re.sub(r"\[\w+Error\]\s*", "", " ".join(str(error).split())).rstrip(".")
+        raise FormatError(f"Node {node.name!r} ({node.op_type}) does not fit its inputs: {said}.") from error
     for index, output in enumerate(node.outputs):
         inferred = found.get(f"o{index}")
         if inferred is not None:
-            _apply(output, onnx.TypeProto.FromString(inferred))
-
-
-def infer_shapes(model: ir.Model) -> None:
-    """Set dtype and shape of every value of a model in the canonical opset, in place."""
-    _infer_nodes(model.graph)
-
-
-def _infer_nodes(nodes: Iterable[ir.Node]) -> None:
-    for node in nodes:
-        infer_node(node)
+            type_proto = onnx.TypeProto.FromString(inferred)
+            kind = ir.serde.deserialize_type_proto_for_type(type_proto)
+            if kind is not None:
+                output.type = kind
+            shape = ir.serde.deserialize_type_proto_for_shape(type_proto)
+            if shape is not None:
+                _refine(output, shape, over=True)
 
 
 def _type_bytes(value: ir.Value) -> bytes:
@@ -81,7 +135,7 @@ def _type_bytes(value: ir.Value) -> bytes:
     shape = value.shape
     if tensor is not None:
         kind = ir.TensorType(tensor.dtype) if kind is None else kind
-        shape = tensor.shape if shape is None else shape  # type: ignore[assignment]
+        shape = ir.Shape(tensor.shape) if shape is None else shape
     if kind is None:
         return b""
     proto = ir.serde.serialize_type(kind)
@@ -90,14 +144,112 @@ def _type_bytes(value: ir.Value) -> bytes:
     return proto.SerializeToString()
 
 
-def _apply(value: ir.Value, proto: onnx.TypeProto) -> None:
-    kind = ir.serde.deserialize_type_proto_for_type(proto)
-    if kind is not None:
-        value.type = kind
-    shape = ir.serde.deserialize_type_proto_for_shape(proto)
-    if shape is None:
-        return
+def _data_bytes(value: ir.Value) -> bytes | None:
+    """What is known of a value's content, serialised, where that is the whole content."""
+    tensor = value.const_value
+    if tensor is not None:
+        if tensor.size > _SMALL or tensor.dtype == ir.DataType.STRING:
+            return None
+        return ir.serde.serialize_tensor(tensor).SerializeToString()
+    sizes = sizes_of(value)
+    if sizes is None or value.dtype is None or not all(isinstance(size, int | float) for size in sizes.flat):
+        return None
+    array = np.array(sizes.tolist(), dtype=value.dtype.numpy()).reshape(sizes.shape)
+    return ir.serde.serialize_tensor(ir.tensor(array)).SerializeToString()
+
+
+def _refine(value: ir.Value, shape: ir.Shape, *, over: bool = False) -> None:
+    """Fill what is unknown of a value's shape from another; with ``over`` fill the other from the value instead."""
     known = value.shape
-    if known is not None and len(known) == len(shape):
-        shape = ir.Shape([old if new == ir.SymbolicDim(None) else new for new, old in zip(shape, known, strict=True)])
-    value.shape = shape
+    if known is None or (over and len(known) != len(shape)):
+        value.shape = shape
+    elif len(known) == len(shape):
+        first, second = (shape, known) if over else (known, shape)
+        value.shape = ir.Shape(
+            [other if size_of(dim) is None else dim for dim, other in zip(first, second, strict=True)]
+        )
+
+
+def _merged(shapes: Sequence[tuple[Size, ...] | None]) -> tuple[Size, ...] | None:
+    """What shapes of the same value on several paths have in common."""
+    known = [shape for shape in shapes if shape is not None]
+    if len(known) != len(shapes) or len({len(shape) for shape in known}) != 1:
+        return None
+    return tuple(
+        sizes[0] if all(equal(sizes[0], size) for size in sizes[1:]) else None for sizes in zip(*known, strict=True)
+    )
+
+
+def _set(value: ir.Value, like: ir.Value, shape: tuple[Size, ...] | None) -> None:
+    value.type = like.type
+    value.shape = None if shape is None else ir.Shape([dim_of(size) for size in shape])
+
+
+def _infer_if(node: ir.Node) -> None:
+    branches = [node.attributes[name].as_graph() for name in ("then_branch", "else_branch")]
+    for branch in branches:
+        _infer_nodes(branch)
+    for index, output in enumerate(node.outputs):
+        values = [branch.outputs[index] for branch in branches]
+        _set(output, values[0], _merged([shape_of(value) for value in values]))
+
+
+def _infer_carried(node: ir.Node, body: ir.Graph, initial: Sequence[ir.Value | None], inner: Sequence[ir.Value]) -> None:
+    """Infer a loop's body with the shapes that its carried values keep through every iteration."""
+    for value, start in zip(inner, initial, strict=True):
+        if start is not None:
+            _set(value, start, shape_of(start))
+            name_unknown_dims(value)
+    offset = 1 if node.op_type == "Loop" else 0
+    for _ in range(2):
+        _infer_nodes(body)
+        changed = False
+        for value, result in zip(inner, body.outputs[offset:], strict=False):
+            kept = _merged([shape_of(value), shape_of(result)])
+            before = shape_of(value)
+            if kept is None or before is None or any(size is None for size in kept):
+                _set(value, value, kept)
+                name_unknown_dims(value)
+                changed = True
+        if not changed:
+            break
+
+
+def _infer_loop(node: ir.Node) -> None:
+    body = node.attributes["body"].as_graph()
+    count, condition, *carried = body.inputs
+    count.type, count.shape = ir.TensorType(ir.DataType.INT64), ir.Shape([])
+    condition.type, condition.shape = ir.TensorType(ir.DataType.BOOL), ir.Shape([])
+    initial = list(node.inputs[2:])
+    _infer_carried(node, body, initial, carried)
+    for output, value, result in zip(node.outputs, carried, body.outputs[1:], strict=False):
+        _set(output, result, _merged([shape_of(value), shape_of(result)]))
+    for output, result in zip(node.outputs[len(carried) :], body.outputs[1 + len(carried) :], strict=False):
+        shape = shape_of(result)
+        _set(output, result, None if shape is None else (None, *shape))
+
+
+def _infer_scan(node: ir.Node) -> None:
+    body = node.attributes["body"].as_graph()
+    scanned = node.attributes.get_int("num_scan_inputs", 0)
+    states = len(node.inputs) - scanned
+    in_axes = node.attributes.get_ints("scan_input_axes", None) or [0] * scanned
+    out_axes = node.attributes.get_ints("scan_output_axes", None) or [0] * (len(node.outputs) - states)
+    length: Size = None
+    for value, source, axis in zip(body.inputs[states:], node.inputs[states:], in_axes, strict=True):
+        shape = None if source is None else shape_of(source)
+        if source is None or shape is None:
+            continue
+        place = axis % len(shape)
+        length = shape[place]
+        _set(value, source, (*shape[:place], *shape[place + 1 :]))
+    _infer_carried(node, body, list(node.inputs[:states]), list(body.inputs[:states]))
+    for output, value, result in zip(node.outputs, body.inputs[:states], body.outputs, strict=False):
+        _set(output, result, _merged([shape_of(value), shape_of(result)]))
+    for output, result, axis in zip(node.outputs[states:], body.outputs[states:], out_axes, strict=True):
+        shape = shape_of(result)
+        place = axis if axis >= 0 else axis + len(shape or ()) + 1
+        _set(output, result, None if shape is None else (*shape[:place], length, *shape[place:]))
+
+
+_CONTROL_FLOW = {"If": _infer_if, "Loop": _infer_loop, "Scan": _infer_scan}

@@ -1,0 +1,196 @@
+"""Sizes that may be symbolic, and small tensors of them: what shape arithmetic computes with.
+
+A size is an int or a sympy expression over dimension names. Every name stands for an unknown *positive* integer (as it
+does in :class:`onnx_ir.SymbolicDim`), so what is proved here holds for all tensors without empty dimensions.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import onnx_ir as ir
+import sympy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import numpy.typing as npt
+
+__all__ = [
+    "Size",
+    "Sizes",
+    "broadcast",
+    "ceil_div",
+    "dim_of",
+    "equal",
+    "floor_div",
+    "product",
+    "quotient",
+    "set_sizes",
+    "shape_of",
+    "size_of",
+    "sizes_of",
+    "tidy",
+]
+
+Size: TypeAlias = Any
+"""An int, a sympy expression, or None where nothing is known."""
+Sizes: TypeAlias = "npt.NDArray[np.object_]"
+"""A tensor of sizes, of any rank; booleans and floats occur in it as results of comparisons and casts."""
+
+_META = "graphkit.sizes"
+_LIMIT = 1024
+"""Elements up to which the values of integer tensors are followed."""
+
+
+def size_of(dim: int | ir.SymbolicDim) -> Size:
+    """A dimension as a size; None where it is unknown.
+
+    A name that is no expression stands for itself; one without a letter (``"?"``, ``"-1"``) says nothing.
+    """
+    if isinstance(dim, int):
+        return dim
+    return None if dim.value is None else _parse(dim.value)
+
+
+@lru_cache(maxsize=4096)
+def _parse(text: str) -> Size:
+    if not any(character.isalpha() for character in text):
+        return None
+    try:
+        found = ir.SymbolicDim(text)._expr
+    except (ValueError, TypeError, ZeroDivisionError, RecursionError):
+        found = sympy.Symbol(text, integer=True, positive=True)
+    return tidy(found)
+
+
+def dim_of(size: Size) -> int | ir.SymbolicDim:
+    """A size as a dimension."""
+    if size is None:
+        return ir.SymbolicDim(None)
+    size = tidy(size)
+    return size if isinstance(size, int) else ir.SymbolicDim(size)
+
+
+def shape_of(value: ir.Value) -> tuple[Size, ...] | None:
+    """A value's shape as sizes; None where its rank is unknown."""
+    shape = value.shape
+    if shape is None:
+        return None if value.const_value is None else tuple(int(dim) for dim in value.const_value.shape)  # type: ignore[arg-type]
+    return tuple(size_of(dim) for dim in shape)
+
+
+def tidy(size: Size) -> Size:
+    """A size in the form that equal sizes share where sympy sees that they are equal; numbers as Python's."""
+    if not isinstance(size, sympy.Basic):
+        return size
+    if isinstance(size, sympy.logic.boolalg.BooleanAtom):
+        return bool(size)
+    size = sympy.expand(size)
+    if size.is_Integer:
+        return int(size)
+    return size
+
+
+def equal(left: Size, right: Size) -> bool | None:
+    """Whether two sizes are equal for all values of their names, never equal (False), or neither (None)."""
+    if left is None or right is None:
+        return None
+    if not isinstance(left, sympy.Basic) and not isinstance(right, sympy.Basic):
+        return bool(left == right)
+    difference = tidy(left - right)
+    if not isinstance(difference, sympy.Basic):
+        return bool(difference == 0)
+    return False if difference.is_nonzero else None
+
+
+def product(sizes: Iterable[Size]) -> Size:
+    """The product, None where a factor is unknown."""
+    found: Size = 1
+    for size in sizes:
+        if size is None:
+            return None
+        found = found * size
+    return tidy(found)
+
+
+def quotient(total: Size, part: Size) -> Size:
+    """``total / part`` where the division is known to be exact."""
+    if total is None or part is None:
+        return None
+    if isinstance(total, int) and isinstance(part, int):
+        return total // part if part and total % part == 0 else None
+    return tidy(sympy.cancel(sympy.sympify(total) / part))
+
+
+def floor_div(left: Size, right: int) -> Size:
+    """``⌊left / right⌋``."""
+    if left is None:
+        return None
+    return left // right if isinstance(left, int) else tidy(sympy.floor(left / sympy.Integer(right)))
+
+
+def ceil_div(left: Size, right: int) -> Size:
+    """``⌈left / right⌉``."""
+    if left is None:
+        return None
+    return -(-left // right) if isinstance(left, int) else tidy(-sympy.floor(-left / sympy.Integer(right)))
+
+
+def broadcast(shapes: Sequence[tuple[Size, ...]]) -> tuple[Size, ...]:
+    """The shape that numpy's broadcasting gives; None where two sizes differ by name or are unknown."""
+    rank = max(map(len, shapes), default=0)
+    found: list[Size] = []
+    for axis in range(-rank, 0):
+        sizes = [shape[axis] for shape in shapes if len(shape) >= -axis]
+        wide = [size for size in sizes if not isinstance(size, int) or size != 1]
+        numbers = [size for size in wide if isinstance(size, int)]
+        if numbers:
+            found.append(numbers[0])
+        elif not wide:
+            found.append(1)
+        else:
+            found.append(wide[0] if all(equal(wide[0], size) for size in wide) else None)
+    return tuple(found)
+
+
+def set_sizes(value: ir.Value, sizes: Sizes | None) -> None:
+    """Note what is known of an integer tensor's elements; None forgets it."""
+    if sizes is None or sizes.size > _LIMIT or all(size is None for size in sizes.flat):
+        value.meta.pop(_META, None)
+        return
+    value.meta[_META] = sizes
+
+
+def sizes_of(value: ir.Value | None) -> Sizes | None:
+    """What is known of the elements of a tensor: of a small constant, or as noted; None for nothing."""
+    if value is None:
+        return None
+    tensor = value.const_value
+    if tensor is None:
+        found: Sizes | None = value.meta.get(_META)
+        return found
+    if tensor.size > _LIMIT or tensor.dtype == ir.DataType.STRING:
+        return None
+    array = tensor.numpy()
+    if array.dtype.kind not in "iub" and not (array.dtype.kind == "f" and array.size <= 16):
+        return None
+    found = np.empty(array.shape, dtype=object)
+    found[...] = array.tolist() if array.ndim else array.item()
+    return found
+
+
+def numbers_of(value: ir.Value | None) -> list[int] | None:
+    """The elements of an integer tensor as a flat list, None where one of them is not a plain number."""
+    sizes = sizes_of(value)
+    if sizes is None or not all(isinstance(size, int) for size in sizes.flat):
+        return None
+    return [int(size) for size in sizes.flat]
+
+
+def is_number(size: Size) -> bool:
+    """Whether a size is a plain, finite number."""
+    return isinstance(size, int) or (isinstance(size, float) and math.isfinite(size))
