@@ -58,6 +58,7 @@ class _Builder:
         self._refusals: dict[int, UnsupportedNode] = {}
         self._arrays: dict[str, npt.NDArray[np.generic]] = {}
         self._derived: dict[str, Layout] = {}
+        self._layouts: dict[tuple[ir.Value, Layout], MxRef] = {}
         self._node: ir.Node | None = None
         self._emitted: list[tuple[MxNode, str]] = []
         self._names: set[str] = {value.name or "" for value in model.graph.inputs}
@@ -225,6 +226,8 @@ class _Builder:
 
     def derived(self, value: ir.Value, layout: Layout) -> MxRef:
         """A parameter in another layout: stored so where it has no other use, otherwise computed."""
+        if (value, layout) in self._layouts:
+            return self._layouts[value, layout]
         array = self._array(value)
         if array is not None and value not in self._refs and len(value.uses()) == 1 and not value.is_graph_output():
             for step, argument in layout:
@@ -232,6 +235,7 @@ class _Builder:
             variable = self._variable(value.name or "")
             self._store(variable, array, params.kind_of(value))
             self._derived[variable.name] = layout
+            self._layouts[value, layout] = MxRef(variable)
             return MxRef(variable)
         ref = self.ref(value)
         for step, argument in layout:

@@ -1,18 +1,165 @@
-"""Element-wise functions of one argument on which ONNX and MXNet agree."""
+"""Element-wise functions of one argument: rows where ONNX and MXNet agree, compositions where they do not."""
 
 from __future__ import annotations
 
-from graphkit.ops.spec import Case, Row, arr
+import math
+from typing import TYPE_CHECKING
+
+from graphkit.ops.spec import Case, MxForm, Op, Row, Tol, arr, given
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_ir as ir
+
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.spec import Read
 
 _ANY = (Case("any", (arr(2, 3, 4),)),)
 _POSITIVE = (Case("positive", (arr(2, 3, low=0.1, high=3.0),)),)
-_OPEN_UNIT = (Case("unit", (arr(2, 3, low=-0.9, high=0.9),)),)
+_UNIT = (Case("unit", (arr(2, 3, low=-0.9, high=0.9),)),)
+_STEPS = Case("steps", (given([-2.0, -1.7, -1.2, -0.3, 0.2, 0.7, 1.4, 2.0], "float32"),), grad=False)
+_ERF = Tol(float64=1e-6, reason="MXNet evaluates erf and its gradient in float32")
 
 ROWS = (
     Row("Abs", "abs", _ANY),
-    Row("Acos", "arccos", _OPEN_UNIT),
+    Row("Acos", "arccos", _UNIT),
+    Row("Acosh", "arccosh", (Case("above one", (arr(2, 3, low=1.1, high=3.0),)),)),
+    Row("Asin", "arcsin", _UNIT),
+    Row("Asinh", "arcsinh", _ANY),
+    Row("Atan", "arctan", _ANY),
+    Row("Atanh", "arctanh", _UNIT),
+    Row("Ceil", "ceil", (_STEPS,)),
+    Row("Cos", "cos", _ANY),
+    Row("Cosh", "cosh", _ANY),
+    Row("Erf", "erf", (Case("any", (arr(2, 3, 4),), tol=_ERF),)),
     Row("Exp", "exp", _ANY),
+    Row("Floor", "floor", (_STEPS,)),
     Row("Log", "log", _POSITIVE),
     Row("Neg", "negative", _ANY),
+    Row("Reciprocal", "reciprocal", _POSITIVE),
+    Row("Sign", "sign", (_STEPS, Case("zero", (given([-1.0, 0.0, 2.0], "float32"),), grad=False))),
+    Row("Sin", "sin", _ANY),
+    Row("Sinh", "sinh", _ANY),
     Row("Sqrt", "sqrt", _POSITIVE),
+    Row("Tan", "tan", _ANY),
+)
+
+
+def _write_round(b: MxBuilder, _node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
+    """Half to even: the fraction decides, and an exact half adds the parity of the floor."""
+    assert x[0] is not None
+    floor = b.op("floor", x[0])
+    fraction = b.op("elemwise_sub", x[0], floor)
+    above = b.op("_greater_scalar", fraction, scalar=0.5)
+    half = b.op("_equal_scalar", fraction, scalar=0.5)
+    odd = b.op("_mod_scalar", floor, scalar=2.0)
+    return b.op("elemwise_add", b.op("elemwise_add", floor, above), b.op("elemwise_mul", half, odd))
+
+
+def _truncate(b: OnnxBuilder, x: ir.Value) -> ir.Value:
+    return b.op("Where", b.op("Less", x, b.scalar(0, x)), b.op("Ceil", x), b.op("Floor", x))
+
+
+def _round_with(b: OnnxBuilder, x: ir.Value, floor: ir.Value, up: str) -> ir.Value:
+    fraction = b.op("Sub", x, floor)
+    return b.op("Where", b.op(up, fraction, b.scalar(0.5, x)), b.op("Add", floor, b.scalar(1, x)), floor)
+
+
+def _round(b: OnnxBuilder, x: ir.Value) -> ir.Value:
+    """Half away from zero."""
+    size = b.op("Abs", x)
+    return b.op("Mul", b.op("Sign", x), _round_with(b, size, b.op("Floor", size), "GreaterOrEqual"))
+
+
+def _rint(b: OnnxBuilder, x: ir.Value) -> ir.Value:
+    """Nearest, and exact halves down, which is what MXNet does (and not what C's rint does)."""
+    return _round_with(b, x, b.op("Floor", x), "Greater")
+
+
+def _log1p(b: OnnxBuilder, x: ir.Value) -> ir.Value:
+    """Kahan's form, accurate for small arguments; W. Kahan's theorem as given in Goldberg (1991), theorem 4."""
+    one = b.scalar(1, x)
+    u = b.op("Add", x, one)
+    lost = b.op("Equal", u, one)
+    divisor = b.op("Where", lost, one, b.op("Sub", u, one))
+    return b.op("Where", lost, x, b.op("Div", b.op("Mul", x, b.op("Log", u)), divisor))
+
+
+def _expm1(b: OnnxBuilder, x: ir.Value) -> ir.Value:
+    """(u − 1)·x / log u with u = exp x, which cancels the rounding of u."""
+    one = b.scalar(1, x)
+    u = b.op("Exp", x)
+    less = b.op("Sub", u, one)
+    far = b.op("Greater", b.op("Abs", x), b.scalar(0.5, x))
+    plain = b.op("Or", far, b.op("Equal", u, one))
+    log = b.op("Where", plain, one, b.op("Log", b.op("Where", plain, b.op("Add", one, one), u)))
+    near = b.op("Div", b.op("Mul", less, x), log)
+    return b.op("Where", far, less, b.op("Where", b.op("Equal", u, one), x, near))
+
+
+def _cbrt(b: OnnxBuilder, x: ir.Value) -> ir.Value:
+    return b.op("Mul", b.op("Sign", x), b.op("Pow", b.op("Abs", x), b.scalar(1 / 3, x)))
+
+
+def _scaled(factor: float) -> Read:
+    def read(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+        assert x[0] is not None
+        return b.op("Mul", x[0], b.scalar(factor, x[0]))
+
+    return read
+
+
+def _log_base(base: float) -> Read:
+    def read(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+        assert x[0] is not None
+        return b.op("Div", b.op("Log", x[0]), b.scalar(math.log(base), x[0]))
+
+    return read
+
+
+_COMPOSED = {
+    "cbrt": (_cbrt, (Case("signs", (given([-2.0, -0.5, 0.3, 8.0], "float32"),)),)),
+    "expm1": (_expm1, (Case("any", (arr(2, 3),)), Case("small", (arr(2, 3, low=-1e-6, high=1e-6),)))),
+    "fix": (_truncate, (_STEPS,)),
+    "log1p": (_log1p, (Case("any", (arr(2, 3, low=-0.5, high=3.0),)), Case("small", (arr(5, low=-1e-6, high=1e-6),)))),
+    "rcbrt": (lambda b, x: b.op("Reciprocal", _cbrt(b, x)), _POSITIVE),
+    "rint": (_rint, (Case("halves", (given([-1.5, -0.5, 0.5, 1.5, 2.5, 0.4, -0.6], "float32"),), grad=False),)),
+    "round": (_round, (Case("halves", (given([-1.5, -0.5, 0.5, 1.5, 2.5, 0.4, -0.6], "float32"),), grad=False),)),
+    "rsqrt": (lambda b, x: b.op("Reciprocal", b.op("Sqrt", x)), _POSITIVE),
+    "square": (lambda b, x: b.op("Mul", x, x), _ANY),
+    "trunc": (_truncate, (_STEPS,)),
+}
+
+
+def _composed(name: str) -> Op:
+    build, cases = _COMPOSED[name]
+
+    def read(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+        assert x[0] is not None
+        return build(b, x[0])
+
+    return Op("", mx=(MxForm(name, read=read, direction="read", cases=cases),))
+
+
+def _read_only(name: str, read: Read, cases: tuple[Case, ...]) -> Op:
+    return Op("", mx=(MxForm(name, read=read, direction="read", cases=cases),))
+
+
+OPS = (
+    Op(
+        "Round",
+        mx=(MxForm("round", write=_write_round, direction="write"),),
+        cases=(
+            _STEPS,
+            Case("halves", (given([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 3.5], "float32"),), grad=False),
+            Case("below half", (given([0.49999997, -0.49999997, 8388609.0], "float32"),), grad=False),
+        ),
+    ),
+    *(_composed(name) for name in _COMPOSED),
+    _read_only("degrees", _scaled(180 / math.pi), _ANY),
+    _read_only("radians", _scaled(math.pi / 180), _ANY),
+    _read_only("log2", _log_base(2.0), _POSITIVE),
+    _read_only("log10", _log_base(10.0), _POSITIVE),
 )

@@ -1,0 +1,275 @@
+"""Arithmetic of two operands.
+
+MXNet spells it three ways: with a scalar, for equal shapes (``elemwise_*``), and broadcasting (``broadcast_*``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from graphkit.ops.math.linear import biased_linear
+from graphkit.ops.spec import FLOAT, Case, MxForm, Op, Refusal, arr, given
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import onnx_ir as ir
+
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.mxgraph import MxNode, MxRef
+
+__all__ = ["pair", "read_scalar", "same_shape", "scalar_of"]
+
+
+def same_shape(b: MxBuilder, left: ir.Value, right: ir.Value) -> bool:
+    """Whether two values are known to have equal shapes, symbolic dimensions included."""
+    if left.shape is None or right.shape is None:
+        return False
+    dims = b.shape(left)
+    return None not in dims and dims == b.shape(right)
+
+
+def scalar_of(b: MxBuilder, scalar: ir.Value | None, other: ir.Value | None) -> float | None:
+    """The number that an operand is, where broadcasting it to the other operand keeps the other's shape."""
+    number = b.number(scalar)
+    if number is None or scalar is None or other is None:
+        return None
+    own = 0 if scalar.const_value is None else len(scalar.const_value.shape)
+    if own and (other.shape is None or own > b.rank(other)):
+        return None
+    return number
+
+
+def pair(node: ir.Node) -> tuple[ir.Value, ir.Value]:
+    """The two operands of a node."""
+    left, right = node.inputs
+    assert left is not None
+    assert right is not None
+    return left, right
+
+
+def read_scalar(b: OnnxBuilder, node: MxNode, like: ir.Value) -> ir.Value:
+    """The ``scalar`` parameter as a constant of the dtype of ``like``."""
+    return b.scalar(FLOAT.parse(node.attrs["scalar"]), like)
+
+
+@dataclass(frozen=True)
+class _Names:
+    """MXNet's operators for one ONNX operator; empty where there is none."""
+
+    onnx: str
+    elemwise: str
+    broadcast: str
+    scalar: str
+    reverse: str
+    also: tuple[str, ...] = ()
+
+
+def _elemwise_or_broadcast(names: _Names) -> Callable[[MxBuilder, ir.Node, Sequence[MxRef | None]], MxRef | Refusal]:
+    def write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
+        left, right = pair(node)
+        if (number := scalar_of(b, right, left)) is not None and x[0] is not None:
+            return b.op(names.scalar, x[0], scalar=number)
+        if (number := scalar_of(b, left, right)) is not None and x[1] is not None:
+            return b.op(names.reverse, x[1], scalar=number)
+        assert x[0] is not None
+        assert x[1] is not None
+        op = names.elemwise if same_shape(b, left, right) else names.broadcast
+        return b.op(op, x[0], x[1])
+
+    return write
+
+
+def _plain(onnx: str) -> Callable[[OnnxBuilder, MxNode, Sequence[ir.Value | None]], ir.Value]:
+    return lambda b, _node, x: b.op(onnx, x[0], x[1])
+
+
+def _with_scalar(onnx: str, *, reverse: bool) -> Callable[[OnnxBuilder, MxNode, Sequence[ir.Value | None]], ir.Value]:
+    def read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+        assert x[0] is not None
+        scalar = read_scalar(b, node, x[0])
+        return b.op(onnx, scalar, x[0]) if reverse else b.op(onnx, x[0], scalar)
+
+    return read
+
+
+_A, _B, _ROW = arr(2, 3, 4, low=0.3, high=2.0), arr(2, 3, 4, low=0.3, high=2.0), arr(4, low=0.3, high=2.0)
+_SCALAR = given(0.3, "float32")
+
+
+def _cases(*extra: Case) -> tuple[Case, ...]:
+    return (
+        Case("equal shapes", (_A, _B), dynamic=(0, 1)),
+        Case("broadcast", (_A, _ROW)),
+        Case("broadcast both", (arr(2, 1, 4, low=0.3), arr(3, 1, low=0.3))),
+        Case("parameter", (_A, arr(3, 1, low=0.3)), const=(1,)),
+        Case("scalar", (_A, _SCALAR), const=(1,), dynamic=(0,)),
+        Case("reversed scalar", (_SCALAR, _A), const=(0,)),
+        Case("scalar of higher rank", (_ROW, given([[[0.3]]], "float32")), const=(1,)),
+        *extra,
+    )
+
+
+def _forms(names: _Names) -> tuple[MxForm, ...]:
+    read_cases = (Case("equal shapes", (_A, _B)),)
+    scalar_cases = (
+        Case("scalar", (_A,), {"scalar": "0.3"}),
+        Case("integers", (arr(2, 3, low=1, high=9, dtype="int32"),), {"scalar": "2"}, grad=False),
+    )
+    forms = [
+        MxForm(
+            names.broadcast,
+            read=_plain(names.onnx),
+            write=_elemwise_or_broadcast(names),
+            cases=(Case("broadcast", (_A, arr(1, 3, 1, low=0.3))),),
+        ),
+        MxForm(names.elemwise, also=names.also, read=_plain(names.onnx), direction="read", cases=read_cases),
+        MxForm(
+            names.scalar,
+            read=_with_scalar(names.onnx, reverse=False),
+            reads=("scalar",),
+            ignore=("is_int",),
+            direction="read",
+            cases=scalar_cases,
+        ),
+    ]
+    if names.reverse != names.scalar:
+        forms.append(
+            MxForm(
+                names.reverse,
+                read=_with_scalar(names.onnx, reverse=True),
+                reads=("scalar",),
+                ignore=("is_int",),
+                direction="read",
+                cases=scalar_cases,
+            )
+        )
+    return tuple(forms)
+
+
+def _op(names: _Names, *extra: Case, first: tuple[MxForm, ...] = ()) -> Op:
+    return Op(names.onnx, mx=(*first, *_forms(names)), cases=_cases(*extra))
+
+
+_INTS = Case("integers", (arr(2, 3, low=1, high=9, dtype="int64"), arr(3, low=1, high=4, dtype="int64")), grad=False)
+_LINEAR = MxForm("FullyConnected", write=biased_linear, direction="write")
+
+
+def _write_pow(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
+    left, right = pair(node)
+    assert x[0] is not None
+    number = scalar_of(b, right, left)
+    if number is not None:
+        return b.op("square", x[0]) if number == 2 else b.op("_power_scalar", x[0], scalar=number)
+    assert x[1] is not None
+    power = x[1]
+    if b.dtype(right) != b.dtype(left):
+        power = b.op("Cast", power, dtype=b.dtype(left).name)
+    if (number := scalar_of(b, left, right)) is not None:
+        return b.op("_rpower_scalar", power, scalar=number)
+    return b.op("_power" if same_shape(b, left, right) else "broadcast_power", x[0], power)
+
+
+_POWER = _Names("Pow", "_power", "broadcast_power", "_power_scalar", "_rpower_scalar")
+
+
+def _read_mod(b: OnnxBuilder, left: ir.Value, right: ir.Value) -> ir.Value:
+    """Floored modulo, 0 for a zero divisor, exact for floats: fmod, moved into the divisor's sign."""
+    zero = b.scalar(0, right)
+    none = b.op("Equal", right, zero)
+    divisor = b.op("Where", none, b.scalar(1, right), right)
+    if b.dtype(left).kind in "iu":
+        return b.op("Where", none, zero, b.op("Mod", left, divisor))
+    rest = b.op("Mod", left, divisor, fmod=1)
+    other_sign = b.op("Less", b.op("Mul", b.op("Sign", rest), b.op("Sign", divisor)), zero)
+    return b.op("Where", none, zero, b.op("Where", other_sign, b.op("Add", rest, divisor), rest))
+
+
+def _mod_form(op: str, order: str, also: tuple[str, ...] = ()) -> MxForm:
+    def read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+        assert x[0] is not None
+        other = x[1] if order == "pair" else read_scalar(b, node, x[0])
+        assert other is not None
+        return _read_mod(b, other, x[0]) if order == "reverse" else _read_mod(b, x[0], other)
+
+    signs = given([[-7.5, 7.5, 3.2], [-0.4, 6.1, -9.3]], "float32")
+    if order == "pair":
+        cases = (Case("signs", (signs, given([[2.0, -2.0, 1.5], [3.0, 2.0, -4.0]], "float32")), grad=False),)
+        return MxForm(op, also=also, read=read, direction="read", cases=cases)
+    cases = (Case("scalar", (signs,), {"scalar": "-2.5"}, grad=False),)
+    return MxForm(op, read=read, reads=("scalar",), ignore=("is_int",), direction="read", cases=cases)
+
+
+def _write_mod(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
+    left, right = pair(node)
+    assert x[0] is not None
+    assert x[1] is not None
+    op = "_mod" if same_shape(b, left, right) else "broadcast_mod"
+    if not node.attributes.get_int("fmod", 0):
+        return b.op(op, x[0], x[1])
+    rest = b.op(op, b.op("abs", x[0]), b.op("abs", x[1]))
+    sign = b.op("sign", x[0])
+    return b.op("elemwise_mul" if op == "_mod" else "broadcast_mul", rest, sign)
+
+
+_SIGNED = given([[-7.5, 7.5, 3.2], [-0.4, 6.1, -9.3]], "float32")
+
+OPS = (
+    _op(
+        _Names("Add", "elemwise_add", "broadcast_add", "_plus_scalar", "_plus_scalar", ("_grad_add",)),
+        _INTS,
+        first=(_LINEAR,),
+    ),
+    _op(_Names("Sub", "elemwise_sub", "broadcast_sub", "_minus_scalar", "_rminus_scalar"), _INTS),
+    _op(_Names("Mul", "elemwise_mul", "broadcast_mul", "_mul_scalar", "_mul_scalar"), _INTS),
+    _op(_Names("Div", "elemwise_div", "broadcast_div", "_div_scalar", "_rdiv_scalar"), _INTS),
+    Op(
+        "Pow",
+        mx=(
+            MxForm("broadcast_power", write=_write_pow, direction="write"),
+            *(form for form in _forms(_POWER) if form.op != "broadcast_power"),
+            MxForm("broadcast_power", read=_plain("Pow"), direction="read", cases=(Case("broadcast", (_A, _ROW)),)),
+        ),
+        cases=_cases(
+            Case("square", (arr(2, 3), given(2, "int64")), const=(1,)),
+            Case("integer exponents", (_A, arr(4, low=1, high=4, dtype="int64"))),
+        ),
+    ),
+    Op(
+        "Mod",
+        mx=(
+            MxForm("broadcast_mod", write=_write_mod, direction="write"),
+            _mod_form("broadcast_mod", "pair"),
+            _mod_form("_mod", "pair"),
+            _mod_form("_mod_scalar", "scalar"),
+            _mod_form("_rmod_scalar", "reverse"),
+        ),
+        cases=(
+            Case("integers", (given([-7, 7, -8, 5], "int64"), given([3, -3, 2, 2], "int64")), grad=False),
+            Case("fmod", (_SIGNED, given([[2.0, -2.0, 1.5], [3.0, 2.0, -4.0]], "float32")), {"fmod": 1}),
+            Case("fmod broadcast", (_SIGNED, given([2.0, -2.0, 1.5], "float32")), {"fmod": 1}),
+        ),
+    ),
+    Op(
+        "",
+        mx=tuple(
+            MxForm(
+                name,
+                read=lambda b, node, x: _hypot(b, node, x),
+                reads=("scalar",),
+                ignore=("is_int",),
+                direction="read",
+                cases=(Case("any", (_A, _B) if name != "_hypot_scalar" else (_A,), attrs),),
+            )
+            for name, attrs in (("_hypot", {}), ("broadcast_hypot", {}), ("_hypot_scalar", {"scalar": "0.7"}))
+        ),
+    ),
+)
+
+
+def _hypot(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+    left = x[0]
+    assert left is not None
+    right: Any = read_scalar(b, node, left) if len(x) == 1 else x[1]
+    return b.op("Sqrt", b.op("Add", b.op("Mul", left, left), b.op("Mul", right, right)))

@@ -1,0 +1,280 @@
+"""Matrix products: Gemm and MatMul, FullyConnected, dot, batch_dot and gemm2."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphkit.ops.spec import BOOL, FLOAT, Case, MxForm, Op, Refusal, arr, given
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_ir as ir
+
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.mxgraph import MxNode, MxRef
+
+__all__ = ["biased_linear"]
+
+
+def _weight(b: MxBuilder, matrix: ir.Value, *, transposed: bool) -> tuple[MxRef, int] | None:
+    """A stored (out, in) matrix and its number of outputs, where ``matrix`` (or its transpose) is one."""
+    producer = matrix.producer()
+    if producer is not None and producer.op_type == "Transpose" and b.is_initializer(producer.inputs[0]):
+        assert producer.inputs[0] is not None
+        matrix, transposed = producer.inputs[0], not transposed
+    if not b.is_initializer(matrix) or b.rank(matrix) != 2:
+        return None
+    rows, columns = b.shape(matrix)
+    if transposed:
+        assert isinstance(rows, int)
+        return b.ref(matrix), rows
+    assert isinstance(columns, int)
+    return b.derived(matrix, (("transpose", (1, 0)),)), columns
+
+
+def biased_linear(b: MxBuilder, node: ir.Node, _x: Sequence[MxRef | None]) -> MxRef | Refusal:
+    """MatMul with a stored matrix and Add of a stored vector: one FullyConnected."""
+    for product, bias in (tuple(node.inputs), tuple(reversed(node.inputs))):
+        producer = None if product is None else product.producer()
+        if producer is None or producer.op_type != "MatMul" or not b.is_initializer(bias) or bias is None:
+            continue
+        data, matrix = producer.inputs
+        assert data is not None
+        assert matrix is not None
+        if b.rank(bias) != 1 or matrix.shape is None or data.shape is None or b.rank(data) < 2:
+            continue
+        found = _weight(b, matrix, transposed=False)
+        if found is not None and b.shape(bias)[0] == found[1]:
+            return b.op("FullyConnected", b.ref(data), found[0], b.ref(bias), num_hidden=found[1], flatten=False)
+    return Refusal("it is no sum of a matrix product and a bias")
+
+
+def _write_gemm(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
+    left, right = node.inputs[0], node.inputs[1]
+    data, matrix = x[0], x[1]
+    assert left is not None
+    assert right is not None
+    assert data is not None
+    assert matrix is not None
+    extra = node.inputs[2] if len(node.inputs) > 2 else None
+    alpha, beta = node.attributes.get_float("alpha", 1.0), node.attributes.get_float("beta", 1.0)
+    turned, transposed = bool(node.attributes.get_int("transA", 0)), bool(node.attributes.get_int("transB", 0))
+    found = _weight(b, right, transposed=transposed)
+    if found is not None:
+        weight, outputs = found
+        if turned:
+            data = b.op("transpose", data, axes=(1, 0))
+        if alpha == 1 and beta == 1 and extra is not None and x[2] is not None and b.shape(extra) == (outputs,):
+            return b.op("FullyConnected", data, weight, x[2], num_hidden=outputs, flatten=False)
+        product = b.op("FullyConnected", data, weight, num_hidden=outputs, no_bias=True, flatten=False, name="product")
+    else:
+        product = b.op("dot", data, matrix, transpose_a=turned or None, transpose_b=transposed or None, name="product")
+    if alpha != 1:
+        product = b.op("_mul_scalar", product, scalar=np.float32(alpha), name="alpha")
+    if extra is None or x[2] is None:
+        return product
+    term = x[2] if beta == 1 else b.op("_mul_scalar", x[2], scalar=np.float32(beta), name="beta")
+    if b.rank(extra) == 0:
+        return b.op("broadcast_add", product, b.op("Reshape", term, shape=(1, 1)))
+    return b.op("broadcast_add", product, term)
+
+
+def _batched(b: MxBuilder, value: ir.Value, ref: MxRef, batch: int, other: ir.Value) -> MxRef:
+    """Repeat a matrix along the batch axes of the other operand, which batch_dot does not do by itself."""
+    missing = batch - (b.rank(value) - 2)
+    for _ in range(missing):
+        ref = b.op("expand_dims", ref, axis=0)
+    mine: list[Any] = [1] * missing + list(b.shape(value)[:-2])
+    theirs: list[Any] = [1] * (batch - (b.rank(other) - 2)) + list(b.shape(other)[:-2])
+    wide = [axis for axis in range(batch) if mine[axis] == 1 and theirs[axis] != 1]
+    if not wide:
+        return ref
+    if b.rank(other) - 2 == batch:
+        return b.op("broadcast_like", ref, b.ref(other), lhs_axes=tuple(wide), rhs_axes=tuple(wide))
+    return b.op("broadcast_axis", ref, axis=tuple(wide), size=tuple(theirs[axis] for axis in wide))
+
+
+def _write_matmul(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
+    left, right = node.inputs
+    data, matrix = x
+    assert left is not None
+    assert right is not None
+    assert data is not None
+    assert matrix is not None
+    rank, right_rank = b.rank(left), b.rank(right)
+    if right_rank == 2 and rank >= 2 and (found := _weight(b, right, transposed=False)) is not None:
+        return b.op("FullyConnected", data, found[0], num_hidden=found[1], no_bias=True, flatten=False)
+    if right_rank <= 2:
+        return b.op("dot", data, matrix)
+    if rank == 1:
+        data = b.op("expand_dims", data, axis=0)
+        for _ in range(right_rank - 2):
+            data = b.op("expand_dims", data, axis=0)
+        if right_rank > 2:
+            wide = tuple(range(right_rank - 2))
+            data = b.op("broadcast_like", data, matrix, lhs_axes=wide, rhs_axes=wide)
+        return b.op("squeeze", _product(b, data, matrix, right_rank), axis=(right_rank - 2,))
+    batch = max(rank, right_rank) - 2
+    if any(dim is None for dim in (*b.shape(left)[:-2], *b.shape(right)[:-2])):
+        return Refusal("the batch dimensions of its operands are not known; give the inputs' shapes with --input")
+    data, matrix = _batched(b, left, data, batch, right), _batched(b, right, matrix, batch, left)
+    return _product(b, data, matrix, batch + 2)
+
+
+def _product(b: MxBuilder, left: MxRef, right: MxRef, rank: int) -> MxRef:
+    return b.op("batch_dot", left, right) if rank == 3 else b.op("_linalg_gemm2", left, right)
+
+
+def _read_dense(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
+    data, weight = x[0], x[1]
+    bias = None if BOOL.parse(node.attrs.get("no_bias", "False")) else x[2]
+    assert data is not None
+    assert weight is not None
+    hidden = int(node.attrs["num_hidden"])
+    if b.shape(weight)[0] not in (hidden, None):
+        return Refusal(f"its weight has {b.shape(weight)[0]} rows, but num_hidden={hidden}")
+    rank = b.rank(data) if data.shape is not None else None
+    if BOOL.parse(node.attrs.get("flatten", "True")):
+        data = data if rank == 2 else b.op("Flatten", data, axis=1)
+        rank = 2
+    if rank == 2:
+        return b.op("Gemm", data, weight, bias, transB=1)
+    product = b.op("MatMul", data, b.op("Transpose", weight, perm=[1, 0]))
+    return product if bias is None else b.op("Add", product, bias)
+
+
+def _swap_last(b: OnnxBuilder, value: ir.Value) -> ir.Value:
+    order = list(range(b.rank(value)))
+    order[-2:] = order[-1], order[-2]
+    return b.op("Transpose", value, perm=order)
+
+
+def _flag(node: MxNode, name: str) -> bool:
+    return bool(BOOL.parse(node.attrs.get(name, "False")))
+
+
+def _read_dot(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+    """Contracts the last axis of the left with the first of the right; transposition moves that axis to the far end."""
+    left, right = x[0], x[1]
+    assert left is not None
+    assert right is not None
+    ranks = b.rank(left), b.rank(right)
+    if ranks == (1, 1):
+        return b.op("ReduceSum", b.op("Mul", left, right), keepdims=1)
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    first, second = list(letters[: ranks[0]]), list(letters[13 : 13 + ranks[1]])
+    contract_left = 0 if _flag(node, "transpose_a") else ranks[0] - 1
+    contract_right = ranks[1] - 1 if _flag(node, "transpose_b") else 0
+    if ranks == (2, 2):
+        return b.op(
+            "MatMul",
+            left if contract_left else b.op("Transpose", left, perm=[1, 0]),
+            b.op("Transpose", right, perm=[1, 0]) if contract_right else right,
+        )
+    second[contract_right] = first[contract_left]
+    result = [c for i, c in enumerate(first) if i != contract_left]
+    result += [c for i, c in enumerate(second) if i != contract_right]
+    return b.op("Einsum", left, right, equation=f"{''.join(first)},{''.join(second)}->{''.join(result)}")
+
+
+def _read_batch_dot(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+    left, right = x[0], x[1]
+    assert left is not None
+    assert right is not None
+    left = _swap_last(b, left) if _flag(node, "transpose_a") else left
+    right = _swap_last(b, right) if _flag(node, "transpose_b") else right
+    return b.op("MatMul", left, right)
+
+
+def _read_gemm2(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
+    if int(node.attrs.get("axis", "-2")) != -2:
+        return Refusal("its matrices do not lie in the last two axes; transpose them there")
+    product = _read_batch_dot(b, node, x)
+    alpha = FLOAT.parse(node.attrs.get("alpha", "1"))
+    return product if alpha == 1 else b.op("Mul", product, b.scalar(alpha, product))
+
+
+_X, _W, _BIAS = arr(3, 4), arr(5, 4), arr(5)
+
+OPS = (
+    Op(
+        "Gemm",
+        mx=(
+            MxForm(
+                "FullyConnected",
+                read=_read_dense,
+                reads=("num_hidden", "no_bias", "flatten"),
+                write=_write_gemm,
+                cases=(
+                    Case("flattens", (arr(3, 2, 2), _W, _BIAS), {"num_hidden": 5}, const=(1, 2)),
+                    Case("2-D", (_X, _W, _BIAS), {"num_hidden": 5, "no_bias": "0", "flatten": "1"}, const=(1, 2)),
+                    Case("last axis", (arr(2, 3, 4), _W, _BIAS), {"num_hidden": 5, "flatten": False}, const=(1, 2)),
+                    Case("no bias", (arr(2, 3, 4), _W), {"num_hidden": 5, "flatten": False, "no_bias": True}),
+                ),
+            ),
+        ),
+        cases=(
+            Case("linear", (_X, _W, _BIAS), {"transB": 1}, const=(1, 2), dynamic=(0,)),
+            Case("no bias", (_X, _W), {"transB": 1}, const=(1,)),
+            Case("untransposed weight", (_X, arr(4, 5), _BIAS), const=(1, 2)),
+            Case("transposed data", (arr(4, 3), _W, _BIAS), {"transA": 1, "transB": 1}, const=(1, 2)),
+            Case("scaled", (_X, _W, _BIAS), {"transB": 1, "alpha": 0.5, "beta": 2.0}, const=(1, 2)),
+            Case("bias of one number", (_X, arr(4, 5), given(0.3, "float32")), const=(1, 2)),
+            Case("bias matrix", (_X, arr(4, 5), arr(3, 5))),
+            Case("computed", (_X, arr(4, 5))),
+            Case("computed, all transposed", (arr(4, 3), _W, arr(1, 5)), {"transA": 1, "transB": 1}),
+        ),
+    ),
+    Op(
+        "MatMul",
+        mx=(
+            MxForm("dot", write=_write_matmul, direction="write"),
+            MxForm(
+                "dot",
+                read=_read_dot,
+                reads=("transpose_a", "transpose_b"),
+                ignore=("forward_stype",),
+                direction="read",
+                cases=(
+                    Case("matrices", (_X, arr(4, 5))),
+                    Case("transposed", (arr(4, 3), _W), {"transpose_a": True, "transpose_b": "1"}),
+                    Case("vectors", (arr(4), arr(4))),
+                    Case("tensors", (arr(2, 3, 4), arr(4, 2, 3))),
+                    Case("tensors, transposed", (arr(4, 3, 2), arr(2, 3, 4)), {"transpose_a": 1, "transpose_b": 1}),
+                    Case("matrix and vector", (_X, arr(4))),
+                ),
+            ),
+            MxForm(
+                "batch_dot",
+                read=_read_batch_dot,
+                reads=("transpose_a", "transpose_b"),
+                ignore=("forward_stype",),
+                direction="read",
+                cases=(Case("transposed", (arr(2, 4, 3), arr(2, 5, 4)), {"transpose_a": True, "transpose_b": True}),),
+            ),
+            MxForm(
+                "_linalg_gemm2",
+                read=_read_gemm2,
+                reads=("transpose_a", "transpose_b", "alpha", "axis"),
+                direction="read",
+                cases=(Case("scaled", (arr(2, 2, 3, 4), arr(2, 2, 5, 4)), {"transpose_b": True, "alpha": "0.3"}),),
+            ),
+        ),
+        cases=(
+            Case("matrices", (_X, arr(4, 5))),
+            Case("stored matrix", (arr(2, 3, 4), arr(4, 5)), const=(1,), dynamic=(0,)),
+            Case("batch", (arr(2, 3, 4), arr(2, 4, 5)), dynamic=(0, 1)),
+            Case("two batch axes", (arr(2, 2, 3, 4), arr(2, 2, 4, 5))),
+            Case("broadcast right", (arr(2, 3, 4), arr(4, 5))),
+            Case("broadcast left", (arr(3, 4), arr(2, 4, 5))),
+            Case("broadcast both", (arr(2, 1, 3, 4), arr(3, 4, 5))),
+            Case("stored on the left", (arr(3, 4), arr(2, 4, 5)), const=(0,), dynamic=(1,)),
+            Case("vector right", (arr(2, 3, 4), arr(4))),
+            Case("vector left", (arr(4), arr(4, 5))),
+            Case("vector left of a batch", (arr(4), arr(2, 4, 5))),
+        ),
+    ),
+)
