@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.ir import params
-from graphkit.ir.canonical import OPSET
+from graphkit.ir.opset import OPSET, schema_of
 from graphkit.ops.index import index
 from graphkit.ops.mxgraph import VARIABLE, MxGraph, MxModel, MxNode, MxRef
 from graphkit.ops.spec import Case, MxForm, Op, Tol, show
@@ -42,6 +42,17 @@ class Use:
         rng = self.rng()
         arrays = [None if given is None else given.make(rng, self.case.dtype) for given in self.case.inputs]
         return [a.astype(dtype) if dtype and a is not None and a.dtype == np.float32 else a for a in arrays]
+
+    @property
+    def has_float64(self) -> bool:
+        """Whether the case computes in floats of its own choice, and ONNX defines the operator for float64."""
+        schema = schema_of(self.op.onnx, self.op.domain) if self.op.onnx else None
+        allowed = schema is None or all(
+            "tensor(double)" in kind.allowed_type_strs
+            for kind in schema.type_constraints
+            if "tensor(float)" in kind.allowed_type_strs
+        )
+        return allowed and self.case.dtype == "float32"
 
     def limit(self, where: str) -> str | None:
         for limit in self.op.limits:

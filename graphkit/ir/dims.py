@@ -12,9 +12,7 @@ __all__ = ["dims_of", "unknown_inputs"]
 
 def dims_of(value: ir.Value) -> tuple[int | str | None, ...] | None:
     """Dimensions of a value: known, symbolic by name (equal names are equal sizes) or None; None for no known rank."""
-    shape = value.shape
-    if shape is None and value.const_value is not None:
-        shape = value.const_value.shape
+    shape = value.const_value.shape if value.shape is None and value.const_value is not None else value.shape
     if shape is None:
         return None
     return tuple(dim if isinstance(dim, int) else (None if dim.value is None else str(dim.value)) for dim in shape)

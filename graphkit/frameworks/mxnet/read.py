@@ -218,9 +218,10 @@ class _Reader:
 
     def dtype(self, value: ir.Value) -> np.dtype[Any]:
         """Element type of a value."""
-        if value.dtype is None:
+        dtype = value.const_value.dtype if value.const_value is not None else value.dtype
+        if dtype is None:
             raise ShapeNeededError(f"The element type of {value.name!r} is not known, and {self._where()} needs it.")
-        return np.dtype(value.dtype.numpy())
+        return np.dtype(dtype.numpy())
 
     def shape(self, value: ir.Value) -> tuple[Dim, ...]:
         """Shape of a value."""

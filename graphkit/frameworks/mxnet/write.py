@@ -281,12 +281,13 @@ class _Builder:
 
     def dtype(self, value: ir.Value) -> np.dtype[Any]:
         """Element type of a value."""
-        if value.dtype is None:
+        dtype = value.const_value.dtype if value.const_value is not None else value.dtype
+        if dtype is None:
             raise ShapeNeededError(
                 f"The element type of {value.name!r} is not known, and {self._where()} needs it: give the types of "
                 f"the model's inputs with --input NAME:SHAPE:DTYPE."
             )
-        return np.dtype(value.dtype.numpy())
+        return np.dtype(dtype.numpy())
 
     def shape(self, value: ir.Value) -> tuple[Dim, ...]:
         """Shape of a value."""

@@ -124,7 +124,7 @@ def _read_logic(onnx: str, *, scalar: bool) -> Read:
     return read
 
 
-_TRUTHS, _OTHERS = given([[True, True, False, False]]), given([[True, False, True, False]])
+_TRUTHS, _OTHERS = given([[True, True, False, False]], "bool"), given([[True, False, True, False]], "bool")
 _NUMBERS, _MORE = given([[0.0, 2.0, -1.0, 0.0]], "float32"), given([[0.0, 0.0, 3.0, 1.0]], "float32")
 
 
@@ -153,7 +153,7 @@ def _logic(onnx: str, name: str) -> Op:
         ),
         cases=(
             Case("equal shapes", (_TRUTHS, _OTHERS), grad=False),
-            Case("broadcast", (_TRUTHS, given([[True], [False]])), grad=False),
+            Case("broadcast", (_TRUTHS, given([[True], [False]], "bool")), grad=False),
         ),
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from graphkit.ops.spec import Case, MxForm, Op, Row, Tol, arr, given
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import onnx_ir as ir
 
@@ -119,7 +119,7 @@ def _log_base(base: float) -> Read:
     return read
 
 
-_COMPOSED = {
+_COMPOSED: dict[str, tuple[Callable[[OnnxBuilder, ir.Value], ir.Value], tuple[Case, ...]]] = {
     "cbrt": (_cbrt, (Case("signs", (given([-2.0, -0.5, 0.3, 8.0], "float32"),)),)),
     "expm1": (_expm1, (Case("any", (arr(2, 3),)), Case("small", (arr(2, 3, low=-1e-6, high=1e-6),)))),
     "fix": (_truncate, (_STEPS,)),

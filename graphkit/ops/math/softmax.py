@@ -1,0 +1,119 @@
+"""Softmax, log-softmax and hardmax."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphkit.ops.spec import BOOL, FLOAT, INT, Attr, Case, MxForm, Op, Refusal, arr, given
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_ir as ir
+
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.spec import Read
+
+_AXIS = Attr("axis", "axis", INT, onnx_default=-1, mx_default=-1)
+_READS = ("axis", "temperature", "dtype", "use_length")
+
+
+def _reads(onnx: str, *, negative: bool = False) -> Read:
+    def read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
+        data = x[0]
+        assert data is not None
+        if BOOL.parse(node.attrs.get("use_length", "False")):
+            return Refusal("it masks by lengths (use_length), which graphkit does not convert yet")
+        if node.attrs.get("dtype", "None") != "None":
+            return Refusal(f"its dtype={node.attrs['dtype']} asks for another precision of the result; use Cast")
+        text = node.attrs.get("temperature", "None")
+        if text != "None" and FLOAT.parse(text) != 1:
+            data = b.op("Div", data, b.scalar(FLOAT.parse(text), data))
+        if negative:
+            data = b.op("Neg", data)
+        return b.op(onnx, data, axis=int(node.attrs.get("axis", "-1")))
+
+    return read
+
+
+def _read_activation(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
+    mode = node.attrs.get("mode", "instance")
+    if mode not in ("instance", "channel"):
+        return Refusal(f"mode={mode} is neither instance nor channel")
+    return b.op("Softmax", x[0], axis=1 if mode == "channel" else -1)
+
+
+def _write_hardmax(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
+    data = node.inputs[0]
+    assert data is not None
+    assert x[0] is not None
+    rank = b.rank(data)
+    axis = node.attributes.get_int("axis", -1) % rank
+    size = b.shape(data)[axis]
+    if not isinstance(size, int):
+        return Refusal("the size of its axis is not known; give the input's shape with --input")
+    found = b.op("one_hot", b.op("argmax", x[0], axis=axis), depth=size, dtype=b.dtype(data).name)
+    order = list(range(rank - 1))
+    order.insert(axis, rank - 1)
+    return found if axis == rank - 1 else b.op("transpose", found, axes=tuple(order))
+
+
+_X = arr(2, 3, 4)
+_READ_CASES = (
+    Case("default", (_X,)),
+    Case("axis", (_X,), {"axis": "1"}),
+    Case("temperature", (_X,), {"temperature": "2.5"}),
+    Case("no temperature", (_X,), {"temperature": "None", "dtype": "None", "use_length": "False"}),
+)
+_CASES = (
+    Case("last axis", (_X,), dynamic=(0,)),
+    Case("first axis", (_X,), {"axis": 0}),
+    Case("middle axis", (_X,), {"axis": 1}),
+    Case("large", (given([[100.0, 90.0, -100.0]], "float32"),)),
+)
+
+OPS = (
+    Op(
+        "Softmax",
+        mx=(
+            MxForm("softmax", attrs=(_AXIS,), direction="write"),
+            MxForm("softmax", read=_reads("Softmax"), reads=_READS, direction="read", cases=_READ_CASES),
+            MxForm(
+                "softmin",
+                read=_reads("Softmax", negative=True),
+                reads=_READS,
+                direction="read",
+                cases=_READ_CASES[:2],
+            ),
+            MxForm(
+                "SoftmaxActivation",
+                read=_read_activation,
+                reads=("mode",),
+                direction="read",
+                cases=(
+                    Case("instance", (arr(3, 4),)),
+                    Case("channel", (arr(2, 3, 4, 5),), {"mode": "channel"}),
+                ),
+            ),
+        ),
+        cases=_CASES,
+    ),
+    Op(
+        "LogSoftmax",
+        mx=(
+            MxForm("log_softmax", attrs=(_AXIS,), direction="write"),
+            MxForm("log_softmax", read=_reads("LogSoftmax"), reads=_READS, direction="read", cases=_READ_CASES),
+        ),
+        cases=_CASES,
+    ),
+    Op(
+        "Hardmax",
+        mx=(MxForm("one_hot", write=_write_hardmax, direction="write"),),
+        cases=(
+            Case("last axis", (_X,), grad=False),
+            Case("middle axis", (_X,), {"axis": 1}, grad=False),
+            Case("ties", (given([[1.0, 3.0, 3.0]], "float32"),), grad=False),
+        ),
+    ),
+)

@@ -1,0 +1,126 @@
+"""Max, Min, Sum and Mean of any number of operands, and MXNet's pairwise and scalar forms of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphkit.ops.math.binary import read_scalar, same_shape, scalar_of
+from graphkit.ops.spec import Case, MxForm, Op, arr, given
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_ir as ir
+
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.spec import Read, Write
+
+
+def _operands(node: ir.Node) -> list[ir.Value]:
+    return [value for value in node.inputs if value is not None]
+
+
+def _write_extreme(name: str) -> Write:
+    def write(b: MxBuilder, node: ir.Node, _x: Sequence[MxRef | None]) -> MxRef:
+        first, *others = _operands(node)
+        if len(others) == 1:
+            for scalar, other in ((others[0], first), (first, others[0])):
+                if (number := scalar_of(b, scalar, other)) is not None:
+                    return b.op(f"_{name}_scalar", b.ref(other), scalar=number)
+        result = b.ref(first)
+        for other in others:
+            op = f"_{name}" if len(others) == 1 and same_shape(b, first, other) else f"broadcast_{name}"
+            result = b.op(op, result, b.ref(other))
+        return result if others else b.op("_copy", result)
+
+    return write
+
+
+def _total(b: MxBuilder, node: ir.Node) -> MxRef:
+    first, *others = _operands(node)
+    if len(others) > 1 and all(same_shape(b, first, other) for other in others):
+        return b.op("add_n", *(b.ref(value) for value in (first, *others)), num_args=1 + len(others))
+    result = b.ref(first)
+    for other in others:
+        op = "elemwise_add" if len(others) == 1 and same_shape(b, first, other) else "broadcast_add"
+        result = b.op(op, result, b.ref(other))
+    return result if others else b.op("_copy", result)
+
+
+def _write_sum(b: MxBuilder, node: ir.Node, _x: Sequence[MxRef | None]) -> MxRef:
+    return _total(b, node)
+
+
+def _write_mean(b: MxBuilder, node: ir.Node, _x: Sequence[MxRef | None]) -> MxRef:
+    return b.op("_div_scalar", _total(b, node), scalar=float(len(_operands(node))))
+
+
+def _reads(onnx: str, *, scalar: bool = False) -> Read:
+    def read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+        if not scalar:
+            return b.op(onnx, *x)
+        assert x[0] is not None
+        return b.op(onnx, x[0], read_scalar(b, node, x[0]))
+
+    return read
+
+
+_A, _B, _C = arr(2, 3), arr(2, 3), arr(2, 3)
+_SPREAD = given([[-1.5, 0.5, 2.5]], "float32")
+
+
+def _cases(*extra: Case) -> tuple[Case, ...]:
+    return (
+        Case("two", (_A, _B), dynamic=(0, 1)),
+        Case("three", (_A, _B, _C)),
+        Case("one", (_A,)),
+        Case("broadcast", (_A, arr(3), arr(2, 1))),
+        Case("broadcast two", (_A, arr(1, 3))),
+        *extra,
+    )
+
+
+def _extreme(onnx: str, name: str) -> Op:
+    return Op(
+        onnx,
+        mx=(
+            MxForm(f"broadcast_{name}", write=_write_extreme(name), direction="write"),
+            MxForm(f"broadcast_{name}", read=_reads(onnx), direction="read", cases=(Case("rows", (_A, arr(1, 3))),)),
+            MxForm(f"_{name}", read=_reads(onnx), direction="read", cases=(Case("equal shapes", (_A, _B)),)),
+            MxForm(
+                f"_{name}_scalar",
+                read=_reads(onnx, scalar=True),
+                reads=("scalar",),
+                ignore=("is_int",),
+                direction="read",
+                cases=(Case("scalar", (_SPREAD,), {"scalar": "0.1"}),),
+            ),
+        ),
+        cases=_cases(
+            Case("scalar", (_SPREAD, given(0.1, "float32")), const=(1,)),
+            Case("scalar first", (given(0.1, "float32"), _SPREAD), const=(0,)),
+            Case("integers", (given([1, 5], "int64"), given([4, 2], "int64")), grad=False),
+        ),
+    )
+
+
+OPS = (
+    _extreme("Max", "maximum"),
+    _extreme("Min", "minimum"),
+    Op(
+        "Sum",
+        mx=(
+            MxForm("add_n", write=_write_sum, direction="write"),
+            MxForm(
+                "add_n",
+                read=_reads("Sum"),
+                reads=("num_args",),
+                direction="read",
+                cases=(Case("three", (_A, _B, _C), {"num_args": 3}), Case("one", (_A,), {"num_args": 1})),
+            ),
+        ),
+        cases=_cases(),
+    ),
+    Op("Mean", mx=(MxForm("add_n", write=_write_mean, direction="write"),), cases=_cases()),
+)
