@@ -1,0 +1,439 @@
+"""Runs MXNet for graphkit, in a process of its own: ``python main.py [--fast]``.
+
+This file is complete by itself (standard library, numpy and mxnet) and keeps to Python 3.6, so that any interpreter
+that has MXNet can run it. Requests arrive on stdin and answers leave on stdout, each a frame:
+
+    4 bytes  "GKMX"
+    u32      length of the header, little-endian
+    header   JSON; its "arrays" lists [name, dtype, shape] of the arrays that follow
+    arrays   their elements, C order, little-endian, one array after the other
+
+A request's "command" is the name of a function below, without ``do_``. An answer has "ok"; where that is false, "error"
+says why. Whatever MXNet or Python prints goes to stderr. The process ends when stdin is closed.
+
+Without ``--fast`` MXNet's default settings that make its numbers wrong are turned off: oneDNN (gradients through max
+pooling in inference mode), its RNN and graph fusion. With it they stay on, for timing.
+"""
+
+import json
+import os
+import select
+import struct
+import sys
+import threading
+import time
+import traceback
+import types
+import warnings
+from typing import Any, Callable, Dict, List, Sequence, Tuple
+
+EXACT = {"MXNET_MKLDNN_ENABLED": "0", "MXNET_USE_MKLDNN_RNN": "0", "MXNET_SUBGRAPH_BACKEND": "NONE"}
+QUIET = {"MXNET_STORAGE_FALLBACK_LOG_VERBOSE": "0", "MXNET_SUBGRAPH_VERBOSE": "0"}
+MAGIC = b"GKMX"
+BFLOAT16 = "bfloat16"
+
+mx: Any = None
+np: Any = None
+
+
+class RefusedError(Exception):
+    """A request that cannot be served; its message is the answer."""
+
+
+def import_mxnet(fast: bool) -> List[str]:
+    """Set MXNet's environment, repair what newer Pythons and numpys took from it, import it; return the repairs."""
+    global mx, np
+    os.environ.update(QUIET)
+    if not fast:
+        os.environ.update(EXACT)
+    import numpy as np
+
+    repairs = repair_python() + repair_numpy()
+    import mxnet as mx
+
+    return repairs
+
+
+def repair_python() -> List[str]:
+    """Stand in for ``distutils``, gone from Python 3.12, with which MXNet compares version numbers."""
+    try:
+        import distutils.version  # noqa: F401
+    except ImportError:
+        module = types.ModuleType("distutils.version")
+        module.__dict__.update(LooseVersion=leading_numbers, StrictVersion=leading_numbers)
+        package = types.ModuleType("distutils")
+        package.__dict__.update(version=module)
+        sys.modules.update({"distutils": package, "distutils.version": module})
+        return ["distutils"]
+    return []
+
+
+def leading_numbers(version: str) -> Tuple[int, ...]:
+    """The numbers that a version starts with: "1.17.0rc1" gives (1, 17)."""
+    numbers: List[int] = []
+    for part in version.split("."):
+        if not part.isdigit():
+            break
+        numbers.append(int(part))
+    return tuple(numbers)
+
+
+def repair_numpy() -> List[str]:
+    """Give numpy back the names that it dropped in 1.24 and 2.x and that MXNet looks up while it is imported."""
+    dropped: Dict[str, Any] = {
+        "bool": bool,
+        "Inf": float("inf"),
+        "NAN": float("nan"),
+        "NINF": float("-inf"),
+        "NZERO": -0.0,
+        "NaN": float("nan"),
+        "PINF": float("inf"),
+        "PZERO": 0.0,
+        "alltrue": lambda *args, **kwargs: np.all(*args, **kwargs),
+        "in1d": lambda first, second, **kwargs: np.isin(np.ravel(first), second, **kwargs),
+        "msort": lambda array: np.sort(array, axis=0),
+        "product": lambda *args, **kwargs: np.prod(*args, **kwargs),
+        "round_": lambda *args, **kwargs: np.round(*args, **kwargs),
+        "sometrue": lambda *args, **kwargs: np.any(*args, **kwargs),
+        "trapz": lambda *args, **kwargs: np.trapezoid(*args, **kwargs),
+    }
+    for name in ("mirr", "npv", "pmt", "ppmt", "pv", "rate"):
+        dropped[name] = expired(name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        missing = [name for name in sorted(dropped) if not hasattr(np, name)]
+    for name in missing:
+        setattr(np, name, dropped[name])
+    return ["numpy." + name for name in missing]
+
+
+def expired(name: str) -> Callable[..., Any]:
+    """A function that numpy no longer has and that nothing should call."""
+
+    def function(*_args: Any, **_kwargs: Any) -> Any:
+        raise RuntimeError("numpy." + name + " is no longer part of numpy")
+
+    return function
+
+
+class Channel:
+    """Frames in and out."""
+
+    def __init__(self, source: int, target: int) -> None:
+        self._source = open(source, "rb", buffering=0)
+        self._target = open(target, "wb", buffering=0)
+
+    def receive(self) -> Tuple[Dict[str, Any], Dict[str, Any]]:
+        """The next request and its arrays; EOFError when there is none."""
+        magic, length = struct.unpack("<4sI", self._read(bytearray(8)))
+        if magic != MAGIC:
+            raise EOFError
+        header = json.loads(bytes(self._read(bytearray(length))).decode("utf-8"))
+        arrays = {}
+        for name, dtype, shape in header.pop("arrays", []):
+            array = np.empty(shape, numpy_dtype(dtype))
+            if array.nbytes:
+                self._read(array.reshape(-1).view(np.uint8))
+            arrays[name] = array
+        return header, arrays
+
+    def send(self, header: Dict[str, Any], arrays: Sequence[Tuple[str, Any]] = ()) -> None:
+        """Answer, with named arrays."""
+        kept = [(name, np.ascontiguousarray(array).reshape(array.shape)) for name, array in arrays]
+        header["arrays"] = [[name, dtype_name(array.dtype), list(array.shape)] for name, array in kept]
+        text = json.dumps(header).encode("utf-8")
+        self._write(struct.pack("<4sI", MAGIC, len(text)) + text)
+        for _, array in kept:
+            if array.nbytes:
+                self._write(array.reshape(-1).view(np.uint8))
+
+    def _read(self, buffer: Any) -> Any:
+        view = memoryview(buffer)
+        while len(view):
+            count = self._source.readinto(view)
+            if not count:
+                raise EOFError
+            view = view[count:]
+        return buffer
+
+    def _write(self, buffer: Any) -> None:
+        view = memoryview(buffer)
+        while len(view):
+            view = view[self._target.write(view) or 0 :]
+
+
+def numpy_dtype(name: str) -> Any:
+    """The numpy dtype of a wire name, as MXNet represents it."""
+    return np.dtype([(BFLOAT16, np.uint16)]) if name == BFLOAT16 else np.dtype(name)
+
+
+def dtype_name(dtype: Any) -> str:
+    """The wire name of a numpy dtype."""
+    return BFLOAT16 if dtype.names else str(dtype.name)
+
+
+class Model:
+    """A symbol with its arrays. Running it never changes them: what MXNet writes to is copied first."""
+
+    def __init__(self, symbol: str, arrays: Dict[str, Any], np_shape: bool) -> None:
+        self.graph = json.loads(symbol)
+        self.graph.pop("node_row_ptr", None)
+        self.np_shape = np_shape
+        self._ops: Dict[Any, Tuple[Any, Any]] = {}
+        self._overwritten = self._gammas()
+        with mx.util.np_shape(np_shape):
+            self.symbol = mx.sym.load_json(symbol)
+            self.values: Dict[str, Any] = {}
+            for name in list(arrays):
+                self.values[name] = self.put(arrays.pop(name))
+
+    def _gammas(self) -> Any:
+        """Names of BatchNorm's gammas: with ``fix_gamma`` the forward pass overwrites them."""
+        nodes = self.graph["nodes"]
+        norms = [node for node in nodes if "BatchNorm" in node["op"] and len(node["inputs"]) > 1]
+        return {nodes[node["inputs"][1][0]]["name"] for node in norms}
+
+    def put(self, array: Any) -> Any:
+        """An array in MXNet's memory."""
+        shape = array.shape
+        if not self.np_shape and (array.size == 0 or not shape):
+            if array.size == 0:
+                raise RefusedError("MXNet has no arrays without elements, and one of shape {} was given".format(shape))
+            shape = (1,)
+        if dtype_name(array.dtype) in ("int16", "uint16", "uint32", "uint64"):
+            raise RefusedError("MXNet has no arrays of {}".format(array.dtype))
+        held = mx.nd.empty(shape, dtype=array.dtype)
+        held._sync_copyfrom(array.reshape(shape))
+        return held
+
+    def op(self, heads: Sequence[Sequence[int]], static: bool = False) -> Tuple[Any, Any]:
+        """The compiled graph of some heads, hidden outputs allowed, and its symbol."""
+        key = (tuple(map(tuple, heads)), static)
+        if key not in self._ops:
+            nodes = list(self.graph["nodes"])
+            entries = []
+            for node, output in heads:
+                if nodes[node]["op"] == "null":
+                    copy = {"op": "_copy", "name": nodes[node]["name"] + "_head", "inputs": [[node, 0, 0]]}
+                    nodes.append(copy)
+                    node, output = len(nodes) - 1, 0
+                entries.append([node, output, 0])
+            symbol = mx.sym.load_json(json.dumps(dict(self.graph, nodes=nodes, heads=entries)))
+            flags = [("static_alloc", True), ("static_shape", True)] if static else []
+            self._ops[key] = mx.nd.CachedOp(symbol, flags), symbol
+        return self._ops[key]
+
+    def bind(self, symbol: Any, inputs: Dict[str, Any], fill: Sequence[str] = ()) -> Dict[str, Any]:
+        """Array of each of a symbol's variables; those named in ``fill`` are zeros of the inferred shape."""
+        names = set(symbol.list_inputs())
+        missing = [name for name in symbol.list_inputs() if name not in inputs and name not in self.values]
+        absent = [name for name in missing if name not in fill]
+        if absent:
+            raise RefusedError("no value is given for " + ", ".join(sorted(set(absent))))
+        given = {name: value for name, value in self.values.items() if name in names}
+        given.update((name, self.put(inputs.pop(name))) for name in names.intersection(inputs))
+        if missing:
+            given.update(self._zeros(symbol, given, missing))
+        written = self._overwritten.union(symbol.list_auxiliary_states())
+        return {name: given[name].copy() if name in written else given[name].detach() for name in names}
+
+    def _zeros(self, symbol: Any, given: Dict[str, Any], names: Sequence[str]) -> Dict[str, Any]:
+        shapes, _, states = symbol.infer_shape_partial(**{name: given[name].shape for name in given})
+        variables = symbol.list_arguments() + symbol.list_auxiliary_states()
+        found = dict(zip(variables, (shapes or []) + (states or [])))
+        floats = [array.dtype for array in given.values() if "float" in str(np.dtype(array.dtype))]
+        unknown = [name for name in names if not found.get(name) or min(found[name]) <= 0]
+        if unknown:
+            raise RefusedError("no value is given for " + ", ".join(unknown) + ", and MXNet cannot tell the shape")
+        return {name: mx.nd.zeros(found[name], dtype=floats[0] if floats else "float32") for name in names}
+
+
+def evaluate(op: Any, symbol: Any, values: Dict[str, Any]) -> List[Any]:
+    """The outputs of a compiled graph."""
+    outputs = op(*[values[name] for name in symbol.list_inputs()])
+    return outputs if isinstance(outputs, list) else [outputs]
+
+
+def behaving(train: bool) -> Any:
+    """Scope in which operators behave as in training or as in inference, without being recorded."""
+    return mx.autograd.train_mode() if train else mx.autograd.predict_mode()
+
+
+MODELS: Dict[int, Model] = {}
+Answer = Tuple[Dict[str, Any], List[Tuple[str, Any]]]
+
+
+def do_open(request: Dict[str, Any], arrays: Dict[str, Any]) -> Answer:
+    """Open a model: "symbol" (JSON text), "np_shape"; the arrays are its arguments and auxiliary states."""
+    model = Model(request["symbol"], arrays, bool(request.get("np_shape")))
+    number = max(MODELS, default=0) + 1
+    MODELS[number] = model
+    return {
+        "model": number,
+        "arguments": model.symbol.list_arguments(),
+        "states": model.symbol.list_auxiliary_states(),
+        "outputs": model.symbol.list_outputs(),
+    }, []
+
+
+def do_close(request: Dict[str, Any], _arrays: Dict[str, Any]) -> Answer:
+    """Forget a model."""
+    MODELS.pop(request["model"], None)
+    return {}, []
+
+
+def do_forward(request: Dict[str, Any], arrays: Dict[str, Any]) -> Answer:
+    """Compute "heads" ([node, output] each, hidden outputs allowed), answered as "0", "1", … in that order.
+
+    The arrays are the inputs; "fill" names variables that get zeros; "train" is the mode, "seed" the random seed.
+    """
+    model = MODELS[request["model"]]
+    with mx.util.np_shape(model.np_shape):
+        op, symbol = model.op(request["heads"])
+        values = model.bind(symbol, arrays, request.get("fill", ()))
+        mx.random.seed(request.get("seed", 0))
+        with behaving(bool(request.get("train"))):
+            outputs = evaluate(op, symbol, values)
+        return {}, numbered(outputs)
+
+
+def do_backward(request: Dict[str, Any], arrays: Dict[str, Any]) -> Answer:
+    """Gradients of the sum over N of "seed:N" times head N, in the variables "wrt", answered as "grad:NAME".
+
+    The heads are answered as well; in training mode the auxiliary states after the step, too, as "state:NAME".
+    Otherwise as :func:`do_forward`.
+    """
+    model = MODELS[request["model"]]
+    train = bool(request.get("train"))
+    seeds = {name: arrays.pop(name) for name in list(arrays) if name.startswith("seed:")}
+    with mx.util.np_shape(model.np_shape):
+        op, symbol = model.op(request["heads"])
+        values = model.bind(symbol, arrays, request.get("fill", ()))
+        wanted = [name for name in request["wrt"] if name in values]
+        for name in wanted:
+            values[name].attach_grad()
+        mx.random.seed(request.get("seed", 0))
+        with mx.autograd.record(train_mode=train) if wanted else behaving(train):
+            outputs = evaluate(op, symbol, values)
+        seeded = {n: output for n, output in enumerate(outputs) if "seed:{}".format(n) in seeds}
+        if wanted and seeded:
+            cotangents = [model.put(seeds["seed:{}".format(n)]).reshape(y.shape) for n, y in seeded.items()]
+            mx.autograd.backward(list(seeded.values()), cotangents, train_mode=train)
+        found = numbered(outputs) + [("grad:" + name, fetch(values[name].grad)) for name in wanted]
+        if train:
+            found += [("state:" + name, fetch(values[name])) for name in symbol.list_auxiliary_states()]
+        return {}, found
+
+
+def do_time(request: Dict[str, Any], arrays: Dict[str, Any]) -> Answer:
+    """Seconds of each of "runs" runs after "warmup" others, of the forward pass or, with "wrt", of both passes.
+
+    Memory is planned once, as a hybridized Gluon network with ``static_alloc`` and ``static_shape`` does.
+    """
+    model = MODELS[request["model"]]
+    train = bool(request.get("train"))
+    with mx.util.np_shape(model.np_shape):
+        op, symbol = model.op(request["heads"], static=True)
+        values = model.bind(symbol, arrays, request.get("fill", ()))
+        wanted = [name for name in request.get("wrt", []) if name in values]
+        for name in wanted:
+            values[name].attach_grad()
+        seconds = []
+        for _ in range(request["warmup"] + request["runs"]):
+            mx.nd.waitall()
+            start = time.perf_counter()
+            with mx.autograd.record(train_mode=train) if wanted else behaving(train):
+                outputs = evaluate(op, symbol, values)
+            if wanted:
+                mx.autograd.backward([y for y in outputs if "float" in str(y.dtype)], train_mode=train)
+            mx.nd.waitall()
+            seconds.append(time.perf_counter() - start)
+        return {"seconds": seconds[request["warmup"] :]}, []
+
+
+def settle() -> None:
+    """Let MXNet's threads finish and drop the errors that they still hold, so that the next request starts afresh."""
+    try:
+        mx.nd.waitall()
+    except mx.MXNetError:
+        pass
+
+
+def numbered(outputs: List[Any]) -> List[Tuple[str, Any]]:
+    """Outputs as answered arrays."""
+    return [(str(number), fetch(output)) for number, output in enumerate(outputs)]
+
+
+def fetch(array: Any) -> Any:
+    """An MXNet array as a dense numpy array."""
+    return (array if array.stype == "default" else array.tostype("default")).asnumpy()
+
+
+COMMANDS: Dict[str, Callable[[Dict[str, Any], Dict[str, Any]], Answer]] = {
+    "open": do_open,
+    "close": do_close,
+    "forward": do_forward,
+    "backward": do_backward,
+    "time": do_time,
+}
+
+
+def end_with_parent(source: int) -> None:
+    """End the process as soon as nobody can write to it any more, even in the middle of a computation."""
+    parent = os.getppid()
+    poller = select.poll()
+    poller.register(source, 0)
+    while os.getppid() == parent:
+        if any(event for _, event in poller.poll(1000)):
+            break
+    os._exit(0)
+
+
+def claim_streams() -> Tuple[int, int]:
+    """Take stdin and stdout for frames alone; what is printed goes to stderr from here on."""
+    source, target = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return source, target
+
+
+def main(arguments: List[str]) -> int:
+    """Serve requests until stdin is closed."""
+    source, target = claim_streams()
+    threading.Thread(target=end_with_parent, args=(source,), daemon=True).start()
+    fast = "--fast" in arguments
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [folder for folder in sys.path if os.path.abspath(folder or ".") != here]
+    repairs = import_mxnet(fast)
+    channel = Channel(source, target)
+    channel.send(
+        {
+            "ok": True,
+            "python": "{}.{}.{}".format(*sys.version_info[:3]),
+            "numpy": np.__version__,
+            "mxnet": mx.__version__,
+            "repairs": repairs,
+            "fast": fast,
+        }
+    )
+    while True:
+        try:
+            request, arrays = channel.receive()
+        except EOFError:
+            return 0
+        try:
+            header, found = COMMANDS[request["command"]](request, arrays)
+            header["ok"] = True
+        except Exception as error:
+            text = "{}: {}".format(type(error).__name__, error)
+            header, found = {"ok": False, "error": text, "trace": traceback.format_exc()}, []
+            settle()
+        arrays.clear()
+        channel.send(header, found)
+        del found
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
