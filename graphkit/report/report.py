@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-__all__ = ["Check", "Report", "Verdict"]
+__all__ = ["Check", "Kind", "Report", "Verdict"]
 
+Kind: TypeAlias = Literal["output", "input gradient", "parameter gradient", "forward", "backward"]
+"""What is compared: a tensor, or (for a whole pass that could not be made) ``"forward"`` or ``"backward"``."""
 Verdict: TypeAlias = Literal["pass", "fail", "unavailable"]
 
 
@@ -15,15 +17,17 @@ class Check:
     """One tensor compared between two runtimes, or a comparison that could not be made.
 
     Attributes:
-        what: ``"output NAME"``, ``"gradient NAME"``, or what could not be compared, e.g. ``"backward"``.
+        kind: What is compared.
+        name: Name of the IR value; empty for a whole pass.
         left: Runtime of the reference.
         right: Runtime under test.
         verdict: ``"unavailable"`` is neither a pass nor a failure: nothing was compared, ``note`` says why.
         max_abs: Largest absolute difference.
-        max_rel: Largest absolute difference over the largest magnitude of the reference.
+        max_rel: Largest absolute difference over the scale, which is the largest magnitude of the reference; a
+            reference that is zero or nothing but rounding residue takes the scale of its peers, and the note says so.
         l2: l2 norm of the difference over that of the reference.
         cosine: Cosine of the angle between the two, 1 for identical directions.
-        bad: Number of elements beyond the tolerance, scaled by the largest magnitude.
+        bad: Number of elements whose difference is beyond ``tol`` times the scale, or that are finite on one side only.
         size: Number of elements.
         shape: Shape of the reference.
         dtype: Element type compared in.
@@ -32,7 +36,8 @@ class Check:
         note: What a reader must know.
     """
 
-    what: str
+    kind: Kind
+    name: str
     left: str
     right: str
     verdict: Verdict
@@ -47,6 +52,11 @@ class Check:
     tol: float = 0.0
     floor: float = 0.0
     note: str = ""
+
+    @property
+    def what(self) -> str:
+        """The check in words, e.g. ``"output logits"``."""
+        return f"{self.kind} {self.name}".strip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,98 @@
+"""Judging one pass: names first, then each tensor against its bound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from graphkit.parity.metrics import compare, magnitude
+from graphkit.parity.tolerance import OUTPUT, ULPS, Bound, double_bounds, single_bounds
+from graphkit.report.report import Check
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from graphkit.parity.sides import Arrays, Side
+    from graphkit.report.report import Kind
+
+__all__ = ["Pass", "judge"]
+
+_STRICT: Final = Bound(0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What a forward or a backward pass has to give.
+
+    Attributes:
+        kinds: What each wanted tensor is, by IR value name.
+        gradients: Whether the tensors are gradients.
+        single: Names of the tensors behind which MXNet computes in float32.
+    """
+
+    kinds: Mapping[str, Kind]
+    gradients: bool
+    single: frozenset[str]
+
+    def of(self, side: Side) -> Arrays:
+        """What a side gave."""
+        return (side.gradients or {}) if self.gradients else side.outputs
+
+
+def judge(wanted: Pass, left: Side, right: Side, floors: Callable[[], Mapping[str, float]]) -> list[Check]:
+    """One check for each tensor that the pass has to give, and a failed one for each that nobody asked for.
+
+    Args:
+        wanted: The pass.
+        left: Side of the reference.
+        right: Side under test.
+        floors: Measures the absolute noise floor of each tensor; called only if it is needed, which is in float32,
+            and in float64 to tell a wrong gradient from rounding residue.
+    """
+    double = left.dtype == right.dtype == "float64"
+    checks = _checks(wanted, left, right, None if double else floors())
+    if double and wanted.gradients and any(check.verdict == "fail" and check.tol for check in checks):
+        checks = _checks(wanted, left, right, floors())
+    return checks
+
+
+def _checks(wanted: Pass, left: Side, right: Side, floors: Mapping[str, float] | None) -> list[Check]:
+    expected, found = wanted.of(left), wanted.of(right)
+    within = _bounds(wanted, left, right, floors)
+    checks = []
+    for name, kind in wanted.kinds.items():
+        lacking = [side.name for side in (left, right) if name not in wanted.of(side)]
+        if lacking:
+            note = f"not returned by {' nor by '.join(lacking)}"
+            checks.append(Check(kind, name, left.name, right.name, "fail", note=note))
+        else:
+            array = _levelled(found[name], left, right, expected[name])
+            bound = within.get(name, _STRICT)
+            checks.append(compare(kind, name, (left.name, right.name), expected[name], array, bound))
+    stray: Kind = "parameter gradient" if wanted.gradients else "output"
+    for side in (left, right):
+        for name in wanted.of(side):
+            if name not in wanted.kinds:
+                note = f"returned by {side.name}, which was not asked for it"
+                checks.append(Check(stray, name, left.name, right.name, "fail", note=note))
+    return checks
+
+
+def _bounds(wanted: Pass, left: Side, right: Side, floors: Mapping[str, float] | None) -> dict[str, Bound]:
+    peaks = {name: magnitude(array) for name, array in wanted.of(left).items() if array.dtype.kind in "fV"}
+    if "float32" in (left.dtype, right.dtype):
+        return single_bounds(peaks, floors or {}, ULPS if wanted.gradients else OUTPUT)
+    mxnet = "mxnet" in (left.runtime.name, right.runtime.name)
+    return double_bounds(peaks, floors, wanted.single if mxnet else frozenset())
+
+
+def _levelled(
+    array: npt.NDArray[np.generic], left: Side, right: Side, reference: npt.NDArray[np.generic]
+) -> npt.NDArray[np.generic]:
+    """An array in the precision of the reference, where the sides' precisions differ and it has its own side's."""
+    if left.dtype != right.dtype and array.dtype == right.dtype and reference.dtype == left.dtype:
+        return array.astype(reference.dtype)
+    return array

@@ -1,0 +1,113 @@
+"""Which integers an input may hold: what its consumers use it for tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from graphkit.ir.dims import dims_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import onnx_ir as ir
+
+__all__ = ["Range", "range_of"]
+
+_FREE = 10
+"""Integers below which an input is drawn whose use tells nothing."""
+_MASK = 2
+"""Integers below which an input is drawn that is used as a truth value."""
+_BYTES = 256
+_INDEXED = {"Gather": 1, "GatherElements": 1, "ScatterElements": 1}
+"""Operators that index the ``axis`` of their first operand, with the position of the indices."""
+_INDEXED_ND = {"GatherND": 1, "ScatterND": 1}
+_PASSES = frozenset(
+    [
+        "Cast",
+        "Concat",
+        "Expand",
+        "Flatten",
+        "Identity",
+        "Reshape",
+        "Slice",
+        "Split",
+        "Squeeze",
+        "Tile",
+        "Transpose",
+        "Unsqueeze",
+    ]
+)
+"""Operators whose result holds the elements of their first operand (Concat: of all) and nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Integers from 0 to ``stop`` - 1; ``index`` where they index a table, so that floats must be whole numbers too."""
+
+    stop: int
+    index: bool
+
+
+def range_of(value: ir.Value, sizes: Mapping[str, int]) -> Range:
+    """The integers that make sense for a graph input.
+
+    Follows the input through casts and changes of shape to the operators that use its numbers: an index of Gather
+    and its relatives or of OneHot stays below the size of what it indexes, a truth value is 0 or 1.
+
+    Args:
+        value: A graph input.
+        sizes: Sizes of the symbolic dimensions, by name.
+    """
+    limits: list[int] = []
+    hints: list[int] = []
+    seen: set[ir.Value] = set()
+    stack = [value]
+    while stack:
+        current = stack.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        for node, position in current.uses():
+            limit = _limit(node, position, sizes)
+            if limit is not None:
+                limits.append(limit)
+            elif node.op_type in _PASSES and (position == 0 or node.op_type == "Concat"):
+                if (
+                    node.op_type == "Cast"
+                    and node.outputs[0].dtype is not None
+                    and node.outputs[0].dtype.name == "BOOL"
+                ):
+                    hints.append(_MASK)
+                stack.extend(node.outputs)
+            elif node.op_type in ("Equal", "Not", "Where") and position == 0:
+                hints.append(_MASK)
+    if limits:
+        return Range(max(1, min(limits)), index=True)
+    if value.dtype is not None and value.dtype.name == "UINT8" and not hints:
+        return Range(_BYTES, index=False)
+    return Range(min([*hints, _FREE]), index=False)
+
+
+def _limit(node: ir.Node, position: int, sizes: Mapping[str, int]) -> int | None:
+    """The size of what an operand indexes, None where it indexes nothing or a thing of unknown size."""
+    if node.op_type == "OneHot" and position == 0:
+        depth = node.inputs[1].const_value if node.inputs[1] is not None else None
+        return None if depth is None else int(np.asarray(depth.numpy()).reshape(-1)[0])
+    table = node.inputs[0] if node.inputs else None
+    dims = None if table is None else dims_of(table)
+    if dims is None:
+        return None
+    if _INDEXED.get(node.op_type) == position:
+        axis = node.attributes.get_int("axis", 0)
+        return _size(dims[axis], sizes)
+    if _INDEXED_ND.get(node.op_type) == position:
+        known = [_size(dim, sizes) for dim in dims]
+        return min((size for size in known if size is not None), default=None)
+    return None
+
+
+def _size(dim: int | str | None, sizes: Mapping[str, int]) -> int | None:
+    return sizes.get(dim) if isinstance(dim, str) else dim

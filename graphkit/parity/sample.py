@@ -1,0 +1,167 @@
+"""One seeded sample: every side run on the same inputs and cotangents, and compared with the first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, Protocol
+
+import numpy as np
+
+from graphkit.errors import ExecutionError, GraphkitError, MissingError, UnsupportedError
+from graphkit.frameworks.base import runtimes
+from graphkit.ir.params import of_kind
+from graphkit.parity.floor import noise_floor
+from graphkit.parity.inputs import draw_inputs, draw_seeds, in_dtype
+from graphkit.parity.judge import Pass, judge
+from graphkit.parity.tolerance import needs_single
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy.typing as npt
+    import onnx_ir as ir
+
+    from graphkit.frameworks.base import InputSpec
+    from graphkit.parity.sides import Arrays, Pool, Side
+    from graphkit.report.report import Check, Kind
+
+__all__ = ["Sampler", "Unable"]
+
+_FLOORS: Final = ("torch", "mxnet", "reference")
+"""Runtimes that the noise floor is measured on where the reference's own cannot, in this order."""
+
+
+class Unable(Protocol):
+    """Told of a side that cannot make a pass; returns to go on without it, or raises."""
+
+    def __call__(self, side: Side, kind: Kind, problem: GraphkitError) -> None:
+        """Note that ``side`` gives no ``kind`` pass because of ``problem``."""
+        ...
+
+
+@dataclass(slots=True)
+class Sampler:
+    """Draws samples and compares the sides on them.
+
+    Attributes:
+        pool: Where the model is opened.
+        sides: The sides, the reference first; those that cannot run are dropped by the first sample.
+        backward: Whether gradients are compared.
+        batch: Size of a free batch dimension.
+        inputs: Given shapes.
+        unable: Told of each side that drops out of a pass.
+        learners: The sides that give gradients, the reference first; None before the first sample.
+        warnings: What readers of the report must know.
+    """
+
+    pool: Pool
+    sides: list[Side]
+    backward: bool
+    batch: int | None
+    inputs: Sequence[InputSpec]
+    unable: Unable
+    learners: list[Side] | None = None
+    warnings: list[str] = field(default_factory=list)
+
+    def feeds(self, seed: int) -> dict[str, npt.NDArray[np.generic]]:
+        """The inputs of a sample, in float32."""
+        return draw_inputs(self.pool.model("float32"), seed, self.batch, self.inputs)
+
+    def checks(self, seed: int) -> list[Check]:
+        """Run a sample; compare outputs with the first side's, and gradients with those of the first that has them."""
+        feeds = self.feeds(seed)
+        self.sides = [side for side in self.sides if self._makes(side, "forward", lambda side: side.forward(feeds))]
+        if not self.sides:
+            return []
+        seeds = in_dtype(draw_seeds(self.sides[0].outputs, seed), np.float32)
+        if self.learners is None:
+            self.learners = [side for side in self.sides if self._can_learn(side)] if self.backward else []
+        self.learners = [
+            side for side in self.learners if self._makes(side, "backward", lambda side: side.backward(feeds, seeds))
+        ]
+        floors = _Floors(self, feeds, seeds if self.learners else None, seed)
+        outputs, gradients = _passes(self.pool.model("float32"))
+        found = []
+        for wanted, sides in ((outputs, self.sides), (gradients, self.learners)):
+            for side in sides[1:]:
+                checks = judge(wanted, sides[0], side, floors.gradients if wanted.gradients else floors.outputs)
+                notes = [note for note in (sides[0].note, side.note) if note]
+                found += [replace(check, note="; ".join([check.note, *notes]).removeprefix("; ")) for check in checks]
+        return found
+
+    def _makes(self, side: Side, kind: Kind, run: Callable[[Side], None]) -> bool:
+        try:
+            run(side)
+        except (UnsupportedError, MissingError, ExecutionError) as problem:
+            self.unable(side, kind, problem)
+            return False
+        return True
+
+    def _can_learn(self, side: Side) -> bool:
+        expected = {name: array.shape for name, array in self.sides[0].outputs.items()}
+        if "backward" not in side.runtime.can:
+            problem: GraphkitError = MissingError(f"{side.runtime.label} computes no gradients here")
+        elif {name: array.shape for name, array in side.outputs.items()} != expected:
+            problem = MissingError("its outputs are not those of the reference")
+        else:
+            return True
+        self.unable(side, "backward", problem)
+        return False
+
+
+class _Floors:
+    """The noise floors of a sample, measured when first asked for."""
+
+    def __init__(self, sampler: Sampler, feeds: Arrays, seeds: Arrays | None, seed: int) -> None:
+        self._sampler = sampler
+        self._arguments = (feeds, seeds, seed)
+        self._found: tuple[dict[str, float], dict[str, float]] | None = None
+
+    def outputs(self) -> dict[str, float]:
+        return self._measured()[0]
+
+    def gradients(self) -> dict[str, float]:
+        return self._measured()[1]
+
+    def _measured(self) -> tuple[dict[str, float], dict[str, float]]:
+        if self._found is None:
+            self._found = self._measure()
+        return self._found
+
+    def _measure(self) -> tuple[dict[str, float], dict[str, float]]:
+        """On the first runtime that runs the model in both precisions; the reference's own is tried first."""
+        sampler, (feeds, seeds, seed) = self._sampler, self._arguments
+        reference = (sampler.learners or sampler.sides)[0]
+        known = runtimes()
+        others = [(known[name], True) for name in _FLOORS if name in known and name != reference.runtime.name]
+        for runtime, native in [(reference.runtime, reference.native), *others]:
+            if runtime.missing() is not None or (seeds is not None and "backward" not in runtime.can):
+                continue
+            try:
+                single, double = (sampler.pool.session(runtime, native, dtype) for dtype in ("float32", "float64"))
+                return noise_floor(single, double, feeds, seeds, seed)
+            except GraphkitError:
+                continue
+        sampler.warnings.append(
+            f"No runtime here runs the model in float64, so the noise floor is how much {reference.name} in float32 "
+            f"changes when its inputs change by a rounding error."
+        )
+        single = sampler.pool.session(reference.runtime, reference.native, "float32")
+        return noise_floor(single, None, feeds, seeds, seed)
+
+
+def _passes(model: ir.Model) -> tuple[Pass, Pass]:
+    outputs: dict[str, Kind] = {value.name or "": "output" for value in model.graph.outputs}
+    gradients: dict[str, Kind] = {
+        value.name or "": "input gradient"
+        for value in model.graph.inputs
+        if not value.is_initializer() and _is_float(value)
+    }
+    gradients |= {value.name or "": "parameter gradient" for value in of_kind(model, "parameter") if _is_float(value)}
+    single = needs_single(model)
+    return Pass(outputs, False, single), Pass(gradients, True, frozenset(gradients) if single else frozenset())
+
+
+def _is_float(value: ir.Value) -> bool:
+    dtype = value.dtype if value.const_value is None else value.const_value.dtype
+    return dtype is None or dtype.is_floating_point()

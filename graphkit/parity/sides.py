@@ -1,0 +1,104 @@
+"""The sides of a comparison: which runtime runs the model, in which form and in which precision."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias, TypeVar
+
+from graphkit.errors import ExecutionError, UnsupportedError
+from graphkit.parity.inputs import in_dtype
+from graphkit.passes.cast_floats import cast_floats
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+    import numpy.typing as npt
+    import onnx_ir as ir
+
+    from graphkit.frameworks.base import Runtime, Session
+
+    Arrays: TypeAlias = Mapping[str, npt.NDArray[np.generic]]
+
+__all__ = ["Pool", "Precision", "Side"]
+
+Precision: TypeAlias = Literal["float32", "float64"]
+T = TypeVar("T")
+
+
+class Pool:
+    """A model on any runtime in any precision, each opened once when it is first asked for; a context manager."""
+
+    def __init__(self, model: ir.Model) -> None:
+        self._model = model
+        self._models: dict[Precision, ir.Model] = {}
+        self._sessions: dict[tuple[str, bool, Precision], Session] = {}
+        self._stack = ExitStack()
+
+    def model(self, dtype: Precision) -> ir.Model:
+        """The model with its floats in ``dtype``."""
+        if dtype not in self._models:
+            self._models[dtype] = cast_floats(self._model, dtype)
+        return self._models[dtype]
+
+    def session(self, runtime: Runtime, native: bool, dtype: Precision) -> Session:
+        """The model opened; see :meth:`graphkit.frameworks.base.Runtime.open`."""
+        key = (runtime.name, native, dtype)
+        if key not in self._sessions:
+            self._sessions[key] = self._stack.enter_context(runtime.open(self.model(dtype), native=native))
+        return self._sessions[key]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stack.close()
+
+
+@dataclass(slots=True, eq=False)
+class Side:
+    """One side of the comparison.
+
+    Attributes:
+        name: What reports call it.
+        runtime: What runs the model.
+        native: Whether it runs the model's source rather than the converted form, where it is native to it.
+        pool: Where its sessions come from.
+        dtype: Precision it computes in; a runtime that refuses float64 falls back to float32.
+        note: Why it fell back.
+        implied: Whether it is compared without having been asked for.
+        outputs: Outputs of the current sample.
+        gradients: Gradients of the current sample; None where it has none.
+    """
+
+    name: str
+    runtime: Runtime
+    native: bool
+    pool: Pool
+    dtype: Precision
+    note: str = ""
+    implied: bool = False
+    outputs: Arrays = field(default_factory=dict)
+    gradients: Arrays | None = None
+
+    def forward(self, feeds: Arrays) -> None:
+        """Compute :attr:`outputs` from feeds in float32."""
+        self.outputs = self._attempt(lambda session: session.forward(in_dtype(feeds, self.dtype)))
+
+    def backward(self, feeds: Arrays, seeds: Arrays) -> None:
+        """Compute :attr:`gradients` from feeds and cotangents in float32."""
+        self.gradients = self._attempt(
+            lambda session: session.backward(in_dtype(feeds, self.dtype), in_dtype(seeds, self.dtype))
+        )
+
+    def _attempt(self, action: Callable[[Session], T]) -> T:
+        try:
+            return action(self.pool.session(self.runtime, self.native, self.dtype))
+        except (UnsupportedError, ExecutionError) as error:
+            if self.dtype == "float32":
+                raise
+            self.dtype = "float32"
+            found = action(self.pool.session(self.runtime, self.native, self.dtype))
+            self.note = f"in float32, float64 is refused: {error}"
+            return found

@@ -1,0 +1,162 @@
+"""How far apart two right implementations may be, and why.
+
+**float64.** Two right implementations of the same mathematics differ by rounding only: by some 1e-14 of a tensor's
+largest magnitude in practice, so :data:`DOUBLE` = 1e-9 leaves room for depth and ill-conditioning and still catches
+a wrong epsilon. Where MXNet itself holds a parameter or constant in float32 (the slope of LeakyReLU, the bounds of
+clip, GELU's polynomial, …) it cannot do better than :data:`SINGLE_INSIDE` = 1e-6. The rooms know which operators
+those are: their cases carry a wider float64 bound, and the tests hold them to it.
+
+**float32.** The bound is :data:`MARGIN` = 4 times the *noise floor*: how far the same model, on one runtime, is from
+itself in float64 (:mod:`graphkit.parity.floor` says how that is measured). Each tensor has its own floor. Two things
+keep a floor from being small by luck, as for a tensor of one element: no floor counts less than the median of the
+floors of its peers (the outputs, or the gradients), and no bound is below what different implementations of the same
+elementary functions may take, which no measurement on one runtime shows: :data:`OUTPUT` = 1e-5 for outputs and
+:data:`ULPS` = 16 units in the last place for gradients, the error that the OpenCL specification (full profile,
+"Relative error as ULPs") grants a single-precision function such as erf or pow.
+
+**Zeros and residue.** A gradient that is exactly zero (a dead unit), or that cancels to nothing but rounding residue
+(a bias that a normalisation takes out again), has no magnitude to be measured against. It takes the scale of its
+peers: the median of their largest magnitudes. Residue is what float32 cannot tell a digit of: its floor is above
+:data:`RESIDUE` of its own magnitude.
+"""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import onnx_ir as ir
+
+__all__ = [
+    "DOUBLE",
+    "MARGIN",
+    "OUTPUT",
+    "RESIDUE",
+    "SINGLE_INSIDE",
+    "ULPS",
+    "Bound",
+    "double_bounds",
+    "needs_single",
+    "single_bounds",
+]
+
+DOUBLE: Final = 1e-9
+SINGLE_INSIDE: Final = 1e-6
+MARGIN: Final = 4.0
+OUTPUT: Final = 1e-5
+ULPS: Final = 16 * 2.0**-23
+RESIDUE: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """How far a tensor may be from its reference.
+
+    Attributes:
+        tol: Bound on max|d| / scale.
+        scale: What differences are measured against; 0 for the largest magnitude of the reference.
+        floor: Noise floor relative to the scale, 0 where the bound is a fixed one.
+        note: Why the bound is not the usual one.
+    """
+
+    tol: float
+    scale: float = 0.0
+    floor: float = 0.0
+    note: str = ""
+
+
+def double_bounds(
+    peaks: Mapping[str, float], floors: Mapping[str, float] | None = None, single: Iterable[str] = ()
+) -> dict[str, Bound]:
+    """Bounds for tensors compared in float64.
+
+    Args:
+        peaks: Largest magnitude of each reference, for tensors that are peers (all outputs, or all gradients).
+        floors: Largest difference between float32 and float64 of each, absolute, where it was measured; only used to
+            tell residue.
+        single: Names of the tensors behind which MXNet computes in float32.
+    """
+    inside = set(single)
+    bounds = {}
+    for name, peak in peaks.items():
+        scale, note = _scale(peak, peaks, (floors or {}).get(name, 0.0))
+        tol = SINGLE_INSIDE if name in inside else DOUBLE
+        reason = "MXNet holds a constant in float32" if name in inside else ""
+        bounds[name] = Bound(tol, scale, note="; ".join(filter(None, (note, reason))))
+    return bounds
+
+
+def single_bounds(peaks: Mapping[str, float], floors: Mapping[str, float], least: float) -> dict[str, Bound]:
+    """Bounds for tensors compared in float32.
+
+    Args:
+        peaks: Largest magnitude of each reference, for tensors that are peers.
+        floors: Noise floor of each, absolute.
+        least: :data:`OUTPUT` or :data:`ULPS`.
+    """
+    relative = {name: floors[name] / peak for name, peak in peaks.items() if peak and name in floors}
+    common = statistics.median(relative.values()) if relative else 0.0
+    bounds = {}
+    for name, peak in peaks.items():
+        floor = floors.get(name, 0.0)
+        scale, note = _scale(peak, peaks, floor)
+        level = max(floor / (scale or peak or 1.0), common)
+        bounds[name] = Bound(max(MARGIN * level, least), scale, level, note)
+    return bounds
+
+
+def _scale(peak: float, peaks: Mapping[str, float], floor: float) -> tuple[float, str]:
+    """0 for a tensor's own magnitude; else its peers', and why."""
+    if peak and floor <= RESIDUE * peak:
+        return 0.0, ""
+    others = [other for other in peaks.values() if other]
+    typical = statistics.median(others) if others else 1.0
+    if not peak:
+        return typical, f"zero in the reference, judged against its peers' magnitude {typical:.1e}"
+    if typical <= peak:
+        return 0.0, ""
+    return typical, f"nothing but rounding residue, judged against its peers' magnitude {typical:.1e}"
+
+
+@cache
+def _single_inside() -> frozenset[tuple[str, str]]:
+    """ONNX operators that MXNet computes with something held in float32, as their rooms' cases say."""
+    from graphkit.ops.index import index
+
+    return frozenset(
+        (op.domain, op.onnx)
+        for _, op in index().ops
+        for cases in (op.cases, *(form.cases for form in op.mx))
+        for case in cases
+        if op.onnx and case.tol.float64 > DOUBLE
+    )
+
+
+def needs_single(model: ir.Model) -> frozenset[str]:
+    """Names of the outputs that depend on an operator inside which MXNet computes in float32.
+
+    A gradient depends on every operator between its tensor and the outputs as well as on those before it, so if any
+    output does, take every gradient to.
+    """
+    found: set[str] = set()
+    for output in model.graph.outputs:
+        seen: set[ir.Value] = set()
+        stack = [output]
+        while stack:
+            value = stack.pop()
+            if value in seen:
+                continue
+            seen.add(value)
+            node = value.producer()
+            if node is None:
+                continue
+            if (node.domain, node.op_type) in _single_inside():
+                found.add(output.name or "")
+                break
+            stack.extend(operand for operand in node.inputs if operand is not None)
+    return frozenset(found)

@@ -1,0 +1,174 @@
+"""Verification: one model, several runtimes, the same inputs and cotangents, every tensor compared by name."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from graphkit.errors import ExecutionError, GraphkitError, InputError, MissingError
+from graphkit.frameworks.base import frameworks, runtimes
+from graphkit.ir.origin import source_of
+from graphkit.parity.sample import Sampler
+from graphkit.parity.sides import Pool, Side
+from graphkit.report.environment import environment
+from graphkit.report.report import Check, Report
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_ir as ir
+
+    from graphkit.frameworks.base import InputSpec, Runtime
+    from graphkit.parity.sides import Precision
+    from graphkit.report.report import Kind
+
+__all__ = ["DEFAULT", "SAMPLES", "verify"]
+
+DEFAULT: Final = ("torch", "mxnet", "ort")
+"""Runtimes compared where none are named."""
+SAMPLES: Final = 3
+"""Samples that decide, by majority, over a float32 gradient that is beyond its bound in the first."""
+
+
+def verify(
+    model: ir.Model,
+    *,
+    on: Sequence[str | Runtime] = (),
+    backward: bool = False,
+    dtype: Precision = "float32",
+    batch: int | None = None,
+    seed: int = 0,
+    inputs: Sequence[InputSpec] = (),
+) -> Report:
+    """Run a model on several runtimes and compare every output, and every gradient, with those of one of them.
+
+    The reference is the first runtime of the framework that the model comes from (torch for a ``.pt2`` file), which
+    runs the source itself where it can; otherwise the first one. All are fed the same seeded inputs and, for
+    gradients, the same seeded cotangents; gradients are those of every float input and of every parameter.
+    :mod:`graphkit.parity.tolerance` says what counts as equal. A float32 gradient beyond its bound is put to
+    :data:`SAMPLES` samples and fails if it is beyond in most of them: one sample may lie at a kink.
+
+    Args:
+        model: A canonical model, as :func:`graphkit.load` gives it.
+        on: Runtimes, by name or as objects; a named one has to run. Empty for :data:`DEFAULT`, of which those that
+            are not installed or cannot run the model are shown as not available.
+        backward: Whether gradients are compared too.
+        dtype: Precision: ``"float64"`` proves semantics, ``"float32"`` compares against the noise floor. A runtime
+            without float64 kernels is compared in float32 all the same, and the report says so.
+        batch: Size of a free batch dimension; None for 2.
+        seed: Seed of inputs and cotangents.
+        inputs: Shapes of inputs with free dimensions.
+
+    Raises:
+        InputError: No runtime has that name, a shape does not fit, or there is nothing to compare.
+        MissingError: A named runtime is not installed.
+        UnsupportedError: A named runtime cannot run the model.
+        ExecutionError: A named runtime refused or crashed.
+    """
+    if dtype not in ("float32", "float64"):
+        raise InputError(f"Models are compared in float32 or float64, not in {dtype!r}.")
+    dropped: list[Check] = []
+
+    def unable(side: Side, kind: Kind, problem: GraphkitError) -> None:
+        lacking = isinstance(problem, MissingError) or not isinstance(problem, ExecutionError)
+        if on and not side.implied and not (kind == "backward" and isinstance(problem, MissingError)):
+            raise problem
+        dropped.append(Check(kind, "", "", side.name, "unavailable" if lacking else "fail", note=str(problem)))
+
+    with Pool(model) as pool:
+        sides, absent, versions = _sides(model, on, pool, dtype)
+        sampler = Sampler(pool, sides, backward, batch, tuple(inputs), unable)
+        shown = ", ".join(
+            f"{name} {'×'.join(map(str, array.shape)) or 'scalar'}" for name, array in sampler.feeds(seed).items()
+        )
+        checks = _decide(sampler, seed)
+        for kind, compared in (("outputs", sampler.sides), ("gradients", sampler.learners or [])):
+            if len(compared) < 2 and (backward or kind == "outputs"):
+                raise InputError(_nothing(kind, [side.name for side in compared], [*absent, *dropped]))
+    source = source_of(model)
+    label = source.label if source is not None else model.graph.name or "model"
+    return Report(
+        title=f"{label} in {dtype}: {shown or 'no inputs'}, seed {seed}",
+        checks=(*checks, *absent, *dropped),
+        environment=environment() | versions,
+        warnings=tuple(dict.fromkeys(sampler.warnings)),
+    )
+
+
+def _sides(
+    model: ir.Model, on: Sequence[str | Runtime], pool: Pool, dtype: Precision
+) -> tuple[list[Side], list[Check], dict[str, str]]:
+    """The sides, those of the source's own framework first; the runtimes that are not installed; versions."""
+    source = source_of(model)
+    sides: list[Side] = []
+    absent: list[Check] = []
+    versions: dict[str, str] = {}
+    at_home = 0
+    for runtime in _resolved(on or DEFAULT):
+        if (problem := runtime.missing()) is not None:
+            if on:
+                raise MissingError(f"{runtime.label} is not available: {problem}.")
+            absent.append(Check("forward", "", "", runtime.name, "unavailable", note=problem))
+            continue
+        versions[runtime.name] = runtime.version()
+        home = source is not None and runtime in frameworks()[source.framework].runtimes
+        native = source is not None and runtime.native == source.framework
+        side = Side(runtime.name, runtime, native, pool, dtype)
+        sides.insert(at_home if home else len(sides), side)
+        at_home += home
+        if native and frameworks()[runtime.native].write is not None:
+            sides.append(Side(f"{runtime.name} (rewritten)", runtime, False, pool, dtype, implied=True))
+    return sides, absent, versions
+
+
+def _resolved(on: Sequence[str | Runtime]) -> list[Runtime]:
+    known = runtimes()
+    found: dict[str, Runtime] = {}
+    for choice in on:
+        if isinstance(choice, str) and choice not in known:
+            raise InputError(f"No runtime is called {choice!r}; there are {', '.join(sorted(known))}.")
+        runtime = known[choice] if isinstance(choice, str) else choice
+        found[runtime.name] = runtime
+    return list(found.values())
+
+
+def _decide(sampler: Sampler, seed: int) -> list[Check]:
+    """The checks of the first sample, where gradients that lie at a kink there are decided by more samples."""
+    first = sampler.checks(seed)
+    failures = Counter(_key(check) for check in first if _doubtful(check))
+    passed: dict[tuple[str, ...], Check] = {}
+    for index in range(1, SAMPLES):
+        if all(count > SAMPLES // 2 for count in failures.values()):
+            break
+        for check in sampler.checks(seed + index):
+            key = _key(check)
+            if key in failures and check.verdict == "fail":
+                failures[key] += 1
+            elif key in failures:
+                passed.setdefault(key, check)
+    decided = []
+    for check in first:
+        count = failures[_key(check)]
+        if 0 < count <= SAMPLES // 2:
+            kinder = passed[_key(check)]
+            told = f"beyond its bound, by {check.max_rel:.1e}, in {count} of {SAMPLES} samples"
+            decided.append(replace(kinder, note="; ".join(filter(None, (kinder.note, told)))))
+        else:
+            decided.append(check)
+    return decided
+
+
+def _doubtful(check: Check) -> bool:
+    """Whether a kink may have failed a check: only a float32 gradient has both a floor and a bound."""
+    return check.verdict == "fail" and check.kind.endswith("gradient") and check.floor > 0
+
+
+def _key(check: Check) -> tuple[str, ...]:
+    return (check.kind, check.name, check.left, check.right)
+
+
+def _nothing(what: str, able: Sequence[str], dropped: Sequence[Check]) -> str:
+    who = f"only {able[0]} gives {what} here" if able else f"no runtime gives {what} here"
+    why = "".join(f"; {check.right}: {check.note.rstrip('.')}" for check in dropped)
+    return f"There is nothing to compare: {who}{why}. Name another runtime with --on, or install one."
