@@ -1,4 +1,4 @@
-"""The ONNX reference evaluator as a runtime: slow, and a second opinion."""
+"""The ONNX reference evaluator as a runtime, its known mistakes corrected: slow, and a second opinion."""
 
 from __future__ import annotations
 
@@ -69,9 +69,11 @@ class ReferenceSession:
         import onnx_ir
         from onnx.reference import ReferenceEvaluator
 
+        from graphkit.frameworks.onnx.corrections import CORRECTIONS
+
         self._model = model
         try:
-            self._evaluator: Any = ReferenceEvaluator(onnx_ir.to_proto(model))
+            self._evaluator: Any = ReferenceEvaluator(onnx_ir.to_proto(model), new_ops=CORRECTIONS)
         except Exception as error:
             raise ExecutionError(
                 f"The ONNX reference evaluator refuses the model: {' '.join(str(error).split())}"

@@ -1,0 +1,207 @@
+"""Operators that ``onnx.reference`` (onnx 1.23) gets wrong, lacks, or computes window by window in Python.
+
+=================== ===================================================================================
+LRN                 sums over as many channels as there are examples in the batch
+GlobalMaxPool       takes the right axes for 4-D input only
+GlobalLpPool        is missing
+ConvTranspose       reads the wrong rows of the weight when grouped
+AveragePool, LpPool shift the windows when ``ceil_mode`` adds more than one element; LpPool scales the last ones
+MaxPool             is right but thousands of times slower than this
+LpNormalization     adds numbers rather than magnitudes when p is odd
+=================== ===================================================================================
+
+What they compute follows the operator texts of opset 23.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from onnx.reference.op_run import OpRun
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    Array = npt.NDArray[Any]
+    Index = tuple[Any, ...]
+
+__all__ = ["CORRECTIONS"]
+
+
+def _pads(
+    auto_pad: str | None, pads: Sequence[int] | None, sizes: Sequence[int], extents: Sequence[int], strides: list[int]
+) -> tuple[list[int], list[int]]:
+    rank = len(sizes)
+    if auto_pad in ("SAME_UPPER", "SAME_LOWER"):
+        totals = [max((-(-n // s) - 1) * s + k - n, 0) for n, k, s in zip(sizes, extents, strides, strict=True)]
+        small, large = [t // 2 for t in totals], [t - t // 2 for t in totals]
+        return (small, large) if auto_pad == "SAME_UPPER" else (large, small)
+    if pads is None or auto_pad == "VALID":
+        return [0] * rank, [0] * rank
+    return list(pads[:rank]), list(pads[rank:])
+
+
+def _windows(
+    x: Array,
+    fill: float,
+    extra: bool,
+    auto_pad: str | None,
+    ceil_mode: int | None,
+    dilations: Sequence[int] | None,
+    kernel_shape: Sequence[int],
+    pads: Sequence[int] | None,
+    strides: Sequence[int] | None,
+) -> Array:
+    """Every window, as (N, C, output axes…, kernel axes…); NaN where ``extra`` and ``ceil_mode`` overhangs."""
+    rank = len(kernel_shape)
+    step = list(strides or [1] * rank)
+    dilation = list(dilations or [1] * rank)
+    extents = [d * (k - 1) + 1 for d, k in zip(dilation, kernel_shape, strict=True)]
+    begins, ends = _pads(auto_pad, pads, x.shape[2:], extents, step)
+    padded = np.pad(x, [(0, 0), (0, 0), *zip(begins, ends, strict=True)], constant_values=fill)
+    if ceil_mode:
+        over = [max(min(e + s - 1, k - 1) - e, 0) for e, s, k in zip(ends, step, extents, strict=True)]
+        padded = np.pad(padded, [(0, 0), (0, 0), *((0, n) for n in over)], constant_values=np.nan if extra else fill)
+    view: Array = np.lib.stride_tricks.sliding_window_view(padded, (1, 1, *extents))
+    starts, taps = (slice(None, None, s) for s in step), (slice(None, None, d) for d in dilation)
+    chosen: Index = (slice(None), slice(None), *starts, 0, 0, *taps)
+    found: Array = view[chosen]
+    return found
+
+
+class MaxPool(OpRun):
+    """Largest of each window."""
+
+    op_domain = ""
+
+    def _run(self, x: Array, storage_order: int | None = None, **window: Any) -> tuple[Array, ...]:
+        if len(self.onnx_node.output) > 1:
+            raise NotImplementedError(f"the indices of the maxima (storage_order={storage_order})")
+        lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+        found = _windows(x, lowest, False, **window)
+        return (found.max(axis=tuple(range(-(x.ndim - 2), 0))),)
+
+
+class AveragePool(OpRun):
+    """Mean of each window, over the input alone or with its padding."""
+
+    op_domain = ""
+
+    def _run(self, x: Array, count_include_pad: int | None = None, **window: Any) -> tuple[Array]:
+        found = _windows(x, 0.0 if count_include_pad else np.nan, True, **window)
+        return (np.nanmean(found, axis=tuple(range(-(x.ndim - 2), 0))).astype(x.dtype),)
+
+
+class LpPool(OpRun):
+    """p-norm of each window."""
+
+    op_domain = ""
+
+    def _run(self, x: Array, p: int = 2, **window: Any) -> tuple[Array]:
+        found = _windows(x, 0.0, False, **window)
+        total = (np.abs(found) ** p).sum(axis=tuple(range(-(x.ndim - 2), 0)))
+        return ((total ** (1.0 / p)).astype(x.dtype),)
+
+
+class GlobalMaxPool(OpRun):
+    """Largest over all spatial axes."""
+
+    op_domain = ""
+
+    def _run(self, x: Array) -> tuple[Array]:
+        return (x.max(axis=tuple(range(2, x.ndim)), keepdims=True),)
+
+
+class GlobalLpPool(OpRun):
+    """p-norm over all spatial axes."""
+
+    op_domain = ""
+
+    def _run(self, x: Array, p: int = 2) -> tuple[Array]:
+        total = (np.abs(x) ** p).sum(axis=tuple(range(2, x.ndim)), keepdims=True)
+        return ((total ** (1.0 / p)).astype(x.dtype),)
+
+
+class LRN(OpRun):
+    """Division by a power of the squares' mean over neighbouring channels."""
+
+    op_domain = ""
+
+    def _run(self, x: Array, alpha: float, beta: float, bias: float, size: int) -> tuple[Array]:
+        before = (size - 1) // 2
+        squares = np.pad(x * x, [(0, 0), (before, size - 1 - before), *[(0, 0)] * (x.ndim - 2)])
+        total = sum(squares[:, k : k + x.shape[1]] for k in range(size))
+        return ((x / (bias + alpha / size * total) ** beta).astype(x.dtype),)
+
+
+class LpNormalization(OpRun):
+    """Division by the p-norm along an axis; zero where that norm is zero."""
+
+    op_domain = ""
+
+    def _run(self, x: Array, axis: int = -1, p: int = 2) -> tuple[Array]:
+        norm = (np.abs(x) ** p).sum(axis=axis, keepdims=True) ** (1.0 / p)
+        return (np.where(norm == 0, 0, x / np.where(norm == 0, 1, norm)).astype(x.dtype),)
+
+
+class ConvTranspose(OpRun):
+    """The adjoint of a convolution: every input element scatters its weighted kernel."""
+
+    op_domain = ""
+
+    def _run(
+        self,
+        x: Array,
+        w: Array,
+        bias: Array | None = None,
+        auto_pad: str | None = None,
+        dilations: Sequence[int] | None = None,
+        group: int = 1,
+        kernel_shape: Sequence[int] | None = None,
+        output_padding: Sequence[int] | None = None,
+        output_shape: Sequence[int] | None = None,
+        pads: Sequence[int] | None = None,
+        strides: Sequence[int] | None = None,
+    ) -> tuple[Array]:
+        kernel = tuple(kernel_shape or w.shape[2:])
+        rank = len(kernel)
+        step, dilation = list(strides or [1] * rank), list(dilations or [1] * rank)
+        extents = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
+        full = [s * (n - 1) + e for s, n, e in zip(step, x.shape[2:], extents, strict=True)]
+        added = list(output_padding or [0] * rank)
+        if output_shape or auto_pad in ("SAME_UPPER", "SAME_LOWER"):
+            target = list(output_shape or [n * s for n, s in zip(x.shape[2:], step, strict=True)])[-rank:]
+            totals = [f + a - t for f, a, t in zip(full, added, target, strict=True)]
+            small, large = [t // 2 for t in totals], [t - t // 2 for t in totals]
+            begins, ends = (small, large) if auto_pad == "SAME_UPPER" else (large, small)
+        else:
+            begins, ends = _pads(auto_pad, pads, x.shape[2:], extents, step)
+        batch, channels = x.shape[0], w.shape[1] * group
+        grouped = x.reshape(batch, group, x.shape[1] // group, *x.shape[2:])
+        filters = w.reshape(group, x.shape[1] // group, w.shape[1], *kernel)
+        y = np.zeros((batch, channels, *(f + max(a, 0) for f, a in zip(full, added, strict=True))), x.dtype)
+        for tap in np.ndindex(*kernel):
+            one: Index = (..., *tap)
+            part = np.einsum("ngi...,gio->ngo...", grouped, filters[one])
+            where: Index = (
+                ...,
+                *(
+                    slice(t * d, t * d + s * (n - 1) + 1, s)
+                    for t, d, s, n in zip(tap, dilation, step, x.shape[2:], strict=True)
+                ),
+            )
+            y[where] += part.reshape(batch, channels, *x.shape[2:])
+        sizes = [f + a - b - e for f, a, b, e in zip(full, added, begins, ends, strict=True)]
+        y = np.pad(y, [(0, 0), (0, 0), *((max(-b, 0), max(-e, 0)) for b, e in zip(begins, ends, strict=True))])
+        kept: Index = (..., *(slice(max(b, 0), max(b, 0) + n) for b, n in zip(begins, sizes, strict=True)))
+        y = y[kept]
+        if bias is not None:
+            y = y + bias.reshape(-1, *[1] * rank)
+        return (y.astype(x.dtype),)
+
+
+CORRECTIONS = [AveragePool, ConvTranspose, GlobalLpPool, GlobalMaxPool, LRN, LpNormalization, LpPool, MaxPool]
+"""What to hand to :class:`onnx.reference.ReferenceEvaluator` as ``new_ops``."""
