@@ -1,0 +1,58 @@
+"""Output files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from graphkit.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["whole"]
+
+
+@contextmanager
+def whole(*targets: Path) -> Iterator[tuple[Path, ...]]:
+    """Write files beside their targets and move them into place once all of them are complete.
+
+    Links are followed, and the permissions of a file that is replaced are kept. A file that is open or mapped in memory
+    while it is replaced keeps its old contents for those who hold it.
+
+    Args:
+        targets: Files to write; their folders must exist.
+
+    Yields:
+        For each target a path to write instead, in its folder and ending in its name. One that the block leaves
+        unwritten is not an error, and its target is not touched.
+
+    Raises:
+        InputError: A target cannot be written. Nothing was changed, unless moving one of several files failed.
+    """
+    ends = [Path(os.path.realpath(target)) for target in targets]
+    for target, end in zip(targets, ends, strict=True):
+        if end.is_dir():
+            raise InputError(f"{target} cannot be written because it is a folder; give the name of a file.")
+        if not end.parent.is_dir():
+            raise InputError(
+                f"{target} cannot be written because its folder does not exist; create {end.parent} first."
+            )
+    drafts = tuple(end.with_name(f".{secrets.token_hex(4)}-{end.name}") for end in ends)
+    try:
+        yield drafts
+        for draft, end in zip(drafts, ends, strict=True):
+            if draft.exists():
+                if end.exists():
+                    shutil.copymode(end, draft)
+                os.replace(draft, end)
+    except OSError as error:
+        names = " and ".join(str(target) for target in targets)
+        raise InputError(f"{names} cannot be written: {error}. Nothing was left half written.") from error
+    finally:
+        for draft in drafts:
+            draft.unlink(missing_ok=True)

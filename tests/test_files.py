@@ -1,0 +1,65 @@
+"""Files are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from graphkit.errors import InputError
+from graphkit.files import whole
+
+
+def _write_half(target, error):
+    with whole(target) as (draft,):
+        draft.write_text("half")
+        raise error
+
+
+def test_files_appear_together_at_the_end(tmp_path):
+    with whole(tmp_path / "a", tmp_path / "b") as (a, b):
+        a.write_text("1")
+        b.write_text("2")
+        assert not (tmp_path / "a").exists()
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "1", "b": "2"}
+
+
+def test_a_failure_leaves_the_old_file_and_no_draft(tmp_path):
+    (tmp_path / "a").write_text("old")
+    with pytest.raises(KeyboardInterrupt):
+        _write_half(tmp_path / "a", KeyboardInterrupt())
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "old"}
+
+
+def test_an_error_of_the_disk_is_told_in_a_paragraph(tmp_path):
+    with pytest.raises(InputError, match=r"a cannot be written: .*No space left"):
+        _write_half(tmp_path / "a", OSError(28, "No space left on device"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_folder_and_a_folder_in_the_way_are_refused(tmp_path):
+    with pytest.raises(InputError, match="its folder does not exist"), whole(tmp_path / "none" / "a"):
+        pass
+    with pytest.raises(InputError, match="it is a folder"), whole(tmp_path):
+        pass
+
+
+def test_links_are_followed_and_permissions_kept(tmp_path):
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "real").chmod(0o640)
+    (tmp_path / "link").symlink_to("real")
+    with whole(tmp_path / "link") as (draft,):
+        draft.write_text("new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "new"
+    assert (tmp_path / "real").stat().st_mode & 0o777 == 0o640
+
+
+def test_new_files_have_the_usual_permissions(tmp_path):
+    mask = os.umask(0o022)
+    try:
+        with whole(tmp_path / "a") as (draft,):
+            draft.write_text("new")
+    finally:
+        os.umask(mask)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o644
