@@ -4,32 +4,66 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from onnx_ir.passes import common
+from onnx_ir.passes.common import InlinePass, RemoveInitializersFromInputsPass, TopologicalSortPass
 
+from graphkit.ir.canonical.aliases import drop_identities, drop_unused
+from graphkit.ir.canonical.drop_neutral import drop_neutral
+from graphkit.ir.canonical.fold_constants import fold_constants
+from graphkit.ir.canonical.fold_shapes import fold_shapes
+from graphkit.ir.canonical.kinds import classify
+from graphkit.ir.canonical.literals import lift_constants
+from graphkit.ir.canonical.names import fix_names
+from graphkit.ir.canonical.raising import OLDEST, raise_opset
+from graphkit.ir.canonical.spelling import spell
 from graphkit.ir.opset import OPSET
 from graphkit.ir.shapes import infer_shapes
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["OPSET", "canonical"]
+__all__ = ["OLDEST", "OPSET", "canonical"]
+
+_IR_VERSION = 11
+"""ONNX IR version that belongs to the canonical opset."""
+_ROUNDS = 8
+"""Folding reveals what can be folded next; real models settle after two or three rounds."""
 
 
 def canonical(model: ir.Model) -> ir.Model:
     """Bring a model into canonical form, in place.
 
+    The steps, each in a module of this package: functions inlined; constants as initializers; every initializer has its
+    kind; the canonical opset; one spelling; no Identity, nothing unused; constants and shape arithmetic folded, neutral
+    nodes gone; unique names; dtype and shape of every value, with symbolic dimensions.
+
+    Args:
+        model: A model of opset 7 or later. Kinds, exact numbers and origins that a reader noted are kept; an
+            initializer that is also an input (a default value) becomes an initializer only.
+
     Returns:
         The same model.
+
+    Raises:
+        FormatError: The model contradicts itself, or is of an older opset.
+        UnsupportedError: Nodes have no equal in canonical form.
     """
-    for step in (
-        common.InlinePass(),
-        common.RemoveInitializersFromInputsPass(),
-        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
-        common.LiftSubgraphInitializersToMainGraphPass(),
-        common.IdentityEliminationPass(),
-        common.RemoveUnusedNodesPass(),
-        common.NameFixPass(),
-    ):
-        step(model)
-    infer_shapes(model)
+    InlinePass()(model)
+    RemoveInitializersFromInputsPass()(model)
+    TopologicalSortPass()(model)
+    fix_names(model)
+    lift_constants(model)
+    drop_identities(model)
+    drop_unused(model)
+    classify(model)
+    raise_opset(model)
+    spell(model)
+    model.ir_version = _IR_VERSION
+    for _ in range(_ROUNDS):
+        infer_shapes(model)
+        changed = [step(model) for step in (fold_constants, fold_shapes, drop_neutral)]
+        drop_identities(model)
+        drop_unused(model)
+        if not any(changed):
+            break
+    fix_names(model)
     return model

@@ -1,0 +1,45 @@
+"""No Identity, and no node or initializer that nothing needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from onnx_ir.passes.common import RemoveUnusedNodesPass
+
+from graphkit.ir.edit import nodes_of, redirect
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+__all__ = ["drop_identities", "drop_unused"]
+
+
+def drop_identities(model: ir.Model) -> None:
+    """Remove Identity nodes, in place; outputs keep their names.
+
+    One stays where an output is an input, an initializer, another output, or a value of an outer graph: ONNX has no
+    other way to give one value two names.
+    """
+    for node in nodes_of(model):
+        if node.op_type != "Identity" or node.domain or node.graph is None:
+            continue
+        source, result = node.inputs[0], node.outputs[0]
+        if source is None:
+            continue
+        if result.is_graph_output():
+            movable = source.producer() is not None and source.graph is node.graph and not source.is_graph_output()
+            if not movable:
+                for user, index in tuple(result.uses()):
+                    user.replace_input_with(index, source)
+                continue
+        if source.type is None:
+            source.type = result.type
+        if source.shape is None:
+            source.shape = result.shape
+        redirect(result, source)
+        node.graph.remove(node, safe=True)
+
+
+def drop_unused(model: ir.Model) -> None:
+    """Remove nodes, optional outputs and initializers that no output needs, in place."""
+    RemoveUnusedNodesPass()(model)

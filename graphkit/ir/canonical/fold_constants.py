@@ -1,0 +1,162 @@
+"""Evaluating what depends on constants only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import ml_dtypes  # noqa: F401 -- gives numpy the cast from and to bfloat16
+import numpy as np
+import onnx_ir as ir
+
+from graphkit.ir.edit import add_constant, nodes_of, redirect
+from graphkit.ir.opset import OPSET
+from graphkit.ir.params import exact, kind_of
+from graphkit.ir.symbols import shape_of
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+__all__ = ["evaluate", "fold_constants"]
+
+LIMIT: Final = 1_000_000
+"""Elements beyond which a result is not stored unless its inputs are as large."""
+KEPT: Final = frozenset(
+    "Bernoulli DequantizeLinear Dropout DynamicQuantizeLinear Identity If Loop Multinomial Optional "
+    "OptionalGetElement OptionalHasElement QuantizeLinear RandomNormal RandomNormalLike RandomUniform "
+    "RandomUniformLike Scan SequenceMap".split()
+)
+"""Random operators, and those whose form says something that a constant would not."""
+_DTYPE_ATTRIBUTES: Final = {"Cast": "to", "EyeLike": "dtype", "HannWindow": "output_datatype"}
+
+
+def fold_constants(model: ir.Model) -> bool:
+    """Replace nodes whose inputs are all constants by their values, in place.
+
+    Parameters and buffers are not constants, so what is computed from them stays. Float results are computed in double
+    precision, from the exact numbers where they are known (:func:`graphkit.ir.params.exact`), then narrowed, and the
+    double kept: a float64 run then agrees with the source's own. Results that are not float (comparisons, casts to
+    integers) are computed in the model's own precision.
+
+    Returns:
+        Whether anything was folded.
+    """
+    folded = False
+    for node in nodes_of(model):
+        if not _foldable(node):
+            continue
+        try:
+            results = evaluate(node)
+        except Exception:  # noqa: BLE001, S112 -- what the evaluator cannot do stays as it is
+            continue
+        _put(model, node, results)
+        folded = True
+    return folded
+
+
+def _foldable(node: ir.Node) -> bool:
+    if node.domain or node.op_type in KEPT or node.graph is None:
+        return False
+    size = 0
+    for value in node.inputs:
+        if value is None:
+            continue
+        if value.const_value is None or not value.is_initializer() or kind_of(value) != "constant":
+            return False
+        size += value.const_value.size
+    for output in node.outputs:
+        if not isinstance(output.type, ir.TensorType):
+            return False
+        shape = shape_of(output)
+        known = shape is not None and all(isinstance(dim, int) for dim in shape)
+        elements = int(np.prod([int(dim) for dim in shape])) if known and shape is not None else 0
+        if elements > max(LIMIT, size) or (not known and size > LIMIT):
+            return False
+    return True
+
+
+def _is_float(value: ir.Value) -> bool:
+    return value.dtype is not None and value.dtype.is_floating_point() and value.dtype.bitwidth >= 16
+
+
+def evaluate(node: ir.Node) -> list[tuple[npt.NDArray[np.generic], npt.NDArray[np.float64] | None]]:
+    """The outputs of a node whose inputs are all initializers: each array, and its double where narrowing lost some.
+
+    Raises:
+        Exception: Whatever the reference evaluator raises.
+    """
+    arrays = [None if value is None or value.const_value is None else value.const_value.numpy() for value in node.inputs]
+    widened = [
+        _widened(value, array) if value is not None and array is not None and _is_float(value) else array
+        for value, array in zip(node.inputs, arrays, strict=True)
+    ]
+    own: list[Any] | None = None
+    wide: list[Any] | None = None
+    results: list[tuple[npt.NDArray[np.generic], npt.NDArray[np.float64] | None]] = []
+    for index, output in enumerate(node.outputs):
+        if output.dtype is None:
+            raise TypeError(f"no dtype known for {output.name!r}")
+        dtype = output.dtype.numpy()
+        if not _is_float(output):
+            own = _run(node, arrays, wide=False) if own is None else own
+            results.append((np.asarray(own[index], dtype), None))
+            continue
+        wide = _run(node, widened, wide=True) if wide is None else wide
+        doubles = np.asarray(wide[index], np.float64)
+        with np.errstate(over="ignore"):
+            narrow = doubles.astype(dtype)
+        lossless = np.array_equal(narrow.astype(np.float64), doubles, equal_nan=True)
+        results.append((narrow, None if lossless else doubles))
+    return results
+
+
+def _widened(value: ir.Value, array: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
+    doubles = exact(value)
+    return array.astype(np.float64) if doubles is None else doubles
+
+
+def _run(node: ir.Node, arrays: list[Any], *, wide: bool) -> list[Any]:
+    from onnx.reference import ReferenceEvaluator
+
+    proto = ir.serde.serialize_node(node)
+    names = [f"i{index}" if array is not None else "" for index, array in enumerate(arrays)]
+    del proto.input[:], proto.output[:]
+    proto.input.extend(names)
+    proto.output.extend(f"o{index}" for index in range(len(node.outputs)))
+    if wide:
+        _widen_attributes(proto)
+    evaluator = ReferenceEvaluator(proto, opsets={"": OPSET})
+    with np.errstate(all="ignore"):
+        found: list[Any] = evaluator.run(
+            None, {name: array for name, array in zip(names, arrays, strict=True) if array is not None}
+        )
+    return found
+
+
+def _widen_attributes(proto: Any) -> None:
+    """Let a node that says its result's dtype say double instead of another float."""
+    name = _DTYPE_ATTRIBUTES.get(proto.op_type)
+    for attribute in proto.attribute:
+        if attribute.name == name and ir.DataType(attribute.i).is_floating_point():
+            attribute.i = int(ir.DataType.DOUBLE)
+        if proto.op_type == "ConstantOfShape" and attribute.name == "value":
+            tensor = ir.serde.deserialize_tensor(attribute.t)
+            if tensor.dtype.is_floating_point():
+                attribute.t.CopyFrom(ir.serde.serialize_tensor(ir.tensor(tensor.numpy().astype(np.float64))))
+
+
+def _put(
+    model: ir.Model, node: ir.Node, results: list[tuple[npt.NDArray[np.generic], npt.NDArray[np.float64] | None]]
+) -> None:
+    for output, (array, doubles) in zip(node.outputs, results, strict=True):
+        if not output.uses() and not output.is_graph_output():
+            continue
+        name = output.name or node.name or node.op_type
+        outer = output.is_graph_output() or node.graph is not model.graph
+        value = add_constant(model.graph, f"{name}_value" if outer else name, array, doubles)
+        redirect(output, value)
+    inputs = {value for value in node.inputs if value is not None}
+    if node.graph is not None:
+        node.graph.remove(node, safe=True)
+    for value in inputs:
+        if not value.uses() and not value.is_graph_output() and value.name is not None:
+            model.graph.initializers.pop(value.name, None)

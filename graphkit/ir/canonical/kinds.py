@@ -1,0 +1,91 @@
+"""Which initializers of a foreign ONNX file are parameters, buffers and constants."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from graphkit.ir.canonical.literals import LIFTED
+from graphkit.ir.edit import nodes_of
+from graphkit.ir.params import KIND, set_kind
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+__all__ = ["classify"]
+
+_RECURRENT = frozenset({1, 2, 3})
+WEIGHTS: Final[dict[str, frozenset[int]]] = {
+    "BatchNormalization": frozenset({1, 2}),
+    "Conv": frozenset({1, 2}),
+    "ConvTranspose": frozenset({1, 2}),
+    "DeformConv": frozenset({1, 3}),
+    "GRU": _RECURRENT,
+    "Gather": frozenset({0}),
+    "Gemm": frozenset({1, 2}),
+    "GroupNormalization": frozenset({1, 2}),
+    "InstanceNormalization": frozenset({1, 2}),
+    "LSTM": _RECURRENT | {7},
+    "LayerNormalization": frozenset({1, 2}),
+    "MatMul": frozenset({0, 1}),
+    "PRelu": frozenset({1}),
+    "RMSNormalization": frozenset({1}),
+    "RNN": _RECURRENT,
+}
+"""Inputs that hold what is trained."""
+SETTINGS: Final[dict[str, frozenset[int]]] = {
+    "Clip": frozenset({1, 2}),
+    "DequantizeLinear": frozenset({1, 2}),
+    "Dropout": frozenset({1, 2}),
+    "OneHot": frozenset({1, 2}),
+    "Pad": frozenset({2}),
+    "QuantizeLinear": frozenset({1, 2}),
+    "Range": frozenset({0, 1, 2}),
+    "Resize": frozenset({1, 2}),
+    "ThresholdedRelu": frozenset({1}),
+}
+"""Inputs that configure an operator."""
+
+
+def classify(model: ir.Model) -> None:
+    """Give every initializer of a model its kind, in place.
+
+    Kinds that a reader noted stay, and then everything it did not note is a constant. A file without kinds is judged
+    by use, first rule first:
+
+    1. Not float: a constant (shapes, axes, tables, quantised weights).
+    2. Mean or variance of a BatchNormalization: a buffer.
+    3. In a place where weights go (:data:`WEIGHTS`): a parameter.
+    4. In a place where settings go (:data:`SETTINGS`), one element only, or written as a Constant node: a constant.
+    5. Any other float tensor: a parameter.
+    """
+    values = list(model.graph.initializers.values())
+    noted = any(KIND in value.metadata_props and LIFTED not in value.metadata_props for value in values)
+    statistics: set[ir.Value] = set()
+    weights: set[ir.Value] = set()
+    settings: set[ir.Value] = set()
+    if not noted:
+        for node in nodes_of(model):
+            for index, value in enumerate(node.inputs):
+                if value is None or value.const_value is None or node.domain:
+                    continue
+                if node.op_type == "BatchNormalization" and index in (3, 4):
+                    statistics.add(value)
+                elif index in WEIGHTS.get(node.op_type, ()):
+                    weights.add(value)
+                elif index in SETTINGS.get(node.op_type, ()):
+                    settings.add(value)
+    for value in values:
+        lifted = value.metadata_props.pop(LIFTED, None) is not None
+        if KIND in value.metadata_props:
+            continue
+        tensor = value.const_value
+        if noted or tensor is None or not tensor.dtype.is_floating_point():
+            set_kind(value, "constant")
+        elif value in statistics:
+            set_kind(value, "buffer")
+        elif value in weights and (tensor.size > 1 or not lifted):
+            set_kind(value, "parameter")
+        elif value in settings or tensor.size <= 1 or lifted:
+            set_kind(value, "constant")
+        else:
+            set_kind(value, "parameter")

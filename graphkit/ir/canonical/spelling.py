@@ -1,0 +1,180 @@
+"""One spelling where ONNX has several for the same thing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import onnx_ir as ir
+
+from graphkit.errors import UnsupportedError, UnsupportedNode
+from graphkit.ir.edit import Editor, nodes_of
+from graphkit.ir.symbols import numbers_of, shape_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["spell"]
+
+
+def spell(model: ir.Model) -> None:
+    """Give every node its one spelling, in place.
+
+    - BatchNormalization and Dropout are in inference form: they follow the session's mode (mode-neutral).
+    - ``auto_pad`` becomes explicit pads where the spatial sizes are known.
+    - CastLike becomes Cast.
+    - Empty optional inputs of Resize are absent.
+    - ``allowzero`` goes where no zero is.
+    - Squeeze says which axes where all sizes are numbers.
+
+    Raises:
+        UnsupportedError: The updated statistics of a training BatchNormalization are used.
+    """
+    for node in nodes_of(model):
+        if not node.domain and (rule := _RULES.get(node.op_type)) is not None:
+            rule(Editor(model, node))
+
+
+def _batch_normalization(edit: Editor) -> None:
+    node = edit.node
+    for output in node.outputs[1:]:
+        if output.uses() or output.is_graph_output():
+            reason = (
+                f"its updated statistics ({output.name!r}) are used, but they follow the session's mode; export the "
+                f"model in inference mode"
+            )
+            raise UnsupportedError("canonical form", [UnsupportedNode(node.op_type, node.name or "", reason)])
+    node.resize_outputs(1)
+    for name in ("training_mode", "spatial"):
+        node.attributes.pop(name, None)
+
+
+def _cast_like(edit: Editor) -> None:
+    x, like = edit.node.inputs
+    if like is not None and like.dtype is not None:
+        saturate = edit.node.attributes.get_int("saturate", 1)
+        edit.replace(edit.op("Cast", x, to=int(like.dtype), saturate=None if saturate else 0))
+
+
+def _dropout(edit: Editor) -> None:
+    node = edit.node
+    if len(node.inputs) > 2:
+        node.resize_inputs(2)
+    node.attributes.pop("seed", None)
+
+
+def _resize(edit: Editor) -> None:
+    node = edit.node
+    for index, value in enumerate(node.inputs):
+        if index and value is not None and value.const_value is not None and value.const_value.size == 0:
+            node.replace_input_with(index, None)
+
+
+def _reshape(edit: Editor) -> None:
+    target = numbers_of(edit.node.inputs[1])
+    if target is not None and 0 not in target:
+        edit.node.attributes.pop("allowzero", None)
+
+
+def _squeeze(edit: Editor) -> None:
+    node = edit.node
+    x = node.inputs[0]
+    shape = None if x is None else shape_of(x)
+    absent = len(node.inputs) < 2 or node.inputs[1] is None
+    if absent and shape is not None and all(isinstance(size, int) for size in shape):
+        edit.set_inputs(x, edit.const("axes", [axis for axis, size in enumerate(shape) if size == 1]))
+
+
+def _auto_pad(edit: Editor) -> None:
+    node = edit.node
+    mode = node.attributes.get_string("auto_pad", "NOTSET")
+    if mode == "NOTSET":
+        node.attributes.pop("auto_pad", None)
+        return
+    x = node.inputs[0]
+    shape = None if x is None else shape_of(x)
+    kernel = _kernel(node)
+    if shape is None or kernel is None:
+        return
+    rank = len(kernel)
+    if mode == "VALID":
+        pads = [0] * (2 * rank)
+    else:
+        if not all(isinstance(size, int) for size in shape[2:]):
+            return
+        ones = [1] * rank
+        strides = node.attributes.get_ints("strides", None) or ones
+        dilations = node.attributes.get_ints("dilations", None) or ones
+        totals = []
+        for axis in range(rank):
+            size, stride = int(shape[axis + 2]), strides[axis]
+            reach = (kernel[axis] - 1) * dilations[axis] + 1
+            totals.append(max(0, (-(-size // stride) - 1) * stride + reach - size))
+        small, large = [total // 2 for total in totals], [total - total // 2 for total in totals]
+        pads = [*small, *large] if mode == "SAME_UPPER" else [*large, *small]
+    for name in ("auto_pad", "ceil_mode"):  # both modes fix the output's size without it
+        node.attributes.pop(name, None)
+    node.attributes["pads"] = ir.AttrInt64s("pads", pads)
+
+
+def _kernel(node: ir.Node) -> tuple[int, ...] | None:
+    given = node.attributes.get_ints("kernel_shape", None)
+    if given is not None:
+        return tuple(given)
+    weight = node.inputs[1] if node.op_type == "Conv" else None
+    shape = None if weight is None else shape_of(weight)
+    if shape is None or not all(isinstance(size, int) for size in shape):
+        return None
+    return tuple(int(size) for size in shape[2:])
+
+
+def _conv_transpose(edit: Editor) -> None:
+    """``auto_pad`` and ``output_shape`` become pads, as ONNX defines them."""
+    node = edit.node
+    x, weight = node.inputs[0], node.inputs[1]
+    shape = None if x is None else shape_of(x)
+    kernel = None if weight is None else shape_of(weight)
+    mode = node.attributes.get_string("auto_pad", "NOTSET")
+    target = node.attributes.get_ints("output_shape", None)
+    if mode == "NOTSET" and target is None:
+        node.attributes.pop("auto_pad", None)
+        return
+    if shape is None or kernel is None or not all(isinstance(size, int) for size in kernel[2:]):
+        return
+    rank = len(shape) - 2
+    ones = [1] * rank
+    strides = node.attributes.get_ints("strides", None) or ones
+    dilations = node.attributes.get_ints("dilations", None) or ones
+    extra = node.attributes.get_ints("output_padding", None) or [0] * rank
+    totals: list[int] = []
+    for axis in range(rank):
+        reach = (int(kernel[axis + 2]) - 1) * dilations[axis] + 1
+        if target is not None:
+            size = shape[axis + 2]
+            if not isinstance(size, int):
+                return
+            totals.append(strides[axis] * (size - 1) + extra[axis] + reach - target[-rank:][axis])
+        else:
+            totals.append(0 if mode == "VALID" else reach + extra[axis] - strides[axis])
+    if any(total < 0 for total in totals):
+        return
+    small, large = [total // 2 for total in totals], [total - total // 2 for total in totals]
+    pads = [*small, *large] if mode == "SAME_UPPER" else [*large, *small]
+    for name in ("auto_pad", "output_shape"):
+        node.attributes.pop(name, None)
+    node.attributes["pads"] = ir.AttrInt64s("pads", pads)
+
+
+_RULES: dict[str, Callable[[Editor], None]] = {
+    "AveragePool": _auto_pad,
+    "BatchNormalization": _batch_normalization,
+    "CastLike": _cast_like,
+    "Conv": _auto_pad,
+    "ConvTranspose": _conv_transpose,
+    "Dropout": _dropout,
+    "LpPool": _auto_pad,
+    "MaxPool": _auto_pad,
+    "Reshape": _reshape,
+    "Resize": _resize,
+    "Squeeze": _squeeze,
+}
+
