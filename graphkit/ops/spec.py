@@ -51,6 +51,8 @@ def show(value: Any) -> str:
     """
     if isinstance(value, str):
         return value
+    if value is None:
+        return "None"
     if isinstance(value, bool | np.bool_):
         return "True" if value else "False"
     if isinstance(value, np.float16 | np.float32):
