@@ -75,11 +75,14 @@ class MxGraph:
         nodes: All nodes, each after the nodes it reads.
         heads: The outputs, in order.
         version: MXNet version that wrote it, major × 10000 + minor × 100 + patch; 800 where the file does not say.
+        np_shape: Whether ``__shape__`` attributes follow numpy: -1 is an unknown dimension and ``()`` a scalar, where
+            otherwise 0 is an unknown dimension and ``()`` an unknown shape.
     """
 
     nodes: list[MxNode] = field(default_factory=list)
     heads: list[MxRef] = field(default_factory=list)
     version: int = 10901
+    np_shape: bool = False
 
     def variables(self) -> Iterator[MxNode]:
         """Arguments and auxiliary states, in node order."""
