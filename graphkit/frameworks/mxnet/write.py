@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx_ir as ir
 
 from graphkit.errors import ShapeNeededError, UnsupportedError, UnsupportedNode
 from graphkit.ir import params
 from graphkit.ir.dims import dims_of, unknown_inputs
+from graphkit.ir.dtypes import dtype_of
 from graphkit.ops.index import index
 from graphkit.ops.mxgraph import VARIABLE, Layout, MxGraph, MxModel, MxNode, MxRef
 from graphkit.ops.spec import MxForm, Refusal, show
@@ -65,7 +67,9 @@ class _Builder:
         self._names.update(model.graph.initializers)
         for value in model.graph.inputs:
             if value.name not in model.graph.initializers:
-                self._refs[value] = MxRef(self._variable(value.name or ""))
+                variable = self._variable(value.name or "")
+                _declare(variable, dims_of(value), value.dtype)
+                self._refs[value] = MxRef(variable)
 
     def write(self, node: ir.Node) -> None:
         """Convert one node, or note why it cannot be."""
@@ -222,7 +226,10 @@ class _Builder:
     def _store(self, variable: MxNode, array: npt.NDArray[np.generic], kind: params.Kind) -> None:
         if kind == "constant":
             variable.hidden.update({"__lr_mult__": "0.0", "__wd_mult__": "0.0"})
-        self._arrays[variable.name] = array.reshape(1) if array.ndim == 0 else array
+        array = array.reshape(1) if array.ndim == 0 else array
+        array = array.astype(np.float32) if array.dtype.kind == "b" else array
+        self._arrays[variable.name] = array
+        _declare(variable, array.shape, ir.DataType.from_numpy(array.dtype))
 
     def derived(self, value: ir.Value, layout: Layout) -> MxRef:
         """A parameter in another layout: stored so where it has no other use, otherwise computed."""
@@ -310,3 +317,11 @@ class _Builder:
     def _where(self) -> str:
         node = self._node
         return "the model" if node is None else f"node {node.name!r} ({node.op_type})"
+
+
+def _declare(variable: MxNode, dims: Sequence[Dim] | None, dtype: ir.DataType | None) -> None:
+    """Say a variable's shape (0 where it is free) and dtype, as Gluon's own exports do."""
+    if dims is not None:
+        variable.hidden["__shape__"] = show(tuple(dim if isinstance(dim, int) else 0 for dim in dims or (1,)))
+    if dtype is not None and dtype not in (ir.DataType.FLOAT, ir.DataType.BOOL):
+        variable.hidden["__dtype__"] = str(dtype_of(dtype).mxnet)
