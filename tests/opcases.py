@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.frameworks.mxnet import schema
 from graphkit.ir import params
 from graphkit.ir.opset import OPSET, schema_of
 from graphkit.ops.index import index
@@ -104,6 +105,7 @@ def onnx_model(use: Use, dtype: str | None = None) -> tuple[ir.Model, dict[str, 
 def mx_model(use: Use, dtype: str | None = None) -> tuple[MxModel, dict[str, np.ndarray]]:
     """A symbol of the one node, and its feeds."""
     assert use.form is not None
+    attrs = {name: show(value) for name, value in use.case.attrs.items()}
     feeds: dict[str, np.ndarray] = {}
     variables: list[MxNode] = []
     args: dict[str, np.ndarray] = {}
@@ -113,13 +115,12 @@ def mx_model(use: Use, dtype: str | None = None) -> tuple[MxModel, dict[str, np.
             continue
         variable = MxNode(VARIABLE, f"x{number}")
         variables.append(variable)
-        if number in index().aux_of(use.form.op):
+        if number in schema.aux(use.form.op, attrs):
             aux[variable.name] = array
         elif number in use.case.const:
             args[variable.name] = array
         else:
             feeds[variable.name] = array
-    attrs = {name: show(value) for name, value in use.case.attrs.items()}
     node = MxNode(use.form.op, "node", attrs, [MxRef(variable) for variable in variables])
     heads = [MxRef(node, number) for number in range(use.case.outputs)]
     return MxModel(MxGraph([*variables, node], heads), args, aux), feeds

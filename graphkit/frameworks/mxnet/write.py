@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.errors import ShapeNeededError, UnsupportedError, UnsupportedNode
+from graphkit.frameworks.mxnet import schema
 from graphkit.ir import params
 from graphkit.ir.dims import dims_of, unknown_inputs
 from graphkit.ir.dtypes import dtype_of
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
-    import onnx_ir as ir
 
     from graphkit.ops.builders import Dim
 
@@ -116,8 +116,9 @@ class _Builder:
         slots: list[tuple[MxNode, int]] = [
             (node, position)
             for node in graph.nodes
-            for position in index().aux_of(node.op)
-            if position < len(node.inputs) and not node.is_variable
+            if not node.is_variable
+            for position in schema.aux(node.op, node.attrs)
+            if position < len(node.inputs)
         ]
         states = {id(node.inputs[position].node) for node, position in slots}
         taken = {(id(node), position) for node, position in slots}
