@@ -1,0 +1,182 @@
+"""A model computing in another float precision."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import onnx_ir as ir
+
+from graphkit.ir.edit import graphs_of
+from graphkit.ir.opset import schema_of
+from graphkit.ir.params import exact
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+__all__ = ["cast_floats"]
+
+_EAGER = 1024
+"""Elements up to which a tensor is converted at once."""
+_DTYPE_ATTRIBUTES: Final = {
+    "Bernoulli": "dtype",
+    "BlackmanWindow": "output_datatype",
+    "Cast": "to",
+    "DequantizeLinear": "output_dtype",
+    "EyeLike": "dtype",
+    "HammingWindow": "output_datatype",
+    "HannWindow": "output_datatype",
+    "MelWeightMatrix": "output_datatype",
+    "RandomNormal": "dtype",
+    "RandomNormalLike": "dtype",
+    "RandomUniform": "dtype",
+    "RandomUniformLike": "dtype",
+}
+"""The attribute that says an operator's result type."""
+_PRECISION_ATTRIBUTES: Final = {
+    "Attention": "softmax_precision",
+    "GroupNormalization": "stash_type",
+    "LayerNormalization": "stash_type",
+    "RMSNormalization": "stash_type",
+}
+"""The attribute that says in which type an operator computes; ONNX's default is float32."""
+
+
+def cast_floats(model: ir.Model, dtype: str) -> ir.Model:
+    """A copy of a canonical model in which every float tensor is of one type.
+
+    Inputs, outputs, initializers, intermediate values, and attributes that name a float type change; where ONNX knows
+    one type only (the scales of Resize, the boxes of NonMaxSuppression), a float32 copy or cast is put in between.
+    Constants become the numbers that they were rounded from where those are known (:func:`graphkit.ir.params.exact`).
+    Large weights are converted when they are read, so that the copy holds no second set of them.
+
+    Args:
+        model: A canonical model; it is left as it is.
+        dtype: ``"float16"``, ``"float32"`` or ``"float64"``.
+
+    Returns:
+        The copy, with the same names, metadata, kinds and source.
+
+    Raises:
+        ValueError: ``dtype`` is none of these.
+    """
+    targets = {
+        "float16": ir.DataType.FLOAT16,
+        "float32": ir.DataType.FLOAT,
+        "float64": ir.DataType.DOUBLE,
+    }
+    if dtype not in targets:
+        raise ValueError(f"{dtype!r} is not one of {', '.join(targets)}")
+    target = targets[dtype]
+    copy = model.clone()
+    copy.meta.update(model.meta)
+    for graph in graphs_of(copy.graph):
+        for value in (*graph.inputs, *(value for node in graph for value in node.outputs)):
+            value.type = _cast_type(value.type, target)
+        for node in graph:
+            _cast_attributes(node, target)
+    singles = _single_inputs(copy) if target != ir.DataType.FLOAT else []
+    originals = {value: value.const_value for value in copy.graph.initializers.values()}
+    for value, tensor in originals.items():
+        value.type = _cast_type(value.type, target)
+        if tensor is not None and _is_float(tensor.dtype) and tensor.dtype != target:
+            value.const_value = _cast_tensor(tensor, exact(value), target)
+    for node, index in singles:
+        _keep_single(copy, node, index, originals)
+    return copy
+
+
+def _is_float(dtype: ir.DataType | None) -> bool:
+    return dtype is not None and dtype.is_floating_point() and dtype.bitwidth >= 16
+
+
+def _cast_type(kind: ir.TypeProtocol | None, target: ir.DataType) -> ir.TypeProtocol | None:
+    if isinstance(kind, ir.TensorType):
+        return ir.TensorType(target, denotation=kind.denotation) if _is_float(kind.dtype) else kind
+    if isinstance(kind, ir.SequenceType | ir.OptionalType):
+        inner = _cast_type(kind.elem_type, target)
+        return kind if inner is None else type(kind)(inner, denotation=kind.denotation)
+    return kind
+
+
+def _cast_attributes(node: ir.Node, target: ir.DataType) -> None:
+    if node.domain:
+        return
+    name = _DTYPE_ATTRIBUTES.get(node.op_type)
+    if name in node.attributes and _is_float(ir.DataType(node.attributes[name].as_int())):
+        node.attributes[name] = ir.AttrInt64(name, int(target))
+    name = _PRECISION_ATTRIBUTES.get(node.op_type)
+    if name is not None:
+        if target == ir.DataType.DOUBLE:
+            node.attributes[name] = ir.AttrInt64(name, int(target))
+        elif name in node.attributes and node.attributes[name].as_int() == int(ir.DataType.DOUBLE):
+            del node.attributes[name]
+    if node.op_type == "ConstantOfShape":
+        attribute = node.attributes.get("value")
+        tensor = ir.tensor(np.zeros(1, np.float32)) if attribute is None else attribute.as_tensor()
+        if _is_float(tensor.dtype):
+            decimal = np.array([float(str(number)) for number in tensor.numpy().flat], np.float64)
+            node.attributes["value"] = ir.AttrTensor("value", _cast_tensor(tensor, decimal, target))
+
+
+def _cast_tensor(
+    tensor: ir.TensorProtocol, doubles: npt.NDArray[np.float64] | None, target: ir.DataType
+) -> ir.TensorProtocol:
+    dtype = target.numpy()
+    if target != ir.DataType.DOUBLE:
+        doubles = None
+    if tensor.size <= _EAGER:
+        return _converted(tensor, doubles, dtype)
+    shape = ir.Shape([int(size) for size in tensor.shape])  # type: ignore[arg-type]
+    return ir.LazyTensor(partial(_converted, tensor, doubles, dtype), target, shape, name=tensor.name)
+
+
+def _converted(
+    tensor: ir.TensorProtocol, doubles: npt.NDArray[np.float64] | None, dtype: np.dtype[np.generic]
+) -> ir.TensorProtocol:
+    array = tensor.numpy() if doubles is None else doubles.reshape(tuple(tensor.shape))
+    with np.errstate(over="ignore"):
+        return ir.tensor(array.astype(dtype), name=tensor.name)
+
+
+def _single_inputs(model: ir.Model) -> list[tuple[ir.Node, int]]:
+    """Where operators take float32 and nothing else."""
+    found: list[tuple[ir.Node, int]] = []
+    for graph in graphs_of(model.graph):
+        for node in graph:
+            schema = None if node.domain else schema_of(node.op_type)
+            if schema is None:
+                continue
+            formal = schema.inputs
+            for index, value in enumerate(node.inputs):
+                if value is not None and formal[min(index, len(formal) - 1)].type_str == "tensor(float)":
+                    found.append((node, index))
+    return found
+
+
+def _keep_single(
+    model: ir.Model, node: ir.Node, index: int, originals: dict[ir.Value, ir.TensorProtocol | None]
+) -> None:
+    value = node.inputs[index]
+    if value is None or node.graph is None:
+        return
+    tensor = originals.get(value)
+    name = f"{value.name}_float32"
+    if tensor is not None and tensor.dtype == ir.DataType.FLOAT:
+        if len(value.uses()) == 1:
+            value.const_value = tensor
+            value.type = ir.TensorType(ir.DataType.FLOAT)
+            return
+        single = model.graph.initializers.get(name)
+        if single is None:
+            single = ir.val(name, const_value=tensor)
+            single.metadata_props.update(value.metadata_props)
+            model.graph.register_initializer(single)
+        node.replace_input_with(index, single)
+        return
+    cast = ir.node("Cast", [value], {"to": int(ir.DataType.FLOAT)}, name=f"{node.name}_{index}_float32")
+    cast.outputs[0].name = f"{node.name}_{index}_float32"
+    cast.outputs[0].type, cast.outputs[0].shape = ir.TensorType(ir.DataType.FLOAT), value.shape
+    node.graph.insert_before(node, cast)
+    node.replace_input_with(index, cast.outputs[0])
