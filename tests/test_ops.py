@@ -77,11 +77,7 @@ def assert_same(found: Arrays, expected: Arrays, tol: float) -> None:
 
 def native(mx: MxModel, model: ir.Model) -> ir.Model:
     """The model with the symbol as its source, so that MXNet runs the symbol itself."""
-    names = {
-        value.name or "": ("node_output" if number == 0 else f"node_output{number}")
-        for number, value in enumerate(model.graph.outputs)
-    }
-    set_source(model, Source("mxnet", "case", mx, names))
+    set_source(model, Source("mxnet", "case", mx))
     return model
 
 

@@ -1,0 +1,73 @@
+"""A symbol and its parameters as the two files that MXNet calls a checkpoint."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from graphkit.errors import InputError
+from graphkit.files import whole
+from graphkit.frameworks.mxnet import params, symbol
+from graphkit.ops.mxgraph import MxModel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from graphkit.frameworks.base import ReadOptions
+
+__all__ = ["newest_params", "prefix_of", "read", "write"]
+
+_SUFFIX = "-symbol.json"
+
+
+def prefix_of(path: Path) -> Path:
+    """``x`` of ``x-symbol.json``; any other name without its last suffix."""
+    if path.name.endswith(_SUFFIX):
+        return path.with_name(path.name.removesuffix(_SUFFIX))
+    return path.with_suffix("")
+
+
+def newest_params(path: Path) -> Path | None:
+    """The parameter file of the highest epoch beside a symbol: ``x-NNNN.params``, else ``x.params``."""
+    prefix = prefix_of(path)
+    epochs = {
+        int(match[1]): entry
+        for entry in path.parent.glob("*.params")
+        if (match := re.fullmatch(re.escape(prefix.name) + r"-(\d+)\.params", entry.name))
+    }
+    if epochs:
+        return epochs[max(epochs)]
+    plain = prefix.with_name(f"{prefix.name}.params")
+    return plain if plain.exists() else None
+
+
+def read(path: Path, options: ReadOptions) -> MxModel:
+    """Read a symbol, and its parameters from ``options.params`` or the newest file beside it.
+
+    Raises:
+        InputError: A file is absent.
+        FormatError: A file is damaged.
+    """
+    graph = symbol.read(path)
+    found = options.params or newest_params(path)
+    if found is not None:
+        if not found.exists():
+            raise InputError(f"There is no parameter file {found}; --params has to name one that belongs to {path}.")
+        return MxModel(graph, *params.load_checkpoint_params(found))
+    return MxModel(graph)
+
+
+def write(mx: MxModel, prefix: Path) -> list[Path]:
+    """Write ``PREFIX-symbol.json`` and ``PREFIX-0000.params``, both or neither.
+
+    Returns:
+        The files written.
+    """
+    target_params = prefix.with_name(f"{prefix.name}-0000.params")
+    target_symbol = prefix.with_name(f"{prefix.name}{_SUFFIX}")
+    arrays = {f"arg:{name}": array for name, array in mx.args.items()}
+    arrays.update({f"aux:{name}": array for name, array in mx.aux.items()})
+    with whole(target_symbol, target_params) as (symbol_draft, params_draft):
+        symbol_draft.write_text(symbol.dumps(mx.graph), encoding="utf-8")
+        params.write(params_draft, arrays)
+    return [target_symbol, target_params]
