@@ -67,19 +67,27 @@ class Session(Protocol):
 
 
 class Runtime(Protocol):
-    """Something that executes models.
+    """Something that executes models."""
 
-    Attributes:
-        name: How the command line calls it, e.g. ``"ort-cuda"``.
-        label: How people call it, e.g. ``"ONNX Runtime (CUDA)"``.
-        can: What its sessions are able to do.
-        native: The framework whose sources it runs as they are, without conversion; empty for none.
-    """
+    @property
+    def name(self) -> str:
+        """How the command line calls it, e.g. ``"ort-cuda"``."""
+        ...
 
-    name: str
-    label: str
-    can: frozenset[Ability]
-    native: str
+    @property
+    def label(self) -> str:
+        """How people call it, e.g. ``"ONNX Runtime (CUDA)"``."""
+        ...
+
+    @property
+    def can(self) -> frozenset[Ability]:
+        """What its sessions are able to do."""
+        ...
+
+    @property
+    def native(self) -> str:
+        """The framework whose sources it runs as they are, without conversion; empty for none."""
+        ...
 
     def missing(self) -> str | None:
         """None when it can run here, else what is missing and the command that installs it."""

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import ml_dtypes
 import numpy as np
 
-from graphkit.errors import ExecutionError
+from graphkit.errors import ExecutionError, FeedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -121,15 +121,17 @@ class Worker:
             The answer's fields and arrays.
 
         Raises:
-            ExecutionError: MXNet refused the request, crashed, hung or answered nonsense. Where it only refused, the
-                worker lives on.
+            FeedError: MXNet cannot take an array, or lacks one. The worker lives on.
+            ExecutionError: MXNet refused the request, and the worker lives on; or it crashed, hung or answered
+                nonsense, and was ended.
         """
         with self._turn:
             with self._exchange(command, limit) as deadline:
                 self._send({"command": command, **fields}, arrays or {}, deadline)
                 header, found = self._receive(deadline)
             if not header.get("ok"):
-                error = ExecutionError(f"MXNet refused to {_doing(command)}: {_gist(str(header.get('error')))}.")
+                reason = f"MXNet refused to {_doing(command)}: {_gist(str(header.get('error')))}."
+                error = FeedError(reason) if header.get("kind") == "RefusedError" else ExecutionError(reason)
                 error.add_note(str(header.get("trace", "")))
                 raise error
             return header, found
@@ -313,6 +315,4 @@ def _gist(error: str) -> str:
     """What an MXNet error says, without its traces."""
     lines = [line.strip() for line in error.splitlines()]
     text = " ".join(line for line in lines if line and not line.startswith(_NOISE))
-    for label in ("RefusedError:", "MXNetError:"):
-        text = text.replace(label + " Traceback (most recent call last):", "").replace(label, "")
-    return " ".join(text.split())[:800].rstrip(".")
+    return " ".join(text.replace("MXNetError:", "").split())[:800].rstrip(".")

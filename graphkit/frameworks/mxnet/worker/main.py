@@ -9,7 +9,8 @@ that has MXNet can run it. Requests arrive on stdin and answers leave on stdout,
     arrays   their elements, C order, little-endian, one array after the other
 
 A request's "command" is the name of a function below, without ``do_``. An answer has "ok"; where that is false, "error"
-says why. Whatever MXNet or Python prints goes to stderr. The process ends when stdin is closed.
+says why, "kind" is the exception's class and "trace" its traceback. Whatever MXNet or Python prints goes to stderr. The
+process ends when stdin is closed.
 
 Without ``--fast`` MXNet's default settings that make its numbers wrong are turned off: oneDNN (gradients through max
 pooling in inference mode), its RNN and graph fusion. With it they stay on, for timing.
@@ -37,7 +38,7 @@ np: Any = None
 
 
 class RefusedError(Exception):
-    """A request that cannot be served; its message is the answer."""
+    """An array that is given, or is not, and that MXNet cannot take."""
 
 
 def import_mxnet(fast: bool) -> List[str]:
@@ -173,25 +174,14 @@ def dtype_name(dtype: Any) -> str:
 
 
 class Model:
-    """A symbol with its arrays. Running it never changes them: what MXNet writes to is copied first."""
+    """Arrays, and the symbols that they are run with. Running never changes them: what MXNet writes to is copied."""
 
-    def __init__(self, symbol: str, arrays: Dict[str, Any], np_shape: bool) -> None:
-        self.graph = json.loads(symbol)
-        self.graph.pop("node_row_ptr", None)
+    def __init__(self, arrays: Dict[str, Any], written: Sequence[str], np_shape: bool) -> None:
         self.np_shape = np_shape
-        self._ops: Dict[Any, Tuple[Any, Any]] = {}
-        self._overwritten = self._gammas()
+        self._written = set(written)
+        self._ops: Dict[Tuple[str, bool], Tuple[Any, Any]] = {}
         with mx.util.np_shape(np_shape):
-            self.symbol = mx.sym.load_json(symbol)
-            self.values: Dict[str, Any] = {}
-            for name in list(arrays):
-                self.values[name] = self.put(arrays.pop(name))
-
-    def _gammas(self) -> Any:
-        """Names of BatchNorm's gammas: with ``fix_gamma`` the forward pass overwrites them."""
-        nodes = self.graph["nodes"]
-        norms = [node for node in nodes if "BatchNorm" in node["op"] and len(node["inputs"]) > 1]
-        return {nodes[node["inputs"][1][0]]["name"] for node in norms}
+            self.values = {name: self.put(arrays.pop(name)) for name in list(arrays)}
 
     def put(self, array: Any) -> Any:
         """An array in MXNet's memory."""
@@ -206,24 +196,23 @@ class Model:
         held._sync_copyfrom(array.reshape(shape))
         return held
 
-    def op(self, heads: Sequence[Sequence[int]], static: bool = False) -> Tuple[Any, Any]:
-        """The compiled graph of some heads, hidden outputs allowed, and its symbol."""
-        key = (tuple(map(tuple, heads)), static)
+    def cotangent(self, seed: Any, output: Any) -> Any:
+        """The cotangent of an output in MXNet's memory."""
+        held = self.put(seed)
+        if held.shape != output.shape:
+            raise RefusedError("a cotangent has shape {}, its output {}".format(seed.shape, output.shape))
+        return held
+
+    def op(self, text: str, static: bool) -> Tuple[Any, Any]:
+        """A symbol, compiled, and the symbol itself."""
+        key = (text, static)
         if key not in self._ops:
-            nodes = list(self.graph["nodes"])
-            entries = []
-            for node, output in heads:
-                if nodes[node]["op"] == "null":
-                    copy = {"op": "_copy", "name": nodes[node]["name"] + "_head", "inputs": [[node, 0, 0]]}
-                    nodes.append(copy)
-                    node, output = len(nodes) - 1, 0
-                entries.append([node, output, 0])
-            symbol = mx.sym.load_json(json.dumps(dict(self.graph, nodes=nodes, heads=entries)))
+            symbol = mx.sym.load_json(text)
             flags = [("static_alloc", True), ("static_shape", True)] if static else []
             self._ops[key] = mx.nd.CachedOp(symbol, flags), symbol
         return self._ops[key]
 
-    def bind(self, symbol: Any, inputs: Dict[str, Any], fill: Sequence[str] = ()) -> Dict[str, Any]:
+    def bind(self, symbol: Any, inputs: Dict[str, Any], fill: Sequence[str]) -> Dict[str, Any]:
         """Array of each of a symbol's variables; those named in ``fill`` are zeros of the inferred shape."""
         names = set(symbol.list_inputs())
         missing = [name for name in symbol.list_inputs() if name not in inputs and name not in self.values]
@@ -234,7 +223,7 @@ class Model:
         given.update((name, self.put(inputs.pop(name))) for name in names.intersection(inputs))
         if missing:
             given.update(self._zeros(symbol, given, missing))
-        written = self._overwritten.union(symbol.list_auxiliary_states())
+        written = self._written.union(symbol.list_auxiliary_states())
         return {name: given[name].copy() if name in written else given[name].detach() for name in names}
 
     def _zeros(self, symbol: Any, given: Dict[str, Any], names: Sequence[str]) -> Dict[str, Any]:
@@ -264,16 +253,17 @@ Answer = Tuple[Dict[str, Any], List[Tuple[str, Any]]]
 
 
 def do_open(request: Dict[str, Any], arrays: Dict[str, Any]) -> Answer:
-    """Open a model: "symbol" (JSON text), "np_shape"; the arrays are its arguments and auxiliary states."""
-    model = Model(request["symbol"], arrays, bool(request.get("np_shape")))
+    """Open a model, whose arguments and auxiliary states the arrays are.
+
+    "symbol" is the symbol's JSON; "written" names arguments that MXNet writes to though it should not; "np_shape" is
+    whether the symbol was made for MXNet's NumPy mode.
+    """
+    model = Model(arrays, request["written"], request["np_shape"])
+    with mx.util.np_shape(model.np_shape):
+        model.op(request["symbol"], False)
     number = max(MODELS, default=0) + 1
     MODELS[number] = model
-    return {
-        "model": number,
-        "arguments": model.symbol.list_arguments(),
-        "states": model.symbol.list_auxiliary_states(),
-        "outputs": model.symbol.list_outputs(),
-    }, []
+    return {"model": number}, []
 
 
 def do_close(request: Dict[str, Any], _arrays: Dict[str, Any]) -> Answer:
@@ -283,43 +273,43 @@ def do_close(request: Dict[str, Any], _arrays: Dict[str, Any]) -> Answer:
 
 
 def do_forward(request: Dict[str, Any], arrays: Dict[str, Any]) -> Answer:
-    """Compute "heads" ([node, output] each, hidden outputs allowed), answered as "0", "1", … in that order.
+    """Compute the outputs of "symbol", answered as "0", "1", … in its order.
 
     The arrays are the inputs; "fill" names variables that get zeros; "train" is the mode, "seed" the random seed.
     """
     model = MODELS[request["model"]]
     with mx.util.np_shape(model.np_shape):
-        op, symbol = model.op(request["heads"])
-        values = model.bind(symbol, arrays, request.get("fill", ()))
-        mx.random.seed(request.get("seed", 0))
-        with behaving(bool(request.get("train"))):
+        op, symbol = model.op(request["symbol"], False)
+        values = model.bind(symbol, arrays, request["fill"])
+        mx.random.seed(request["seed"])
+        with behaving(request["train"]):
             outputs = evaluate(op, symbol, values)
-        return {}, numbered(outputs)
+        return {}, [(str(number), fetch(output)) for number, output in enumerate(outputs)]
 
 
 def do_backward(request: Dict[str, Any], arrays: Dict[str, Any]) -> Answer:
-    """Gradients of the sum over N of "seed:N" times head N, in the variables "wrt", answered as "grad:NAME".
+    """Gradients of the sum over N of "seed:N" times output N, in the variables "wrt", answered as "grad:NAME".
 
-    The heads are answered as well; in training mode the auxiliary states after the step, too, as "state:NAME".
-    Otherwise as :func:`do_forward`.
+    In training mode the auxiliary states after the step are answered, too, as "state:NAME". Otherwise as
+    :func:`do_forward`.
     """
     model = MODELS[request["model"]]
-    train = bool(request.get("train"))
+    train = request["train"]
     seeds = {name: arrays.pop(name) for name in list(arrays) if name.startswith("seed:")}
     with mx.util.np_shape(model.np_shape):
-        op, symbol = model.op(request["heads"])
-        values = model.bind(symbol, arrays, request.get("fill", ()))
+        op, symbol = model.op(request["symbol"], False)
+        values = model.bind(symbol, arrays, request["fill"])
         wanted = [name for name in request["wrt"] if name in values]
         for name in wanted:
             values[name].attach_grad()
-        mx.random.seed(request.get("seed", 0))
+        mx.random.seed(request["seed"])
         with mx.autograd.record(train_mode=train) if wanted else behaving(train):
             outputs = evaluate(op, symbol, values)
         seeded = {n: output for n, output in enumerate(outputs) if "seed:{}".format(n) in seeds}
         if wanted and seeded:
-            cotangents = [model.put(seeds["seed:{}".format(n)]).reshape(y.shape) for n, y in seeded.items()]
+            cotangents = [model.cotangent(seeds["seed:{}".format(n)], y) for n, y in seeded.items()]
             mx.autograd.backward(list(seeded.values()), cotangents, train_mode=train)
-        found = numbered(outputs) + [("grad:" + name, fetch(values[name].grad)) for name in wanted]
+        found = [("grad:" + name, fetch(values[name].grad)) for name in wanted]
         if train:
             found += [("state:" + name, fetch(values[name])) for name in symbol.list_auxiliary_states()]
         return {}, found
@@ -331,11 +321,11 @@ def do_time(request: Dict[str, Any], arrays: Dict[str, Any]) -> Answer:
     Memory is planned once, as a hybridized Gluon network with ``static_alloc`` and ``static_shape`` does.
     """
     model = MODELS[request["model"]]
-    train = bool(request.get("train"))
+    train = request["train"]
     with mx.util.np_shape(model.np_shape):
-        op, symbol = model.op(request["heads"], static=True)
-        values = model.bind(symbol, arrays, request.get("fill", ()))
-        wanted = [name for name in request.get("wrt", []) if name in values]
+        op, symbol = model.op(request["symbol"], True)
+        values = model.bind(symbol, arrays, request["fill"])
+        wanted = [name for name in request["wrt"] if name in values]
         for name in wanted:
             values[name].attach_grad()
         seconds = []
@@ -357,11 +347,6 @@ def settle() -> None:
         mx.nd.waitall()
     except mx.MXNetError:
         pass
-
-
-def numbered(outputs: List[Any]) -> List[Tuple[str, Any]]:
-    """Outputs as answered arrays."""
-    return [(str(number), fetch(output)) for number, output in enumerate(outputs)]
 
 
 def fetch(array: Any) -> Any:
@@ -427,8 +412,8 @@ def main(arguments: List[str]) -> int:
             header, found = COMMANDS[request["command"]](request, arrays)
             header["ok"] = True
         except Exception as error:
-            text = "{}: {}".format(type(error).__name__, error)
-            header, found = {"ok": False, "error": text, "trace": traceback.format_exc()}, []
+            kind = type(error).__name__
+            header, found = {"ok": False, "kind": kind, "error": str(error), "trace": traceback.format_exc()}, []
             settle()
         arrays.clear()
         channel.send(header, found)

@@ -1,0 +1,231 @@
+"""What MXNet is given to run for a canonical model: the symbol it was read from, or the one it converts to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from graphkit.errors import InputError
+from graphkit.frameworks.mxnet import schema, symbol
+from graphkit.frameworks.mxnet.write import to_symbol
+from graphkit.ir.origin import Source, origin_of, source_of
+from graphkit.ops.mxgraph import Layout, MxGraph, MxModel, MxNode, MxRef
+from graphkit.ops.spec import BOOL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
+    import onnx_ir as ir
+
+__all__ = ["Form", "form_of"]
+
+_FLOATS: Final = frozenset({"float16", "bfloat16", "float32", "float64"})
+_DRAWING = ("_random_", "_sample_")
+_LOSS_HEADS: Final = {
+    "LinearRegressionOutput": "_copy",
+    "LogisticRegressionOutput": "sigmoid",
+    "MAERegressionOutput": "_copy",
+    "MakeLoss": "_copy",
+    "SVMOutput": "_copy",
+    "make_loss": "_copy",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A symbol with its arrays, and how the names of the canonical model map to it.
+
+    Attributes:
+        nodes: All nodes, each after those that it reads.
+        heads: What computes each of the model's outputs.
+        slopes: The same for the backward pass. Output layers that carry a loss are replaced there by what they
+            compute, since MXNet's ignore the cotangents that they are given.
+        arrays: Values of arguments and auxiliary states, by variable.
+        variables: Variable by IR name, where the names differ.
+        values: What computes each IR value, as far as the symbol does.
+        derived: Layouts of the parameters that are stored in another one than the IR's, by variable.
+        labels: Variables without a value that the model has no input for: labels of output layers.
+        np_shape: Whether it is run in MXNet's NumPy mode, which knows 0-d and empty arrays.
+    """
+
+    nodes: Sequence[MxNode]
+    heads: Sequence[MxRef]
+    slopes: Sequence[MxRef]
+    arrays: Mapping[str, npt.NDArray[np.generic]]
+    variables: Mapping[str, str]
+    values: Mapping[str, MxRef]
+    derived: Mapping[str, Layout]
+    labels: Sequence[str] = ()
+    np_shape: bool = False
+
+    @property
+    def written(self) -> list[str]:
+        """Arguments that MXNet writes to: with ``fix_gamma`` its BatchNorm sets the gamma that it is given to 1."""
+        norms = [node for node in self.nodes if "BatchNorm" in node.op and len(node.inputs) > 1]
+        return [node.inputs[1].node.name for node in norms]
+
+    def symbol(self, heads: Sequence[MxRef]) -> str:
+        """The symbol of some outputs, hidden ones allowed, as JSON. Where a variable is asked for, it is copied."""
+        copies = [MxNode("_copy", f"{ref.node.name}_head", {}, [ref]) for ref in heads if ref.node.is_variable]
+        waiting = iter(copies)
+        graph = MxGraph(
+            [*self.nodes, *copies],
+            [MxRef(next(waiting)) if ref.node.is_variable else ref for ref in heads],
+            np_shape=self.np_shape,
+        )
+        graph.prune()
+        return symbol.dumps(graph)
+
+    @property
+    def quantized(self) -> bool:
+        """Whether it holds operators that exist with oneDNN only."""
+        return any(node.op.startswith("_sg_mkldnn") for node in self.nodes)
+
+
+def form_of(model: ir.Model, native: bool) -> Form:
+    """What MXNet runs for a model.
+
+    Args:
+        model: A canonical model.
+        native: Whether a model that was read from an MXNet symbol is run as that symbol.
+
+    Raises:
+        UnsupportedError: Nodes that MXNet cannot express.
+        InputError: The model is no longer the one that its symbol was read as.
+    """
+    source = source_of(model)
+    if native and source is not None and source.framework == "mxnet":
+        return _source_form(model, source)
+    mx = to_symbol(model)
+    here = {id(node) for node in mx.graph.nodes}
+    values = {name: ref for name, ref in mx.values.items() if id(ref.node) in here}
+    return Form(mx.graph.nodes, mx.graph.heads, mx.graph.heads, {**mx.args, **mx.aux}, {}, values, mx.derived)
+
+
+def _source_form(model: ir.Model, source: Source) -> Form:
+    mx: MxModel = source.handle
+    if len(mx.graph.heads) != len(model.graph.outputs):
+        raise InputError(
+            f"{source.label} has {len(mx.graph.heads)} outputs and the model read from it {len(model.graph.outputs)}; "
+            f"run the converted form instead."
+        )
+    arrays = {**mx.args, **mx.aux}
+    dtype = _common_float(model)
+    if dtype is not None:
+        arrays = {name: array.astype(dtype) if _is_float(array) else array for name, array in arrays.items()}
+    copies = _copies(mx.graph, None if dtype is None else dtype.name)
+    nodes = list(copies.values())
+    heads = [MxRef(copies[id(ref.node)], ref.output) for ref in mx.graph.heads]
+    twins = _without_losses(nodes)
+    fed = {source.names.get(value.name or "", value.name or "") for value in model.graph.inputs}
+    return Form(
+        nodes=[*nodes, *(twin for chain in twins.values() for twin in chain)],
+        heads=heads,
+        slopes=[MxRef(twins[id(ref.node)][-1], ref.output) if id(ref.node) in twins else ref for ref in heads],
+        arrays=arrays,
+        variables=source.names,
+        values=_values(model, nodes),
+        derived=mx.derived,
+        labels=[node.name for node in nodes if node.is_variable and node.name not in arrays and node.name not in fed],
+        np_shape=mx.graph.np_shape,
+    )
+
+
+def _common_float(model: ir.Model) -> np.dtype[Any] | None:
+    """The dtype of all of a model's floats; None where it has none or several."""
+    found = {value.dtype for value in model.graph.inputs}
+    found.update(v.const_value.dtype for v in model.graph.initializers.values() if v.const_value is not None)
+    floats = [dtype for dtype in found if dtype is not None and dtype.is_floating_point()]
+    return np.dtype(floats[0].numpy()) if len(floats) == 1 else None
+
+
+def _is_float(array: npt.NDArray[np.generic]) -> bool:
+    return array.dtype.name in _FLOATS
+
+
+def _copies(graph: MxGraph, dtype: str | None) -> dict[int, MxNode]:
+    """Copy of each node by the identity of the original, computing in another float dtype if one is given.
+
+    What variables say of their shape, dtype and storage is left out: all of them are given values, and a declared
+    batch size or dtype would stand against these.
+    """
+    copies: dict[int, MxNode] = {}
+    for node in graph.nodes:
+        copies[id(node)] = MxNode(
+            node.op,
+            node.name,
+            {} if node.is_variable else _retyped(node, dtype),
+            [MxRef(copies[id(ref.node)], ref.output) for ref in node.inputs],
+            [_copied(body, dtype) for body in node.subgraphs],
+            {} if node.is_variable else dict(node.hidden),
+        )
+    return copies
+
+
+def _copied(graph: MxGraph, dtype: str | None) -> MxGraph:
+    copies = _copies(graph, dtype)
+    heads = [MxRef(copies[id(ref.node)], ref.output) for ref in graph.heads]
+    return MxGraph(list(copies.values()), heads, graph.version)
+
+
+def _retyped(node: MxNode, dtype: str | None) -> dict[str, str]:
+    operator = schema.operator(node.op)
+    attrs = dict(node.attrs)
+    if dtype is None or operator is None:
+        return attrs
+    for name, parameter in operator.parameters.items():
+        if _FLOATS.isdisjoint(parameter.choices):
+            continue
+        value = attrs.get(name, parameter.default)
+        if value in _FLOATS or (node.op.startswith(_DRAWING) and value in (None, "None")):
+            attrs[name] = dtype
+    return attrs
+
+
+def _without_losses(nodes: Sequence[MxNode]) -> dict[int, list[MxNode]]:
+    """Replacements of the loss-carrying output layers and of all that depends on them, the last one being the result.
+
+    Returns:
+        The replacing nodes by the identity of the replaced one.
+    """
+    twins: dict[int, list[MxNode]] = {}
+    for node in nodes:
+        inputs = [MxRef(twins[id(ref.node)][-1], ref.output) if id(ref.node) in twins else ref for ref in node.inputs]
+        if node.op == "SoftmaxOutput":
+            twins[id(node)] = _plain_softmax(node, inputs[0])
+        elif node.op in _LOSS_HEADS:
+            twins[id(node)] = [MxNode(_LOSS_HEADS[node.op], f"{node.name}_plain", {}, inputs[:1])]
+        elif inputs != node.inputs:
+            twins[id(node)] = [MxNode(node.op, f"{node.name}_plain", node.attrs, inputs, node.subgraphs, node.hidden)]
+    return twins
+
+
+def _plain_softmax(node: MxNode, data: MxRef) -> list[MxNode]:
+    name = f"{node.name}_plain"
+    if BOOL.parse(node.attrs.get("multi_output", "False")):
+        return [MxNode("softmax", name, {"axis": "1"}, [data])]
+    if BOOL.parse(node.attrs.get("preserve_shape", "False")):
+        return [MxNode("softmax", name, {"axis": "-1"}, [data])]
+    flat = MxNode("Flatten", f"{name}_flat", {}, [data])
+    soft = MxNode("softmax", f"{name}_softmax", {"axis": "-1"}, [MxRef(flat)])
+    return [flat, soft, MxNode("reshape_like", name, {}, [MxRef(soft), data])]
+
+
+def _values(model: ir.Model, nodes: Sequence[MxNode]) -> dict[str, MxRef]:
+    """The output that computes each IR value whose name and origin say which MXNet output it is."""
+    count = Counter(node.name for node in nodes)
+    known = {node.name: node for node in nodes if not node.is_variable and count[node.name] == 1}
+    found: dict[str, MxRef] = {}
+    for node in model.graph:
+        source = known.get(origin_of(node).name)
+        if source is None:
+            continue
+        for value in node.outputs:
+            _, _, number = (value.name or "").partition(f"{source.name}_output")
+            if value.name == f"{source.name}_output{number}" and (not number or number.isdigit()):
+                found[value.name] = MxRef(source, int(number or 0))
+    return found

@@ -1,0 +1,325 @@
+"""MXNet as a runtime: the real one, in a process of its own."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import math
+import os
+import shutil
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from graphkit.errors import ExecutionError, FeedError, InputError, MissingError
+from graphkit.frameworks.feeds import check_feeds, check_seeds, check_taps
+from graphkit.ir import params
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
+    import onnx_ir as ir
+
+    from graphkit.frameworks.base import Ability, Arrays, Mode
+    from graphkit.frameworks.mxnet.form import Form
+    from graphkit.frameworks.mxnet.worker.client import Worker
+    from graphkit.ops.mxgraph import Layout, MxRef
+
+__all__ = ["RUNTIME", "MxRuntime", "MxSession"]
+
+PYTHON_VARIABLE = "GRAPHKIT_MXNET_PYTHON"
+LIMIT_VARIABLE = "GRAPHKIT_MXNET_TIMEOUT"
+_LIMIT = 600.0
+_DISTRIBUTIONS = ("mxnet", "mxnet-mkl", "mxnet-native")
+
+
+@dataclass(frozen=True, slots=True)
+class MxRuntime:
+    """MXNet 1.x on the CPU.
+
+    Attributes:
+        fast: Whether MXNet keeps its default settings, for timing; its numbers are then not always right.
+    """
+
+    name: ClassVar[str] = "mxnet"
+    label: ClassVar[str] = "MXNet"
+    can: ClassVar[frozenset[Ability]] = frozenset({"forward", "taps", "backward", "train"})
+    native: ClassVar[str] = "mxnet"
+    fast: bool = False
+
+    def missing(self) -> str | None:
+        """None when it can run here, else what is missing and the command that installs it."""
+        try:
+            self.worker()
+        except (MissingError, ExecutionError, InputError) as error:
+            return str(error).rstrip(".")
+        return None
+
+    def version(self) -> str:
+        """Version of MXNet and of the Python that runs it.
+
+        Raises:
+            MissingError: MXNet is not installed.
+            ExecutionError: It does not start.
+        """
+        if interpreter() == sys.executable:
+            for name in _DISTRIBUTIONS:
+                with suppress(importlib.metadata.PackageNotFoundError):
+                    return f"mxnet {importlib.metadata.version(name)} (Python {sys.version.split()[0]})"
+        info = self.worker().info
+        return f"mxnet {info['mxnet']} (Python {info['python']}, {interpreter()})"
+
+    def worker(self) -> Worker:
+        """The process that runs MXNet, started when there is none.
+
+        Raises:
+            MissingError: MXNet is not installed.
+            ExecutionError: It does not start.
+        """
+        from graphkit.frameworks.mxnet.worker.client import worker
+
+        return worker(interpreter(), fast=self.fast)
+
+    def open(self, model: ir.Model, *, mode: Mode = "eval", native: bool = True) -> MxSession:
+        """Open a canonical model.
+
+        Raises:
+            UnsupportedError: Nodes that MXNet cannot express.
+            MissingError: MXNet is not installed, or does not start.
+            ExecutionError: MXNet refuses the symbol.
+        """
+        if (problem := self.missing()) is not None:
+            raise MissingError(f"MXNet is not available: {problem}.")
+        from graphkit.frameworks.mxnet.form import form_of
+
+        form = form_of(model, native)
+        return MxSession(MxRuntime(fast=True) if form.quantized else self, model, form, train=mode == "train")
+
+
+class MxSession:
+    """A model opened in MXNet. After a crash the next use opens it again in a new process."""
+
+    def __init__(self, runtime: MxRuntime, model: ir.Model, form: Form, *, train: bool) -> None:
+        self._runtime = runtime
+        self._model = model
+        self._form = form
+        self._train = train
+        self._limit = time_limit()
+        self._worker: Worker | None = None
+        self._number = 0
+        self._states: dict[str, npt.NDArray[np.generic]] = {}
+        self._connected()
+
+    def forward(self, feeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:
+        """Outputs of the graph, and the values named in ``taps``.
+
+        Raises:
+            FeedError: A feed is missing, unknown, or of the wrong shape or dtype, or MXNet has no such arrays; a tap
+                names no value, or one that MXNet's form of the model does not have.
+            ExecutionError: MXNet refused, crashed or took too long.
+        """
+        checked, given = self._feeds(feeds)
+        tapped = check_taps(self._model, taps)
+        known: dict[str, npt.NDArray[np.generic]] = dict(checked)
+        known.update({v.name or "": np.asarray(v.const_value.numpy()) for v in tapped if v.const_value is not None})
+        outputs = {value.name or "": value for value in self._model.graph.outputs}
+        inner = {v.name or "": v for v in tapped if v.name not in known and v.name not in outputs}
+        heads = [*self._form.heads, *map(self._ref, inner)]
+        _, found = self._ask("forward", heads, given)
+        values = [*outputs.values(), *inner.values()]
+        known.update({value.name or "": _as_declared(value, found[str(number)]) for number, value in enumerate(values)})
+        return {name: known[name] for name in dict.fromkeys([*outputs, *taps])}
+
+    def backward(self, feeds: Arrays, seeds: Arrays) -> dict[str, npt.NDArray[np.generic]]:
+        """Gradients of Σ⟨seed, output⟩ in every float input and every parameter, by IR value name.
+
+        In training mode :meth:`states` then gives the auxiliary states after the step; the session itself keeps its
+        own, so that equal calls give equal answers.
+
+        Raises:
+            FeedError: As :meth:`forward`, also for the seeds.
+            ExecutionError: MXNet refused, crashed or took too long.
+        """
+        checked, given = self._feeds(feeds)
+        cotangents = check_seeds(self._model, seeds)
+        order = [value.name for value in self._model.graph.outputs]
+        given.update({f"seed:{order.index(name)}": seed for name, seed in cotangents.items()})
+        wanted = {value.name or "": self._variable(value.name or "") for value in self._differentiable()}
+        _, found = self._ask("backward", self._form.slopes, given, wrt=list(wanted.values()))
+        self._states = {key.partition(":")[2]: array for key, array in found.items() if key.startswith("state:")}
+        gradients: dict[str, npt.NDArray[np.generic]] = {}
+        for value in self._differentiable():
+            name = value.name or ""
+            stored = value.const_value
+            shape = checked[name].shape if stored is None else stored.shape.numpy()
+            gradient = found.get(f"grad:{wanted[name]}")
+            if gradient is None:  # nothing that the outputs need reads it
+                gradients[name] = np.zeros(shape, checked[name].dtype if stored is None else stored.dtype.numpy())
+            else:
+                gradients[name] = _restored(gradient, self._form.derived.get(wanted[name], ()), shape)
+        return gradients
+
+    def states(self) -> dict[str, npt.NDArray[np.generic]]:
+        """BatchNorm's moving statistics after the last backward pass in training mode, by IR value name."""
+        names = {value.name or "": self._variable(value.name or "") for value in params.of_kind(self._model, "buffer")}
+        return {name: self._states[variable] for name, variable in names.items() if variable in self._states}
+
+    def seconds(self, feeds: Arrays, *, warmup: int = 3, runs: int = 10, gradients: bool = False) -> list[float]:
+        """Duration in seconds of each of some runs, after others that do not count.
+
+        Args:
+            feeds: Inputs.
+            warmup: Number of runs that do not count.
+            runs: Number of runs.
+            gradients: Whether a run is the forward pass and the backward pass to all inputs and parameters.
+
+        Raises:
+            FeedError: As :meth:`forward`.
+            ExecutionError: As :meth:`forward`.
+        """
+        _, given = self._feeds(feeds)
+        wrt = [self._variable(value.name or "") for value in self._differentiable()] if gradients else []
+        heads = self._form.slopes if gradients else self._form.heads
+        header, _ = self._ask("time", heads, given, wrt=wrt, warmup=warmup, runs=runs)
+        return [float(number) for number in header["seconds"]]
+
+    def close(self) -> None:
+        """Free what MXNet's process holds."""
+        if self._worker is not None and self._worker.alive:
+            with suppress(ExecutionError):
+                self._worker.request("close", limit=self._limit, model=self._number)
+        self._worker = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _connected(self) -> Worker:
+        if self._worker is None or not self._worker.alive:
+            self._worker = self._runtime.worker()
+            header, _ = self._worker.request(
+                "open",
+                self._form.arrays,
+                limit=self._limit,
+                symbol=self._form.symbol(self._form.heads),
+                written=self._form.written,
+                np_shape=self._form.np_shape,
+            )
+            self._number = header["model"]
+        return self._worker
+
+    def _ask(
+        self, command: str, heads: Sequence[MxRef], arrays: Mapping[str, npt.NDArray[np.generic]], **fields: Any
+    ) -> tuple[dict[str, Any], dict[str, npt.NDArray[np.generic]]]:
+        worker = self._connected()
+        return worker.request(
+            command,
+            arrays,
+            limit=self._limit,
+            model=self._number,
+            symbol=self._form.symbol(heads),
+            fill=[name for name in self._form.labels if name not in arrays],
+            train=self._train,
+            seed=0,
+            **fields,
+        )
+
+    def _feeds(self, feeds: Arrays) -> tuple[dict[str, npt.NDArray[np.generic]], dict[str, npt.NDArray[np.generic]]]:
+        """The checked feeds by IR name, and what MXNet is given, by variable; labels may be fed, too."""
+        labels = {name: np.asarray(array) for name, array in feeds.items() if name in self._form.labels}
+        checked = check_feeds(self._model, {name: array for name, array in feeds.items() if name not in labels})
+        return checked, {**labels, **{self._variable(name): array for name, array in checked.items()}}
+
+    def _variable(self, name: str) -> str:
+        return self._form.variables.get(name, name)
+
+    def _ref(self, name: str) -> MxRef:
+        ref = self._form.values.get(name)
+        if ref is None:
+            raise FeedError(f"MXNet's form of the model does not compute {name!r}, so it cannot be tapped there.")
+        return ref
+
+    def _differentiable(self) -> list[ir.Value]:
+        """Float inputs and parameters."""
+        inputs = [v for v in self._model.graph.inputs if v.dtype is None or v.dtype.is_floating_point()]
+        stored = params.of_kind(self._model, "parameter")
+        return [*inputs, *(v for v in stored if v.const_value is not None and v.const_value.dtype.is_floating_point())]
+
+
+def interpreter() -> str:
+    """The Python that runs MXNet: that of ``GRAPHKIT_MXNET_PYTHON``, else this one.
+
+    Raises:
+        MissingError: There is no such program, or this Python has no MXNet.
+    """
+    named = os.environ.get(PYTHON_VARIABLE)
+    if named:
+        found = shutil.which(str(Path(named).expanduser()))
+        if found is None:
+            raise MissingError(
+                f"{PYTHON_VARIABLE} is {named!r}, which is no program; set it to a Python that has MXNet."
+            )
+        return found
+    spec = importlib.util.find_spec("mxnet")
+    if spec is None or spec.origin is None:
+        raise MissingError(
+            f"MXNet is not installed in this Python; run: pip install 'graphkit[mxnet]' (on Linux x86-64 with Python "
+            f"3.11 or 3.12), or set {PYTHON_VARIABLE} to a Python that has MXNet 1.x."
+        )
+    return sys.executable
+
+
+def time_limit() -> float:
+    """Seconds that one request to MXNet may take: ``GRAPHKIT_MXNET_TIMEOUT``, else 600.
+
+    Raises:
+        InputError: The variable is not a positive number.
+    """
+    text = os.environ.get(LIMIT_VARIABLE, "")
+    try:
+        limit = float(text) if text else _LIMIT
+    except ValueError:
+        limit = -1.0
+    if not limit > 0:
+        raise InputError(f"{LIMIT_VARIABLE} is {text!r}; it must be a positive number of seconds.")
+    return limit
+
+
+def _as_declared(value: ir.Value, array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    """An array of MXNet's as the model declares it.
+
+    MXNet 1.x has no 0-d arrays outside its NumPy mode, and gives booleans and indices as floats. Numbers that would
+    change, and floats of another width, stay as they are.
+    """
+    if value.shape is not None and len(value.shape) == 0 and array.shape == (1,):
+        array = array.reshape(())
+    if value.dtype is None or value.dtype.is_floating_point() or array.dtype == value.dtype.numpy():
+        return array
+    with np.errstate(invalid="ignore"):
+        cast = array.astype(value.dtype.numpy())
+    return cast if np.array_equal(cast.astype(array.dtype), array) else array
+
+
+def _restored(gradient: npt.NDArray[np.generic], layout: Layout, shape: Sequence[int]) -> npt.NDArray[np.generic]:
+    """The gradient of a parameter in the layout that the model has it in."""
+    shapes = [tuple(shape)]
+    for step, argument in layout:
+        last = shapes[-1]
+        if step == "transpose":
+            shapes.append(tuple(last[axis] for axis in argument))
+        else:
+            rest = math.prod(last) // max(math.prod(size for size in argument if size >= 0), 1)
+            shapes.append(tuple(rest if size < 0 else size for size in argument))
+    for (step, argument), before in zip(reversed(layout), reversed(shapes[:-1]), strict=True):
+        gradient = gradient.transpose(np.argsort(argument)) if step == "transpose" else gradient.reshape(before)
+    return np.ascontiguousarray(gradient).reshape(shape)
+
+
+RUNTIME = MxRuntime()
