@@ -38,6 +38,7 @@ __all__ = [
     "arr",
     "enum",
     "given",
+    "int64",
     "ints",
     "show",
 ]
@@ -213,6 +214,11 @@ def arr(*shape: int, low: float = -1.0, high: float = 1.0, dtype: str | None = N
 def given(values: Any, dtype: str | None = None) -> Arr:
     """Test input with given values, e.g. ``given([0, 2], "int64")``."""
     return Arr(np.shape(values), dtype=dtype, values=values)
+
+
+def int64(values: Any) -> Arr:
+    """Test input of given integers: a shape, axes, indices, e.g. ``int64([0, 2])``."""
+    return given(values, "int64")
 
 
 @dataclass(frozen=True, slots=True)
