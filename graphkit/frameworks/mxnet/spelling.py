@@ -8,12 +8,33 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["Parameter"]
 
 _INT = r"[+-]?\d+"
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-_WORD = r"[+-]?(?:inf|infinity|nan(?:\(\w*\))?)"
+_WORD = r"[+-]?(?i:inf|infinity|nan(?:\(\w*\))?)f?"
+_LONG = 400
+"""More characters than a number needs; Python's parser refuses integers of some thousand digits."""
+
+
+class _Kind(NamedTuple):
+    """What values of one type look like.
+
+    Attributes:
+        meaning: The type in words.
+        spelling: Pattern of a value.
+        optional: Pattern of a value that may be None, which other code in MXNet parses.
+        low: Least value of an integer; of a float, least size that is not taken for an underflow.
+        high: Greatest value, of a float in size.
+    """
+
+    meaning: str
+    spelling: str
+    optional: str = ""
+    low: float | None = None
+    high: float = 0
 
 
 def _tuple(item: str, bare: str) -> str:
@@ -21,55 +42,28 @@ def _tuple(item: str, bare: str) -> str:
     return rf"\s*(?:None|{listed}|(?=[-\d]){bare})\s*"
 
 
-_SPELLING = {
-    "bool": r"(?i:true|false|1|0)",
-    "int": rf"\s*{_INT}\s*",
-    "float": rf"\s*(?:{_NUMBER}|{_NUMBER[:-1]}|(?i:{_WORD}))f?",
-    "shape": _tuple(_INT + "L?", _INT),
-    "slice": _tuple(rf"(?:{_INT}L?|None)", _INT + "L?"),
-    "floats": _tuple(_NUMBER, _NUMBER),
-    "shapes": _tuple(r"(?:-?\d+|[(\[][-\d, ]*[)\]])", _INT),
-    "string": r"(?s:.*)",
-    "ptr": r"(?s:.*)",
-}
-_SPELLING |= {
-    "uint": _SPELLING["int"],
-    "long": _SPELLING["int"],
-    "ulong": _SPELLING["int"],
-    "double": _SPELLING["float"],
-    "doubles": _SPELLING["floats"],
-    "longs": _SPELLING["shape"],
-}
-_OPTIONAL_SPELLING = _SPELLING | {
-    "bool": r"\s*(?i:true|false|none|1|0)\s*",
-    "int": rf"\s*{_INT}L?\s*|None\s*",
-    "float": rf"\s*{_NUMBER}\s*|None\s*",
-    "double": rf"\s*{_NUMBER}\s*|None\s*",
-}
-_BOUNDS = {
-    "int": (-(2**31), 2**31 - 1),
-    "uint": (-(2**32) + 1, 2**32 - 1),
-    "long": (-(2**63), 2**63 - 1),
-    "ulong": (-(2**64) + 1, 2**64 - 1),
-    "float": (1.1754943508222875e-38, 3.4028234663852886e38),
-    "double": (2.2250738585072014e-308, 1.7976931348623157e308),
-}
-_LONG = 400
-"""More characters than a number needs; Python's parser refuses integers of some thousand digits."""
-_MEANING = {
-    "bool": "a boolean (True or False)",
-    "int": "a 32-bit integer",
-    "uint": "a 32-bit integer",
-    "long": "a 64-bit integer",
-    "ulong": "a 64-bit integer",
-    "float": "a number that float32 can hold",
-    "double": "a number that float64 can hold",
-    "shape": "a tuple of integers",
-    "slice": "a tuple of integers and None",
-    "longs": "a tuple of integers",
-    "floats": "a tuple of numbers",
-    "doubles": "a tuple of numbers",
-    "shapes": "a tuple of tuples of integers",
+_INTEGER = rf"\s*{_INT}\s*"
+_REAL = rf"\s*(?:{_NUMBER}[eE]?f?|{_WORD})"
+_OPTIONAL_REAL = rf"\s*{_NUMBER}\s*|None\s*"
+_ANYTHING = r"(?s:.*)"
+_FLOAT32, _FLOAT64 = (1.1754943508222875e-38, 3.4028234663852886e38), (2.2250738585072014e-308, 1.7976931348623157e308)
+_INT32, _INT64 = (-(2**31), 2**31 - 1), (-(2**63), 2**63 - 1)
+_KINDS = {
+    "bool": _Kind("a boolean (True or False)", "(?i:true|false|1|0)", r"\s*(?i:true|false|none|1|0)\s*"),
+    "int": _Kind("a 32-bit integer", _INTEGER, rf"\s*{_INT}L?\s*|None\s*", *_INT32),
+    "uint": _Kind("a 32-bit integer", _INTEGER, "", -(2**32) + 1, 2**32 - 1),
+    "long": _Kind("a 64-bit integer", _INTEGER, "", *_INT64),
+    "ulong": _Kind("a 64-bit integer", _INTEGER, "", -(2**64) + 1, 2**64 - 1),
+    "float": _Kind("a number that float32 can hold", _REAL, _OPTIONAL_REAL, *_FLOAT32),
+    "double": _Kind("a number that float64 can hold", _REAL, _OPTIONAL_REAL, *_FLOAT64),
+    "shape": _Kind("a tuple of integers", _tuple(_INT + "L?", _INT), "", *_INT64),
+    "slice": _Kind("a tuple of integers and None", _tuple(rf"(?:{_INT}L?|None)", _INT + "L?"), "", *_INT32),
+    "longs": _Kind("a tuple of integers", _tuple(_INT + "L?", _INT), "", *_INT64),
+    "floats": _Kind("a tuple of numbers", _tuple(_NUMBER, _NUMBER), "", *_FLOAT32),
+    "doubles": _Kind("a tuple of numbers", _tuple(_NUMBER, _NUMBER), "", *_FLOAT64),
+    "shapes": _Kind("a tuple of tuples", _tuple(r"(?:-?\d+|[(\[][-\d, ]*[)\]])", _INT), "", *_INT32),
+    "string": _Kind("a string", _ANYTHING),
+    "ptr": _Kind("a pointer", _ANYTHING),
 }
 
 
@@ -102,22 +96,26 @@ class Parameter:
         if self.kind == "enum":
             if text in self.choices or (self.nullable and text == "None"):
                 return None
-            return f"is {text!r}, not one of {', '.join((*self.choices, *['None'] * self.nullable))}"
-        pattern = (_OPTIONAL_SPELLING if self.nullable else _SPELLING)[self.kind]
-        if re.fullmatch(pattern, text, re.ASCII) and self._in_bounds(text.strip()):
+            return f"is {text[:_LONG]!r}, not one of {', '.join((*self.choices, *['None'] * self.nullable))}"
+        kind = _KINDS[self.kind]
+        pattern = kind.optional if self.nullable and kind.optional else kind.spelling
+        if re.fullmatch(pattern, text, re.ASCII) and self._in_bounds(text, kind):
             return None
-        return f"is {text!r}, not {_MEANING[self.kind]}" + " or None" * self.nullable
+        shown = repr(text) if len(text) < _LONG else f"{text[:20]!r}…"
+        return f"is {shown}, not {kind.meaning}" + " or None" * self.nullable
 
-    def _in_bounds(self, text: str) -> bool:
-        bounds = _BOUNDS.get(self.kind)
-        if bounds is None or text == "None" or re.fullmatch(_WORD + "f?", text, re.IGNORECASE):
+    def _in_bounds(self, text: str, kind: _Kind) -> bool:
+        if kind.low is None or re.fullmatch(r"\s*" + _WORD, text):
             return True
-        if len(text) > _LONG:
+        numbers = re.findall(_NUMBER, text)
+        if any(len(number) > _LONG for number in numbers):
             return False
-        if isinstance(bounds[0], int):
-            return bounds[0] <= int(text.removesuffix("L")) <= bounds[1]
-        size = abs(float(text.removesuffix("f").removesuffix("e").removesuffix("E")))
-        return size == 0 or ((self.nullable or size >= bounds[0]) and size <= bounds[1])
+        if isinstance(kind.low, int):
+            return all(kind.low <= int(number) <= kind.high for number in numbers)
+        underflow = kind.spelling == _REAL and not self.nullable  # other parsers of floats take it for zero
+        least = kind.low if underflow else 0.0
+        sizes = [abs(float(number)) for number in numbers if re.search("[1-9]", re.split("[eE]", number)[0])]
+        return all(least <= size <= kind.high for size in sizes)
 
     def value_class(self, text: str) -> str:
         """The class of a value in the table's ``cases``: the value, ``True`` or ``False``, ``None`` or ``*``."""
