@@ -78,6 +78,10 @@ class OnnxBuilder(Protocol):
         """The array of an initializer, None for anything that is computed or fed."""
         ...
 
+    def warn(self, message: str) -> None:
+        """Record a deviation that the user must know of; the message names the node by itself."""
+        ...
+
 
 class MxBuilder(Protocol):
     """Emits MXNet nodes while an ONNX graph is written."""

@@ -19,7 +19,7 @@ from graphkit.ops.index import index
 from graphkit.ops.spec import MxForm, Op, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
 
@@ -49,7 +49,7 @@ def from_symbol(mx: MxModel, options: ReadOptions, label: str) -> ir.Model:
         ParameterError: Parameters that are missing or have another shape than the graph asks for.
         ShapeNeededError: A node can only be converted when the shape of an input is given.
     """
-    reader = _Reader(mx, Variables(mx, options, label), label)
+    reader = _Reader(mx, Variables(mx, options, label), label, options.warn)
     for node in mx.graph.nodes:
         if not node.is_variable:
             reader.read(node)
@@ -59,8 +59,9 @@ def from_symbol(mx: MxModel, options: ReadOptions, label: str) -> ir.Model:
 class _Reader:
     """Implements :class:`graphkit.ops.builders.OnnxBuilder`."""
 
-    def __init__(self, mx: MxModel, variables: Variables, label: str) -> None:
+    def __init__(self, mx: MxModel, variables: Variables, label: str, warn: Callable[[str], None]) -> None:
         self._mx = mx
+        self._warn = warn
         self._variables = variables
         self._label = label
         self._values: dict[int, list[ir.Value]] = {}
@@ -247,6 +248,10 @@ class _Reader:
             f"{self._label}: {self._where()} can only be converted when the shape of what it reads is known, and the "
             f"file does not tell. Give it with {names}, for example --input data:1x3x224x224."
         )
+
+    def warn(self, message: str) -> None:
+        """Pass on a deviation with the name of the node."""
+        self._warn(f"{self._label}: {self._where()}: {message}")
 
     def _where(self) -> str:
         node = self._node
