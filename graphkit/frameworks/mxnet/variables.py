@@ -105,7 +105,7 @@ class Variables:
                 self._values[name] = self._initializer(name, array, "parameter" if trained else "constant")
             else:
                 self._values[name] = self._input(variable)
-                if slot in _WEIGHT_SLOTS:
+                if slot in _WEIGHT_SLOTS and all(spec.name != name for spec in self._options.inputs):
                     self._missing[name] = self._values[name]
         return self._values[name]
 
