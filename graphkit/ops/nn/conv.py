@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphkit.ops.nn.windows import mx_window, onnx_ints, onnx_pads, pad_spatial
+from graphkit.ops.nn.windows import CHANNELS_FIRST, mx_window, onnx_window, pad_spatial
 from graphkit.ops.spec import BOOL, Case, MxForm, Op, Refusal, arr, ints
 
 if TYPE_CHECKING:
@@ -19,11 +19,9 @@ if TYPE_CHECKING:
     from graphkit.ops.builders import MxBuilder, OnnxBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
 
-_CHANNELS_FIRST = ("None", "NCW", "NCHW", "NCDHW")
-
 
 def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
-    if node.attrs.get("layout", "None") not in _CHANNELS_FIRST:
+    if node.attrs.get("layout", "None") not in CHANNELS_FIRST:
         return Refusal(f"layout {node.attrs['layout']} is channels-last, which MXNet 1.9.1 itself runs on GPUs only")
     kernel = ints(node.attrs["kernel"])
     rank = len(kernel)
@@ -53,22 +51,21 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
     rank = len(shape) - 2
     if not isinstance(shape[0], int) or len(kernel) != rank:
         return Refusal("the shape of its weight is not known")
-    if rank > 3:
-        return Refusal(f"MXNet convolves at most 3 spatial axes, not {rank}")
-    strides, dilations = onnx_ints(node, "strides", rank, 1), onnx_ints(node, "dilations", rank, 1)
-    pads = onnx_pads(b, node, kernel, strides, dilations)
-    if isinstance(pads, Refusal):
-        return pads
-    begins, ends = pads
-    if begins != ends:
-        data, begins = pad_spatial(b, data, begins, ends), (0,) * rank
+    if not 1 <= rank <= 3:
+        return Refusal(f"MXNet convolves 1 to 3 spatial axes, not {rank}")
+    window = onnx_window(b, node, kernel)
+    if isinstance(window, Refusal):
+        return window
+    pad = window.begins
+    if window.begins != window.ends:
+        data, pad = pad_spatial(b, data, window.begins, window.ends), (0,) * rank
     return b.op(
         "Convolution",
         *(ref for ref in (data, weight, bias) if ref is not None),
         kernel=kernel,
-        stride=strides,
-        dilate=dilations,
-        pad=begins,
+        stride=window.strides,
+        dilate=window.dilations,
+        pad=pad,
         num_filter=shape[0],
         num_group=node.attributes.get_int("group", 1),
         no_bias=bias is None,
@@ -115,6 +112,11 @@ OP = Op(
         Case("uneven pads 1-D", (arr(2, 3, 9), arr(4, 3, 3)), {"pads": [2, 0]}, const=(1,)),
         Case("same upper", (_IMAGE, _FILTERS), {"auto_pad": "SAME_UPPER", "strides": [2, 2]}, const=(1,)),
         Case("same lower", (_IMAGE, arr(6, 4, 2, 2)), {"auto_pad": "SAME_LOWER"}, const=(1,)),
-        Case("computed weight", (_IMAGE, _FILTERS)),
+        Case("valid", (_IMAGE, _FILTERS), {"auto_pad": "VALID", "kernel_shape": [3, 3]}, const=(1,)),
+        Case(
+            "same upper, free size", (arr(6, 4, 5, 5), _FILTERS), {"auto_pad": "SAME_UPPER"}, const=(1,), dynamic=(0,)
+        ),
+        Case("grouped 3-D", (arr(1, 4, 4, 5, 4), arr(2, 2, 2, 2, 2)), {"group": 2, "dilations": [2, 1, 2]}, const=(1,)),
+        Case("computed weight", (_IMAGE, _FILTERS, _BIAS)),
     ),
 )

@@ -2,17 +2,97 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from graphkit.ops.spec import Refusal, ints
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder
+    from graphkit.ops.builders import Dim, MxBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
 
-__all__ = ["mx_window", "onnx_ints", "onnx_pads", "pad_spatial"]
+__all__ = [
+    "CHANNELS_FIRST",
+    "Window",
+    "counts",
+    "global_pool",
+    "mx_window",
+    "onnx_ints",
+    "onnx_pads",
+    "onnx_window",
+    "pad_spatial",
+    "pool",
+]
+
+CHANNELS_FIRST = ("None", "NCW", "NCHW", "NCDHW")
+"""The values of MXNet's ``layout`` that put the channels on axis 1, as ONNX always does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How a kernel moves over the spatial axes; one number for each of them.
+
+    Attributes:
+        kernel: Taps.
+        strides: Elements from one window to the next.
+        dilations: Elements from one tap to the next.
+        begins: Elements of padding before the first.
+        ends: Elements of padding after the last.
+        ceil: Whether a last window may overhang the padding, as long as it starts inside the input or the padding
+            before it.
+    """
+
+    kernel: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilations: tuple[int, ...]
+    begins: tuple[int, ...]
+    ends: tuple[int, ...]
+    ceil: bool = False
+
+    @property
+    def extents(self) -> tuple[int, ...]:
+        """Elements from the first to the last tap, both included."""
+        return tuple(dilation * (taps - 1) + 1 for dilation, taps in zip(self.dilations, self.kernel, strict=True))
+
+    @property
+    def whole_ends(self) -> tuple[int, ...]:
+        """Padding after the last element with which the same windows fit without overhang."""
+        if not self.ceil:
+            return self.ends
+        return tuple(
+            max(end, min(end + stride - 1, extent - 1))
+            for end, stride, extent in zip(self.ends, self.strides, self.extents, strict=True)
+        )
+
+    def convention(self, spatial: Sequence[Dim]) -> str | None:
+        """MXNet's ``pooling_convention`` that gives the same windows, None where Pooling cannot.
+
+        Its Pooling pads both sides alike and knows no dilation. ``full`` keeps a last window that lies in the padding
+        entirely, which ONNX drops; and no kernel may exceed the padded image.
+        """
+        if set(self.dilations) != {1} or self.begins != self.ends:
+            return None
+        axes = list(zip(spatial, self.kernel, self.strides, self.begins, strict=True))
+        if any(isinstance(size, int) and taps > size + 2 * pad for size, taps, _, pad in axes):
+            return None
+        if not self.ceil or all(
+            stride == 1 or (isinstance(size, int) and (size + 2 * pad - taps) % stride == 0)
+            for size, taps, stride, pad in axes
+        ):
+            return "valid"
+        return "full" if all(_starts_inside(*axis) for axis in axes) else None
+
+
+def _starts_inside(size: Dim, taps: int, stride: int, pad: int) -> bool:
+    """Whether the last window that MXNet's ``full`` convention keeps starts before the padding at the end."""
+    if stride <= taps - pad:
+        return True
+    return isinstance(size, int) and -(-(size + 2 * pad - taps) // stride) * stride < size + pad
 
 
 def mx_window(node: MxNode, name: str, rank: int, default: int) -> tuple[int, ...]:
@@ -35,10 +115,10 @@ def onnx_ints(node: ir.Node, name: str, rank: int, default: int) -> tuple[int, .
 
 
 def onnx_pads(
-    b: MxBuilder, node: ir.Node, kernel: tuple[int, ...], strides: tuple[int, ...], dilations: tuple[int, ...]
+    b: MxBuilder, node: ir.Node, extents: tuple[int, ...], strides: tuple[int, ...]
 ) -> tuple[tuple[int, ...], tuple[int, ...]] | Refusal:
-    """Pads before and after each spatial axis, ``auto_pad`` resolved as the ONNX operator text defines it."""
-    rank = len(kernel)
+    """Pads before and after each spatial axis, ``auto_pad`` resolved as the ONNX operator texts define it."""
+    rank = len(extents)
     auto = node.attributes.get_string("auto_pad", "NOTSET")
     if auto == "VALID":
         return (0,) * rank, (0,) * rank
@@ -47,21 +127,37 @@ def onnx_pads(
         return pads[:rank], pads[rank:]
     data = node.inputs[0]
     assert data is not None
-    spatial = b.shape(data)[2:]
     totals = []
-    for size, k, stride, dilation in zip(spatial, kernel, strides, dilations, strict=True):
+    for size, extent, stride in zip(b.shape(data)[2:], extents, strides, strict=True):
         if stride == 1:
-            totals.append((k - 1) * dilation)
+            totals.append(extent - 1)
         elif isinstance(size, int):
-            totals.append(max(0, (-(-size // stride) - 1) * stride + (k - 1) * dilation + 1 - size))
+            totals.append(max(0, (-(-size // stride) - 1) * stride + extent - size))
         else:
             return Refusal(f"auto_pad={auto} with a stride needs a known image size; give it with --input")
     small, large = tuple(total // 2 for total in totals), tuple(total - total // 2 for total in totals)
     return (small, large) if auto == "SAME_UPPER" else (large, small)
 
 
+def onnx_window(b: MxBuilder, node: ir.Node, kernel: tuple[int, ...]) -> Window | Refusal:
+    """The window that the attributes of a Conv or pooling node describe."""
+    rank = len(kernel)
+    strides, dilations = onnx_ints(node, "strides", rank, 1), onnx_ints(node, "dilations", rank, 1)
+    ceil = bool(node.attributes.get_int("ceil_mode", 0))
+    window = Window(kernel, strides, dilations, (0,) * rank, (0,) * rank, ceil)
+    pads = onnx_pads(b, node, window.extents, strides)
+    if isinstance(pads, Refusal):
+        return pads
+    return Window(kernel, strides, dilations, *pads, ceil)
+
+
 def pad_spatial(b: MxBuilder, data: MxRef, begins: tuple[int, ...], ends: tuple[int, ...], value: float = 0.0) -> MxRef:
-    """Pad the spatial axes of an (N, C, …) array with a constant; MXNet's Pad takes 4-D and 5-D arrays only."""
+    """Pad the one to three spatial axes of an (N, C, …) array with a constant; negative pads crop.
+
+    MXNet's Pad takes 4-D and 5-D arrays only.
+    """
+    if not any((*begins, *ends)):
+        return data
     flat = [0, 0, 0, 0]
     if len(begins) == 1:
         flat += [0, 0]
@@ -71,3 +167,66 @@ def pad_spatial(b: MxBuilder, data: MxRef, begins: tuple[int, ...], ends: tuple[
         data = b.op("expand_dims", data, axis=2)
     data = b.op("Pad", data, mode="constant", pad_width=tuple(flat), constant_value=value)
     return b.op("squeeze", data, axis=2) if len(begins) == 1 else data
+
+
+def pool(b: MxBuilder, data: MxRef, spatial: Sequence[Dim], window: Window, kind: str) -> MxRef:
+    """The maximum (``"max"``) or sum (``"sum"``) over every window of an (N, C, …) array of one to three spatial axes."""
+    convention = window.convention(spatial)
+    if convention is not None:
+        return b.op(
+            "Pooling",
+            data,
+            pool_type=kind,
+            kernel=window.kernel,
+            stride=window.strides,
+            pad=window.begins,
+            pooling_convention=convention,
+        )
+    outside = float("-inf") if kind == "max" else 0.0
+    data = pad_spatial(b, data, window.begins, window.whole_ends, outside)
+    if set(window.dilations) == {1}:
+        return b.op("Pooling", data, pool_type=kind, kernel=window.kernel, stride=window.strides)
+    combine = "broadcast_maximum" if kind == "max" else "elemwise_add"
+    for axis in range(len(window.kernel)):
+        data = reduce(lambda one, other: b.op(combine, one, other), _taps(b, data, window, axis))
+    return data
+
+
+def _taps(b: MxBuilder, data: MxRef, window: Window, axis: int) -> list[MxRef]:
+    """What each tap along one spatial axis sees of a padded array, window by window."""
+    extent, stride, dilation = window.extents[axis], window.strides[axis], window.dilations[axis]
+    rank = 2 + len(window.kernel)
+    found = []
+    for tap in range(window.kernel[axis]):
+        begin: list[int | None] = [None] * rank
+        end: list[int | None] = [None] * rank
+        step: list[int | None] = [None] * rank
+        begin[2 + axis] = tap * dilation
+        end[2 + axis] = (tap * dilation - extent + 1) or None
+        step[2 + axis] = stride
+        found.append(b.op("slice", data, begin=tuple(begin), end=tuple(end), step=tuple(step)))
+    return found
+
+
+def counts(b: MxBuilder, data: MxRef, spatial: Sequence[Dim], window: Window, *, padding: bool) -> MxRef:
+    """Over how many elements each window extends, those of the padding included or not, as (1, 1, …)."""
+    one = b.op("slice_axis", b.op("slice_axis", data, axis=0, begin=0, end=1), axis=1, begin=0, end=1)
+    ones = b.op("ones_like", one)
+    if not padding:
+        return pool(b, ones, spatial, window, "sum")
+    rank = len(window.kernel)
+    ones = pad_spatial(b, ones, window.begins, window.ends, 1.0)
+    sizes = [
+        size + begin + end if isinstance(size, int) else None
+        for size, begin, end in zip(spatial, window.begins, window.ends, strict=True)
+    ]
+    overhang = tuple(whole - end for whole, end in zip(window.whole_ends, window.ends, strict=True))
+    rest = Window(window.kernel, window.strides, window.dilations, (0,) * rank, overhang)
+    return pool(b, ones, sizes, rest, "sum")
+
+
+def global_pool(b: MxBuilder, data: MxRef, rank: int, kind: str) -> MxRef:
+    """The maximum (``"max"``), sum or mean (``"avg"``) over the spatial axes of an (N, C, …) array, which stay as 1."""
+    if rank in (3, 4, 5):
+        return b.op("Pooling", data, global_pool=True, pool_type=kind, kernel=(1,) * (rank - 2))
+    return b.op("mean" if kind == "avg" else kind, data, axis=tuple(range(2, rank)), keepdims=True)

@@ -1,0 +1,105 @@
+"""Pooling by p-norm, over windows and over everything.
+
+MXNet's ``lp`` pooling sums powers of the numbers themselves rather than of their magnitudes, and knows p = 1, 2, 3; so
+it is the p-norm for p = 2 only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphkit.ops.nn.windows import global_pool, onnx_window, pool
+from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import onnx_ir as ir
+
+    from graphkit.ops.builders import MxBuilder
+    from graphkit.ops.mxgraph import MxRef
+
+
+def _by_powers(b: MxBuilder, data: MxRef, p: int, total: Callable[[MxRef], MxRef]) -> MxRef:
+    """(Σ|x|ᵖ)^(1/p), given how to sum."""
+    if p == 1:
+        return total(b.op("abs", data))
+    if p == 2:
+        return b.op("sqrt", total(b.op("square", data)))
+    powers = b.op("_power_scalar", b.op("abs", data), scalar=float(p))
+    return b.op("_power_scalar", total(powers), scalar=1.0 / p)
+
+
+def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
+    source, data = node.inputs[0], x[0]
+    assert source is not None
+    assert data is not None
+    kernel, p = tuple(node.attributes.get_ints("kernel_shape", [])), node.attributes.get_int("p", 2)
+    if not 1 <= len(kernel) <= 3:
+        return Refusal(f"MXNet pools 1 to 3 spatial axes, not {len(kernel)}")
+    window = onnx_window(b, node, kernel)
+    if isinstance(window, Refusal):
+        return window
+    spatial = b.shape(source)[2:]
+    convention = window.convention(spatial)
+    if p == 2 and convention is not None:
+        return b.op(
+            "Pooling",
+            data,
+            pool_type="lp",
+            p_value=2,
+            kernel=kernel,
+            stride=window.strides,
+            pad=window.begins,
+            pooling_convention=convention,
+        )
+    return _by_powers(b, data, p, lambda powers: pool(b, powers, spatial, window, "sum"))
+
+
+def _write_global(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
+    source, data = node.inputs[0], x[0]
+    assert source is not None
+    assert data is not None
+    rank, p = b.rank(source), node.attributes.get_int("p", 2)
+    if p == 2 and rank in (3, 4, 5):
+        kernel = (1,) * (rank - 2)
+        return b.op("Pooling", data, global_pool=True, pool_type="lp", p_value=2, kernel=kernel)
+    return _by_powers(b, data, p, lambda powers: global_pool(b, powers, rank, "sum"))
+
+
+_ROW, _IMAGE, _VOLUME = arr(2, 2, 9), arr(2, 3, 7, 8), arr(1, 2, 5, 6, 4)
+
+OPS = (
+    Op(
+        "LpPool",
+        mx=(MxForm("Pooling", write=_write, direction="write"),),
+        cases=(
+            Case("p = 2", (_IMAGE,), {"kernel_shape": [2, 3], "strides": [2, 1]}, dynamic=(0,)),
+            Case("p = 2, 1-D", (_ROW,), {"kernel_shape": [3], "pads": [1, 1], "strides": [2]}),
+            Case("p = 2, 3-D", (_VOLUME,), {"kernel_shape": [2, 2, 2]}),
+            Case("p = 1", (_IMAGE,), {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "p": 1}),
+            Case("p = 3", (_IMAGE,), {"kernel_shape": [2, 2], "p": 3}),
+            Case("p = 4", (_IMAGE,), {"kernel_shape": [2, 2], "p": 4}),
+            Case("uneven pads", (_IMAGE,), {"kernel_shape": [3, 2], "pads": [0, 1, 2, 0]}),
+            Case("dilated", (_IMAGE,), {"kernel_shape": [2, 3], "dilations": [3, 2]}, dynamic=(0,)),
+            Case("ceil", (_IMAGE,), {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}),
+            Case(
+                "ceil that drops a window in the padding",
+                (_ROW,),
+                {"kernel_shape": [2], "strides": [2], "pads": [1, 1], "ceil_mode": 1, "p": 3},
+            ),
+            Case("same upper", (_IMAGE,), {"kernel_shape": [3, 3], "strides": [2, 2], "auto_pad": "SAME_UPPER"}),
+        ),
+    ),
+    Op(
+        "GlobalLpPool",
+        mx=(MxForm("Pooling", write=_write_global, direction="write"),),
+        cases=(
+            Case("p = 2", (_IMAGE,), dynamic=(0,)),
+            Case("p = 1", (_ROW,), {"p": 1}),
+            Case("p = 3", (_VOLUME,), {"p": 3}),
+            Case("4-D", (arr(1, 2, 2, 3, 2, 2),)),
+        ),
+        limits=(Limit("onnxruntime", "it has no GlobalLpPool of opset 22 and later"),),
+    ),
+)
