@@ -172,7 +172,18 @@ def test_onnx_to_mxnet_and_back_keeps_the_numbers(use: Use) -> None:
     expected = run("reference", canonical(model), feeds)
     back = canonical(from_symbol(to_symbol(model), ReadOptions(inputs=specs(model), dynamic_batch=False), use.id))
     found = run("reference", back, {name: array for name, array in feeds.items() if name in input_names(back)})
-    assert_same(dict(zip(expected, found.values(), strict=True)), expected, use.tol.float32)
+    held = [as_declared(left, right) for left, right in zip(found.values(), expected.values(), strict=True)]
+    assert_same(dict(zip(expected, held, strict=True)), expected, use.tol.float32)
+
+
+def as_declared(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """What came back from MXNet, which has neither 0-d arrays nor truth values other than the numbers 0 and 1."""
+    if expected.shape == () and found.shape == (1,):
+        found = found.reshape(())
+    if expected.dtype == bool and found.dtype != bool:
+        assert np.isin(found, (0, 1)).all()
+        found = found.astype(bool)
+    return found
 
 
 @over(mx_uses(), "read")

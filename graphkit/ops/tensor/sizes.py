@@ -1,0 +1,159 @@
+"""What the rooms of tensor operators share: axes, sizes known only at run time, and indices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import onnx_ir as ir
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.spec import Read
+
+    T = TypeVar("T")
+
+__all__ = [
+    "END",
+    "START",
+    "as_int64",
+    "axis_of",
+    "constant_ints",
+    "dim_ref",
+    "dim_source",
+    "is_never_negative",
+    "mx_axis",
+    "positions",
+    "size_along",
+    "some",
+]
+
+END = 2**63 - 1
+"""An ONNX Slice bound past any axis."""
+START = -(2**63)
+"""An ONNX Slice bound before any axis."""
+
+
+def some(operand: T | None) -> T:
+    """An operand that its operator cannot do without."""
+    assert operand is not None
+    return operand
+
+
+def axis_of(node: ir.Node, rank: int, default: int = 0, name: str = "axis") -> int:
+    """An axis attribute of an ONNX node, counted from the front."""
+    axis = node.attributes.get_int(name, default)
+    return axis + rank if axis < 0 else axis
+
+
+def mx_axis(node: MxNode, name: str = "axis", default: str = "None") -> int | None:
+    """An axis parameter of an MXNet node; None for MXNet's ``None``."""
+    text = node.attrs.get(name, default)
+    return None if text == "None" else int(text)
+
+
+def constant_ints(b: MxBuilder, node: ir.Node, position: int) -> tuple[int, ...] | None:
+    """An operand that is a constant of integers, flattened; None where it is absent, computed or fed."""
+    if position >= len(node.inputs):
+        return None
+    array = b.value(node.inputs[position])
+    return None if array is None else tuple(int(item) for item in array.reshape(-1))
+
+
+def dim_source(b: MxBuilder, node: ir.Node, dim: str, *preferred: ir.Value) -> tuple[MxRef, int] | None:
+    """A value with an axis whose size is a symbolic dimension, already written: one of the preferred or a graph input.
+
+    Args:
+        b: The builder.
+        node: The ONNX node being written.
+        dim: Name of the dimension.
+        preferred: Values to look at first.
+    """
+    candidates = [*preferred, *_measured(node)]
+    if node.graph is not None:
+        candidates += node.graph.inputs
+    for value in candidates:
+        if value.shape is not None and dim in (dims := b.shape(value)):
+            return b.ref(value), dims.index(dim)
+    return None
+
+
+def _measured(node: ir.Node) -> list[ir.Value]:
+    """The values whose Shape the operands of a node are computed from."""
+    found: list[ir.Value] = []
+    seen: set[ir.Node] = set()
+    stack = [operand.producer() for operand in node.inputs[1:] if operand is not None]
+    while stack:
+        producer = stack.pop()
+        if producer is None or producer in seen:
+            continue
+        seen.add(producer)
+        operands = [operand for operand in producer.inputs if operand is not None]
+        if producer.op_type in ("Shape", "Size"):
+            found += operands
+        else:
+            stack += [operand.producer() for operand in operands]
+    return found
+
+
+def dim_ref(b: MxBuilder, value: ir.Value, axis: int) -> MxRef:
+    """The size of an axis as an int64 array of one element."""
+    return b.op("slice_axis", b.op("shape_array", b.ref(value)), axis=0, begin=axis, end=axis + 1)
+
+
+_NEVER_NEGATIVE = frozenset({"ArgMax", "ArgMin", "Shape", "Size", "NonZero"})
+_VIEWS = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Transpose", "Flatten", "Identity", "Expand", "Slice", "Gather"})
+
+
+def is_never_negative(b: MxBuilder, value: ir.Value) -> bool:
+    """Whether an integer value can be seen to have no negative element."""
+    while True:
+        if b.dtype(value).kind in "ub":
+            return True
+        array = b.value(value)
+        if array is not None:
+            return array.size == 0 or bool(array.min() >= 0)
+        producer = value.producer()
+        if producer is None:
+            return False
+        if producer.op_type in _NEVER_NEGATIVE or (producer.op_type == "TopK" and value is producer.outputs[1]):
+            return True
+        if producer.op_type == "Clip":
+            low = b.number(producer.inputs[1]) if len(producer.inputs) > 1 else None
+            return low is not None and low >= 0
+        source = producer.inputs[0] if producer.inputs else None
+        cast = producer.op_type == "Cast" and source is not None and b.dtype(source).kind in "iub"
+        if source is None or not (cast or producer.op_type in _VIEWS):
+            return False
+        value = source
+
+
+def as_int64(b: OnnxBuilder, value: ir.Value) -> ir.Value:
+    """A value as int64; floats lose their fraction, as MXNet's indices do."""
+    array = b.value(value)
+    if array is not None:
+        return value if array.dtype == np.int64 else b.const(array.astype(np.int64))
+    return value if b.dtype(value) == np.int64 else b.op("Cast", value, to=ir.DataType.INT64)
+
+
+def size_along(b: OnnxBuilder, value: ir.Value, axis: int) -> ir.Value:
+    """The size of an axis as an int64 array of one element: a constant where it is known."""
+    axis = axis % b.rank(value)
+    size = b.shape(value)[axis]
+    return b.const([size]) if isinstance(size, int) else b.op("Shape", value, start=axis, end=axis + 1)
+
+
+def positions(b: OnnxBuilder, value: ir.Value, axis: int) -> ir.Value:
+    """The int64 numbers 0, 1, … along an axis of a value."""
+    size = b.shape(value)[axis]
+    if isinstance(size, int):
+        return b.const(np.arange(size))
+    return b.op("Range", np.asarray(0), b.op("Squeeze", size_along(b, value, axis), [0]), np.asarray(1))
+
+
+def reads_constant(make: Callable[[MxNode], np.ndarray[Any, np.dtype[Any]]]) -> Read:
+    """A reader for an MXNet operator without inputs: its result is a constant of the model."""
+    return lambda b, node, _x: b.const(make(node))
