@@ -1,0 +1,104 @@
+"""Operators that ONNX defines by others, replaced by those."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import onnx
+import onnx.inliner
+import onnx_ir as ir
+
+from graphkit.ir.canonical import canonical
+from graphkit.ir.edit import Editor
+from graphkit.ir.opset import OPSET, schema_of
+from graphkit.ir.params import exact, set_exact
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["expand_function"]
+
+_SMALL = 1024
+
+
+def expand_function(model: ir.Model, node: ir.Node) -> Sequence[ir.Node] | None:
+    """Replace a node by the function body that ONNX defines it with, in canonical form.
+
+    Args:
+        model: A canonical model that holds the node; its values must have dtypes.
+        node: The node.
+
+    Returns:
+        The nodes that took its place, in order; None, and nothing done, where ONNX defines no body.
+    """
+    schema = schema_of(node.op_type, node.domain)
+    if schema is None or not (schema.has_function or schema.has_context_dependent_function):
+        return None
+    proto = _one_node_model(node)
+    inlined = onnx.inliner.inline_selected_functions(
+        proto, [(node.domain, node.op_type)], inline_schema_functions=True
+    )
+    fragment = ir.serde.deserialize_model(inlined)
+    if [inner.op_type for inner in fragment.graph] == [node.op_type]:
+        return None
+    for value, given in zip(fragment.graph.initializers.values(), _small_constants(node), strict=True):
+        if (doubles := exact(given)) is not None:
+            set_exact(value, doubles)
+    canonical(fragment)
+    return _splice(model, node, fragment)
+
+
+def _small_constants(node: ir.Node) -> list[ir.Value]:
+    found = dict.fromkeys(value for value in node.inputs if value is not None and value.const_value is not None)
+    return [value for value in found if value.const_value is not None and value.const_value.size <= _SMALL]
+
+
+def _one_node_model(node: ir.Node) -> onnx.ModelProto:
+    names: dict[ir.Value, str] = {}
+    for value in node.inputs:
+        if value is not None:
+            names.setdefault(value, f"i{len(names)}")
+    constants = _small_constants(node)
+    body = ir.serde.serialize_node(node)
+    del body.input[:], body.output[:]
+    body.input.extend("" if value is None else names[value] for value in node.inputs)
+    body.output.extend(f"o{index}" for index in range(len(node.outputs)))
+    inputs = [ir.serde.serialize_value(value, name=name) for value, name in names.items() if value not in constants]
+    outputs = [ir.serde.serialize_value(value, name=f"o{index}") for index, value in enumerate(node.outputs)]
+    graph = onnx.helper.make_graph([body], "expanded", inputs, outputs)
+    for value in constants:
+        if value.const_value is not None:
+            tensor = ir.serde.serialize_tensor(value.const_value)
+            tensor.name = names[value]
+            graph.initializer.append(tensor)
+    opsets = [onnx.helper.make_opsetid("", OPSET)]
+    return onnx.helper.make_model(graph, opset_imports=opsets, ir_version=11)
+
+
+def _splice(model: ir.Model, node: ir.Node, fragment: ir.Model) -> list[ir.Node]:
+    edit = Editor(model, node)
+    places: dict[str, ir.Value] = {}
+    for value in node.inputs:
+        if value is not None and value not in places.values():
+            places[f"i{len(places)}"] = value
+    mapped: dict[ir.Value, ir.Value] = {}
+    for value in fragment.graph.inputs:
+        mapped[value] = places[value.name or ""]
+    for name, value in fragment.graph.initializers.items():
+        if name in places:
+            mapped[value] = places[name]
+        elif value.const_value is not None:
+            array = value.const_value.numpy()
+            mapped[value] = edit.const("value", array, array.dtype)
+            if (doubles := exact(value)) is not None:
+                set_exact(mapped[value], doubles)
+    made: list[ir.Node] = []
+    for inner in fragment.graph:
+        inputs = [None if value is None else mapped[value] for value in inner.inputs]
+        results = edit.ops(inner.op_type, len(inner.outputs), *inputs, **dict(inner.attributes))
+        mapped.update(zip(inner.outputs, results, strict=True))
+        producer = results[0].producer()
+        if producer is not None:
+            made.append(producer)
+    edit.replace(*(mapped[value] for value in fragment.graph.outputs))
+    return made
