@@ -1,1 +1,70 @@
-"""The command line: one file per command."""
+"""The command line: one file per command.
+
+Every module of this package that defines ``COMMAND`` is a command, named as the module. ``graphkit COMMAND`` imports
+that module alone, and no module imports a framework before its command runs.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from graphkit._version import __version__
+from graphkit.cli.console import explain, hush
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+_EPILOG = (
+    "Exit status: 0 if all is well, 1 if runtimes are not in parity, 2 if the input or the usage is wrong, 130 if "
+    "interrupted."
+)
+
+
+class _Commands(click.Group):
+    """A group whose commands are the modules beside this one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        names = sorted(module.name for module in pkgutil.iter_modules(__path__))
+        return [name for name in names if self.get_command(ctx, name) is not None]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click's signature
+        if cmd_name not in {module.name for module in pkgutil.iter_modules(__path__)}:
+            return None
+        command: click.Command | None = getattr(importlib.import_module(f"{__name__}.{cmd_name}"), "COMMAND", None)
+        return command
+
+
+@click.command(
+    cls=_Commands, epilog=_EPILOG, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.version_option(__version__, prog_name="graphkit")
+def _graphkit() -> None:
+    """Convert models between PyTorch, MXNet and ONNX, and prove that they compute and train the same."""
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit.
+
+    Args:
+        arguments: What follows the program's name; None for the process's own.
+
+    Raises:
+        SystemExit: Always; 0 is fine, 1 not in parity, 2 bad input or usage, 130 interrupted.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    if not debug:
+        hush()
+    try:
+        status = _graphkit.main(args=given, prog_name="graphkit", standalone_mode=False)
+        sys.stdout.flush()
+    except (Exception, KeyboardInterrupt) as problem:
+        status = explain(problem, debug=debug)
+    sys.exit(status if isinstance(status, int) else 0)

@@ -98,7 +98,7 @@ def draw_inputs(
         if dtype.kind == "b":
             found[name] = rng.integers(0, 2, shapes[name]).astype(bool)
         elif dtype.kind in "iu":
-            found[name] = rng.integers(0, min(allowed.stop, int(np.iinfo(dtype).max)), shapes[name]).astype(dtype)
+            found[name] = rng.integers(0, min(allowed.stop, int(np.iinfo(dtype).max) + 1), shapes[name]).astype(dtype)
         elif value.dtype is not None and not value.dtype.is_floating_point():
             raise InputError(f"Input {name!r} holds {value.dtype.name.lower()}; graphkit draws numbers only.")
         elif allowed.index:

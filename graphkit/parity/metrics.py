@@ -116,6 +116,7 @@ def compare(
         right,
         "fail" if bad or void else "pass",
         max_abs=gap.max_abs,
+        peak=gap.peak,
         max_rel=gap.max_abs / scale,
         l2=gap.l2,
         cosine=gap.cosine,

@@ -21,6 +21,8 @@ _FREE = 10
 _MASK = 2
 """Integers below which an input is drawn that is used as a truth value."""
 _BYTES = 256
+_BOOL = 9
+"""ONNX's code of booleans, as Cast's ``to`` gives it."""
 _INDEXED = {"Gather": 1, "GatherElements": 1, "ScatterElements": 1}
 """Operators that index the ``axis`` of their first operand, with the position of the indices."""
 _INDEXED_ND = {"GatherND": 1, "ScatterND": 1}
@@ -75,11 +77,7 @@ def range_of(value: ir.Value, sizes: Mapping[str, int]) -> Range:
             if limit is not None:
                 limits.append(limit)
             elif node.op_type in _PASSES and (position == 0 or node.op_type == "Concat"):
-                if (
-                    node.op_type == "Cast"
-                    and node.outputs[0].dtype is not None
-                    and node.outputs[0].dtype.name == "BOOL"
-                ):
+                if node.op_type == "Cast" and node.attributes.get_int("to", 0) == _BOOL:
                     hints.append(_MASK)
                 stack.extend(node.outputs)
             elif node.op_type in ("Equal", "Not", "Where") and position == 0:

@@ -83,8 +83,8 @@ def double_bounds(
     """
     inside = set(single)
     bounds = {}
-    for name, peak in peaks.items():
-        scale, note = _scale(peak, peaks, (floors or {}).get(name, 0.0))
+    for name in peaks:
+        scale, note = _scale(name, peaks, floors or {})
         tol = SINGLE_INSIDE if name in inside else DOUBLE
         reason = "MXNet holds a constant in float32" if name in inside else ""
         bounds[name] = Bound(tol, scale, note="; ".join(filter(None, (note, reason))))
@@ -104,18 +104,19 @@ def single_bounds(peaks: Mapping[str, float], floors: Mapping[str, float], least
     bounds = {}
     for name, peak in peaks.items():
         floor = floors.get(name, 0.0)
-        scale, note = _scale(peak, peaks, floor)
+        scale, note = _scale(name, peaks, floors)
         level = max(floor / (scale or peak or 1.0), common)
         bounds[name] = Bound(max(MARGIN * level, least), scale, level, note)
     return bounds
 
 
-def _scale(peak: float, peaks: Mapping[str, float], floor: float) -> tuple[float, str]:
+def _scale(name: str, peaks: Mapping[str, float], floors: Mapping[str, float]) -> tuple[float, str]:
     """0 for a tensor's own magnitude; else its peers', and why."""
-    if peak and floor <= RESIDUE * peak:
+    sound = {other for other, peak in peaks.items() if peak and floors.get(other, 0.0) <= RESIDUE * peak}
+    if name in sound:
         return 0.0, ""
-    others = [other for other in peaks.values() if other]
-    typical = statistics.median(others) if others else 1.0
+    typical = statistics.median(peaks[other] for other in sound) if sound else 1.0
+    peak = peaks[name]
     if not peak:
         return typical, f"zero in the reference, judged against its peers' magnitude {typical:.1e}"
     if typical <= peak:

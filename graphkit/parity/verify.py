@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -134,29 +133,26 @@ def _resolved(on: Sequence[str | Runtime]) -> list[Runtime]:
 
 
 def _decide(sampler: Sampler, seed: int) -> list[Check]:
-    """The checks of the first sample, where gradients that lie at a kink there are decided by more samples."""
+    """The checks of the first sample, where gradients that may lie at a kink there are decided by more samples."""
     first = sampler.checks(seed)
-    failures = Counter(_key(check) for check in first if _doubtful(check))
-    passed: dict[tuple[str, ...], Check] = {}
+    trials = {_key(check): [check] for check in first if _doubtful(check)}
     for index in range(1, SAMPLES):
-        if all(count > SAMPLES // 2 for count in failures.values()):
+        if all(sum(trial.verdict == "fail" for trial in seen) > SAMPLES // 2 for seen in trials.values()):
             break
         for check in sampler.checks(seed + index):
-            key = _key(check)
-            if key in failures and check.verdict == "fail":
-                failures[key] += 1
-            elif key in failures:
-                passed.setdefault(key, check)
-    decided = []
-    for check in first:
-        count = failures[_key(check)]
-        if 0 < count <= SAMPLES // 2:
-            kinder = passed[_key(check)]
-            told = f"beyond its bound, by {check.max_rel:.1e}, in {count} of {SAMPLES} samples"
-            decided.append(replace(kinder, note="; ".join(filter(None, (kinder.note, told)))))
-        else:
-            decided.append(check)
-    return decided
+            if _key(check) in trials and check.peak:
+                trials[_key(check)].append(check)
+    return [_majority(trials.get(_key(check), [check])) for check in first]
+
+
+def _majority(trials: list[Check]) -> Check:
+    """The first check that passed, with a note on those that did not, if most passed; else the first of all."""
+    passed = [trial for trial in trials if trial.verdict == "pass"]
+    failures = len(trials) - len(passed)
+    if not failures or failures >= len(passed):
+        return trials[0]
+    told = f"beyond its bound, by {trials[0].max_rel:.1e}, in {failures} of {len(trials)} samples"
+    return replace(passed[0], note="; ".join(filter(None, (passed[0].note, told))))
 
 
 def _doubtful(check: Check) -> bool:

@@ -23,6 +23,7 @@ class Check:
         right: Runtime under test.
         verdict: ``"unavailable"`` is neither a pass nor a failure: nothing was compared, ``note`` says why.
         max_abs: Largest absolute difference.
+        peak: Largest magnitude of the reference.
         max_rel: Largest absolute difference over the scale, which is the largest magnitude of the reference; a
             reference that is zero or nothing but rounding residue takes the scale of its peers, and the note says so.
         l2: l2 norm of the difference over that of the reference.
@@ -42,6 +43,7 @@ class Check:
     right: str
     verdict: Verdict
     max_abs: float = 0.0
+    peak: float = 0.0
     max_rel: float = 0.0
     l2: float = 0.0
     cosine: float = 1.0

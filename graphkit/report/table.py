@@ -1,8 +1,10 @@
-"""The terminal's form of a report: tables of checks, the worst first, and a verdict."""
+"""The terminal's form of a report: one table, the worst first in each group, then what to know, then the verdict."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from itertools import groupby
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -15,10 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = ["table"]
 
-_GROUPS = (("output", "Outputs"), ("input gradient", "Input gradients"), ("parameter gradient", "Parameter gradients"))
-_ORDER = {"fail": 0, "pass": 1, "unavailable": 2}
-_STYLE = {"fail": "bold red", "pass": "green", "unavailable": "yellow"}
-_WORD = {"fail": "FAIL", "pass": "pass", "unavailable": "not available"}
+_HEADINGS: Final = {
+    "output": "outputs",
+    "input gradient": "input gradients",
+    "parameter gradient": "parameter gradients",
+}
+_STYLE: Final = {"fail": "bold red", "pass": "green", "unavailable": "yellow"}
+_NAMED: Final = 3
+"""Tensors that a note names before it counts the others."""
 
 
 def table(report: Report, *, worst: int = 8) -> Group:
@@ -26,114 +32,112 @@ def table(report: Report, *, worst: int = 8) -> Group:
 
     Args:
         report: What was found.
-        worst: How many checks of each group to show, those nearest to their bound or furthest beyond it; the others
-            are summed up in a line. Failures are always shown, all of them.
+        worst: How many passed checks of each group to show, those nearest to their bounds; the others are summed up
+            in a line. Failed checks are all shown.
 
     Returns:
         Something that rich prints, as wide as the console.
     """
     from rich.console import Group
-    from rich.padding import Padding
     from rich.text import Text
 
-    parts: list[Text | Table | Padding] = [Text(report.title, style="bold")]
-    known = {kind for kind, _ in _GROUPS}
-    for kind, heading in _GROUPS:
-        checks = [check for check in report.checks if check.kind == kind]
-        if checks:
-            parts += [Text(), Padding(_group(heading, checks, worst), (0, 0, 0, 2))]
-            parts += [Padding(_rest(line), (0, 0, 0, 4)) for line in _summaries(checks, worst)]
-    others = [check for check in report.checks if check.kind not in known]
-    parts += [Text(), *(Padding(_sentence(check), (0, 0, 0, 2)) for check in others)] if others else []
+    compared = sorted((check for check in report.checks if check.kind in _HEADINGS), key=_order)
+    passes = [check for check in report.checks if check.kind not in _HEADINGS]
+    parts: list[Text | Table] = [Text(report.title, style="bold")]
+    if compared:
+        parts += [_grid(compared, worst), Text("error is max|difference| / max|reference|", style="dim")]
+    parts += [_told(check) for check in passes]
+    parts += _notes(compared)
     parts += [Text(f"warning: {warning}", style="yellow") for warning in report.warnings]
-    parts += [Text(), _environment(report), _verdict(report)]
-    return Group(*parts)
+    environment = ", ".join(f"{name} {value}" for name, value in report.environment.items())
+    parts += [Text(environment, style="dim")] if environment else []
+    return Group(*parts, _verdict(report))
 
 
-def _severity(check: Check) -> tuple[int, float, str]:
-    closeness = check.max_rel / check.tol if check.tol > 0 else check.max_rel
-    return (_ORDER[check.verdict], -closeness if closeness == closeness else float("-inf"), check.name)
+def _order(check: Check) -> tuple[int, str, str, bool, float, str]:
+    closeness = check.max_rel / check.tol if check.tol else (math.inf if check.max_rel else 0.0)
+    return (list(_HEADINGS).index(check.kind), check.left, check.right, check.verdict != "fail", -closeness, check.name)
 
 
-def _shown(checks: Sequence[Check], worst: int) -> tuple[list[Check], list[Check]]:
-    ordered = sorted(checks, key=_severity)
-    failures = sum(check.verdict == "fail" for check in ordered)
-    count = max(worst, failures)
-    return (ordered[:count], ordered[count:]) if len(ordered) > count + 1 else (ordered, [])
-
-
-def _group(heading: str, checks: Sequence[Check], worst: int) -> Table:
+def _grid(checks: Sequence[Check], worst: int) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(title=heading, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    grid.add_column("tensor", overflow="fold", min_width=8)
-    grid.add_column("between", overflow="fold")
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    grid.add_column("tensor", overflow="fold")
     grid.add_column("shape", overflow="fold")
-    grid.add_column("dtype", no_wrap=True)
-    for heading_ in ("max|d|/max|ref|", "bound", "l2", "1 - cosine"):
-        grid.add_column(heading_, justify="right", no_wrap=heading_ != "max|d|/max|ref|", overflow="fold")
-    grid.add_column("verdict", overflow="fold")
-    for check in _shown(checks, worst)[0]:
-        numbers = [_number(check.max_rel), _number(check.tol), _number(check.l2), _number(1 - check.cosine)]
-        if check.verdict == "unavailable" or not check.size:
-            numbers = [""] * len(numbers)
-        verdict = Text(_WORD[check.verdict], style=_STYLE[check.verdict])
-        if check.verdict == "fail" and check.bad:
-            verdict.append(f" ({check.bad} of {check.size})", style="not bold")
-        if check.note:
-            verdict.append(f": {check.note}", style="not bold dim" if check.verdict == "pass" else "not bold")
-        shape = "×".join(map(str, check.shape)) or ("scalar" if check.size else "")
-        grid.add_row(check.name, f"{check.left} | {check.right}", shape, check.dtype, *numbers, verdict)
+    for heading in ("error", "bound", "l2", "1-cosine"):
+        grid.add_column(heading, justify="right", no_wrap=True)
+    grid.add_column("", no_wrap=True)
+    for (kind, left, right), group in groupby(checks, lambda check: (check.kind, check.left, check.right)):
+        members = list(group)
+        grid.add_row(Text(f"{_HEADINGS[kind]}, {left} | {right}", style="bold"), *[""] * 6)
+        failed = [check for check in members if check.verdict == "fail"]
+        passed = [check for check in members if check.verdict == "pass"]
+        shown = passed if len(passed) <= worst + 1 else passed[:worst]
+        for check in [*failed, *shown]:
+            grid.add_row(*_row(check))
+        if rest := passed[len(shown) :]:
+            largest = _number(max(check.max_rel for check in rest))
+            grid.add_row(Text(f"{len(rest)} more", style="dim"), "", f"≤{largest}", "", "", "", _mark("pass"))
+        grid.add_section()
     return grid
 
 
-def _summaries(checks: Sequence[Check], worst: int) -> Iterable[str]:
-    _, rest = _shown(checks, worst)
-    pairs = dict.fromkeys((check.left, check.right) for check in rest)
-    for left, right in pairs:
-        same = [check for check in rest if (check.left, check.right) == (left, right) and check.verdict == "pass"]
-        if same:
-            largest = max(check.max_rel for check in same)
-            yield f"{len(same)} more between {left} and {right} pass, none above {_number(largest)}."
-        absent = sum(check.verdict == "unavailable" for check in rest if (check.left, check.right) == (left, right))
-        if absent:
-            yield f"{absent} more between {left} and {right} are not available."
-
-
-def _rest(line: str) -> Text:
+def _row(check: Check) -> Iterable[str | Text]:
     from rich.text import Text
 
-    return Text(line, style="dim")
+    numbers = [_number(number) for number in (check.max_rel, check.tol, check.l2, 1 - check.cosine)]
+    shape = "×".join(map(str, check.shape)) or ("scalar" if check.dtype else "")
+    judged = check.verdict == "pass" or check.bad > 0
+    return (Text(f"  {check.name}"), shape, *(numbers if judged else [""] * 4), _mark(check.verdict))
 
 
-def _sentence(check: Check) -> Text:
+def _mark(verdict: str) -> Text:
     from rich.text import Text
 
-    text = Text(f"{check.what} on {check.right}: ")
-    text.append(_WORD[check.verdict], style=_STYLE[check.verdict])
-    return text.append(f" ({check.note})" if check.note else "")
+    return Text("FAIL" if verdict == "fail" else verdict, style=_STYLE[verdict])
 
 
-def _environment(report: Report) -> Text:
+def _told(check: Check) -> Text:
     from rich.text import Text
 
-    return Text(", ".join(f"{name} {value}".strip() for name, value in report.environment.items()), style="dim")
+    text = Text(f"{check.kind} on {check.right}: ")
+    text.append({"fail": "FAIL", "unavailable": "not available"}.get(check.verdict, "pass"), _STYLE[check.verdict])
+    return text.append(f", {check.note}" if check.note else "")
+
+
+def _notes(checks: Sequence[Check]) -> list[Text]:
+    """Each note once, with the tensors that it is about."""
+    from rich.text import Text
+
+    about: dict[str, list[str]] = {}
+    for check in checks:
+        beyond = f"{check.bad} of {check.size} elements beyond the bound" if check.bad else ""
+        for note in filter(None, (beyond, check.note)):
+            about.setdefault(note, []).append(check.name)
+    lines = []
+    for note, names in about.items():
+        distinct = list(dict.fromkeys(names))
+        more = f" and {len(distinct) - _NAMED} more" if len(distinct) > _NAMED else ""
+        lines.append(Text(f"{', '.join(distinct[:_NAMED])}{more}: {note}"))
+    return lines
 
 
 def _verdict(report: Report) -> Text:
     from rich.text import Text
 
-    counts = {verdict: sum(check.verdict == verdict for check in report.checks) for verdict in _ORDER}
-    compared = counts["pass"] + counts["fail"]
-    absent = f"; {counts['unavailable']} not available" if counts["unavailable"] else ""
-    tensors = "tensor" if compared == 1 else "tensors"
+    verdicts = [check.verdict for check in report.checks]
+    failed, absent = verdicts.count("fail"), verdicts.count("unavailable")
+    compared = len(verdicts) - absent
+    rest = f"; {absent} not available" if absent else ""
+    checks = f"{compared} {'check' if compared == 1 else 'checks'}"
     if report.passed:
-        return Text(f"In parity: {compared} {tensors} compared, all within their bounds{absent}.", style="bold green")
+        return Text(f"In parity: {checks}, all within their bounds{rest}.", style="bold green")
     if not compared:
-        return Text(f"Nothing was compared{absent}.", style="bold red")
-    return Text(f"Not in parity: {counts['fail']} of {compared} {tensors} failed{absent}.", style="bold red")
+        return Text(f"Nothing was compared{rest}.", style="bold red")
+    return Text(f"Not in parity: {failed} of {checks} failed{rest}.", style="bold red")
 
 
 def _number(value: float) -> str:

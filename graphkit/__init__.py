@@ -1,0 +1,70 @@
+"""Convert models between PyTorch, MXNet and ONNX, and prove that they compute and train the same.
+
+    import graphkit
+
+    model = graphkit.load("net.pt2")                    # a canonical onnx_ir.Model
+    report = graphkit.verify(model, backward=True)      # torch, MXNet and ONNX Runtime, outputs and gradients
+    graphkit.save(model, "net", to="mxnet")             # net-symbol.json and net-0000.params
+
+Importing graphkit imports no framework; each is imported when it is first needed.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from graphkit._version import __version__
+from graphkit.errors import (
+    ExecutionError,
+    FeedError,
+    FormatError,
+    GraphkitError,
+    InputError,
+    MissingError,
+    ParameterError,
+    ShapeNeededError,
+    UnsupportedError,
+    UnsupportedNode,
+)
+
+if TYPE_CHECKING:
+    from graphkit.frameworks.convert import convert, load, save
+    from graphkit.parity.verify import verify
+
+__all__ = [
+    "ExecutionError",
+    "FeedError",
+    "FormatError",
+    "GraphkitError",
+    "InputError",
+    "MissingError",
+    "ParameterError",
+    "ShapeNeededError",
+    "UnsupportedError",
+    "UnsupportedNode",
+    "__version__",
+    "convert",
+    "load",
+    "save",
+    "verify",
+]
+
+_HOMES = {
+    "convert": "graphkit.frameworks.convert",
+    "load": "graphkit.frameworks.convert",
+    "save": "graphkit.frameworks.convert",
+    "verify": "graphkit.parity.verify",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'graphkit' has no attribute {name!r}")
+    found = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__

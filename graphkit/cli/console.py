@@ -1,0 +1,125 @@
+"""What the command line prints besides results: errors, warnings, sizes."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import sys
+import textwrap
+import traceback
+import warnings
+from typing import TYPE_CHECKING
+
+import click
+
+from graphkit.errors import GraphkitError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+
+__all__ = ["count", "explain", "hush", "results_only", "size", "stdout", "warn"]
+
+_WIDE = 120
+"""Width of tables that go to a file or a pipe."""
+
+
+def explain(problem: BaseException, *, debug: bool) -> int:
+    """Print what went wrong to stderr, as one paragraph, and say with which status to exit.
+
+    Args:
+        problem: What was raised.
+        debug: Whether the traceback is printed too.
+    """
+    if debug and not isinstance(problem, click.exceptions.Exit):
+        traceback.print_exception(problem)
+    if isinstance(problem, KeyboardInterrupt | click.Abort):
+        _say("", "interrupted.")
+        return 130
+    if isinstance(problem, BrokenPipeError):
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # so that the interpreter's last flush finds a file
+        return 141
+    _say("error", _told(problem))
+    return 2
+
+
+def warn(message: str) -> None:
+    """Print a deviation that the user must know of to stderr."""
+    _say("warning", message)
+
+
+def hush() -> None:
+    """Keep other packages' warnings and log lines off the terminal, unless Python was told which to show."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    logging.disable(logging.CRITICAL)
+
+
+@contextlib.contextmanager
+def results_only(wanted: bool) -> Iterator[None]:
+    """Send what is printed meanwhile (by a user's module, say) to stderr, where stdout is for machines to read."""
+    if wanted:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    else:
+        yield
+
+
+def stdout() -> Console:
+    """A console for results: coloured on a terminal unless NO_COLOR is set, plain and wide elsewhere."""
+    from rich.console import Console
+
+    fixed = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE
+    return Console(width=fixed, highlight=False)
+
+
+def size(count: int) -> str:
+    """A number of bytes for people, e.g. ``46.8 MB``."""
+    if count < 1000:
+        return f"{count} B"
+    amount = float(count)
+    for unit in ("kB", "MB", "GB", "TB"):
+        amount /= 1000
+        if amount < 999.95 or unit == "TB":
+            break
+    return f"{amount:.1f} {unit}"
+
+
+def count(number: int, singular: str, plural: str = "") -> str:
+    """A number with its noun, e.g. ``1 input``, ``1,204 nodes``."""
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def _told(problem: BaseException) -> str:
+    if isinstance(problem, GraphkitError):
+        return str(problem)
+    if isinstance(problem, click.UsageError):
+        command = problem.ctx.command_path if problem.ctx is not None else "graphkit"
+        return f"{problem.format_message().rstrip('.')}. See `{command} --help`."
+    if isinstance(problem, click.ClickException):
+        return problem.format_message()
+    if isinstance(problem, OSError) and problem.strerror:
+        where = f" {problem.filename!r}" if problem.filename is not None else ""
+        return f"The system refused to go on{f' at{where}' if where else ''}: {problem.strerror}."
+    if isinstance(problem, MemoryError):
+        return "There is not enough memory for this model; close other programs, or use a machine with more."
+    detail = " ".join(str(problem).split())
+    shown = f"{type(problem).__name__}{f': {detail}' if detail else ''}"
+    return (
+        f"graphkit itself failed ({shown.rstrip('.')}). That is a defect: please report it with the output of the same "
+        f"command and --debug."
+    )
+
+
+def _say(kind: str, message: str) -> None:
+    columns = shutil.get_terminal_size((_WIDE, 24)).columns
+    lead = f"graphkit: {kind}: " if kind else "graphkit: "
+    text = " ".join(message.split())
+    paragraph = textwrap.fill(lead + text, max(columns, 40), break_long_words=False, break_on_hyphens=False)
+    if kind and sys.stderr.isatty() and not os.environ.get("NO_COLOR"):
+        shown = click.style(f"{kind}:", fg="red" if kind == "error" else "yellow", bold=True)
+        paragraph = paragraph.replace(f"{kind}:", shown, 1)
+    click.echo(paragraph, err=True)

@@ -1,0 +1,63 @@
+"""``graphkit verify``: run a model on several runtimes and compare what comes out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from graphkit.cli.console import results_only, stdout
+from graphkit.cli.options import command, json_option, reading_options
+
+if TYPE_CHECKING:
+    from graphkit.cli.options import Reading
+    from graphkit.parity.sides import Precision
+
+__all__ = ["COMMAND"]
+
+
+@command
+@reading_options
+@click.option(
+    "--on",
+    multiple=True,
+    metavar="RUNTIME,…",
+    help="Runtimes: torch, mxnet, ort, ort-cuda, reference. Default: those of torch, mxnet and ort that are there.",
+)
+@click.option("--backward", is_flag=True, help="Compare the gradients of every input and parameter too.")
+@click.option(
+    "--dtype",
+    type=click.Choice(("float32", "float64")),
+    default="float32",
+    show_default=True,
+    help="Precision: float64 proves semantics, float32 compares against the noise floor.",
+)
+@click.option("--batch", type=click.IntRange(1), metavar="N", help="Batch size, where it is free.  [default: 2]")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the inputs.")
+@json_option
+def COMMAND(  # noqa: N802
+    reading: Reading,
+    on: tuple[str, ...],
+    backward: bool,
+    dtype: Precision,
+    batch: int | None,
+    seed: int,
+    as_json: bool,
+) -> int:
+    """Prove that SOURCE computes the same on several runtimes."""
+    from graphkit.parity.verify import verify
+
+    names = [name.strip() for group in on for name in group.split(",") if name.strip()]
+    with results_only(as_json):
+        report = verify(
+            reading.load(), on=names, backward=backward, dtype=dtype, batch=batch, seed=seed, inputs=reading.specs()
+        )
+    if as_json:
+        from graphkit.report.json import to_json
+
+        click.echo(to_json(report))
+    else:
+        from graphkit.report.table import table
+
+        stdout().print(table(report))
+    return 0 if report.passed else 1

@@ -1,0 +1,198 @@
+"""Reading, writing and converting models of any framework."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graphkit.errors import InputError
+from graphkit.frameworks.base import InputSpec, ReadOptions, WriteOptions, frameworks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import onnx_ir as ir
+
+    from graphkit.frameworks.base import Framework
+
+    Warn = Callable[[str], None]
+
+__all__ = ["convert", "default_output", "load", "parse_input", "save", "writer_of"]
+
+_SOURCES = (
+    "an exported program (x.pt2), a TorchScript archive (x.pt), an ONNX model (x.onnx), an MXNet symbol "
+    "(x-symbol.json) or a Python callable that makes a module (package.module:callable)"
+)
+_SPEC = re.compile(
+    r"(?:(?P<name>.+):)?(?P<shape>(?:\d+|\?)(?:x(?:\d+|\?))*|scalar)(?::(?P<dtype>[a-z]+\d*[a-z0-9_]*))?"
+)
+
+
+def load(
+    source: Any,
+    *,
+    inputs: Sequence[InputSpec | str] = (),
+    params: str | Path | None = None,
+    trust_pickle: bool = False,
+    dynamic_batch: bool = True,
+    warn: Warn | None = None,
+) -> ir.Model:
+    """Read a model into canonical form.
+
+    Args:
+        source: A path, ``"package.module:callable"``, or a framework's own object such as a ``torch.nn.Module``.
+        inputs: Inputs that the source does not describe itself, as specifications or as the command line spells them
+            (``"x:2x3x224x224"``, ``"2x3x224x224"``, ``"ids:1x16:int64"``; ``?`` is a free dimension).
+        params: Parameter file of an MXNet symbol; None for the newest beside it.
+        trust_pickle: Whether a pickled module may be loaded, which executes code from the file.
+        dynamic_batch: Whether the first dimension of the inputs is left free.
+        warn: Receives deviations that the user must know of; None for Python's :mod:`warnings`.
+
+    Raises:
+        InputError: The source is not there, is nothing that graphkit reads, or an input does not fit it.
+        FormatError: The file is damaged.
+        ParameterError: The parameters do not fit the graph.
+        UnsupportedError: Nodes that have no canonical form.
+        MissingError: A package that reads such a source is not installed.
+    """
+    options = ReadOptions(
+        inputs=tuple(parse_input(given) if isinstance(given, str) else given for given in inputs),
+        params=None if params is None else Path(params),
+        trust_pickle=trust_pickle,
+        dynamic_batch=dynamic_batch,
+        warn=warn or _warn,
+    )
+    return _framework_of(source).read(source, options)
+
+
+def save(
+    model: ir.Model, out: str | Path, *, to: str, opset: int | None = None, warn: Warn | None = None
+) -> list[Path]:
+    """Write a canonical model, whole or not at all.
+
+    Args:
+        model: What :func:`load` gave.
+        out: ``x.onnx`` for ONNX; the prefix for MXNet, which adds ``-symbol.json`` and ``-0000.params``.
+        to: Name of the framework, ``"mxnet"`` or ``"onnx"``.
+        opset: ONNX opset to write; None for the canonical one.
+        warn: Receives deviations that the user must know of; None for Python's :mod:`warnings`.
+
+    Returns:
+        The files written.
+
+    Raises:
+        InputError: There is no such framework, or the folder is not there.
+        UnsupportedError: Nodes that the framework cannot express, all of them.
+    """
+    target = writer_of(to)
+    path = Path(out)
+    if not path.parent.is_dir():
+        raise InputError(f"There is no folder {str(path.parent)!r} to write {path.name!r} to; create it first.")
+    assert target.write is not None
+    return target.write(model, path, WriteOptions(opset=opset, warn=warn or _warn))
+
+
+def convert(
+    source: Any,
+    to: str,
+    out: str | Path | None = None,
+    *,
+    inputs: Sequence[InputSpec | str] = (),
+    params: str | Path | None = None,
+    trust_pickle: bool = False,
+    dynamic_batch: bool = True,
+    opset: int | None = None,
+    warn: Warn | None = None,
+) -> list[Path]:
+    """Read a model and write it for another framework; arguments and errors are those of :func:`load` and :func:`save`.
+
+    Args:
+        source: What to convert.
+        to: Name of the framework, ``"mxnet"`` or ``"onnx"``.
+        out: Where to; None for the working directory, under the source's name.
+        inputs: Inputs that the source does not describe itself.
+        params: Parameter file of an MXNet symbol.
+        trust_pickle: Whether a pickled module may be loaded.
+        dynamic_batch: Whether the first dimension of the inputs is left free.
+        opset: ONNX opset to write.
+        warn: Receives deviations.
+
+    Returns:
+        The files written.
+    """
+    writer_of(to)
+    path = default_output(source, to) if out is None else Path(out)
+    model = load(
+        source, inputs=inputs, params=params, trust_pickle=trust_pickle, dynamic_batch=dynamic_batch, warn=warn
+    )
+    return save(model, path, to=to, opset=opset, warn=warn)
+
+
+def parse_input(text: str) -> InputSpec:
+    """Parse ``NAME:2x3x224x224[:dtype]``; the name may be left out, ``?`` is a free dimension, ``scalar`` no dimension.
+
+    Raises:
+        InputError: The text is not of that form.
+    """
+    match = _SPEC.fullmatch(text.strip())
+    if match is None:
+        raise InputError(
+            f"{text!r} does not describe an input; write NAME:SHAPE or SHAPE, with an element type where it is not "
+            f"float32, e.g. image:1x3x224x224 or ids:1x16:int64."
+        )
+    shape = match["shape"]
+    dims = () if shape == "scalar" else tuple(None if dim == "?" else int(dim) for dim in shape.split("x"))
+    if dtype := match["dtype"]:
+        from graphkit.ir.dtypes import DTYPES
+
+        if dtype not in (known := [row.name for row in DTYPES]):
+            raise InputError(f"{dtype!r} in {text!r} is no element type; there are {', '.join(known)}.")
+    return InputSpec(name=match["name"] or "", shape=dims, dtype=dtype or "")
+
+
+def default_output(source: Any, to: str) -> Path:
+    """Where a conversion goes if nobody says: the working directory, under the source's name.
+
+    Raises:
+        InputError: The source has no name, or would be overwritten.
+    """
+    if not isinstance(source, str | Path):
+        raise InputError(f"A {type(source).__name__} has no file name to write to; say where the result goes.")
+    path = Path(source)
+    if path.exists() or ":" not in path.name:
+        stem = path.stem.removesuffix("-symbol")
+    else:
+        stem = path.name.rpartition(":")[2].rpartition(".")[2]
+    written = Path({"onnx": f"{stem}.onnx", "mxnet": f"{stem}-symbol.json"}.get(to, stem))
+    if written.exists() and path.exists() and written.samefile(path):
+        raise InputError(f"The result would overwrite its source, {str(source)!r}; say where it goes.")
+    return written if to == "onnx" else Path(stem)
+
+
+def _framework_of(source: Any) -> Framework:
+    for framework in frameworks().values():
+        if framework.recognises(source):
+            return framework
+    shown = repr(str(source)) if isinstance(source, str | Path) else f"a {type(source).__name__}"
+    what = (
+        "is not a file that is there, nor" if isinstance(source, str | Path) and not Path(source).exists() else "is not"
+    )
+    raise InputError(f"{shown} {what} anything that graphkit reads: {_SOURCES}.")
+
+
+def writer_of(name: str) -> Framework:
+    """The framework of that name, which writes models.
+
+    Raises:
+        InputError: There is none, or it writes no models.
+    """
+    writers = {framework.name: framework for framework in frameworks().values() if framework.write is not None}
+    if name not in writers:
+        raise InputError(f"Models cannot be written for {name!r}; they can for {', '.join(sorted(writers))}.")
+    return writers[name]
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, stacklevel=4)

@@ -1,0 +1,81 @@
+"""Bounds."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+import pytest
+
+from graphkit.parity.tolerance import (
+    DOUBLE,
+    OUTPUT,
+    SINGLE_INSIDE,
+    ULPS,
+    double_bounds,
+    needs_single,
+    single_bounds,
+)
+
+
+def test_float64_is_held_to_one_in_a_billion_except_behind_single_precision():
+    bounds = double_bounds({"a": 1.0, "b": 1.0}, single={"b"})
+    assert (bounds["a"].tol, bounds["b"].tol) == (DOUBLE, SINGLE_INSIDE)
+    assert "float32" in bounds["b"].note
+
+
+def test_float32_is_held_to_four_times_its_own_floor():
+    bounds = single_bounds({"a": 2.0, "b": 1.0, "c": 1.0}, {"a": 2e-3, "b": 1e-5, "c": 1e-5}, ULPS)
+    assert bounds["a"].tol == pytest.approx(4e-3)
+    assert bounds["a"].floor == pytest.approx(1e-3)
+
+
+def test_a_floor_that_is_small_by_luck_counts_as_its_peers_median():
+    bounds = single_bounds({"a": 1.0, "b": 1.0, "c": 1.0}, {"a": 0.0, "b": 1e-3, "c": 2e-3}, ULPS)
+    assert bounds["a"].tol == pytest.approx(4e-3)
+
+
+@pytest.mark.parametrize("least", [OUTPUT, ULPS])
+def test_no_bound_is_below_what_elementary_functions_differ_by(least):
+    assert single_bounds({"a": 1.0}, {"a": 1e-9}, least)["a"].tol == least
+
+
+def test_zeros_take_the_scale_of_their_peers():
+    peaks = {"dead": 0.0, "a": 1.0, "b": 3.0, "c": 100.0}
+    for bounds in (double_bounds(peaks), single_bounds(peaks, {"a": 1e-7, "b": 1e-7, "c": 1e-7}, ULPS)):
+        assert bounds["dead"].scale == 3.0
+        assert "zero" in bounds["dead"].note
+        assert bounds["a"].scale == 0.0
+
+
+def test_rounding_residue_takes_the_scale_of_its_peers():
+    """A gradient that float32 cannot tell a digit of is what is left of a cancellation."""
+    peaks = {"residue": 1e-17, "a": 1.0, "b": 2.0}
+    floors = {"residue": 1e-8, "a": 1e-7, "b": 1e-7}
+    assert double_bounds(peaks, floors)["residue"].scale == 1.5
+    bound = single_bounds({**peaks, "residue": 1e-9}, floors, ULPS)["residue"]
+    assert bound.scale == 1.5
+    assert 4 * 1e-8 / 1.5 < bound.tol < 1e-5
+
+
+def test_a_small_gradient_that_float32_knows_keeps_its_own_scale():
+    peaks = {"small": 1e-12, "a": 1.0}
+    assert double_bounds(peaks, {"small": 1e-18, "a": 1e-7})["small"].scale == 0.0
+
+
+def test_all_zeros_are_judged_absolutely():
+    assert double_bounds({"a": 0.0})["a"].scale == 1.0
+
+
+def test_an_output_needs_single_precision_only_if_such_an_operator_is_on_its_path(monkeypatch):
+    monkeypatch.setattr("graphkit.parity.tolerance._single_inside", lambda: frozenset({("", "Erf")}))
+    model = ir.from_onnx_text(
+        """
+        <ir_version: 10, opset_import: ["": 23]>
+        two (float[2] x) => (float[2] plain, float[2] erf)
+        {
+            plain = Relu(x)
+            inner = Erf(x)
+            erf = Neg(inner)
+        }
+        """
+    )
+    assert needs_single(model) == {"erf"}
