@@ -154,8 +154,13 @@ def onnx_window(b: MxBuilder, node: ir.Node, kernel: tuple[int, ...]) -> Window 
 def pad_spatial(b: MxBuilder, data: MxRef, begins: tuple[int, ...], ends: tuple[int, ...], value: float = 0.0) -> MxRef:
     """Pad the one to three spatial axes of an (N, C, …) array with a constant; negative pads crop.
 
-    MXNet's Pad takes 4-D and 5-D arrays only.
+    MXNet's Pad takes 4-D and 5-D arrays only, and leaves gradients unset where it crops.
     """
+    cut = [(max(-begin, 0), min(end, 0)) for begin, end in zip(begins, ends, strict=True)]
+    for axis, (first, last) in enumerate(cut, start=2):
+        if first or last:
+            data = b.op("slice_axis", data, axis=axis, begin=first, end=last or "None")
+    begins, ends = tuple(max(pad, 0) for pad in begins), tuple(max(pad, 0) for pad in ends)
     if not any((*begins, *ends)):
         return data
     flat = [0, 0, 0, 0]
