@@ -1,8 +1,8 @@
 """Each test is a claim about operators, run over every case of every room.
 
 The names of the claims, for ``Limit.where``:
-``onnxruntime``, ``schema``, ``mxnet``, ``mxnet-backward``, ``round-trip``,
-``read``, ``read-backward``, ``read-round-trip``.
+``onnxruntime``, ``schema``, ``mxnet``, ``mxnet-float64``, ``mxnet-backward``, ``round-trip``,
+``read``, ``read-float64``, ``read-backward``, ``read-round-trip``.
 """
 
 from __future__ import annotations
@@ -40,6 +40,10 @@ def over(uses: list[Use], claim: str, *, gradients: bool = False) -> Any:
         reason = use.limit(claim)
         rows.append(pytest.param(use, id=use.id, marks=pytest.mark.xfail(reason=reason, strict=True) if reason else ()))
     return pytest.mark.parametrize("use", rows)
+
+
+def in_float64(uses: list[Use]) -> list[Use]:
+    return [use for use in uses if use.has_float64]
 
 
 def run(name: str, model: ir.Model, feeds: Arrays, *, native: bool = False) -> Arrays:
@@ -150,10 +154,13 @@ def test_mxnet_computes_what_onnx_says(use: Use) -> None:
     model, feeds = onnx_model(use)
     canonical(model)
     assert_same(run("mxnet", model, feeds), run("reference", model, feeds), use.tol.float32)
-    if use.has_float64:
-        model, feeds = onnx_model(use, "float64")
-        canonical(model)
-        assert_same(run("mxnet", model, feeds), run("reference", model, feeds), use.tol.float64)
+
+
+@over(in_float64(onnx_uses()), "mxnet-float64")
+def test_mxnet_computes_in_float64_what_onnx_says(use: Use) -> None:
+    model, feeds = onnx_model(use, "float64")
+    canonical(model)
+    assert_same(run("mxnet", model, feeds), run("reference", model, feeds), use.tol.float64)
 
 
 @over(onnx_uses(), "mxnet-backward", gradients=True)
@@ -188,13 +195,19 @@ def as_declared(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
 
 @over(mx_uses(), "read")
 def test_what_is_read_computes_what_mxnet_does(use: Use) -> None:
-    for dtype, tol in (None, use.tol.float32), ("float64", use.tol.float64):
-        if dtype and not use.has_float64:
-            continue
-        model, _, feeds = converted(use, dtype)
-        expected = run("mxnet", model, feeds, native=True)
-        found = run("reference", model, {name: array for name, array in feeds.items() if name in input_names(model)})
-        assert_same(found, expected, tol)
+    assert_read(use, None, use.tol.float32)
+
+
+@over(in_float64(mx_uses()), "read-float64")
+def test_what_is_read_computes_in_float64_what_mxnet_does(use: Use) -> None:
+    assert_read(use, "float64", use.tol.float64)
+
+
+def assert_read(use: Use, dtype: str | None, tol: float) -> None:
+    model, _, feeds = converted(use, dtype)
+    expected = run("mxnet", model, feeds, native=True)
+    found = run("reference", model, {name: array for name, array in feeds.items() if name in input_names(model)})
+    assert_same(found, expected, tol)
 
 
 @over(mx_uses(), "read-backward", gradients=True)
