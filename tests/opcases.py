@@ -105,7 +105,7 @@ def onnx_model(use: Use, dtype: str | None = None) -> tuple[ir.Model, dict[str, 
 def mx_model(use: Use, dtype: str | None = None) -> tuple[MxModel, dict[str, np.ndarray]]:
     """A symbol of the one node, and its feeds."""
     assert use.form is not None
-    attrs = {name: show(value) for name, value in use.case.attrs.items()}
+    attrs = {name: show(value) for name, value in {**use.form.pin, **use.case.attrs}.items()}
     feeds: dict[str, np.ndarray] = {}
     variables: list[MxNode] = []
     args: dict[str, np.ndarray] = {}

@@ -50,6 +50,7 @@ class Form:
         derived: Layouts of the parameters that are stored in another one than the IR's, by variable.
         labels: Variables without a value that the model has no input for: labels of output layers.
         np_shape: Whether it is run in MXNet's NumPy mode, which knows 0-d and empty arrays.
+        numbers_for_truths: Whether truth values are fed as numbers (see :mod:`graphkit.ops.booleans`).
     """
 
     nodes: Sequence[MxNode]
@@ -61,6 +62,7 @@ class Form:
     derived: Mapping[str, Layout]
     labels: Sequence[str] = ()
     np_shape: bool = False
+    numbers_for_truths: bool = False
 
     @property
     def written(self) -> list[str]:
@@ -114,10 +116,9 @@ def _source_form(model: ir.Model, source: Source) -> Form:
             f"run the converted form instead."
         )
     arrays = {**mx.args, **mx.aux}
-    dtype = _common_float(model)
-    if dtype is not None:
-        arrays = {name: array.astype(dtype) if _is_float(array) else array for name, array in arrays.items()}
-    copies = _copies(mx.graph, None if dtype is None else dtype.name)
+    if source.dtype:
+        arrays = {name: array.astype(source.dtype) if _is_float(array) else array for name, array in arrays.items()}
+    copies = _copies(mx.graph, source.dtype or None)
     nodes = list(copies.values())
     heads = [MxRef(copies[id(ref.node)], ref.output) for ref in mx.graph.heads]
     twins = _without_losses(nodes)
@@ -133,14 +134,6 @@ def _source_form(model: ir.Model, source: Source) -> Form:
         labels=[node.name for node in nodes if node.is_variable and node.name not in arrays and node.name not in fed],
         np_shape=mx.graph.np_shape,
     )
-
-
-def _common_float(model: ir.Model) -> np.dtype[Any] | None:
-    """The dtype of all of a model's floats; None where it has none or several."""
-    found = {value.dtype for value in model.graph.inputs}
-    found.update(v.const_value.dtype for v in model.graph.initializers.values() if v.const_value is not None)
-    floats = [dtype for dtype in found if dtype is not None and dtype.is_floating_point()]
-    return np.dtype(floats[0].numpy()) if len(floats) == 1 else None
 
 
 def _is_float(array: npt.NDArray[np.generic]) -> bool:

@@ -235,7 +235,10 @@ class MxSession:
         """The checked feeds by IR name, and what MXNet is given, by variable; labels may be fed, too."""
         labels = {name: np.asarray(array) for name, array in feeds.items() if name in self._form.labels}
         checked = check_feeds(self._model, {name: array for name, array in feeds.items() if name not in labels})
-        return checked, {**labels, **{self._variable(name): array for name, array in checked.items()}}
+        given = {self._variable(name): array for name, array in checked.items()}
+        if self._form.numbers_for_truths:
+            given = {name: array.astype(np.float32) if array.dtype == bool else array for name, array in given.items()}
+        return checked, {**labels, **given}
 
     def _variable(self, name: str) -> str:
         return self._form.variables.get(name, name)
