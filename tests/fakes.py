@@ -21,7 +21,7 @@ __all__ = ["Fake", "model"]
 
 TEXT = """
 <ir_version: 10, opset_import: ["": 23]>
-layer (float[batch, 5] x) => (float[batch, 3] y) 
+layer (float[batch, 5] x) => (float[batch, 3] y)
     <float[5, 3] w = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, float[3] b = {0, 0, 0}>
 {
     product = MatMul(x, w)

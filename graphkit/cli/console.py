@@ -98,7 +98,8 @@ def _told(problem: BaseException) -> str:
         return str(problem)
     if isinstance(problem, click.UsageError):
         command = problem.ctx.command_path if problem.ctx is not None else "graphkit"
-        return f"{problem.format_message().rstrip('.')}. See `{command} --help`."
+        message = problem.format_message()
+        return f"{message}{'' if message.endswith(('.', '?')) else '.'} See `{command} --help`."
     if isinstance(problem, click.ClickException):
         return problem.format_message()
     if isinstance(problem, OSError) and problem.strerror:

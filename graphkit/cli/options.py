@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,11 +22,31 @@ __all__ = ["Reading", "command", "json_option", "reading_options"]
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
-SOURCE_HELP = """
-    SOURCE is an exported program (x.pt2), a TorchScript archive (x.pt), an ONNX model (x.onnx), an MXNet symbol
-    (x-symbol.json, with the newest x-NNNN.params beside it or --params) or a Python callable that makes a module
-    (package.module:callable, with --input).
+_SOURCE = """
+
+SOURCE is an exported program (x.pt2), a TorchScript archive (x.pt), an ONNX model (x.onnx), an MXNet symbol
+(x-symbol.json, with the newest x-NNNN.params beside it or --params) or a Python callable that makes a module
+(package.module:callable, with --input).
 """
+
+_READING = (
+    click.argument("source"),
+    click.option(
+        "--input",
+        "inputs",
+        multiple=True,
+        metavar="[NAME:]SHAPE[:DTYPE]",
+        help="Shape of an input that SOURCE leaves open, e.g. 2x3x224x224 or ids:1x16:int64; ? is free.",
+    ),
+    click.option(
+        "--params",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Parameter file of an MXNet symbol.",
+    ),
+    click.option("--trust-pickle", is_flag=True, help="Load a pickled module. This runs code from the file."),
+    click.option("--static-batch", is_flag=True, help="Keep the batch size instead of leaving it free."),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,28 +100,12 @@ def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         return function(Reading(source, inputs, params, trust_pickle, static_batch), **rest)
 
-    gather.__doc__ = (function.__doc__ or "") + SOURCE_HELP
+    gather.__doc__ = inspect.cleandoc(function.__doc__ or "") + _SOURCE
     gather.__name__ = function.__name__
-    options = (
-        click.argument("source"),
-        click.option(
-            "--input",
-            "inputs",
-            multiple=True,
-            metavar="[NAME:]SHAPE[:DTYPE]",
-            help="Shape of an input that SOURCE leaves open, e.g. 2x3x224x224 or ids:1x16:int64; ? is free.",
-        ),
-        click.option(
-            "--params",
-            type=click.Path(path_type=Path, dir_okay=False),
-            metavar="FILE",
-            help="Parameter file of an MXNet symbol.",
-        ),
-        click.option("--trust-pickle", is_flag=True, help="Load a pickled module. This runs code from the file."),
-        click.option("--static-batch", is_flag=True, help="Keep the batch size instead of leaving it free."),
-    )
-    for option in reversed(options):
-        gather = option(gather)
+    for option in reversed(_READING):
+        option(gather)
+    # Click shows parameters in the reverse of this order, so the command's own come first.
+    vars(gather)["__click_params__"] += vars(function).get("__click_params__", [])
     return gather
 
 
@@ -109,9 +114,15 @@ def json_option(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")(function)
 
 
+class _Command(click.Command):
+    """A command with ``--debug``, which :func:`graphkit.cli.main` looks for itself."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        told = "Show tracebacks, and other packages' warnings."
+        self.params.append(click.Option(["--debug"], is_flag=True, expose_value=False, help=told))
+
+
 def command(function: Callable[..., Any]) -> click.Command:
-    """Make a function a command with ``--debug``, which :func:`graphkit.cli.main` looks for itself."""
-    debug = click.option(
-        "--debug", is_flag=True, expose_value=False, help="Show tracebacks, and other packages' warnings."
-    )
-    return click.command(context_settings={"help_option_names": ["-h", "--help"]})(debug(function))
+    """Make a function a command; its docstring is the help text, its result the exit status."""
+    return click.command(cls=_Command, context_settings={"help_option_names": ["-h", "--help"]})(function)
