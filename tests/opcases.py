@@ -82,7 +82,8 @@ def onnx_model(use: Use, dtype: str | None = None) -> tuple[ir.Model, dict[str, 
             operands.append(None)
         elif number in use.case.const:
             value = ir.Value(name=name, const_value=ir.tensor(array, name=name))
-            params.set_kind(value, "parameter" if array.dtype.kind == "f" and array.size > 1 else "constant")
+            trained: params.Kind = "parameter" if array.dtype.kind == "f" and array.size > 1 else "constant"
+            params.set_kind(value, "buffer" if number in use.case.buffers else trained)
             initializers.append(value)
             operands.append(value)
         else:

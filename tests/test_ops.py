@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 from opcases import Use, mx_model, mx_uses, onnx_model, onnx_uses
 
-from graphkit.frameworks.base import ReadOptions, runtimes
+from graphkit.frameworks.base import InputSpec, ReadOptions, runtimes
 from graphkit.frameworks.mxnet import schema
 from graphkit.frameworks.mxnet.read import from_symbol
 from graphkit.frameworks.mxnet.write import to_symbol
 from graphkit.ir.canonical import canonical
 from graphkit.ir.origin import Source, set_source
+from graphkit.passes.cast_floats import cast_floats
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,13 +87,14 @@ def native(mx: MxModel, model: ir.Model) -> ir.Model:
 
 
 def converted(use: Use, dtype: str | None = None) -> tuple[ir.Model, MxModel, Arrays]:
-    """A symbol of the case's one node, read into canonical form."""
-    mx, feeds = mx_model(use, dtype)
-    from graphkit.frameworks.base import InputSpec
-
+    """A symbol of the case's one node, read into canonical form, and cast to ``dtype`` where it is given."""
+    mx, feeds = mx_model(use)
     inputs = tuple(InputSpec(name, array.shape, array.dtype.name) for name, array in feeds.items())
-    model = from_symbol(mx, ReadOptions(inputs=inputs, dynamic_batch=False), use.id)
-    return native(mx, canonical(model)), mx, feeds
+    model = native(mx, canonical(from_symbol(mx, ReadOptions(inputs=inputs, dynamic_batch=False), use.id)))
+    if dtype is not None:
+        model = cast_floats(model, dtype)
+        feeds = {name: array.astype(dtype) if array.dtype.kind == "f" else array for name, array in feeds.items()}
+    return model, mx, feeds
 
 
 def directional(model: ir.Model, feeds: Arrays, seeds: Arrays, name: str, direction: np.ndarray) -> float:
@@ -177,14 +179,23 @@ def test_mxnets_gradients_are_the_derivatives(use: Use) -> None:
 def test_onnx_to_mxnet_and_back_keeps_the_numbers(use: Use) -> None:
     model, feeds = onnx_model(use)
     expected = run("reference", canonical(model), feeds)
-    back = canonical(from_symbol(to_symbol(model), ReadOptions(inputs=specs(model), dynamic_batch=False), use.id))
-    found = run("reference", back, {name: array for name, array in feeds.items() if name in input_names(back)})
+    mx = to_symbol(model)
+    kept = {variable.name for variable in mx.graph.variables()}
+    given = {name: as_held(array) for name, array in feeds.items() if name in kept}
+    back = canonical(from_symbol(mx, ReadOptions(inputs=specs(model, given), dynamic_batch=False), use.id))
+    found = run("reference", back, {name: array for name, array in given.items() if name in input_names(back)})
     held = [as_declared(left, right) for left, right in zip(found.values(), expected.values(), strict=True)]
     assert_same(dict(zip(expected, held, strict=True)), expected, use.tol.float32)
 
 
+def as_held(array: np.ndarray) -> np.ndarray:
+    """What MXNet, which has neither 0-d arrays nor truth values other than the numbers 0 and 1, is fed for an array."""
+    held = array.reshape(1) if array.ndim == 0 else array
+    return held.astype(np.float32) if held.dtype == bool else held
+
+
 def as_declared(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """What came back from MXNet, which has neither 0-d arrays nor truth values other than the numbers 0 and 1."""
+    """What came back from MXNet, as it was before :func:`as_held`."""
     if expected.shape == () and found.shape == (1,):
         found = found.reshape(())
     if expected.dtype == bool and found.dtype != bool:
@@ -239,11 +250,11 @@ def input_names(model: ir.Model) -> list[str]:
     return [value.name or "" for value in model.graph.inputs]
 
 
-def specs(model: ir.Model) -> Any:
-    from graphkit.frameworks.base import InputSpec
-
-    return tuple(
-        InputSpec(v.name or "", tuple(d if isinstance(d, int) else None for d in v.shape or ()), v.dtype.numpy().name)
-        for v in model.graph.inputs
-        if v.dtype is not None
-    )
+def specs(model: ir.Model, feeds: Arrays) -> tuple[InputSpec, ...]:
+    """The shapes of what is fed, as free as the model has them."""
+    found = []
+    for name, array in feeds.items():
+        dims = next(tuple(value.shape or ()) for value in model.graph.inputs if value.name == name)
+        shape = tuple(dim if isinstance(dim, int) else None for dim in dims) or array.shape
+        found.append(InputSpec(name, shape, array.dtype.name))
+    return tuple(found)

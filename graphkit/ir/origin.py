@@ -56,12 +56,14 @@ class Source:
         label: How to call it in messages and reports, e.g. the file's name.
         handle: The framework's own object (an ``ExportedProgram``, an :class:`~graphkit.ops.mxgraph.MxModel`, …).
         names: Native name by IR value name, for inputs, outputs and initializers whose names differ.
+        dtype: Float type that the model was cast to after it was read, e.g. ``"float64"``; empty for none.
     """
 
     framework: str
     label: str
     handle: Any
     names: dict[str, str] = field(default_factory=dict)
+    dtype: str = ""
 
 
 def set_source(model: ir.Model, source: Source) -> None:

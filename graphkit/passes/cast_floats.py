@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +11,7 @@ import onnx_ir as ir
 
 from graphkit.ir.edit import graphs_of
 from graphkit.ir.opset import schema_of
+from graphkit.ir.origin import set_source, source_of
 from graphkit.ir.params import exact
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ def cast_floats(model: ir.Model, dtype: str) -> ir.Model:
         dtype: ``"float16"``, ``"float32"`` or ``"float64"``.
 
     Returns:
-        The copy, with the same names, metadata, kinds and source.
+        The copy, with the same names, metadata, kinds and source; the source knows of the cast.
 
     Raises:
         ValueError: ``dtype`` is none of these.
@@ -71,6 +73,9 @@ def cast_floats(model: ir.Model, dtype: str) -> ir.Model:
     target = targets[dtype]
     copy = model.clone()
     copy.meta.update(model.meta)
+    source = source_of(model)
+    if source is not None:
+        set_source(copy, replace(source, dtype=dtype))
     for graph in graphs_of(copy.graph):
         for value in (*graph.inputs, *(value for node in graph for value in node.outputs)):
             value.type = _cast_type(value.type, target)
@@ -103,11 +108,11 @@ def _cast_type(kind: ir.TypeProtocol | None, target: ir.DataType) -> ir.TypeProt
 def _cast_attributes(node: ir.Node, target: ir.DataType) -> None:
     if node.domain:
         return
-    name = _DTYPE_ATTRIBUTES.get(node.op_type)
+    name = _DTYPE_ATTRIBUTES.get(node.op_type, "")
     if name in node.attributes and _is_float(ir.DataType(node.attributes[name].as_int())):
         node.attributes[name] = ir.AttrInt64(name, int(target))
-    name = _PRECISION_ATTRIBUTES.get(node.op_type)
-    if name is not None:
+    name = _PRECISION_ATTRIBUTES.get(node.op_type, "")
+    if name:
         if target == ir.DataType.DOUBLE:
             node.attributes[name] = ir.AttrInt64(name, int(target))
         elif name in node.attributes and node.attributes[name].as_int() == int(ir.DataType.DOUBLE):
@@ -128,14 +133,14 @@ def _cast_tensor(
         doubles = None
     if tensor.size <= _EAGER:
         return _converted(tensor, doubles, dtype)
-    shape = ir.Shape([int(size) for size in tensor.shape])  # type: ignore[arg-type]
+    shape = ir.Shape(tensor.shape.numpy())
     return ir.LazyTensor(partial(_converted, tensor, doubles, dtype), target, shape, name=tensor.name)
 
 
 def _converted(
     tensor: ir.TensorProtocol, doubles: npt.NDArray[np.float64] | None, dtype: np.dtype[np.generic]
 ) -> ir.TensorProtocol:
-    array = tensor.numpy() if doubles is None else doubles.reshape(tuple(tensor.shape))
+    array = tensor.numpy() if doubles is None else doubles.reshape(tensor.shape.numpy())
     with np.errstate(over="ignore"):
         return ir.tensor(array.astype(dtype), name=tensor.name)
 

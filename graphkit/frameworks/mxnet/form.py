@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
-
-import numpy as np
+from typing import TYPE_CHECKING, Final
 
 from graphkit.errors import InputError
 from graphkit.frameworks.mxnet import schema, symbol
@@ -18,6 +16,7 @@ from graphkit.ops.spec import BOOL
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
     import numpy.typing as npt
     import onnx_ir as ir
 

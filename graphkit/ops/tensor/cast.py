@@ -1,0 +1,148 @@
+"""Changing the element type.
+
+ONNX's bool is carried by the numbers 0 and 1 (see :mod:`graphkit.ops.booleans`), and MXNet's Cast hands gradients on
+even through integers, where the cast function is flat.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx_ir as ir
+
+from graphkit.ops.booleans import carrier
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given
+from graphkit.ops.tensor.sizes import some
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.mxgraph import MxNode, MxRef
+
+__all__ = ["DTYPES"]
+
+DTYPES = frozenset({"float16", "float32", "float64", "uint8", "int8", "int32", "int64", "bfloat16"})
+"""Element types that MXNet 1.9.1 computes in."""
+_AMP = frozenset({"float16", "float32", "bfloat16"})
+
+
+def _write_cast(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
+    code = node.attributes.get_int("to", 0)
+    return _cast(b, some(node.inputs[0]), some(x[0]), np.dtype(ir.DataType(code).numpy()), node.outputs[0])
+
+
+def _write_cast_like(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
+    return _cast(b, some(node.inputs[0]), some(x[0]), b.dtype(some(node.inputs[1])), node.outputs[0])
+
+
+def _cast(b: MxBuilder, source: ir.Value, data: MxRef, to: np.dtype[Any], result: ir.Value) -> MxRef | Refusal:
+    own, held = b.dtype(source), carrier(b, source)
+    if to == own:
+        return data
+    if to.kind == "b":
+        truth = b.op("_not_equal_scalar", data, scalar=0.0)
+        target = carrier(b, result)
+        return truth if held == target else b.op("Cast", truth, dtype=target.name)
+    if to.name not in DTYPES:
+        return Refusal(f"MXNet 1.9.1 does not compute in {to.name}; cast to another type")
+    if to == held:
+        return data
+    if own.kind == "f" and to.kind in "iu" and _turns_to_float(b, result):
+        data = b.op("BlockGrad", data)
+    return b.op("Cast", data, dtype=to.name)
+
+
+def _turns_to_float(b: MxBuilder, integers: ir.Value) -> bool:
+    """Whether floats are computed from integers, through which MXNet would hand a gradient on."""
+    seen: set[ir.Value] = set()
+    stack = [integers]
+    while stack:
+        value = stack.pop()
+        if value in seen:
+            continue
+        seen.add(value)
+        for use in value.uses():
+            for output in use.node.outputs:
+                if output.dtype is None or output.dtype.is_floating_point():
+                    return True
+                stack.append(output)
+    return False
+
+
+def _read_cast(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+    return b.op("Cast", x[0], to=_data_type(node.attrs["dtype"]))
+
+
+def _read_amp_cast(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+    data = some(x[0])
+    if b.dtype(data).name not in _AMP or node.attrs["dtype"] not in _AMP:
+        return b.op("Identity", data)
+    return _read_cast(b, node, x)
+
+
+def _data_type(name: str) -> ir.DataType:
+    return ir.DataType.BFLOAT16 if name == "bfloat16" else ir.DataType.from_numpy(np.dtype(name))
+
+
+_FLOATS = given([-1.5, -0.5, 0.0, 0.5, 1.9, 100.0], "float32")
+_WHOLE = given([-3, 0, 1, 2], "int64")
+_TRUTHS = given([True, False], "bool")
+
+
+def _to(dtype: ir.DataType) -> dict[str, int]:
+    return {"to": int(dtype)}
+
+
+OPS = (
+    Op(
+        "Cast",
+        mx=(
+            MxForm(
+                "Cast",
+                read=_read_cast,
+                reads=("dtype",),
+                write=_write_cast,
+                cases=(
+                    Case("to float16", (arr(2, 3),), {"dtype": "float16"}, grad=False),
+                    Case("to int32", (_FLOATS,), {"dtype": "int32"}, grad=False),
+                    Case("to bool", (_FLOATS,), {"dtype": "bool"}, grad=False),
+                    Case("to float64", (_WHOLE,), {"dtype": "float64"}, grad=False),
+                ),
+            ),
+            MxForm(
+                "amp_cast",
+                read=_read_amp_cast,
+                reads=("dtype",),
+                direction="read",
+                cases=(
+                    Case("to float16", (arr(2, 3),), {"dtype": "float16"}, grad=False),
+                    Case("integers stay", (_WHOLE,), {"dtype": "float16"}, grad=False),
+                ),
+            ),
+        ),
+        cases=(
+            Case("to float64", (arr(2, 3),), _to(ir.DataType.DOUBLE)),
+            Case("to float16", (arr(2, 3),), _to(ir.DataType.FLOAT16), grad=False),
+            Case("to int64", (_FLOATS,), _to(ir.DataType.INT64), grad=False),
+            Case("to int32", (_FLOATS,), _to(ir.DataType.INT32), grad=False),
+            Case("to uint8", (given([0.0, 1.5, 255.0], "float32"),), _to(ir.DataType.UINT8), grad=False),
+            Case("to bool", (given([-0.5, 0.0, 2.0, np.nan], "float32"),), _to(ir.DataType.BOOL), grad=False),
+            Case("integers to bool", (_WHOLE,), _to(ir.DataType.BOOL), grad=False),
+            Case("integers to float32", (_WHOLE,), _to(ir.DataType.FLOAT), grad=False),
+            Case("truths to float32", (_TRUTHS,), _to(ir.DataType.FLOAT), grad=False),
+            Case("truths to int64", (_TRUTHS,), _to(ir.DataType.INT64), grad=False),
+            Case("truths to truths", (_TRUTHS,), _to(ir.DataType.BOOL), grad=False),
+            Case("no change", (arr(2, 3),), _to(ir.DataType.FLOAT)),
+        ),
+    ),
+    Op(
+        "CastLike",
+        mx=(MxForm("Cast", write=_write_cast_like, direction="write"),),
+        cases=(
+            Case("to int32", (_FLOATS, arr(1, dtype="int32")), grad=False),
+            Case("to float32", (_WHOLE, arr(1)), grad=False),
+        ),
+    ),
+)

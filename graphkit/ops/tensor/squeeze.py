@@ -1,0 +1,116 @@
+"""Dropping and inserting axes of size 1. What loses its last axis keeps the shape (1,) in MXNet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64, ints
+from graphkit.ops.tensor.reshape import reshape_to
+from graphkit.ops.tensor.sizes import constant_ints, some
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_ir as ir
+
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.mxgraph import MxNode, MxRef
+
+
+def _write_squeeze(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
+    data, source = some(x[0]), some(node.inputs[0])
+    if len(node.inputs) < 2 or node.inputs[1] is None:
+        return b.op("squeeze", data)
+    axes = constant_ints(b, node, 1)
+    if axes is None:
+        return reshape_to(b, data, source, node.outputs[0])
+    return b.op("squeeze", data, axis=axes) if axes and (source.shape is None or b.rank(source)) else data
+
+
+def _write_unsqueeze(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
+    data, source = some(x[0]), some(node.inputs[0])
+    axes = constant_ints(b, node, 1)
+    if axes is None:
+        return reshape_to(b, data, source, node.outputs[0])
+    if len(axes) == 1 and (source.shape is None or b.rank(source)):
+        return b.op("expand_dims", data, axis=axes[0])
+    rank = b.rank(source) + len(axes)
+    if rank == len(axes):
+        return data if rank == 1 else b.op("Reshape", data, shape=(1,) * rank)
+    for axis in sorted(axis % rank for axis in axes):
+        data = b.op("expand_dims", data, axis=axis)
+    return data
+
+
+def _read_squeeze(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+    data, text = some(x[0]), node.attrs.get("axis", "None")
+    if text == "None":
+        dims = b.shape(data)
+        axes = tuple(axis for axis, dim in enumerate(dims) if dim == 1)
+        free = [str(dim) for dim in dims if not isinstance(dim, int)]
+        if free:
+            b.warn(f"it drops every axis that happens to have size 1; the free size {free[0]} is taken to be another")
+    else:
+        axes = ints(text)
+    if not axes:
+        return b.op("Identity", data)
+    if data.shape is not None and len(axes) == b.rank(data):
+        return b.op("Reshape", data, [1])
+    return b.op("Squeeze", data, axes)
+
+
+def _read_expand_dims(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+    return b.op("Unsqueeze", x[0], [int(node.attrs["axis"])])
+
+
+_X, _ONES = arr(2, 3, 4), arr(1, 3, 1, 2, 1)
+
+OPS = (
+    Op(
+        "Squeeze",
+        mx=(
+            MxForm(
+                "squeeze",
+                read=_read_squeeze,
+                reads=("axis",),
+                write=_write_squeeze,
+                cases=(
+                    Case("all", (_ONES,)),
+                    Case("one", (_ONES,), {"axis": 2}),
+                    Case("some", (_ONES,), {"axis": (-1, 0)}),
+                    Case("none", (_ONES,), {"axis": "()"}),
+                    Case("last axis left", (arr(1, 1),)),
+                    Case("nothing left", (arr(1),), {"axis": 0}),
+                ),
+            ),
+        ),
+        cases=(
+            Case("axes", (_ONES, int64([0, -1])), const=(1,)),
+            Case("all", (_ONES,)),
+            Case("free batch", (arr(2, 3, 1), int64([2])), const=(1,), dynamic=(0,)),
+            Case("no axes", (_ONES, int64([])), const=(1,)),
+            Case("to a scalar", (arr(1, 1), int64([0, 1])), const=(1,)),
+            Case("truths", (arr(2, 1, dtype="bool"), int64([1])), const=(1,), grad=False),
+        ),
+    ),
+    Op(
+        "Unsqueeze",
+        mx=(
+            MxForm(
+                "expand_dims",
+                read=_read_expand_dims,
+                reads=("axis",),
+                write=_write_unsqueeze,
+                cases=(Case("front", (_X,), {"axis": 0}), Case("back", (_X,), {"axis": -1})),
+            ),
+        ),
+        cases=(
+            Case("one", (_X, int64([1])), const=(1,), dynamic=(0,)),
+            Case("behind", (_X, int64([-1])), const=(1,)),
+            Case("several", (_X, int64([4, 0, -4])), const=(1,), dynamic=(0,)),
+            Case("scalar to vector", (arr(), int64([0])), const=(1,)),
+            Case("scalar to matrix", (arr(), int64([0, 1])), const=(1,)),
+            Case("truths", (arr(2, dtype="bool"), int64([1])), const=(1,), grad=False),
+        ),
+    ),
+)
