@@ -104,7 +104,16 @@ def form_of(model: ir.Model, native: bool) -> Form:
     mx = to_symbol(model)
     here = {id(node) for node in mx.graph.nodes}
     values = {name: ref for name, ref in mx.values.items() if id(ref.node) in here}
-    return Form(mx.graph.nodes, mx.graph.heads, mx.graph.heads, {**mx.args, **mx.aux}, {}, values, mx.derived)
+    return Form(
+        nodes=mx.graph.nodes,
+        heads=mx.graph.heads,
+        slopes=mx.graph.heads,
+        arrays={**mx.args, **mx.aux},
+        variables={},
+        values=values,
+        derived=mx.derived,
+        numbers_for_truths=True,
+    )
 
 
 def _source_form(model: ir.Model, source: Source) -> Form:

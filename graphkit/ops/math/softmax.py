@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphkit.ops.spec import BOOL, FLOAT, INT, Attr, Case, MxForm, Op, Refusal, arr, given
+from graphkit.ops.spec import BOOL, FLOAT, INT, Attr, Case, Limit, MxForm, Op, Refusal, arr, given
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,6 +98,12 @@ OPS = (
             ),
         ),
         cases=_CASES,
+        limits=(
+            Limit("read-float64", "SoftmaxActivation refuses float64", "instance"),
+            Limit("read-float64", "SoftmaxActivation refuses float64", "channel"),
+            Limit("read-backward", "SoftmaxActivation refuses float64", "instance"),
+            Limit("read-backward", "SoftmaxActivation refuses float64", "channel"),
+        ),
     ),
     Op(
         "LogSoftmax",
