@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["check_feeds", "check_seeds", "check_taps"]
 
 
-def check_feeds(
-    model: ir.Model, feeds: Mapping[str, npt.NDArray[np.generic]]
-) -> dict[str, npt.NDArray[np.generic]]:
+def check_feeds(model: ir.Model, feeds: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
     """The feeds in the order of the model's inputs, as contiguous arrays.
 
     Args:

@@ -111,9 +111,7 @@ class Editor:
     def ops(self, op_type: str, outputs: int, *inputs: ir.Value | None, **attrs: Any) -> Sequence[ir.Value]:
         """Emit a node."""
         given = {name: value for name, value in attrs.items() if value is not None}
-        node = ir.node(
-            op_type, inputs, given, num_outputs=outputs, metadata_props=dict(self.node.metadata_props)
-        )
+        node = ir.node(op_type, inputs, given, num_outputs=outputs, metadata_props=dict(self.node.metadata_props))
         for value in node.outputs:
             value.name = None
         self._graph.insert_before(self.node, node)

@@ -320,7 +320,7 @@ def _conv(node: ir.Node) -> Sequence[Shape | None] | None:
 def _conv_transpose(node: ir.Node) -> Sequence[Shape | None] | None:
     shape, weight = _shape(node, 0), _shape(node, 1)
     auto = node.attributes.get_string("auto_pad", "NOTSET")
-    if shape is None or weight is None or node.attributes.get_ints("output_shape", None):
+    if shape is None or weight is None or "output_shape" in node.attributes:
         return None
     rank = len(shape) - 2
     strides = node.attributes.get_ints("strides", None) or [1] * rank
@@ -384,14 +384,14 @@ def _squeeze(node: ir.Node) -> Sequence[Shape | None] | None:
     return [tuple(size for index, size in enumerate(shape) if index not in gone)]
 
 
-_BROADCASTING = (
-    "Add And BitShift BitwiseAnd BitwiseOr BitwiseXor Div Equal Greater GreaterOrEqual Less LessOrEqual Max Mean Min "
-    "Mod Mul Or Pow Sub Sum Where Xor"
-).split()
+_BROADCASTING = """
+Add And BitShift BitwiseAnd BitwiseOr BitwiseXor Div Equal Greater GreaterOrEqual Less LessOrEqual Max Mean Min Mod
+Mul Or Pow Sub Sum Where Xor
+"""
 _POOLS = ["AveragePool", "LpPool", "MaxPool"]
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(_BROADCASTING, _broadcast),
+    **dict.fromkeys(_BROADCASTING.split(), _broadcast),
     **dict.fromkeys(_POOLS, _pool),
     "Concat": _concat,
     "ConstantOfShape": _filled,

@@ -6,6 +6,7 @@ Each rule takes a node of the canonical opset and gives its first output's eleme
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -158,8 +159,10 @@ def _less(left: Size, right: Size) -> Size:
     if _plain(left) and _plain(right):
         return bool(left < right)
     gap = tidy(right - left)
-    return None if not isinstance(gap, sympy.Basic) else (
-        True if gap.is_positive else (False if gap.is_nonpositive else None)
+    return (
+        None
+        if not isinstance(gap, sympy.Basic)
+        else (True if gap.is_positive else (False if gap.is_nonpositive else None))
     )
 
 
@@ -309,14 +312,12 @@ def _reduced(function: Callable[[Any, Any], Size], empty: int | None) -> Rule:
     def rule(node: ir.Node) -> Sizes | None:
         data = _sizes(node, 0)
         shape = shape_of(node.outputs[0])
-        if data is None or shape is None or data.ndim > 1 or node.attributes.get_int("noop_with_empty_axes", 0):
+        if data is None or shape is None or data.ndim > 1 or node.attributes.get_int("noop_with_empty_axes", 0) != 0:
             return None
-        found: Size = empty
-        for item in data.flat:
-            if item is None:
-                return None
-            found = item if found is None else function(found, item)
-        return None if found is None else _array([tidy(found)], (1,) * len(shape))
+        items = list(data.flat) if empty is None else [empty, *data.flat]
+        if not items or any(item is None for item in items):
+            return None
+        return _array([tidy(reduce(function, items))], (1,) * len(shape))
 
     return rule
 

@@ -113,7 +113,10 @@ def _infer_by_schema(node: ir.Node) -> None:
         attribute=[ir.serde.serialize_attribute(attribute) for attribute in node.attributes.values()],
     )
     try:
-        found = schema._infer_node_outputs(proto.SerializeToString(), types, data, {}, {"": OPSET}, onnx.IR_VERSION)
+        # onnx.shape_inference.infer_node_outputs without its wrapping of every type, which takes most of its time.
+        found: dict[str, bytes] = schema._infer_node_outputs(  # type: ignore[call-arg]  # its stub lacks arguments
+            proto.SerializeToString(), types, data, {}, {"": OPSET}, onnx.IR_VERSION
+        )
     except (onnx.shape_inference.InferenceError, RuntimeError) as error:
         said = re.sub(r"\[\w+Error\]\s*", "", " ".join(str(error).split())).rstrip(".")
         raise FormatError(f"Node {node.name!r} ({node.op_type}) does not fit its inputs: {said}.") from error
@@ -135,13 +138,13 @@ def _type_bytes(value: ir.Value) -> bytes:
     shape = value.shape
     if tensor is not None:
         kind = ir.TensorType(tensor.dtype) if kind is None else kind
-        shape = ir.Shape(tensor.shape) if shape is None else shape
+        shape = ir.Shape(tensor.shape.numpy()) if shape is None else shape
     if kind is None:
         return b""
     proto = ir.serde.serialize_type(kind)
     if shape is not None:
         ir.serde.serialize_shape_into(proto, shape)
-    return proto.SerializeToString()
+    return bytes(proto.SerializeToString())
 
 
 def _data_bytes(value: ir.Value) -> bytes | None:
@@ -150,12 +153,12 @@ def _data_bytes(value: ir.Value) -> bytes | None:
     if tensor is not None:
         if tensor.size > _SMALL or tensor.dtype == ir.DataType.STRING:
             return None
-        return ir.serde.serialize_tensor(tensor).SerializeToString()
+        return bytes(ir.serde.serialize_tensor(tensor).SerializeToString())
     sizes = sizes_of(value)
     if sizes is None or value.dtype is None or not all(isinstance(size, int | float) for size in sizes.flat):
         return None
     array = np.array(sizes.tolist(), dtype=value.dtype.numpy()).reshape(sizes.shape)
-    return ir.serde.serialize_tensor(ir.tensor(array)).SerializeToString()
+    return bytes(ir.serde.serialize_tensor(ir.tensor(array)).SerializeToString())
 
 
 def _refine(value: ir.Value, shape: ir.Shape, *, over: bool = False) -> None:
@@ -194,7 +197,9 @@ def _infer_if(node: ir.Node) -> None:
         _set(output, values[0], _merged([shape_of(value) for value in values]))
 
 
-def _infer_carried(node: ir.Node, body: ir.Graph, initial: Sequence[ir.Value | None], inner: Sequence[ir.Value]) -> None:
+def _infer_carried(
+    node: ir.Node, body: ir.Graph, initial: Sequence[ir.Value | None], inner: Sequence[ir.Value]
+) -> None:
     """Infer a loop's body with the shapes that its carried values keep through every iteration."""
     for value, start in zip(inner, initial, strict=True):
         if start is not None:

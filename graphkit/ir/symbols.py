@@ -38,7 +38,7 @@ __all__ = [
 
 Size: TypeAlias = Any
 """An int, a sympy expression, or None where nothing is known."""
-Sizes: TypeAlias = "npt.NDArray[np.object_]"
+Sizes: TypeAlias = "npt.NDArray[Any]"
 """A tensor of sizes, of any rank; booleans and floats occur in it as results of comparisons and casts."""
 
 _META = "graphkit.sizes"
@@ -79,7 +79,7 @@ def shape_of(value: ir.Value) -> tuple[Size, ...] | None:
     """A value's shape as sizes; None where its rank is unknown."""
     shape = value.shape
     if shape is None:
-        return None if value.const_value is None else tuple(int(dim) for dim in value.const_value.shape)  # type: ignore[arg-type]
+        return None if value.const_value is None else tuple(value.const_value.shape.numpy())
     return tuple(size_of(dim) for dim in shape)
 
 

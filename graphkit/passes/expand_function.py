@@ -32,12 +32,10 @@ def expand_function(model: ir.Model, node: ir.Node) -> Sequence[ir.Node] | None:
         The nodes that took its place, in order; None, and nothing done, where ONNX defines no body.
     """
     schema = schema_of(node.op_type, node.domain)
-    if schema is None or not (schema.has_function or schema.has_context_dependent_function):
+    if schema is None or not any(getattr(schema, has) for has in ("has_function", "has_context_dependent_function")):
         return None
     proto = _one_node_model(node)
-    inlined = onnx.inliner.inline_selected_functions(
-        proto, [(node.domain, node.op_type)], inline_schema_functions=True
-    )
+    inlined = onnx.inliner.inline_selected_functions(proto, [(node.domain, node.op_type)], inline_schema_functions=True)
     fragment = ir.serde.deserialize_model(inlined)
     if [inner.op_type for inner in fragment.graph] == [node.op_type]:
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 import onnx
@@ -452,7 +452,7 @@ def _no_batch_dims(edit: Editor) -> str | None:
 
 _REDUCTIONS: Final = ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "SumSquare")
 _FLAT: Final = (13, _softmax)
-_ADAPTERS: dict[str, Sequence[tuple[int, Any]]] = {
+_ADAPTERS: dict[str, Sequence[tuple[int, Adapter]]] = {
     **{f"Reduce{name}": ((18, _reduce),) for name in _REDUCTIONS},
     "Clip": ((11, _clip),),
     "Dropout": ((12, _dropout), (10, _mask_of_input_type)),

@@ -42,7 +42,7 @@ def weightless_proto(
             continue
         weights[name] = tensor
         value.const_value = ir.ExternalTensor(
-            _LOCATION, 0, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape), name=name
+            _LOCATION, 0, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=name
         )
     present = {value.name for value in graph.outputs}
     wanted = [name for name in outputs if name not in present]

@@ -119,7 +119,9 @@ def _check_external(path: Path, where: str, tensor: onnx.TensorProto, wanted: in
         size = os.stat(target).st_size
         offset, length = int(said.get("offset") or 0), int(said.get("length") or wanted)
     except OSError as error:
-        raise FormatError(f"{where} has its data in {location!r}, which is missing; put it beside {path.name}.") from error
+        raise FormatError(
+            f"{where} has its data in {location!r}, which is missing; put it beside {path.name}."
+        ) from error
     except ValueError as error:
         raise FormatError(f"{where} says nonsense about its data in {location!r}; the file is damaged.") from error
     if length != wanted or offset < 0 or offset + length > size:
@@ -177,7 +179,9 @@ def _apply_inputs(model: ir.Model, specs: tuple[InputSpec, ...]) -> dict[str, in
         value = inputs[name]
         if spec.dtype and value.dtype is not None and value.dtype.numpy().name != spec.dtype:
             raise InputError(f"Input {name!r} is {value.dtype.numpy().name} in the file, not {spec.dtype}.")
-        dims = [None] * len(spec.shape) if value.shape is None else list(value.shape)
+        dims: list[int | ir.SymbolicDim | None] = [None] * len(spec.shape)
+        if value.shape is not None:
+            dims = list(value.shape)
         if len(dims) != len(spec.shape):
             raise InputError(f"Input {name!r} has {len(dims)} dimensions in the file, {len(spec.shape)} were given.")
         for axis, (old, new) in enumerate(zip(dims, spec.shape, strict=True)):
@@ -223,5 +227,3 @@ def _check_free(model: ir.Model, freed: dict[str, int]) -> None:
                     f"Dimension {axis} cannot be freed: node {node.name!r} (Reshape) fixes it at {code}. Export the "
                     f"model with that dimension dynamic."
                 )
-
-

@@ -74,7 +74,7 @@ class OrtRuntime:
 
         return f"onnxruntime {onnxruntime.__version__} ({self.provider})"
 
-    def open(self, model: ir.Model, *, mode: Mode = "eval", native: bool = True) -> OrtSession:  # noqa: ARG002 -- no sources are native to it
+    def open(self, model: ir.Model, *, mode: Mode = "eval", native: bool = True) -> OrtSession:  # noqa: ARG002  # no sources are native to it
         """Open a canonical model.
 
         Raises:
@@ -123,7 +123,7 @@ class OrtSession:
         found = self._run(self._session(tuple(inner)), checked, wanted)
         return {name: found[name] if name in found else known[name] for name in dict.fromkeys([*outputs, *taps])}
 
-    def backward(self, feeds: Arrays, seeds: Arrays) -> dict[str, npt.NDArray[np.generic]]:
+    def backward(self, feeds: Arrays, seeds: Arrays) -> dict[str, npt.NDArray[np.generic]]:  # noqa: ARG002  # a session's signature
         """Not available.
 
         Raises:
@@ -222,18 +222,23 @@ def _cuda_problem(provider: str, settings: tuple[tuple[str, str], ...]) -> str |
     from graphkit.ir.opset import OPSET
 
     info = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
-    graph = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "probe", [info], [
-        helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
-    ])
+    graph = helper.make_graph(
+        [helper.make_node("Neg", ["x"], ["y"])],
+        "probe",
+        [info],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])],
+    )
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
     try:
         session = onnxruntime.InferenceSession(
             proto.SerializeToString(), session_options(), providers=_providers(provider, settings)
         )
         if provider not in session.get_providers():
-            return f"{provider} does not start; it needs an NVIDIA GPU with its driver, and the CUDA and cuDNN libraries"
+            return (
+                f"{provider} does not start; it needs an NVIDIA GPU with its driver, and the CUDA and cuDNN libraries"
+            )
         session.run(None, {"x": np.zeros(1, np.float32)})
-    except Exception as error:  # noqa: BLE001 -- whatever it raises is the answer
+    except Exception as error:
         return f"{provider} does not start: {_said(error)}"
     return None
 

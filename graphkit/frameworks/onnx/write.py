@@ -79,6 +79,6 @@ def _move_out(value: ir.Value, file: BinaryIO, location: str) -> None:
         offset,
         file.tell() - offset,
         tensor.dtype,
-        shape=ir.Shape([int(size) for size in tensor.shape]),  # type: ignore[arg-type]
+        shape=ir.Shape(tensor.shape.numpy()),
         name=value.name or "",
     )

@@ -148,9 +148,7 @@ def _resize_by_scales(edit: Editor, version: int) -> None:
     mode = node.attributes.get_string("mode", "nearest")
     mode = {"bilinear": "linear", "trilinear": "linear"}.get(str(mode), mode)
     attribute = node.attributes.pop("scales", None)
-    scales = (
-        _input(node, 1) if attribute is None else edit.const("scales", attribute.as_floats(), np.float32)
-    )
+    scales = _input(node, 1) if attribute is None else edit.const("scales", attribute.as_floats(), np.float32)
     settings: dict[str, Any] = {"mode": mode, "coordinate_transformation_mode": "asymmetric"}
     if mode != "nearest":
         edit.replace(edit.op("Resize", x, None, scales, **settings))
@@ -236,7 +234,7 @@ def _quantize(edit: Editor, version: int) -> None:
         raise refusal(edit.node, version, "it takes one scale only before opset 13")
 
 
-_REDUCTIONS = ("L1 L2 LogSum LogSumExp Max Mean Min Prod SumSquare").split()
+_REDUCTIONS = ["L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "SumSquare"]
 
 ADAPTERS: dict[str, Sequence[tuple[int, Adapter]]] = {
     **{f"Reduce{name}": ((18, _axes_to_input),) for name in _REDUCTIONS},

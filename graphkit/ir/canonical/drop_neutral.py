@@ -130,7 +130,7 @@ def _reshape(edit: Editor) -> bool:
     codes = numbers_of(node.inputs[1])
     result = shape_of(node.outputs[0])
     shape = None if source is None else shape_of(source)
-    if source is None or codes is None or result is None or shape is None or node.attributes.get_int("allowzero", 0):
+    if source is None or codes is None or result is None or shape is None or "allowzero" in node.attributes:
         return False
     found = _codes_from(shape, codes, result)
     if found is None:
@@ -149,7 +149,7 @@ def _codes_from(shape: tuple[Size, ...], codes: list[int], result: tuple[Size, .
         if code > 0:
             found.append(code)
         elif isinstance(size, int):
-            found.append(size if size else code)
+            found.append(size or code)
         elif axis < len(shape) and equal(shape[axis], size):
             found.append(0)
         else:

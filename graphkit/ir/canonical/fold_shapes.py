@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
 
 from graphkit.ir.edit import Editor, add_constant, nodes_of, redirect
-from graphkit.ir.symbols import Size, broadcast, equal, numbers_of, product, shape_of, sizes_of
+from graphkit.ir.symbols import Size, broadcast, equal, numbers_of, product, quotient, shape_of, sizes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -83,7 +83,8 @@ def _reshape(edit: Editor) -> bool:
     result = shape_of(node.outputs[0])
     if target is None or source is None or result is None or target.ndim != 1:
         return False
-    codes = reshape_codes(source, list(target.tolist()), result, allowzero=bool(node.attributes.get_int("allowzero", 0)))
+    allowzero = bool(node.attributes.get_int("allowzero", 0))
+    codes = reshape_codes(source, list(target.tolist()), result, allowzero=allowzero)
     if codes is None:
         return False
     node.attributes.pop("allowzero", None)
@@ -153,10 +154,11 @@ def _expand(edit: Editor) -> bool:
     return True
 
 
-_ELEMENTWISE = frozenset(
-    "Add And BitwiseAnd BitwiseOr BitwiseXor Div Equal Greater GreaterOrEqual Less LessOrEqual Max Mean Min Mod Mul Or "
-    "Pow Sub Sum Where Xor".split()
-)
+_ELEMENTWISE_NAMES = """
+Add And BitwiseAnd BitwiseOr BitwiseXor Div Equal Greater GreaterOrEqual Less LessOrEqual Max Mean Min Mod Mul Or
+Pow Sub Sum Where Xor
+"""
+_ELEMENTWISE = frozenset(_ELEMENTWISE_NAMES.split())
 
 
 def _only_broadcast_anyway(node: ir.Node, source: Sequence[Size], result: Sequence[Size]) -> bool:
@@ -214,9 +216,12 @@ def _resize(edit: Editor) -> bool:
         return False
     sizes = sizes_of(node.inputs[3])
     plain = node.attributes.get_string("keep_aspect_ratio_policy", "stretch") == "stretch"
-    if sizes is None or "axes" in node.attributes or not plain or node.attributes.get_string(
-        "coordinate_transformation_mode"
-    ) == "tf_crop_and_resize":
+    if (
+        sizes is None
+        or "axes" in node.attributes
+        or not plain
+        or node.attributes.get_string("coordinate_transformation_mode") == "tf_crop_and_resize"
+    ):
         return False
     changed = [axis for axis, size in enumerate(sizes.flat) if not equal(size, shape[axis])]
     targets = [sizes.flat[axis] for axis in changed]
@@ -237,10 +242,8 @@ def _resize(edit: Editor) -> bool:
 def _whole_multiple(size: Size, of: Size) -> int | None:
     if size is None or of is None:
         return None
-    ratio: Any = size / of
-    if isinstance(ratio, float):
-        return int(ratio) if ratio.is_integer() else None
-    return int(ratio) if ratio.is_Integer else None
+    ratio = quotient(size, of)
+    return ratio if isinstance(ratio, int) else None
 
 
 def _split(edit: Editor) -> bool:

@@ -122,5 +122,3 @@ def _literal(node: ir.Node) -> tuple[ir.TensorProtocol, np.ndarray[tuple[int, ..
     if name in ("value_string", "value_strings"):
         return ir.StringTensor(np.asarray(attribute.value, np.object_)), None
     raise FormatError(f"Constant node {node.name!r} is sparse, which graphkit does not read; make it dense.")
-
-

@@ -177,4 +177,3 @@ _RULES: dict[str, Callable[[Editor], None]] = {
     "Resize": _resize,
     "Squeeze": _squeeze,
 }
-
