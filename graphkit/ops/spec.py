@@ -245,6 +245,7 @@ class Case:
         inputs: Inputs in order; None is an absent optional input.
         attrs: ONNX attributes as Python values; for a case of a form, MXNet's parameters.
         const: Positions of the inputs that are initializers rather than fed.
+        buffers: Positions of those initializers that are state rather than trained.
         outputs: Number of outputs the node has, hidden ones excluded.
         dtype: Element type of the inputs that have none of their own.
         grad: Whether gradients are compared.
@@ -256,6 +257,7 @@ class Case:
     inputs: tuple[Arr | None, ...]
     attrs: Mapping[str, Any] = field(default_factory=dict)
     const: tuple[int, ...] = ()
+    buffers: tuple[int, ...] = ()
     outputs: int = 1
     dtype: str = "float32"
     grad: bool = True

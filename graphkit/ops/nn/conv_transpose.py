@@ -1,8 +1,8 @@
 """Transposed convolution: ONNX's ConvTranspose and MXNet's Deconvolution.
 
 MXNet crops both sides alike and adds fewer elements at the end than its stride. On CPUs without oneDNN, MXNet 1.9.1 is
-wrong where an axis has both a stride and a dilation, and has no 3-D form at all; there the convolution that a transposed
-one stands for is written: of the input with zeros between its elements, by the mirrored filters.
+wrong where an axis has both a stride and a dilation, and has no 3-D form at all; there the convolution that a
+transposed one stands for is written: of the input with zeros between its elements, by the mirrored filters.
 """
 
 from __future__ import annotations
@@ -170,6 +170,7 @@ def _as_convolution(
     )
 
 
+_READS = ("kernel", "stride", "dilate", "pad", "adj", "target_shape")
 _ROW, _IMAGE, _FILTERS, _BIAS = arr(2, 4, 5), arr(2, 4, 4, 5), arr(4, 3, 3, 3), arr(3)
 _VOLUME, _CUBES = arr(1, 2, 3, 4, 3), arr(2, 3, 2, 3, 2)
 
@@ -179,8 +180,7 @@ OP = Op(
         MxForm(
             "Deconvolution",
             read=_read,
-            reads=("kernel", "stride", "dilate", "pad", "adj", "target_shape")
-            + ("num_filter", "num_group", "no_bias", "layout"),
+            reads=(*_READS, "num_filter", "num_group", "no_bias", "layout"),
             ignore=("workspace", "cudnn_tune", "cudnn_off"),
             write=_write,
             cases=(

@@ -170,6 +170,7 @@ def _version_one(b: OnnxBuilder, data: ir.Value, kind: str, window: Window) -> i
     return mean if kind == "avg" else b.op("Mul", mean, b.scalar(float(prod(window.kernel)), mean))
 
 
+_READS = ("kernel", "pool_type", "global_pool", "pooling_convention", "stride", "pad")
 _ROW, _IMAGE, _VOLUME = arr(2, 2, 7), arr(2, 3, 7, 8), arr(1, 2, 5, 4, 6)
 _IN_PADDING = {"kernel": (2,), "stride": (2,), "pad": (1,), "pooling_convention": "full"}
 _WITH_GAPS = {"kernel": (1,), "stride": (5,), "pooling_convention": "full"}
@@ -183,8 +184,7 @@ OP = Op(
             "Pooling",
             direction="read",
             read=_read,
-            reads=("kernel", "pool_type", "global_pool", "pooling_convention", "stride", "pad", "p_value")
-            + ("count_include_pad", "layout"),
+            reads=(*_READS, "p_value", "count_include_pad", "layout"),
             ignore=("cudnn_off",),
             cases=(
                 Case("defaults", (_IMAGE,), {"kernel": (2, 3)}),
@@ -232,7 +232,7 @@ OP = Op(
             "Pooling_v1",
             direction="read",
             read=_read,
-            reads=("kernel", "pool_type", "global_pool", "pooling_convention", "stride", "pad"),
+            reads=_READS,
             cases=(
                 Case("max", (_IMAGE,), {"kernel": (3, 2), "stride": (2, 1), "pad": (1, 1)}),
                 Case("max, full", (_IMAGE,), {"kernel": (3, 2), "stride": (2, 3), "pooling_convention": "full"}),

@@ -175,7 +175,7 @@ def pad_spatial(b: MxBuilder, data: MxRef, begins: tuple[int, ...], ends: tuple[
 
 
 def pool(b: MxBuilder, data: MxRef, spatial: Sequence[Dim], window: Window, kind: str) -> MxRef:
-    """The maximum (``"max"``) or sum (``"sum"``) over every window of an (N, C, …) array of one to three spatial axes."""
+    """The maximum (``"max"``) or sum (``"sum"``) over every window of an (N, C, …) array; one to three spatial axes."""
     convention = window.convention(spatial)
     if convention is not None:
         return b.op(

@@ -1,0 +1,176 @@
+"""Batch normalisation in inference form, which follows the session's mode.
+
+- MXNet's ``fix_gamma`` (its default) means a scale of ones whatever the file stores, and no gradient for it: it is read
+  as a constant of ones, and a constant of ones is written as ``fix_gamma``.
+- Both frameworks mean the same by momentum: how much of the old statistics stays.
+- ``use_global_stats`` normalises with the stored statistics while training, too. ONNX has no word for that; it is kept
+  in the node's metadata.
+- ONNX's statistics may be computed; MXNet's are auxiliary states, so computed ones become element-wise operators.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from graphkit.ops.spec import BOOL, FLOAT, Case, Limit, MxForm, Op, Read, Refusal, arr
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_ir as ir
+
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.mxgraph import MxNode, MxRef
+
+_FROZEN = "graphkit.use_global_stats"
+_EPS = float(np.float32(1e-3))
+
+
+def _reads(*, relu: bool) -> Read:
+    def read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> Sequence[ir.Value]:
+        data, gamma, beta, mean, var = x
+        assert data is not None
+        assert gamma is not None
+        assert mean is not None
+        assert var is not None
+        if BOOL.parse(node.attrs.get("fix_gamma", "True")):
+            gamma = b.const(np.ones(_channels(b, gamma, mean, var), b.dtype(gamma)))
+        axis = int(node.attrs.get("axis", "1"))
+        eps = float(node.attrs["eps"]) if "eps" in node.attrs else _EPS
+        swapped = None
+        if axis != 1:
+            rank = b.rank(data)
+            axis %= rank
+            if axis != 1:
+                swapped = (0, axis, *(k for k in range(1, rank) if k != axis)) if axis else (1, 0, *range(2, rank))
+                data = b.op("Transpose", data, perm=swapped)
+        momentum = float(node.attrs.get("momentum", "0.9"))
+        result = b.op("BatchNormalization", data, gamma, beta, mean, var, epsilon=eps, momentum=momentum)
+        if BOOL.parse(node.attrs.get("use_global_stats", "False")):
+            producer = result.producer()
+            assert producer is not None
+            producer.metadata_props[_FROZEN] = "True"
+        if swapped is not None:
+            result = b.op("Transpose", result, perm=tuple(int(k) for k in np.argsort(swapped)))
+        if relu:
+            result = b.op("Relu", result)
+        if not BOOL.parse(node.attrs.get("output_mean_var", "False")):
+            return [result]
+        spread = b.op("Sqrt", b.op("Add", var, b.scalar(eps, var)))
+        return [result, b.op("Identity", mean), b.op("Reciprocal", spread)]
+
+    return read
+
+
+def _channels(b: OnnxBuilder, *vectors: ir.Value) -> tuple[int, ...]:
+    known = next(
+        (vector for vector in vectors if vector.shape is not None or vector.const_value is not None), vectors[0]
+    )
+    return b.static_shape(known)
+
+
+def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
+    if node.attributes.get_int("training_mode", 0):
+        return Refusal("it is in training form; its statistics belong to the session's mode")
+    operands = [ref for ref in x if ref is not None]
+    assert len(operands) == 5
+    eps = node.attributes.get_float("epsilon", 1e-5)
+    source, scale, _, mean, var = node.inputs
+    assert source is not None
+    if not (b.is_initializer(mean) and b.is_initializer(var)):
+        return _by_elements(b, operands, b.rank(source), eps)
+    ones = b.value(scale)
+    momentum = node.attributes.get_float("momentum", 0.9)
+    return b.op(
+        "BatchNorm",
+        *operands,
+        eps=FLOAT.show(eps),
+        momentum=FLOAT.show(momentum),
+        fix_gamma=ones is not None and bool((ones == 1).all()),
+        use_global_stats=node.metadata_props.get(_FROZEN),
+    )
+
+
+def _by_elements(b: MxBuilder, operands: Sequence[MxRef], rank: int, eps: float) -> MxRef:
+    data = operands[0]
+    scale, bias, mean, var = (b.op("Reshape", ref, shape=(1, -1, *(1,) * (rank - 2))) for ref in operands[1:])
+    spread = b.op("rsqrt", b.op("_plus_scalar", var, scalar=FLOAT.show(eps)))
+    result = b.op("broadcast_mul", b.op("broadcast_sub", data, mean), b.op("broadcast_mul", spread, scale))
+    return b.op("broadcast_add", result, bias)
+
+
+_IMAGE, _GAMMA, _BETA, _MEAN, _VAR = arr(2, 3, 4, 5), arr(3), arr(3), arr(3), arr(3, low=0.5, high=2.0)
+_STATS = (_GAMMA, _BETA, _MEAN, _VAR)
+_STORED = (1, 2, 3, 4)
+_ONNX = (_IMAGE, *_STATS)
+_READS = ("eps", "momentum", "fix_gamma", "use_global_stats", "output_mean_var")
+_DOUBLE = ("read-float64", "read-backward")
+
+OP = Op(
+    "BatchNormalization",
+    mx=(
+        MxForm(
+            "BatchNorm",
+            read=_reads(relu=False),
+            reads=(*_READS, "axis"),
+            ignore=("cudnn_off", "min_calib_range", "max_calib_range"),
+            write=_write,
+            cases=(
+                Case("defaults", _ONNX, const=_STORED),
+                Case("scaled", _ONNX, {"fix_gamma": "0", "eps": 1e-5, "momentum": 0.99}, const=_STORED),
+                Case("global statistics", _ONNX, {"fix_gamma": False, "use_global_stats": True}, const=_STORED),
+                Case("last axis", (arr(2, 4, 5, 3), *_STATS), {"fix_gamma": False, "axis": -1}, const=_STORED),
+                Case("first axis", (arr(3, 4, 2), *_STATS), {"fix_gamma": False, "axis": 0}, const=_STORED),
+                Case("axis 2", (arr(2, 4, 3, 2), *_STATS), {"fix_gamma": False, "axis": 2}, const=_STORED),
+                Case("last axis of two", (arr(4, 3), *_STATS), {"fix_gamma": False, "axis": -1}, const=_STORED),
+                Case(
+                    "mean and variance",
+                    _ONNX,
+                    {"fix_gamma": False, "output_mean_var": True},
+                    const=_STORED,
+                    outputs=3,
+                    grad=False,
+                ),
+            ),
+        ),
+        MxForm(
+            "BatchNorm_v1",
+            direction="read",
+            read=_reads(relu=False),
+            reads=_READS,
+            cases=(Case("version 1", _ONNX, {"fix_gamma": False}, const=_STORED),),
+        ),
+        MxForm(
+            "_contrib_SyncBatchNorm",
+            direction="read",
+            read=_reads(relu=False),
+            reads=_READS,
+            ignore=("ndev", "key"),
+            cases=(Case("across devices", _ONNX, {"fix_gamma": False, "key": "bn", "ndev": 2}, const=_STORED),),
+        ),
+        MxForm(
+            "_contrib_BatchNormWithReLU",
+            direction="read",
+            read=_reads(relu=True),
+            reads=(*_READS, "axis"),
+            ignore=("cudnn_off", "min_calib_range", "max_calib_range"),
+            cases=(Case("with relu", _ONNX, {"fix_gamma": False}, const=_STORED),),
+        ),
+    ),
+    cases=(
+        Case("image", _ONNX, const=_STORED, buffers=(3, 4), dynamic=(0,)),
+        Case("parameters", _ONNX, {"epsilon": 1e-2, "momentum": 0.5}, const=_STORED, buffers=(3, 4)),
+        Case("rows", (arr(4, 3), *_STATS), const=_STORED, buffers=(3, 4)),
+        Case("1-D", (arr(2, 3, 6), *_STATS), const=_STORED, buffers=(3, 4)),
+        Case("3-D", (arr(2, 3, 2, 3, 2), *_STATS), const=_STORED, buffers=(3, 4)),
+        Case("computed statistics", _ONNX),
+        Case("computed statistics of rows", (arr(4, 3), *_STATS), {"epsilon": 1e-3}),
+    ),
+    limits=(
+        *(Limit(claim, "it computes in float32 only", "version 1") for claim in _DOUBLE),
+        *(Limit(claim, "it computes in float32 only", "across devices") for claim in _DOUBLE),
+        *(Limit(claim, "MXNet runs it on GPUs and with oneDNN only", "with relu") for claim in ("read", *_DOUBLE)),
+    ),
+)
