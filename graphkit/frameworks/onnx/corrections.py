@@ -8,6 +8,8 @@ ConvTranspose       reads the wrong rows of the weight when grouped
 AveragePool, LpPool shift the windows when ``ceil_mode`` adds more than one element; LpPool scales the last ones
 MaxPool             is right but thousands of times slower than this
 LpNormalization     adds numbers rather than magnitudes when p is odd
+Erf                 rounds to float32 whatever its input is
+LogSoftmax          takes the logarithm of a softmax that may have underflowed
 =================== ===================================================================================
 
 What they compute follows the operator texts of opset 23.
@@ -15,6 +17,7 @@ What they compute follows the operator texts of opset 23.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -147,6 +150,25 @@ class LpNormalization(OpRun):
         return (np.where(norm == 0, 0, x / np.where(norm == 0, 1, norm)).astype(x.dtype),)
 
 
+class Erf(OpRun):
+    """The error function in its input's own precision."""
+
+    op_domain = ""
+
+    def _run(self, x: Array) -> tuple[Array]:
+        return (np.vectorize(math.erf, otypes=[np.float64])(x).astype(x.dtype),)
+
+
+class LogSoftmax(OpRun):
+    """x − max − log Σ exp(x − max)."""
+
+    op_domain = ""
+
+    def _run(self, x: Array, axis: int = -1) -> tuple[Array]:
+        shifted = x - x.max(axis=axis, keepdims=True)
+        return (shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True)),)
+
+
 class ConvTranspose(OpRun):
     """The adjoint of a convolution: every input element scatters its weighted kernel."""
 
@@ -203,5 +225,16 @@ class ConvTranspose(OpRun):
         return (y.astype(x.dtype),)
 
 
-CORRECTIONS = [AveragePool, ConvTranspose, GlobalLpPool, GlobalMaxPool, LRN, LpNormalization, LpPool, MaxPool]
+CORRECTIONS = [
+    AveragePool,
+    ConvTranspose,
+    Erf,
+    GlobalLpPool,
+    GlobalMaxPool,
+    LRN,
+    LogSoftmax,
+    LpNormalization,
+    LpPool,
+    MaxPool,
+]
 """What to hand to :class:`onnx.reference.ReferenceEvaluator` as ``new_ops``."""

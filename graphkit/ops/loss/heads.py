@@ -77,7 +77,7 @@ OP = Op(
                 Case("matrix", (_DATA, _LABELS), {"grad_scale": "2"}, grad=False),
                 Case("multi", (arr(2, 3, 4, 4), arr(2, 4, 4)), {"multi_output": "1"}, grad=False),
                 Case("preserve", (arr(2, 3, 4), arr(2, 3)), {"preserve_shape": "True"}, grad=False),
-                Case("flattened", (arr(2, 3, 4), arr(2)), grad=False),
+                Case("flattened", (arr(2, 3, 4), arr(2, 3)), grad=False),
             ),
         ),
         _head("LinearRegressionOutput", "Identity", _LABELS),

@@ -205,6 +205,9 @@ OPS = (
             Case("alpha", (_X,), {"alpha": 0.2}, tol=_F32_SLOPE),
             Case("quarter", (_X,), {"alpha": 0.25}),
         ),
+        limits=(
+            Limit("read-backward", "MXNet's gradient of rrelu in inference uses slopes that were never drawn", "rrelu"),
+        ),
     ),
     Op(
         "Elu",

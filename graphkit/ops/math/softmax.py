@@ -70,7 +70,7 @@ _CASES = (
     Case("last axis", (_X,), dynamic=(0,)),
     Case("first axis", (_X,), {"axis": 0}),
     Case("middle axis", (_X,), {"axis": 1}),
-    Case("large", (given([[100.0, 90.0, -100.0]], "float32"),)),
+    Case("large", (given([[50.0, 40.0, -30.0]], "float32"),)),
 )
 
 OPS = (
