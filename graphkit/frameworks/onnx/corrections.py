@@ -8,7 +8,7 @@ ConvTranspose       reads the wrong rows of the weight when grouped
 AveragePool, LpPool shift the windows when ``ceil_mode`` adds more than one element; LpPool scales the last ones
 MaxPool             is right but thousands of times slower than this
 LpNormalization     adds numbers rather than magnitudes when p is odd
-Erf                 rounds to float32 whatever its input is
+Erf, Gelu           round to float32 whatever their input is
 LogSoftmax          takes the logarithm of a softmax that may have underflowed
 =================== ===================================================================================
 
@@ -159,6 +159,19 @@ class Erf(OpRun):
         return (np.vectorize(math.erf, otypes=[np.float64])(x).astype(x.dtype),)
 
 
+class Gelu(OpRun):
+    """x·Φ(x), Φ from the error function or from tanh."""
+
+    op_domain = ""
+
+    def _run(self, x: Array, approximate: str = "none") -> tuple[Array]:
+        if approximate == "tanh":
+            gate = np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))
+        else:
+            gate = np.vectorize(math.erf, otypes=[np.float64])(x * math.sqrt(0.5))
+        return ((0.5 * x * (1 + gate)).astype(x.dtype),)
+
+
 class LogSoftmax(OpRun):
     """x − max − log Σ exp(x − max)."""
 
@@ -229,6 +242,7 @@ CORRECTIONS = [
     AveragePool,
     ConvTranspose,
     Erf,
+    Gelu,
     GlobalLpPool,
     GlobalMaxPool,
     LRN,
