@@ -49,12 +49,12 @@ def _cast(b: MxBuilder, source: ir.Value, data: MxRef, to: np.dtype[Any], result
         return Refusal(f"MXNet 1.9.1 does not compute in {to.name}; cast to another type")
     if to == held:
         return data
-    if own.kind == "f" and to.kind in "iu" and _turns_to_float(b, result):
+    if own.kind == "f" and to.kind in "iu" and _turns_to_float(result):
         data = b.op("BlockGrad", data)
     return b.op("Cast", data, dtype=to.name)
 
 
-def _turns_to_float(b: MxBuilder, integers: ir.Value) -> bool:
+def _turns_to_float(integers: ir.Value) -> bool:
     """Whether floats are computed from integers, through which MXNet would hand a gradient on."""
     seen: set[ir.Value] = set()
     stack = [integers]
@@ -134,7 +134,7 @@ OPS = (
             Case("truths to float32", (_TRUTHS,), _to(ir.DataType.FLOAT), grad=False),
             Case("truths to int64", (_TRUTHS,), _to(ir.DataType.INT64), grad=False),
             Case("truths to truths", (_TRUTHS,), _to(ir.DataType.BOOL), grad=False),
-            Case("no change", (arr(2, 3),), _to(ir.DataType.FLOAT)),
+            Case("no change", (arr(2, 3),), _to(ir.DataType.FLOAT), grad=False),
         ),
     ),
     Op(

@@ -55,7 +55,11 @@ OP = Op(
             read=_read_transpose,
             reads=("axes",),
             write=_write,
-            cases=(Case("reverse", (_X,)), Case("axes", (_X,), {"axes": "[2,0,1]"}), Case("empty", (_X,), {"axes": ()})),
+            cases=(
+                Case("reverse", (_X,)),
+                Case("axes", (_X,), {"axes": "[2,0,1]"}),
+                Case("empty", (_X,), {"axes": ()}),
+            ),
         ),
         MxForm(
             "SwapAxis",

@@ -1,0 +1,53 @@
+"""Stretching an array to a shape that may hold symbolic dimensions, with MXNet's operators."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphkit.ops.spec import Refusal
+from graphkit.ops.tensor.sizes import dim_source
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_ir as ir
+
+    from graphkit.ops.builders import Dim, MxBuilder
+    from graphkit.ops.mxgraph import MxRef
+
+__all__ = ["stretch"]
+
+
+def stretch(
+    b: MxBuilder, node: ir.Node, data: MxRef, have: Sequence[Dim], want: Sequence[Dim], *like: ir.Value
+) -> MxRef | Refusal:
+    """Broadcast an array.
+
+    Args:
+        b: The builder.
+        node: The ONNX node being written.
+        data: The array, of shape ``have``; a 0-d array is held with the shape (1,).
+        have: Its shape as ONNX has it.
+        want: The shape wanted, of at least as many axes.
+        like: Values whose symbolic sizes may be used, before those of the graph's inputs.
+    """
+    dims: list[Dim] = list(have) or ([1] if want else [])
+    while len(dims) < len(want):
+        data = b.op("expand_dims", data, axis=0)
+        dims.insert(0, 1)
+    known: dict[int, int] = {}
+    for axis, (old, new) in enumerate(zip(dims, want, strict=True)):
+        if old is not None and old == new:
+            continue
+        if old != 1:
+            return Refusal(f"axis {axis} of size {old or '?'} is stretched to {new or '?'}, which may be another size")
+        if isinstance(new, int):
+            known[axis] = new
+            continue
+        source = None if new is None else dim_source(b, node, new, *like)
+        if source is None:
+            return Refusal(f"the size {new or '?'} of its axis {axis} is computed; give the model's inputs fixed sizes")
+        data = b.op("broadcast_like", data, source[0], lhs_axes=(axis,), rhs_axes=(source[1],))
+    if known:
+        data = b.op("broadcast_axis", data, axis=tuple(known), size=tuple(known.values()))
+    return data

@@ -1,0 +1,80 @@
+"""Joining arrays along an axis, old or new."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphkit.ops.booleans import as_carrier, carrier
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr
+from graphkit.ops.tensor.sizes import some
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_ir as ir
+
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.mxgraph import MxNode, MxRef
+
+
+def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
+    values = [some(value) for value in node.inputs]
+    parts = [part for part in zip(values, x, strict=True) if part[0].shape is None or 0 not in b.shape(part[0])]
+    if not parts:
+        return Refusal("it makes an array without elements, which MXNet does not have")
+    if len(parts) == 1:
+        return some(parts[0][1])
+    refs = [some(ref) for _, ref in parts]
+    if b.dtype(values[0]).kind == "b":
+        dtype = carrier(b, parts[0][0])
+        refs = [as_carrier(b, value, dtype) for value, _ in parts]
+    return b.op("Concat", *refs, num_args=len(refs), dim=node.attributes.get_int("axis"))
+
+
+def _read_concat(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+    return b.op("Concat", *x, axis=int(node.attrs.get("dim", "1")))
+
+
+def _read_stack(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+    axis = int(node.attrs.get("axis", "0"))
+    return b.op("Concat", *(b.op("Unsqueeze", value, [axis]) for value in x), axis=axis)
+
+
+_A, _B = arr(2, 3, 4), arr(2, 1, 4)
+_TRUTHS = arr(2, 3, dtype="bool")
+
+OP = Op(
+    "Concat",
+    mx=(
+        MxForm(
+            "Concat",
+            read=_read_concat,
+            reads=("num_args", "dim"),
+            write=_write,
+            cases=(
+                Case("default axis", (_A, _B), {"num_args": 2}),
+                Case("last axis", (_A, _A, _A), {"num_args": 3, "dim": -1}),
+                Case("one", (_A,), {"num_args": 1}),
+            ),
+        ),
+        MxForm(
+            "stack",
+            read=_read_stack,
+            reads=("num_args", "axis"),
+            direction="read",
+            cases=(
+                Case("default axis", (_A, _A), {"num_args": 2}),
+                Case("last axis", (_A, _A), {"num_args": 2, "axis": -1}),
+                Case("middle axis", (_A, _A), {"num_args": 2, "axis": 1}),
+            ),
+        ),
+    ),
+    cases=(
+        Case("two", (_A, _B), {"axis": 1}, dynamic=(0, 1)),
+        Case("three", (_A, _A, _A), {"axis": -1}),
+        Case("one", (_A,), {"axis": 0}),
+        Case("parameter", (_A, _B), {"axis": 1}, const=(1,)),
+        Case("integers", (arr(2, dtype="int64"), arr(3, dtype="int64")), {"axis": 0}, grad=False),
+        Case("truths", (_TRUTHS, _TRUTHS), {"axis": 0}, grad=False),
+    ),
+)

@@ -1,0 +1,98 @@
+"""Broadcasting as an operator of its own: Expand, and MXNet's broadcast_to, broadcast_axis and broadcast_like."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64, ints
+from graphkit.ops.tensor.broadcasting import stretch
+from graphkit.ops.tensor.sizes import size_along, some
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_ir as ir
+
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.mxgraph import MxNode, MxRef
+
+
+def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
+    return stretch(b, node, some(x[0]), b.shape(some(node.inputs[0])), b.shape(node.outputs[0]))
+
+
+def _read_to(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+    return b.op("Expand", x[0], [size or 1 for size in ints(node.attrs["shape"])])
+
+
+def _read_axis(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
+    axes, sizes = ints(node.attrs.get("axis", "()")), ints(node.attrs.get("size", "()"))
+    if len(axes) != len(sizes):
+        return Refusal(f"axis={axes} and size={sizes} are not of equal length")
+    target = [1] * b.rank(some(x[0]))
+    for axis, size in zip(axes, sizes, strict=True):
+        target[axis] = size
+    return b.op("Expand", x[0], target)
+
+
+def _read_like(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
+    data, like = some(x[0]), some(x[1])
+    ours, theirs = (node.attrs.get(name, "None") for name in ("lhs_axes", "rhs_axes"))
+    if ours == theirs == "None":
+        dims = b.shape(like)
+        known = [dim for dim in dims if isinstance(dim, int)]
+        return b.op("Expand", data, known if len(known) == len(dims) else b.op("Shape", like))
+    if "None" in (ours, theirs) or len(ints(ours)) != len(ints(theirs)):
+        return Refusal(f"lhs_axes={ours} and rhs_axes={theirs} are not of equal length")
+    sizes = [b.const([1])] * b.rank(data)
+    for axis, other in zip(ints(ours), ints(theirs), strict=True):
+        sizes[axis] = size_along(b, like, other)
+    return b.op("Expand", data, b.op("Concat", *sizes, axis=0))
+
+
+_X = arr(1, 3, 1)
+
+OP = Op(
+    "Expand",
+    mx=(
+        MxForm(
+            "broadcast_to",
+            read=_read_to,
+            reads=("shape",),
+            direction="read",
+            cases=(Case("all", (_X,), {"shape": (2, 3, 4)}), Case("kept", (_X,), {"shape": (2, 0, 4)})),
+        ),
+        MxForm(
+            "broadcast_axis",
+            read=_read_axis,
+            reads=("axis", "size"),
+            write=_write,
+            cases=(
+                Case("one", (_X,), {"axis": 2, "size": 4}),
+                Case("two", (_X,), {"axis": (2, 0), "size": (4, 2)}),
+                Case("none", (_X,)),
+            ),
+        ),
+        MxForm(
+            "broadcast_like",
+            read=_read_like,
+            reads=("lhs_axes", "rhs_axes"),
+            direction="read",
+            cases=(
+                Case("all", (_X, arr(2, 3, 4))),
+                Case("axes", (_X, arr(5, 4)), {"lhs_axes": (0, -1), "rhs_axes": (1, 0)}),
+            ),
+        ),
+    ),
+    cases=(
+        Case("known", (_X, int64([2, 3, 4])), const=(1,)),
+        Case("kept", (_X, int64([2, 1, 1])), const=(1,)),
+        Case("more axes", (arr(3, 1), int64([2, 1, 3, 4])), const=(1,)),
+        Case("fewer axes", (_X, int64([3, 4])), const=(1,)),
+        Case("free batch", (arr(2, 1, 3), int64([1, 4, 3])), const=(1,), dynamic=(0,)),
+        Case("scalar", (arr(), int64([2, 3])), const=(1,)),
+        Case("no change", (_X, int64([1, 3, 1])), const=(1,)),
+        Case("integers", (arr(1, 3, low=-9, high=9, dtype="int64"), int64([2, 3])), const=(1,), grad=False),
+        Case("truths", (arr(1, 3, dtype="bool"), int64([2, 3])), const=(1,), grad=False),
+    ),
+)

@@ -1,0 +1,130 @@
+"""Cutting an array into pieces along an axis."""
+
+from __future__ import annotations
+
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING
+
+from graphkit.ops.spec import BOOL, Case, MxForm, Op, Refusal, arr, int64, ints
+from graphkit.ops.tensor.sizes import END, axis_of, constant_ints, some
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_ir as ir
+
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.mxgraph import MxNode, MxRef
+
+
+def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> Sequence[MxRef] | Refusal:
+    data, source, count = some(x[0]), some(node.inputs[0]), len(node.outputs)
+    if count == 1:
+        return [data]
+    axis = axis_of(node, b.rank(source))
+    sizes = _sizes(b, node, axis, count)
+    if isinstance(sizes, Refusal):
+        return sizes
+    if sizes is None or len(set(sizes)) == 1:
+        return b.ops("SliceChannel", count, data, num_outputs=count, axis=axis)
+    if 0 in sizes:
+        return Refusal("it makes an array without elements, which MXNet does not have")
+    return b.ops("_split_v2", count, data, indices=tuple(accumulate(sizes[:-1], initial=0)), axis=axis)
+
+
+def _sizes(b: MxBuilder, node: ir.Node, axis: int, count: int) -> tuple[int, ...] | Refusal | None:
+    """The sizes of the pieces; None for equal pieces of an unknown size."""
+    sizes = constant_ints(b, node, 1)
+    if sizes is not None:
+        return sizes
+    if len(node.inputs) > 1 and node.inputs[1] is not None:
+        dims = [b.shape(output)[axis] for output in node.outputs]
+        known = tuple(dim for dim in dims if isinstance(dim, int))
+        if len(known) < count:
+            return Refusal("the sizes of its pieces are computed; give the model's inputs fixed sizes")
+        return known
+    size = b.shape(some(node.inputs[0]))[axis]
+    if not isinstance(size, int):
+        return None
+    piece = -(-size // count)
+    return (piece,) * (count - 1) + (size - piece * (count - 1),)
+
+
+def _squeezed(b: OnnxBuilder, node: MxNode, pieces: Sequence[ir.Value], axis: int) -> Sequence[ir.Value]:
+    if not BOOL.parse(node.attrs.get("squeeze_axis", "False")):
+        return pieces
+    return [b.op("Squeeze", piece, [axis]) for piece in pieces]
+
+
+def _read_equal(b: OnnxBuilder, node: MxNode, data: ir.Value, count: int) -> Sequence[ir.Value]:
+    axis = int(node.attrs.get("axis", "1"))
+    pieces = (b.op("Identity", data),) if count == 1 else b.ops("Split", count, data, axis=axis, num_outputs=count)
+    return _squeezed(b, node, pieces, axis)
+
+
+def _read_slice_channel(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> Sequence[ir.Value]:
+    return _read_equal(b, node, some(x[0]), int(node.attrs["num_outputs"]))
+
+
+def _read_split_v2(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> Sequence[ir.Value] | Refusal:
+    data, sections = some(x[0]), int(node.attrs.get("sections", "0"))
+    if sections:
+        return _read_equal(b, node, data, sections)
+    starts, axis = ints(node.attrs["indices"]), int(node.attrs.get("axis", "1"))
+    if not starts or starts[0] != 0 or any(later <= former for former, later in pairwise(starts)):
+        return Refusal(f"its indices {starts} do not rise from 0, which MXNet itself rejects")
+    size = b.shape(data)[axis] if data.shape is not None else None
+    if len(starts) == 1:
+        pieces: Sequence[ir.Value] = (b.op("Identity", data),)
+    elif isinstance(size, int):
+        sizes = [end - start for start, end in pairwise([*starts, size])]
+        pieces = b.ops("Split", len(starts), data, sizes, axis=axis)
+    else:
+        bounds = pairwise([*starts, END])
+        pieces = [b.op("Slice", data, [start], [end], [axis]) for start, end in bounds]
+    return _squeezed(b, node, pieces, axis)
+
+
+_X = arr(2, 6, 4)
+
+OP = Op(
+    "Split",
+    mx=(
+        MxForm(
+            "SliceChannel",
+            read=_read_slice_channel,
+            reads=("num_outputs", "axis", "squeeze_axis"),
+            write=_write,
+            cases=(
+                Case("default axis", (_X,), {"num_outputs": 3}, outputs=3),
+                Case("last axis", (_X,), {"num_outputs": 2, "axis": -1}, outputs=2),
+                Case("squeezed", (arr(2, 3, 4),), {"num_outputs": 3, "squeeze_axis": "1"}, outputs=3),
+                Case("one", (_X,), {"num_outputs": 1}),
+            ),
+        ),
+        MxForm(
+            "_split_v2",
+            read=_read_split_v2,
+            reads=("indices", "axis", "squeeze_axis", "sections"),
+            direction="read",
+            cases=(
+                Case("indices", (_X,), {"indices": "[0, 1, 4]"}, outputs=3),
+                Case("sections", (_X,), {"indices": "()", "sections": 2, "axis": 2}, outputs=2),
+                Case("squeezed", (arr(2, 3),), {"indices": (0, 1, 2), "squeeze_axis": True}, outputs=3),
+                Case(
+                    "squeezed sections", (arr(2, 3),), {"indices": (), "sections": 3, "squeeze_axis": True}, outputs=3
+                ),
+            ),
+        ),
+    ),
+    cases=(
+        Case("equal", (_X, int64([3, 3])), {"axis": 1}, const=(1,), outputs=2, dynamic=(0,)),
+        Case("unequal", (_X, int64([1, 3, 2])), {"axis": -2}, const=(1,), outputs=3, dynamic=(0,)),
+        Case("number of pieces", (_X,), {"axis": 2, "num_outputs": 2}, outputs=2),
+        Case("smaller last piece", (arr(7, 2),), {"num_outputs": 3}, outputs=3),
+        Case("free axis", (_X,), {"num_outputs": 2}, outputs=2, dynamic=(0,)),
+        Case("one piece", (_X,), {"num_outputs": 1}),
+        Case("integers", (arr(4, dtype="int64"), int64([1, 3])), const=(1,), outputs=2, grad=False),
+        Case("truths", (arr(4, dtype="bool"), int64([1, 3])), const=(1,), outputs=2, grad=False),
+    ),
+)

@@ -1,0 +1,110 @@
+"""Repeating arrays and elements."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64, ints
+from graphkit.ops.tensor.broadcasting import stretch
+from graphkit.ops.tensor.sizes import constant_ints, mx_axis, some
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_ir as ir
+
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.mxgraph import MxNode, MxRef
+
+
+def _write_tile(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
+    data, times = some(x[0]), constant_ints(b, node, 1)
+    if times is None:
+        return _write_computed(b, node, data)
+    if 0 in times:
+        return Refusal("it makes an array without elements, which MXNet does not have")
+    return data if set(times) <= {1} else b.op("tile", data, reps=times)
+
+
+def _write_computed(b: MxBuilder, node: ir.Node, data: MxRef) -> MxRef | Refusal:
+    """Tile by numbers that the shapes tell; an axis of size 1 is stretched."""
+    have, want = b.shape(some(node.inputs[0])), b.shape(node.outputs[0])
+    times = [
+        new // old if isinstance(old, int) and isinstance(new, int) and old > 1 else 1
+        for old, new in zip(have, want, strict=True)
+    ]
+    wide = [new if old != 1 and isinstance(new, int) else old for old, new in zip(have, want, strict=True)]
+    if set(times) != {1}:
+        data = b.op("tile", data, reps=times)
+    return stretch(b, node, data, wide, want)
+
+
+def _read_tile(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+    data, times = some(x[0]), ints(node.attrs["reps"])
+    rank = b.rank(data)
+    if len(times) > rank:
+        data = b.op("Unsqueeze", data, list(range(len(times) - rank)))
+    return b.op("Tile", data, (1,) * (rank - len(times)) + times)
+
+
+def _read_repeat(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+    data, times, axis = some(x[0]), int(node.attrs["repeats"]), mx_axis(node)
+    if axis is None:
+        data, axis = b.op("Reshape", data, [-1]), 0
+    rank = b.rank(data)
+    axis %= rank
+    later = [dim for dim in b.shape(data)[axis + 1 :] if isinstance(dim, int)]
+    ends = len(later) == rank - axis - 1
+    order = [*range(axis), *range(axis + 1, rank), axis]
+    if not ends:
+        data, later = b.op("Transpose", data, perm=order), []
+    place = axis if ends else rank - 1
+    data = b.op("Unsqueeze", data, [place + 1])
+    data = b.op("Expand", data, [*[1] * (place + 1), times, *later])
+    data = b.op("Reshape", data, [*[0] * place, -1, *later])
+    return data if ends else b.op("Transpose", data, perm=[order.index(place) for place in range(rank)])
+
+
+_X = arr(2, 3, 4)
+
+OPS = (
+    Op(
+        "Tile",
+        mx=(
+            MxForm(
+                "tile",
+                read=_read_tile,
+                reads=("reps",),
+                write=_write_tile,
+                cases=(
+                    Case("equal ranks", (_X,), {"reps": (1, 2, 3)}),
+                    Case("fewer", (_X,), {"reps": "2"}),
+                    Case("more", (arr(3),), {"reps": (2, 1, 2)}),
+                ),
+            ),
+        ),
+        cases=(
+            Case("several", (_X, int64([1, 2, 3])), const=(1,), dynamic=(0,)),
+            Case("once", (_X, int64([1, 1, 1])), const=(1,)),
+            Case("integers", (arr(2, low=-9, high=9, dtype="int64"), int64([2])), const=(1,), grad=False),
+            Case("truths", (arr(2, dtype="bool"), int64([2])), const=(1,), grad=False),
+        ),
+    ),
+    Op(
+        "",
+        mx=(
+            MxForm(
+                "repeat",
+                read=_read_repeat,
+                reads=("repeats", "axis"),
+                direction="read",
+                cases=(
+                    Case("flattened", (_X,), {"repeats": 2}),
+                    Case("first axis", (_X,), {"repeats": 2, "axis": 0}),
+                    Case("middle axis", (_X,), {"repeats": 3, "axis": -2}),
+                    Case("last axis", (_X,), {"repeats": 3, "axis": -1}),
+                ),
+            ),
+        ),
+    ),
+)
