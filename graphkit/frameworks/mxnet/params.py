@@ -264,9 +264,12 @@ def write(
             )
         version = 3 if scalars else 2
         arrays = ParamsFile([Record(array, version) for array in plain.values()], list(plain))
+    written: set[str] = set()
     for (name, _), record in zip(arrays.items(), arrays.records, strict=True):
-        if problem := _problem(name, record):
+        problem = "another array has its name; rename it" if name in written else _problem(name, record)
+        if problem:
             raise InputError(f"Array {name!r} cannot be written to {path}: {problem}.")
+        written.add(name)
     with whole(path) as (draft,), draft.open("wb") as out:
         out.write(struct.pack("<QQQ", _LIST, 0, len(arrays.records)))
         for record in arrays.records:
@@ -306,11 +309,14 @@ def _problem(name: str, record: Record) -> str | None:
         except FormatError:
             return f"MXNet has no element type {array.dtype}; cast it to one that it has"
         if not dtype.mxnet1:
-            return f"MXNet 1.9.1 does not load {dtype.name} arrays; cast it to {_WIDER.get(dtype.name, 'float32')}"
+            other = _WIDER.get(dtype.name, "a type that it has, such as float32")
+            return f"MXNet 1.9.1 does not load {dtype.name} arrays; cast it to {other}"
         if array.size > _MAX_SIZE:
             return f"MXNet 1.9.1 loads at most {_MAX_SIZE} elements in an array, and it has {array.size}; split it"
     if aux and record.version != 2:
         return f"sparse arrays go with version 2 of the format, and this file needs {record.version}; make it dense"
+    if values.ndim == 0 and record.version < 3:
+        return f"version {record.version} of the format cannot hold a scalar; give it the shape (1,)"
     return None
 
 
