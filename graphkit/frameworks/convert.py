@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphkit.errors import InputError
 from graphkit.frameworks.base import InputSpec, ReadOptions, WriteOptions, frameworks
+from graphkit.ir.weights import check_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,7 +65,9 @@ def load(
         dynamic_batch=dynamic_batch,
         warn=warn or _warn,
     )
-    return _framework_of(source).read(source, options)
+    model = _framework_of(source).read(source, options)
+    check_weights(model)
+    return model
 
 
 def save(
