@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import select
 import signal
 import struct
@@ -315,4 +316,5 @@ def _gist(error: str) -> str:
     """What an MXNet error says, without its traces."""
     lines = [line.strip() for line in error.splitlines()]
     text = " ".join(line for line in lines if line and not line.startswith(_NOISE))
-    return " ".join(text.replace("MXNetError:", "").split())[:800].rstrip(".")
+    text = re.sub(r"\[\d\d:\d\d:\d\d\] \S+:\d+: |MXNetError:", "", text)
+    return " ".join(text.split())[:800].rstrip(".: ")

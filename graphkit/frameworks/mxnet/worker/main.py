@@ -139,14 +139,15 @@ class Channel:
         return header, arrays
 
     def send(self, header: Dict[str, Any], arrays: Sequence[Tuple[str, Any]] = ()) -> None:
-        """Answer, with named arrays."""
-        kept = [(name, np.ascontiguousarray(array).reshape(array.shape)) for name, array in arrays]
-        header["arrays"] = [[name, dtype_name(array.dtype), list(array.shape)] for name, array in kept]
+        """Answer, with named MXNet arrays, which are brought over one at a time."""
+        dtypes = [dtype_name(np.dtype(array.dtype)) for _, array in arrays]
+        header["arrays"] = [[name, dtype, array.shape] for (name, array), dtype in zip(arrays, dtypes)]
         text = json.dumps(header).encode("utf-8")
         self._write(struct.pack("<4sI", MAGIC, len(text)) + text)
-        for _, array in kept:
-            if array.nbytes:
-                self._write(array.reshape(-1).view(np.uint8))
+        for _, array in arrays:
+            elements = np.ascontiguousarray(array.asnumpy())
+            if elements.nbytes:
+                self._write(elements.reshape(-1).view(np.uint8))
 
     def _read(self, buffer: Any) -> Any:
         view = memoryview(buffer)
@@ -179,7 +180,7 @@ class Model:
     def __init__(self, arrays: Dict[str, Any], written: Sequence[str], np_shape: bool) -> None:
         self.np_shape = np_shape
         self._written = set(written)
-        self._ops: Dict[Tuple[str, bool], Tuple[Any, Any]] = {}
+        self._symbols: Dict[Tuple[str, bool], Symbol] = {}
         with mx.util.np_shape(np_shape):
             self.values = {name: self.put(arrays.pop(name)) for name in list(arrays)}
 
@@ -203,19 +204,17 @@ class Model:
             raise RefusedError("a cotangent has shape {}, its output {}".format(seed.shape, output.shape))
         return held
 
-    def op(self, text: str, static: bool) -> Tuple[Any, Any]:
-        """A symbol, compiled, and the symbol itself."""
+    def symbol(self, text: str, static: bool = False) -> "Symbol":
+        """A symbol, compiled once."""
         key = (text, static)
-        if key not in self._ops:
-            symbol = mx.sym.load_json(text)
-            flags = [("static_alloc", True), ("static_shape", True)] if static else []
-            self._ops[key] = mx.nd.CachedOp(symbol, flags), symbol
-        return self._ops[key]
+        if key not in self._symbols:
+            self._symbols[key] = Symbol(text, static)
+        return self._symbols[key]
 
-    def bind(self, symbol: Any, inputs: Dict[str, Any], fill: Sequence[str]) -> Dict[str, Any]:
+    def bind(self, symbol: "Symbol", inputs: Dict[str, Any], fill: Sequence[str]) -> Dict[str, Any]:
         """Array of each of a symbol's variables; those named in ``fill`` are zeros of the inferred shape."""
-        names = set(symbol.list_inputs())
-        missing = [name for name in symbol.list_inputs() if name not in inputs and name not in self.values]
+        names = set(symbol.variables)
+        missing = [name for name in symbol.variables if name not in inputs and name not in self.values]
         absent = [name for name in missing if name not in fill]
         if absent:
             raise RefusedError("no value is given for " + ", ".join(sorted(set(absent))))
@@ -223,13 +222,11 @@ class Model:
         given.update((name, self.put(inputs.pop(name))) for name in names.intersection(inputs))
         if missing:
             given.update(self._zeros(symbol, given, missing))
-        written = self._written.union(symbol.list_auxiliary_states())
+        written = self._written.union(symbol.states)
         return {name: given[name].copy() if name in written else given[name].detach() for name in names}
 
-    def _zeros(self, symbol: Any, given: Dict[str, Any], names: Sequence[str]) -> Dict[str, Any]:
-        shapes, _, states = symbol.infer_shape_partial(**{name: given[name].shape for name in given})
-        variables = symbol.list_arguments() + symbol.list_auxiliary_states()
-        found = dict(zip(variables, (shapes or []) + (states or [])))
+    def _zeros(self, symbol: "Symbol", given: Dict[str, Any], names: Sequence[str]) -> Dict[str, Any]:
+        found = symbol.shapes({name: value.shape for name, value in given.items()})
         floats = [array.dtype for array in given.values() if "float" in str(np.dtype(array.dtype))]
         unknown = [name for name in names if not found.get(name) or min(found[name]) <= 0]
         if unknown:
@@ -237,10 +234,40 @@ class Model:
         return {name: mx.nd.zeros(found[name], dtype=floats[0] if floats else "float32") for name in names}
 
 
-def evaluate(op: Any, symbol: Any, values: Dict[str, Any]) -> List[Any]:
-    """The outputs of a compiled graph."""
-    outputs = op(*[values[name] for name in symbol.list_inputs()])
-    return outputs if isinstance(outputs, list) else [outputs]
+class Symbol:
+    """A symbol that can be called with an array for each of its variables."""
+
+    def __init__(self, text: str, static: bool) -> None:
+        self._symbol = mx.sym.load_json(text)
+        self.variables = self._symbol.list_inputs()
+        self.states = self._symbol.list_auxiliary_states()
+        flags = [("static_alloc", True), ("static_shape", True)] if static else []
+        try:
+            self._op, self._reason = mx.nd.CachedOp(self._symbol, flags), ""
+        except mx.MXNetError as error:  # no variable to differentiate in, or an operator without a gradient
+            self._op, self._reason = None, str(error)
+
+    def differentiable(self) -> None:
+        """Raise what MXNet says against a backward pass, if anything."""
+        if self._op is None:
+            raise mx.MXNetError(self._reason)
+
+    def shapes(self, known: Dict[str, Tuple[int, ...]]) -> Dict[str, Tuple[int, ...]]:
+        """Shapes of the variables, as far as they follow from the known ones."""
+        arguments, _, states = self._symbol.infer_shape_partial(**known)
+        names = self._symbol.list_arguments() + self.states
+        return dict(zip(names, (arguments or []) + (states or [])))
+
+    def __call__(self, values: Dict[str, Any]) -> List[Any]:
+        """The outputs."""
+        if self._op is not None:
+            outputs = self._op(*[values[name] for name in self.variables])
+            return outputs if isinstance(outputs, list) else [outputs]
+        states = {name: values[name] for name in self.states}
+        arguments = {name: value for name, value in values.items() if name not in states}
+        executor = self._symbol.bind(mx.cpu(), arguments, grad_req="null", aux_states=states)
+        outputs = executor.forward(is_train=mx.autograd.is_training())
+        return list(outputs)
 
 
 def behaving(train: bool) -> Any:
@@ -260,7 +287,7 @@ def do_open(request: Dict[str, Any], arrays: Dict[str, Any]) -> Answer:
     """
     model = Model(arrays, request["written"], request["np_shape"])
     with mx.util.np_shape(model.np_shape):
-        model.op(request["symbol"], False)
+        model.symbol(request["symbol"])
     number = max(MODELS, default=0) + 1
     MODELS[number] = model
     return {"model": number}, []
@@ -279,12 +306,12 @@ def do_forward(request: Dict[str, Any], arrays: Dict[str, Any]) -> Answer:
     """
     model = MODELS[request["model"]]
     with mx.util.np_shape(model.np_shape):
-        op, symbol = model.op(request["symbol"], False)
+        symbol = model.symbol(request["symbol"])
         values = model.bind(symbol, arrays, request["fill"])
         mx.random.seed(request["seed"])
         with behaving(request["train"]):
-            outputs = evaluate(op, symbol, values)
-        return {}, [(str(number), fetch(output)) for number, output in enumerate(outputs)]
+            outputs = symbol(values)
+        return {}, [(str(number), finished(output)) for number, output in enumerate(outputs)]
 
 
 def do_backward(request: Dict[str, Any], arrays: Dict[str, Any]) -> Answer:
@@ -297,21 +324,23 @@ def do_backward(request: Dict[str, Any], arrays: Dict[str, Any]) -> Answer:
     train = request["train"]
     seeds = {name: arrays.pop(name) for name in list(arrays) if name.startswith("seed:")}
     with mx.util.np_shape(model.np_shape):
-        op, symbol = model.op(request["symbol"], False)
+        symbol = model.symbol(request["symbol"])
         values = model.bind(symbol, arrays, request["fill"])
         wanted = [name for name in request["wrt"] if name in values]
+        if wanted:
+            symbol.differentiable()
         for name in wanted:
             values[name].attach_grad()
         mx.random.seed(request["seed"])
         with mx.autograd.record(train_mode=train) if wanted else behaving(train):
-            outputs = evaluate(op, symbol, values)
+            outputs = symbol(values)
         seeded = {n: output for n, output in enumerate(outputs) if "seed:{}".format(n) in seeds}
         if wanted and seeded:
             cotangents = [model.cotangent(seeds["seed:{}".format(n)], y) for n, y in seeded.items()]
             mx.autograd.backward(list(seeded.values()), cotangents, train_mode=train)
-        found = [("grad:" + name, fetch(values[name].grad)) for name in wanted]
+        found = [("grad:" + name, finished(values[name].grad)) for name in wanted]
         if train:
-            found += [("state:" + name, fetch(values[name])) for name in symbol.list_auxiliary_states()]
+            found += [("state:" + name, finished(values[name])) for name in symbol.states]
         return {}, found
 
 
@@ -323,7 +352,8 @@ def do_time(request: Dict[str, Any], arrays: Dict[str, Any]) -> Answer:
     model = MODELS[request["model"]]
     train = request["train"]
     with mx.util.np_shape(model.np_shape):
-        op, symbol = model.op(request["symbol"], True)
+        symbol = model.symbol(request["symbol"], static=True)
+        symbol.differentiable()
         values = model.bind(symbol, arrays, request["fill"])
         wanted = [name for name in request["wrt"] if name in values]
         for name in wanted:
@@ -333,7 +363,7 @@ def do_time(request: Dict[str, Any], arrays: Dict[str, Any]) -> Answer:
             mx.nd.waitall()
             start = time.perf_counter()
             with mx.autograd.record(train_mode=train) if wanted else behaving(train):
-                outputs = evaluate(op, symbol, values)
+                outputs = symbol(values)
             if wanted:
                 mx.autograd.backward([y for y in outputs if "float" in str(y.dtype)], train_mode=train)
             mx.nd.waitall()
@@ -349,9 +379,11 @@ def settle() -> None:
         pass
 
 
-def fetch(array: Any) -> Any:
-    """An MXNet array as a dense numpy array."""
-    return (array if array.stype == "default" else array.tostype("default")).asnumpy()
+def finished(array: Any) -> Any:
+    """A dense array whose computation is over; raises what went wrong in it."""
+    dense = array if array.stype == "default" else array.tostype("default")
+    dense.wait_to_read()
+    return dense
 
 
 COMMANDS: Dict[str, Callable[[Dict[str, Any], Dict[str, Any]], Answer]] = {
