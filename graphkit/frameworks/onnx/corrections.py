@@ -4,6 +4,8 @@
 LRN                 sums over as many channels as there are examples in the batch
 GlobalMaxPool       takes the right axes for 4-D input only
 GlobalLpPool        is missing
+MeanVarianceNormal… refuses float64
+GroupNormalization  computes in float32 whatever its input is
 ConvTranspose       reads the wrong rows of the weight when grouped
 AveragePool, LpPool shift the windows when ``ceil_mode`` adds more than one element; LpPool scales the last ones
 MaxPool             is right but thousands of times slower than this
@@ -182,6 +184,38 @@ class LogSoftmax(OpRun):
         return (shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True)),)
 
 
+class GroupNormalization(OpRun):
+    """Mean 0 and variance 1 within each group of channels, then scale and shift by channel."""
+
+    op_domain = ""
+
+    def _run(
+        self,
+        x: Array,
+        scale: Array,
+        bias: Array,
+        epsilon: float,
+        num_groups: int,
+        stash_type: int | None = None,  # noqa: ARG002 -- computes in the input's own precision
+    ) -> tuple[Array]:
+        rows = x.reshape(x.shape[0], num_groups, -1)
+        apart = rows - rows.mean(axis=2, keepdims=True)
+        unit = apart / np.sqrt((apart * apart).mean(axis=2, keepdims=True) + epsilon)
+        column = (-1, *[1] * (x.ndim - 2))
+        return ((unit.reshape(x.shape) * scale.reshape(column) + bias.reshape(column)).astype(x.dtype),)
+
+
+class MeanVarianceNormalization(OpRun):
+    """Mean 0 and variance 1 over some axes."""
+
+    op_domain = ""
+
+    def _run(self, x: Array, axes: Sequence[int] = (0, 2, 3)) -> tuple[Array]:
+        apart = x - x.mean(axis=tuple(axes), keepdims=True)
+        deviation = np.sqrt((apart * apart).mean(axis=tuple(axes), keepdims=True))
+        return ((apart / (deviation + 1e-9)).astype(x.dtype),)
+
+
 class ConvTranspose(OpRun):
     """The adjoint of a convolution: every input element scatters its weighted kernel."""
 
@@ -241,14 +275,13 @@ class ConvTranspose(OpRun):
 CORRECTIONS = [
     AveragePool,
     ConvTranspose,
-    Erf,
-    Gelu,
     GlobalLpPool,
     GlobalMaxPool,
+    GroupNormalization,
     LRN,
-    LogSoftmax,
     LpNormalization,
     LpPool,
     MaxPool,
+    MeanVarianceNormalization,
 ]
 """What to hand to :class:`onnx.reference.ReferenceEvaluator` as ``new_ops``."""

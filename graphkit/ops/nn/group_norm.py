@@ -1,0 +1,163 @@
+"""Group and instance normalisation.
+
+MXNet's GroupNorm scales by group where ONNX scales by channel. Its InstanceNorm computes in float32 only; in other
+types, its GroupNorm with one channel to the group is the same.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from graphkit.ops.spec import BOOL, FLOAT, Case, Limit, MxForm, Op, Refusal, arr
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_ir as ir
+
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.mxgraph import MxNode, MxRef
+
+
+def _read_group(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> Sequence[ir.Value]:
+    data, gamma, beta = x
+    assert data is not None
+    groups, eps = int(node.attrs.get("num_groups", "1")), float(np.float32(node.attrs.get("eps", "1e-5")))
+    channels = b.shape(data)[1]
+    if not isinstance(channels, int):
+        channels = b.static_shape(data)[1]
+    results = [
+        b.op(
+            "GroupNormalization",
+            data,
+            _by_channel(b, gamma, groups, channels),
+            _by_channel(b, beta, groups, channels),
+            epsilon=eps,
+            num_groups=groups,
+        )
+    ]
+    if BOOL.parse(node.attrs.get("output_mean_var", "False")):
+        rows = b.op("Reshape", data, [0, groups, -1])
+        mean = b.op("ReduceMean", rows, [2], keepdims=1)
+        apart = b.op("Sub", rows, mean)
+        variance = b.op("ReduceMean", b.op("Mul", apart, apart), [2], keepdims=0)
+        results += [b.op("Squeeze", mean, [2]), b.op("Sqrt", b.op("Add", variance, b.scalar(eps, variance)))]
+    return results
+
+
+def _by_channel(b: OnnxBuilder, vector: ir.Value | None, groups: int, channels: int) -> ir.Value | None:
+    if groups == channels:
+        return vector
+    if groups == 1:
+        return b.op("Expand", vector, [channels])
+    return b.op("Reshape", b.op("Expand", b.op("Reshape", vector, [-1, 1]), [groups, channels // groups]), [-1])
+
+
+def _write_group(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
+    source, scale = node.inputs[0], node.inputs[1]
+    data, gamma, beta = x
+    assert source is not None
+    assert scale is not None
+    assert data is not None
+    assert gamma is not None
+    assert beta is not None
+    groups = node.attributes.get_int("num_groups", 1)
+    eps, rank = FLOAT.show(node.attributes.get_float("epsilon", 1e-5)), b.rank(source)
+    if rank == 2:
+        data = b.op("expand_dims", data, axis=2)
+    if b.shape(scale) == (groups,):
+        result = b.op("GroupNorm", data, gamma, beta, num_groups=groups, eps=eps)
+        return b.op("squeeze", result, axis=2) if rank == 2 else result
+    dtype = b.dtype(source)
+    ones, zeros = b.const(np.ones(groups, dtype), "gamma"), b.const(np.zeros(groups, dtype), "beta")
+    result = b.op("GroupNorm", data, ones, zeros, num_groups=groups, eps=eps)
+    if rank == 2:
+        result = b.op("squeeze", result, axis=2)
+    gamma, beta = (b.op("Reshape", vector, shape=(1, -1, *(1,) * (rank - 2))) for vector in (gamma, beta))
+    return b.op("broadcast_add", b.op("broadcast_mul", result, gamma), beta)
+
+
+def _read_instance(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+    eps = float(np.float32(node.attrs.get("eps", "1e-3")))
+    return b.op("InstanceNormalization", *x, epsilon=eps)
+
+
+def _write_instance(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
+    source, scale = node.inputs[0], node.inputs[1]
+    assert source is not None
+    assert scale is not None
+    operands = [ref for ref in x if ref is not None]
+    eps = FLOAT.show(node.attributes.get_float("epsilon", 1e-5))
+    if b.dtype(source) == np.float32:
+        return b.op("InstanceNorm", *operands, eps=eps)
+    channels = b.shape(scale)[0]
+    if not isinstance(channels, int):
+        return Refusal("the number of its channels is not known; give the image's shape with --input")
+    return b.op("GroupNorm", *operands, num_groups=channels, eps=eps)
+
+
+_IMAGE, _ROW = arr(2, 6, 4, 3), arr(2, 6, 5)
+_DOUBLE = ("read-float64", "read-backward")
+
+OPS = (
+    Op(
+        "GroupNormalization",
+        mx=(
+            MxForm(
+                "GroupNorm",
+                read=_read_group,
+                reads=("num_groups", "eps", "output_mean_var"),
+                write=_write_group,
+                cases=(
+                    Case("one group", (_IMAGE, arr(1), arr(1)), const=(1, 2)),
+                    Case("groups", (_IMAGE, arr(3), arr(3)), {"num_groups": 3, "eps": 0.125}, const=(1, 2)),
+                    Case("a group for each channel", (_ROW, arr(6), arr(6)), {"num_groups": 6}, const=(1, 2)),
+                    Case(
+                        "statistics",
+                        (_ROW, arr(2), arr(2)),
+                        {"num_groups": 2, "output_mean_var": True},
+                        const=(1, 2),
+                        outputs=3,
+                        grad=False,
+                    ),
+                ),
+            ),
+        ),
+        cases=(
+            Case("groups", (_IMAGE, arr(6), arr(6)), {"num_groups": 3}, const=(1, 2), dynamic=(0,)),
+            Case("one group", (_ROW, arr(6), arr(6)), {"num_groups": 1, "epsilon": 0.125}, const=(1, 2)),
+            Case("a group for each channel", (_ROW, arr(6), arr(6)), {"num_groups": 6}, const=(1, 2)),
+            Case("rows", (arr(3, 6), arr(6), arr(6)), {"num_groups": 2}, const=(1, 2)),
+            Case("3-D", (arr(2, 4, 2, 3, 2), arr(4), arr(4)), {"num_groups": 2}, const=(1, 2)),
+            Case("computed scale", (_ROW, arr(6), arr(6)), {"num_groups": 2}),
+        ),
+    ),
+    Op(
+        "InstanceNormalization",
+        mx=(
+            MxForm(
+                "InstanceNorm",
+                read=_read_instance,
+                reads=("eps",),
+                write=_write_instance,
+                cases=(
+                    Case("defaults", (_IMAGE, arr(6), arr(6)), const=(1, 2)),
+                    Case("small epsilon", (_IMAGE, arr(6), arr(6)), {"eps": "1e-5"}, const=(1, 2)),
+                ),
+            ),
+        ),
+        cases=(
+            Case("image", (_IMAGE, arr(6), arr(6)), const=(1, 2), dynamic=(0,)),
+            Case("1-D", (_ROW, arr(6), arr(6)), {"epsilon": 0.125}, const=(1, 2)),
+            Case("3-D", (arr(2, 4, 2, 3, 2), arr(4), arr(4)), const=(1, 2)),
+            Case("computed scale", (_IMAGE, arr(6), arr(6))),
+        ),
+        limits=tuple(
+            Limit(claim, "MXNet's InstanceNorm refuses float64", case)
+            for claim in _DOUBLE
+            for case in ("defaults", "small epsilon")
+        ),
+    ),
+)

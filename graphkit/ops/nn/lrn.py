@@ -1,0 +1,93 @@
+"""Local response normalisation: division by a power of the mean square over neighbouring channels.
+
+MXNet's LRN computes in float32 only, on images only, and over an odd number of channels no larger than there are;
+elsewhere the sum over channels is a pooling of the squares.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from graphkit.ops.nn.windows import pad_spatial
+from graphkit.ops.spec import FLOAT, INT, Attr, Case, Limit, MxForm, Op, arr
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_ir as ir
+
+    from graphkit.ops.builders import MxBuilder
+    from graphkit.ops.mxgraph import MxRef
+
+
+def _has_kernel(b: MxBuilder, node: ir.Node) -> bool:
+    data = node.inputs[0]
+    assert data is not None
+    if b.dtype(data) != np.float32 or b.rank(data) != 4:
+        return False
+    size, channels = node.attributes.get_int("size", 1), b.shape(data)[1]
+    return size % 2 == 1 and isinstance(channels, int) and size <= channels
+
+
+def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
+    data = x[0]
+    assert data is not None
+    size = node.attributes.get_int("size", 1)
+    alpha, beta, bias = (
+        float(FLOAT.show(node.attributes.get_float(name, default)))
+        for name, default in (("alpha", 1e-4), ("beta", 0.75), ("bias", 1.0))
+    )
+    squares = b.op("expand_dims", b.op("Reshape", b.op("square", data), shape=(0, 0, -1)), axis=1)
+    before, after = (size - 1) // 2, size // 2
+    if before != after:
+        squares = pad_spatial(b, squares, (before, 0), (after, 0))
+    pad = (before, 0) if before == after else (0, 0)
+    total = b.op("Pooling", squares, pool_type="sum", kernel=(size, 1), pad=pad)
+    total = b.op("reshape_like", total, data)
+    scale = b.op("_plus_scalar", b.op("_mul_scalar", total, scalar=alpha / size), scalar=bias)
+    return b.op("elemwise_mul", data, b.op("_power_scalar", scale, scalar=-beta))
+
+
+_IMAGE = arr(2, 6, 3, 2)
+_ATTRS = {"size": 3, "alpha": 0.5, "beta": 0.25, "bias": 1.5}
+
+OP = Op(
+    "LRN",
+    mx=(
+        MxForm(
+            "LRN",
+            attrs=(
+                Attr("nsize", "size", INT),
+                Attr("alpha", "alpha", FLOAT, onnx_default=1e-4, mx_default=1e-4),
+                Attr("beta", "beta", FLOAT, onnx_default=0.75, mx_default=0.75),
+                Attr("knorm", "bias", FLOAT, onnx_default=1.0, mx_default=2.0),
+            ),
+            when=_has_kernel,
+            cases=(
+                Case("defaults", (_IMAGE,), {"nsize": 5}),
+                Case("given", (_IMAGE,), {"nsize": 3, "alpha": 0.5, "beta": 0.25, "knorm": 1.0}),
+            ),
+        ),
+        MxForm("Pooling", write=_write, direction="write"),
+    ),
+    cases=(
+        Case("defaults", (_IMAGE,), {"size": 3}, dynamic=(0,)),
+        Case("given", (_IMAGE,), _ATTRS),
+        Case("even size", (_IMAGE,), {**_ATTRS, "size": 4}),
+        Case("more than the channels", (arr(2, 3, 2, 2),), {**_ATTRS, "size": 7}),
+        Case("rows", (arr(3, 6),), _ATTRS, dynamic=(0,)),
+        Case("3-D", (arr(2, 5, 2, 3, 2),), _ATTRS),
+    ),
+    limits=(
+        Limit("onnxruntime", "it refuses an even size", "even size"),
+        Limit("onnxruntime", "it normalises images only", "rows"),
+        Limit("onnxruntime", "it normalises images only", "3-D"),
+        *(
+            Limit(claim, "MXNet's LRN refuses float64", case)
+            for claim in ("read-float64", "read-backward")
+            for case in ("defaults", "given")
+        ),
+    ),
+)

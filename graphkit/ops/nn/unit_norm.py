@@ -1,0 +1,74 @@
+"""Division by a norm: ONNX's LpNormalization, MXNet's L2Normalization.
+
+ONNX keeps zero vectors zero; MXNet adds a small number under the root instead.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_ir as ir
+
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.mxgraph import MxNode, MxRef
+
+
+def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
+    data = x[0]
+    assert data is not None
+    mode = node.attrs.get("mode", "instance")
+    if mode not in ("instance", "channel", "spatial"):
+        return Refusal(f"mode={mode} is not one of MXNet's")
+    axes = [1] if mode == "channel" else list(range(1 if mode == "instance" else 2, b.rank(data)))
+    eps = float(np.float32(node.attrs.get("eps", "1e-10")))
+    total = b.op("ReduceSumSquare", data, axes, keepdims=1)
+    return b.op("Div", data, b.op("Sqrt", b.op("Add", total, b.scalar(eps, total))))
+
+
+def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
+    data = x[0]
+    assert data is not None
+    axis, p = node.attributes.get_int("axis", -1), node.attributes.get_int("p", 2)
+    if p == 1:
+        norm = b.op("sum", b.op("abs", data), axis=axis, keepdims=True)
+    elif p == 2:
+        norm = b.op("sqrt", b.op("sum", b.op("square", data), axis=axis, keepdims=True))
+    else:
+        return Refusal(f"ONNX defines p = 1 and 2 only, not {p}")
+    zero = b.op("_equal_scalar", norm, scalar=0.0)
+    return b.op("broadcast_div", data, b.op("elemwise_add", norm, zero))
+
+
+_DATA = arr(2, 3, 4, 5)
+
+OP = Op(
+    "LpNormalization",
+    mx=(
+        MxForm(
+            "L2Normalization",
+            direction="read",
+            read=_read,
+            reads=("eps", "mode"),
+            cases=(
+                Case("defaults", (_DATA,)),
+                Case("rows", (arr(3, 4),), {"mode": "instance"}),
+                Case("channel", (_DATA,), {"mode": "channel", "eps": 1e-3}),
+                Case("spatial", (_DATA,), {"mode": "spatial", "eps": "0.125"}),
+            ),
+        ),
+        MxForm("broadcast_div", write=_write, direction="write"),
+    ),
+    cases=(
+        Case("defaults", (_DATA,), dynamic=(0,)),
+        Case("p = 1", (_DATA,), {"p": 1, "axis": 1}),
+        Case("p = 2", (_DATA,), {"p": 2, "axis": -3}),
+        Case("zeros", (given([[0.0, 0.0], [3.0, 4.0]], "float32"),), grad=False),
+    ),
+)
