@@ -137,7 +137,10 @@ def _run(node: ir.Node, arrays: list[Any], *, wide: bool) -> list[Any]:
 
 
 def _widen_attributes(proto: Any) -> None:
-    """Let a node that says its result's dtype say double instead of another float."""
+    """Let a node that says its result's dtype say double instead of another float.
+
+    A value in an attribute becomes the shortest decimal that rounds to it, which is what its author wrote.
+    """
     name = _DTYPE_ATTRIBUTES.get(proto.op_type)
     for attribute in proto.attribute:
         if attribute.name == name and ir.DataType(attribute.i).is_floating_point():
@@ -145,7 +148,8 @@ def _widen_attributes(proto: Any) -> None:
         if proto.op_type == "ConstantOfShape" and attribute.name == "value":
             tensor = ir.serde.deserialize_tensor(attribute.t)
             if tensor.dtype.is_floating_point():
-                attribute.t.CopyFrom(ir.serde.serialize_tensor(ir.tensor(tensor.numpy().astype(np.float64))))
+                decimal = np.array([float(str(number)) for number in tensor.numpy().flat], np.float64)
+                attribute.t.CopyFrom(ir.serde.serialize_tensor(ir.tensor(decimal)))
 
 
 def _put(

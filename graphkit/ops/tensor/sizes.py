@@ -72,10 +72,7 @@ def dim_source(b: MxBuilder, node: ir.Node, dim: str, *preferred: ir.Value) -> t
         dim: Name of the dimension.
         preferred: Values to look at first.
     """
-    candidates = [*preferred, *_measured(node)]
-    if node.graph is not None:
-        candidates += node.graph.inputs
-    for value in candidates:
+    for value in (*preferred, *_measured(node), *(() if node.graph is None else node.graph.inputs)):
         if value.shape is not None and dim in (dims := b.shape(value)):
             return b.ref(value), dims.index(dim)
     return None

@@ -1,0 +1,148 @@
+"""Arrays of one value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx_ir as ir
+
+from graphkit.ops.booleans import carrier
+from graphkit.ops.spec import FLOAT, Case, MxForm, Op, Refusal, arr, int64, ints
+from graphkit.ops.tensor.broadcasting import stretch
+from graphkit.ops.tensor.cast import DTYPES
+from graphkit.ops.tensor.sizes import some
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.mxgraph import MxNode, MxRef
+
+_LARGEST = 2**53
+
+
+def _write(b: MxBuilder, node: ir.Node, _x: Sequence[MxRef | None]) -> MxRef | Refusal:
+    attribute = node.attributes.get("value")
+    value = np.float32(0) if attribute is None else attribute.as_tensor().numpy().reshape(-1)[0]
+    dtype = carrier(b, node.outputs[0])
+    if dtype.name not in DTYPES:
+        return Refusal(f"MXNet 1.9.1 does not compute in {dtype.name}; cast to another type")
+    if dtype.kind in "iu" and abs(int(value)) > _LARGEST:
+        return Refusal(f"MXNet would round its value {value} to a float64")
+    like = _shape_of(node)
+    if like is not None and carrier(b, like) == dtype:
+        return _like(b, b.ref(like), value)
+    dims = b.shape(node.outputs[0])
+    if 0 in dims:
+        return Refusal("it makes an array without elements, which MXNet does not have")
+    known = tuple(dim if isinstance(dim, int) else 1 for dim in dims)
+    return stretch(b, node, _full(b, known or (1,), value, dtype), known, dims)
+
+
+def _shape_of(node: ir.Node) -> ir.Value | None:
+    """The value that an array of the same shape is made for."""
+    shape = some(node.inputs[0]).producer()
+    if shape is None or shape.op_type != "Shape" or "start" in shape.attributes or "end" in shape.attributes:
+        return None
+    return shape.inputs[0]
+
+
+def _like(b: MxBuilder, ref: MxRef, value: np.generic) -> MxRef:
+    if value == 1:
+        return b.op("ones_like", ref)
+    zeros = b.op("zeros_like", ref)
+    return zeros if value == 0 else b.op("_plus_scalar", zeros, scalar=value)
+
+
+def _full(b: MxBuilder, shape: tuple[int, ...], value: np.generic, dtype: np.dtype[Any]) -> MxRef:
+    if value in (0, 1):
+        return b.op("_ones" if value else "_zeros", shape=shape, dtype=dtype.name)
+    return b.op("_full", shape=shape, value=value, dtype=dtype.name)
+
+
+def _filled(b: OnnxBuilder, shape: ir.Value, number: float, dtype: np.dtype[Any]) -> ir.Value:
+    value = np.asarray([number]).astype(dtype)
+    return b.op("ConstantOfShape", shape, value=ir.tensor(value))
+
+
+def _read_full(b: OnnxBuilder, node: MxNode, _x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
+    number = {"_zeros": 0.0, "_ones": 1.0}.get(node.op)
+    number = FLOAT.parse(node.attrs["value"]) if number is None else number
+    shape = ints(node.attrs.get("shape", "()"))
+    if not shape or 0 in shape:
+        return Refusal(
+            f"its shape {shape} is only known from what reads it; write it out in the symbol, or make it an input"
+        )
+    return _filled(b, b.const(shape, np.int64), number, np.dtype(node.attrs.get("dtype", "float32")))
+
+
+def _read_like(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+    like = some(x[0])
+    return _filled(b, b.op("Shape", like), float(node.op == "ones_like"), b.dtype(like))
+
+
+_X = arr(2, 3)
+_IGNORED = ("ctx",)
+
+
+def _value(number: float | bool, dtype: str) -> dict[str, Any]:
+    return {"value": ir.tensor(np.array([number], dtype))}
+
+
+OPS = (
+    Op(
+        "ConstantOfShape",
+        mx=(MxForm("_full", write=_write, direction="write"),),
+        cases=(
+            Case("default", (int64([2, 3]),), const=(0,), grad=False),
+            Case("float", (int64([2, 3]),), _value(0.1, "float32"), const=(0,), grad=False),
+            Case("one", (int64([2]),), _value(1, "float32"), const=(0,), grad=False),
+            Case("integers", (int64([2]),), _value(7, "int64"), const=(0,), grad=False),
+            Case("truths", (int64([2]),), _value(True, "bool"), const=(0,), grad=False),
+            Case("scalar", (int64([]),), _value(2, "float32"), const=(0,), grad=False),
+        ),
+    ),
+    Op(
+        "",
+        mx=(
+            MxForm(
+                "_full",
+                read=_read_full,
+                reads=("shape", "value", "dtype"),
+                ignore=_IGNORED,
+                direction="read",
+                cases=(
+                    Case("float", (), {"shape": (2, 3), "value": 0.1}, grad=False),
+                    Case("integers", (), {"shape": 2, "value": 2.7, "dtype": "int32"}, grad=False),
+                ),
+            ),
+            MxForm(
+                "_zeros",
+                read=_read_full,
+                reads=("shape", "dtype"),
+                ignore=_IGNORED,
+                direction="read",
+                cases=(
+                    Case("default", (), {"shape": (2, 3)}, grad=False),
+                    Case("integers", (), {"shape": "2", "dtype": "int64", "ctx": "cpu(0)"}, grad=False),
+                ),
+            ),
+            MxForm(
+                "_ones",
+                read=_read_full,
+                reads=("shape", "dtype"),
+                ignore=_IGNORED,
+                direction="read",
+                cases=(Case("default", (), {"shape": (2, 3)}, grad=False),),
+            ),
+            MxForm(
+                "zeros_like",
+                read=_read_like,
+                direction="read",
+                cases=(Case("floats", (_X,)), Case("integers", (arr(2, dtype="int32"),), grad=False)),
+            ),
+            MxForm("ones_like", read=_read_like, direction="read", cases=(Case("floats", (_X,)),)),
+        ),
+    ),
+)

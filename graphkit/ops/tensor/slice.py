@@ -1,0 +1,261 @@
+"""Cutting ranges out of an array, backwards too.
+
+ONNX and MXNet clip bounds alike; a bound past the end is MXNet's ``None``, whose numbers are of 32 bits.
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64, ints, show
+from graphkit.ops.tensor.sizes import END, START, constant_ints, dim_source, size_along, some
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_ir as ir
+
+    from graphkit.ops.builders import Dim, MxBuilder, OnnxBuilder
+    from graphkit.ops.mxgraph import MxNode, MxRef
+
+_HUGE = 2**31 - 1
+_EMPTY = "it makes an array without elements, which MXNet does not have"
+_COMPUTED = "its bounds are computed; give the model's inputs fixed sizes"
+
+_Cut = tuple[int, int | None, int | None, int]
+"""Axis, begin, end and step; None is the array's own end."""
+
+
+def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
+    data, source = some(x[0]), some(node.inputs[0])
+    starts, ends, axes, steps = (constant_ints(b, node, position) for position in (1, 2, 3, 4))
+    given = [len(node.inputs) > position and node.inputs[position] is not None for position in (3, 4)]
+    if starts is None or ends is None or (given[0] and axes is None) or (given[1] and steps is None):
+        return _write_computed(b, node, data)
+    dims = b.shape(source)
+    cuts: list[_Cut] = []
+    for number, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        axis = number if axes is None else axes[number] % len(dims)
+        step = 1 if steps is None else steps[number]
+        cut = _clipped(axis, start, end, step, dims[axis])
+        if cut is None:
+            return Refusal(_EMPTY)
+        if cut[1:] != (None, None, 1):
+            cuts.append(cut)
+    return _emit(b, data, cuts, dims)
+
+
+def _clipped(axis: int, start: int, end: int, step: int, size: Dim) -> _Cut | None:
+    """The cut with bounds as MXNet takes them; None for no elements."""
+    if isinstance(size, int):
+        span = range(*slice(start, end, step).indices(size))
+        if not span:
+            return None
+        if step > 0:
+            return axis, span.start or None, None if span.stop >= size else span.stop, step
+        return axis, None if span.start == size - 1 else span.start, None if span.stop < 0 else span.stop, step
+    first, last = (0, _HUGE) if step > 0 else (-1, -_HUGE)
+    begin = None if start == first or abs(start) >= _HUGE else start
+    final = None if (end >= last if step > 0 else end <= last) else end
+    return axis, begin, final, step
+
+
+def _emit(b: MxBuilder, data: MxRef, cuts: list[_Cut], dims: Sequence[Dim]) -> MxRef:
+    if not cuts:
+        return data
+    if all(cut[1:] == (None, None, -1) for cut in cuts):
+        return b.op("reverse", data, axis=tuple(sorted(axis for axis, *_ in cuts)))
+    if len(cuts) == 1 and cuts[0][3] == 1 and _fits(cuts[0], dims):
+        axis, begin, end, _ = cuts[0]
+        return b.op("slice_axis", data, axis=axis, begin=begin or 0, end=_or_none(end))
+    length = max(axis for axis, *_ in cuts) + 1
+    begins, ends, steps = (["None"] * length for _ in range(3))
+    for axis, begin, end, step in cuts:
+        begins[axis], ends[axis], steps[axis] = _or_none(begin), _or_none(end), show(step)
+    plain = all(step == 1 for *_, step in cuts)
+    return b.op("slice", data, begin=tuple(begins), end=tuple(ends), step=None if plain else tuple(steps))
+
+
+def _fits(cut: _Cut, dims: Sequence[Dim]) -> bool:
+    """Whether slice_axis, which does not clip, takes the cut."""
+    axis, begin, end, _ = cut
+    return (
+        isinstance(dims[axis], int) or (begin is None and (end is None or end == -1)) or (begin == -1 and end is None)
+    )
+
+
+def _or_none(bound: int | None) -> str:
+    return "None" if bound is None else show(bound)
+
+
+def _write_computed(b: MxBuilder, node: ir.Node, data: MxRef) -> MxRef | Refusal:
+    """A slice up to a size that another array has, e.g. ``table[:, :tokens]``."""
+    source, starts, steps = some(node.inputs[0]), constant_ints(b, node, 1), constant_ints(b, node, 4)
+    if starts is None or any(starts) or (steps is not None and set(steps) != {1}):
+        return Refusal(_COMPUTED)
+    have, want = b.shape(source), b.shape(node.outputs[0])
+    for axis, (old, new) in enumerate(zip(have, want, strict=True)):
+        if old is not None and old == new:
+            continue
+        if isinstance(new, int):
+            data = b.op("slice_axis", data, axis=axis, begin=0, end=new)
+            continue
+        found = None if new is None else dim_source(b, node, new)
+        if found is None:
+            return Refusal(_COMPUTED)
+        like, other = found
+        if other != axis:
+            ones = b.op(
+                "Reshape",
+                b.op("slice_axis", b.op("Reshape", like, shape=(-1,)), axis=0, begin=0, end=1),
+                shape=(1,) * len(have),
+            )
+            like = b.op("broadcast_like", ones, like, lhs_axes=(axis,), rhs_axes=(other,))
+        data = b.op("slice_like", data, like, axes=(axis,))
+    return data
+
+
+def _bounds(text: str) -> list[int | None]:
+    """Parse a tuple of integers and ``None``."""
+    try:
+        value = ast.literal_eval(text.replace("L", ""))
+    except (SyntaxError, ValueError) as error:
+        raise ValueError(f"{text!r} is not a tuple of integers") from error
+    items = list(value) if isinstance(value, tuple | list) else [value]
+    if not all(item is None or isinstance(item, int) for item in items):
+        raise ValueError(f"{text!r} is not a tuple of integers")
+    return items
+
+
+def _sliced(b: OnnxBuilder, data: ir.Value, cuts: list[_Cut]) -> ir.Value:
+    cuts = [cut for cut in cuts if cut[1:] != (None, None, 1)]
+    if not cuts:
+        return b.op("Identity", data)
+    starts = [(0 if step > 0 else END) if begin is None else begin for _, begin, _, step in cuts]
+    ends = [(END if step > 0 else START) if end is None else end for *_, end, step in cuts]
+    steps = [step for *_, step in cuts]
+    axes = [axis for axis, *_ in cuts]
+    return b.op("Slice", data, starts, ends, axes, None if set(steps) == {1} else steps)
+
+
+def _read_slice(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
+    begins, ends = _bounds(node.attrs["begin"]), _bounds(node.attrs["end"])
+    steps = _bounds(node.attrs.get("step", "()")) or [None] * len(begins)
+    if not len(begins) == len(ends) == len(steps):
+        return Refusal("its begin, end and step are not of equal length")
+    cuts = [
+        (axis, begin, end, step or 1) for axis, (begin, end, step) in enumerate(zip(begins, ends, steps, strict=True))
+    ]
+    return _sliced(b, some(x[0]), cuts)
+
+
+def _read_slice_axis(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+    (begin,), (end,) = _bounds(node.attrs["begin"]), _bounds(node.attrs["end"])
+    return _sliced(b, some(x[0]), [(int(node.attrs["axis"]), begin or None, end, 1)])
+
+
+def _read_slice_like(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+    data, like = some(x[0]), some(x[1])
+    axes = list(ints(node.attrs.get("axes", "()"))) or list(range(b.rank(like)))
+    sizes = [size_along(b, like, axis) for axis in axes]
+    return b.op("Slice", data, [0] * len(axes), b.op("Concat", *sizes, axis=0), axes)
+
+
+def _read_reverse(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+    return _sliced(b, some(x[0]), [(axis, -1, None, -1) for axis in ints(node.attrs["axis"])])
+
+
+_X = arr(3, 4, 5)
+
+
+def _case(name: str, starts: list[int], ends: list[int], axes: list[int], steps: list[int] | None = None) -> Case:
+    inputs = (_X, int64(starts), int64(ends), int64(axes), *(() if steps is None else (int64(steps),)))
+    return Case(name, inputs, const=tuple(range(1, len(inputs))))
+
+
+OP = Op(
+    "Slice",
+    mx=(
+        MxForm(
+            "slice",
+            read=_read_slice,
+            reads=("begin", "end", "step"),
+            write=_write,
+            cases=(
+                Case("some axes", (_X,), {"begin": (0, 1), "end": (2, -1)}),
+                Case("open", (_X,), {"begin": "(None, 1, None)", "end": "(2, None, None)"}),
+                Case(
+                    "backward", (_X,), {"begin": "(None, 3, 100)", "end": "(None, 0, -100)", "step": "(None, -1, -2)"}
+                ),
+                Case("clipped", (_X,), {"begin": (-100, 1), "end": (2, 100)}),
+                Case("one", (_X,), {"begin": 1, "end": 2}),
+                Case("everything", (_X,), {"begin": "(None,)", "end": "(None,)", "step": "(1,)"}),
+            ),
+        ),
+        MxForm(
+            "slice_axis",
+            read=_read_slice_axis,
+            reads=("axis", "begin", "end"),
+            direction="read",
+            cases=(
+                Case("range", (_X,), {"axis": 1, "begin": 1, "end": 3}),
+                Case("to the end", (_X,), {"axis": -1, "begin": -2, "end": "None"}),
+                Case("everything", (_X,), {"axis": 0, "begin": 0, "end": "None"}),
+            ),
+        ),
+        MxForm(
+            "slice_like",
+            read=_read_slice_like,
+            reads=("axes",),
+            direction="read",
+            cases=(
+                Case("all axes", (_X, arr(2, 4, 3))),
+                Case("some axes", (_X, arr(2, 4, 3)), {"axes": (0, -1)}),
+            ),
+        ),
+        MxForm(
+            "reverse",
+            read=_read_reverse,
+            reads=("axis",),
+            direction="read",
+            cases=(
+                Case("one axis", (_X,), {"axis": 1}),
+                Case("two axes", (_X,), {"axis": (0, 2)}),
+                Case("no axis", (_X,), {"axis": "()"}),
+            ),
+        ),
+    ),
+    cases=(
+        _case("one axis", [1], [3], [1]),
+        _case("negative bounds", [-3], [-1], [-1]),
+        _case("to the end", [1], [END], [0]),
+        _case("everything", [0], [2**31 - 1], [1]),
+        _case("several axes", [0, 1], [2, 5], [0, 2]),
+        _case("clipped", [-9, 2], [9, 99], [0, 1]),
+        _case("steps", [0, 4], [4, 0], [1, 2], [2, -3]),
+        _case("backward to the start", [END], [START], [2], [-2]),
+        _case("backward past the start", [-1], [-9], [1], [-1]),
+        _case("reversed", [-1, -1], [START, -9], [2, 0], [-1, -1]),
+        Case("no axes", (_X, int64([1, 0]), int64([2, 3])), const=(1, 2)),
+        Case("free axis", (_X, int64([1]), int64([2]), int64([0])), const=(1, 2, 3), dynamic=(0,)),
+        Case("free axis, last", (_X, int64([-1]), int64([END]), int64([0])), const=(1, 2, 3), dynamic=(0,)),
+        Case("free axis, but the last", (_X, int64([0]), int64([-1]), int64([0])), const=(1, 2, 3), dynamic=(0,)),
+        Case("free axis, past the end", (_X, int64([1]), int64([99]), int64([0])), const=(1, 2, 3), dynamic=(0,)),
+        Case(
+            "free axis, reversed",
+            (_X, int64([-1]), int64([START]), int64([0]), int64([-1])),
+            const=(1, 2, 3, 4),
+            dynamic=(0,),
+        ),
+        Case(
+            "free axis, every other backward",
+            (_X, int64([-2]), int64([-9]), int64([0]), int64([-2])),
+            const=(1, 2, 3, 4),
+            dynamic=(0,),
+        ),
+        Case("beside a free axis", (_X, int64([1]), int64([3]), int64([2])), const=(1, 2, 3), dynamic=(0,)),
+        Case("integers", (arr(4, dtype="int64"), int64([1]), int64([3])), const=(1, 2), grad=False),
+        Case("truths", (arr(4, dtype="bool"), int64([1]), int64([3])), const=(1, 2), grad=False),
+    ),
+)
