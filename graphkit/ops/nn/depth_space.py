@@ -1,0 +1,66 @@
+"""Rearranging blocks of an image between its channels and its spatial axes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphkit.ops.spec import INT, Attr, Case, MxForm, Op, Refusal, arr
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_ir as ir
+
+    from graphkit.ops.builders import MxBuilder
+    from graphkit.ops.mxgraph import MxRef
+
+
+def _deep_first(_b: MxBuilder, node: ir.Node) -> bool | Refusal:
+    mode = node.attributes.get_string("mode", "DCR")
+    return mode == "DCR" or Refusal(f"its mode {mode} is none of ONNX's")
+
+
+def _is_crd(_b: MxBuilder, node: ir.Node) -> bool:
+    return node.attributes.get_string("mode", "DCR") == "CRD"
+
+
+def _write_blocks(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
+    assert x[0] is not None
+    return b.op("depth_to_space", x[0], block_size=node.attributes.get_int("blocksize"))
+
+
+def _write_crd(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
+    """(N, C·b·b, H, W) with the channel outermost to (N, C, H·b, W·b)."""
+    data, size = x[0], node.attributes.get_int("blocksize")
+    assert data is not None
+    data = b.op("Reshape", data, shape=(0, -4, -1, size * size, 0, 0))
+    data = b.op("Reshape", data, shape=(0, 0, -4, size, size, 0, 0))
+    data = b.op("transpose", data, axes=(0, 1, 4, 2, 5, 3))
+    return b.op("Reshape", data, shape=(0, 0, -3, -3))
+
+
+_BLOCK = Attr("block_size", "blocksize", INT)
+
+OPS = (
+    Op(
+        "DepthToSpace",
+        mx=(
+            MxForm("depth_to_space", attrs=(_BLOCK,), when=_deep_first, write=_write_blocks),
+            MxForm("Reshape", when=_is_crd, write=_write_crd, direction="write"),
+        ),
+        cases=(
+            Case("DCR", (arr(2, 8, 3, 2),), {"blocksize": 2}, dynamic=(0,)),
+            Case("DCR given", (arr(1, 9, 2, 2),), {"blocksize": 3, "mode": "DCR"}),
+            Case("CRD", (arr(2, 8, 3, 2),), {"blocksize": 2, "mode": "CRD"}, dynamic=(0,)),
+            Case("CRD of threes", (arr(1, 18, 2, 1),), {"blocksize": 3, "mode": "CRD"}),
+        ),
+    ),
+    Op(
+        "SpaceToDepth",
+        mx=(MxForm("space_to_depth", attrs=(_BLOCK,)),),
+        cases=(
+            Case("twos", (arr(2, 3, 4, 6),), {"blocksize": 2}, dynamic=(0,)),
+            Case("threes", (arr(1, 2, 3, 6),), {"blocksize": 3}),
+        ),
+    ),
+)

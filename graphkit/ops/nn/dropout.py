@@ -1,0 +1,71 @@
+"""Dropout in inference form, which follows the session's mode.
+
+MXNet's ``axes`` (axes that share one mask) is unknown to ONNX and kept in the node's metadata; ``mode=always``, which
+drops in inference too, is refused.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, ints, show
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_ir as ir
+
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.mxgraph import MxNode, MxRef
+
+_AXES = "graphkit.dropout_axes"
+
+
+def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
+    if node.attrs.get("mode", "training") == "always":
+        return Refusal("mode=always drops at random in inference, too; use mode=training")
+    data = x[0]
+    assert data is not None
+    result = b.op("Dropout", data, b.const(np.float32(node.attrs.get("p", "0.5"))))
+    axes = ints(node.attrs.get("axes", "()"))
+    producer = result.producer()
+    if axes and producer is not None:
+        producer.metadata_props[_AXES] = show(axes)
+    return result
+
+
+def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
+    data = x[0]
+    assert data is not None
+    ratio: float | None = 0.5
+    if len(node.inputs) > 1 and node.inputs[1] is not None:
+        ratio = b.number(node.inputs[1])
+    if ratio is None:
+        return Refusal("its ratio is computed while it runs; MXNet needs it in the symbol")
+    return b.op("Dropout", data, p=np.float32(ratio), axes=node.metadata_props.get(_AXES))
+
+
+_DATA = arr(2, 3, 4)
+
+OP = Op(
+    "Dropout",
+    mx=(
+        MxForm(
+            "Dropout",
+            read=_read,
+            reads=("p", "mode", "axes"),
+            ignore=("cudnn_off",),
+            write=_write,
+            cases=(
+                Case("defaults", (_DATA,)),
+                Case("given", (_DATA,), {"p": 0.2, "mode": "training", "axes": (1, 2)}),
+            ),
+        ),
+    ),
+    cases=(
+        Case("defaults", (_DATA,), dynamic=(0,)),
+        Case("ratio", (_DATA, given(0.2, "float32")), const=(1,)),
+    ),
+)
