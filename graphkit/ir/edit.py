@@ -58,8 +58,13 @@ def redirect(old: ir.Value, new: ir.Value) -> None:
     """Let everything that used a value use another, graph outputs included.
 
     Outputs keep their names: ``new`` takes over the name of an output that it becomes, or an Identity node does where
-    ``new`` cannot (an input, an initializer, an output already, or a value of another graph).
+    ``new`` cannot (an input, an initializer, an output already, or a value of another graph). Both hold the same, so
+    what only ``old`` knows of dtype and shape passes over.
     """
+    if new.type is None:
+        new.type = old.type
+    if new.shape is None and new.const_value is None:
+        new.shape = old.shape
     if old.is_graph_output():
         graph = old.graph
         producer = old.producer()

@@ -12,6 +12,7 @@ MaxPool             is right but thousands of times slower than this
 LpNormalization     adds numbers rather than magnitudes when p is odd
 Erf, Gelu           round to float32 whatever their input is
 LogSoftmax          takes the logarithm of a softmax that may have underflowed
+Pad                 refuses negative pads
 =================== ===================================================================================
 
 What they compute follows the operator texts of opset 23.
@@ -184,6 +185,22 @@ class LogSoftmax(OpRun):
         return (shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True)),)
 
 
+class Pad(OpRun):
+    """Pad, which removes elements where a number is negative."""
+
+    def _run(
+        self, x: Array, pads: Array, value: Array | None = None, axes: Array | None = None, mode: str | None = None
+    ) -> tuple[Array]:
+        places = list(range(x.ndim)) if axes is None else [int(axis) % x.ndim for axis in axes]
+        width = [(0, 0)] * x.ndim
+        where: list[slice] = [slice(None)] * x.ndim
+        for axis, before, after in zip(places, pads[: len(places)], pads[len(places) :], strict=True):
+            width[axis] = max(int(before), 0), max(int(after), 0)
+            where[axis] = slice(max(-int(before), 0), x.shape[axis] - max(-int(after), 0))
+        fill: dict[str, Any] = {"constant_values": 0 if value is None else value} if mode == "constant" else {}
+        return (np.pad(x[tuple(where)], width, mode or "constant", **fill).astype(x.dtype),)  # type: ignore[call-overload]
+
+
 class GroupNormalization(OpRun):
     """Mean 0 and variance 1 within each group of channels, then scale and shift by channel."""
 
@@ -283,5 +300,6 @@ CORRECTIONS = [
     LpPool,
     MaxPool,
     MeanVarianceNormalization,
+    Pad,
 ]
 """What to hand to :class:`onnx.reference.ReferenceEvaluator` as ``new_ops``."""

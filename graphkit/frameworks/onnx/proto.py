@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
+from graphkit.ir.opset import OPSET
+from graphkit.passes.lower_opset import lower_opset
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,22 +23,33 @@ _LOCATION = "weights"
 
 
 def weightless_proto(
-    model: ir.Model, outputs: Sequence[str] = ()
+    model: ir.Model, outputs: Sequence[str] = (), opset: int = OPSET
 ) -> tuple[onnx.ModelProto, dict[str, ir.TensorProtocol]]:
     """A protobuf in which large initializers are external data without a file, and those initializers' tensors.
 
-    The model is left as it is; no weight is read or copied.
+    The model is left as it is; no large weight is read or copied.
 
     Args:
         model: A canonical model.
         outputs: Names of further values of the main graph that become outputs.
+        opset: ai.onnx version to say the model in.
 
     Returns:
         The protobuf, and by name the tensor of each initializer whose data is not in it.
+
+    Raises:
+        UnsupportedError: The opset cannot express nodes.
     """
     weights: dict[str, ir.TensorProtocol] = {}
     copy = model.clone()
     graph = copy.graph
+    present = {value.name for value in graph.outputs}
+    wanted = [name for name in outputs if name not in present]
+    if wanted:
+        values = {value.name: value for node in graph for value in node.outputs}
+        graph.outputs.extend(values[name] for name in wanted)
+    if opset != OPSET:
+        lower_opset(copy, opset)
     for name, value in graph.initializers.items():
         tensor = value.const_value
         if tensor is None or tensor.nbytes <= _INLINE or tensor.dtype == ir.DataType.STRING:
@@ -44,9 +58,4 @@ def weightless_proto(
         value.const_value = ir.ExternalTensor(
             _LOCATION, 0, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=name
         )
-    present = {value.name for value in graph.outputs}
-    wanted = [name for name in outputs if name not in present]
-    if wanted:
-        values = {value.name: value for node in graph for value in node.outputs}
-        graph.outputs.extend(values[name] for name in wanted)
     return ir.serde.serialize_model(copy), weights

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["OrtRuntime", "OrtSession"]
 
+_OLDER = 21
+"""Opset to fall back to: opset 22 widened types of operators whose kernels ONNX Runtime did not register anew."""
 _QUIET = 4
 """ONNX Runtime's log level that prints fatal errors only; its other errors arrive as exceptions."""
 
@@ -151,33 +153,47 @@ class OrtSession:
         return self._sessions[taps]
 
     def _open(self, taps: tuple[str, ...]) -> Any:
-        import onnxruntime
+        from graphkit.ir.opset import OPSET
 
-        from graphkit.frameworks.onnx.proto import weightless_proto
-
-        proto, weights = weightless_proto(self._model, taps)
-        options = session_options()
-        for name, tensor in weights.items():
-            if name not in self._weights:
-                self._weights[name] = _ort_value(np.asarray(tensor.numpy()), int(tensor.dtype))
-        if weights:
-            options.add_external_initializers(list(weights), [self._weights[name] for name in weights])
-        provider = self._runtime.provider
         try:
-            session = onnxruntime.InferenceSession(
-                proto.SerializeToString(), options, providers=_providers(provider, self._runtime.settings)
-            )
+            session = self._start(taps, OPSET)
         except Exception as error:
-            raise ExecutionError(
-                f"{self._runtime.label} refuses the model: {_said(error)}. "
-                f"{_float64_hint(self._model, error)}Nodes are named as in the converted graph."
-            ) from error
+            session = self._start_lowered(taps) if "implementation" in str(error) else None
+            if session is None:
+                raise ExecutionError(
+                    f"{self._runtime.label} refuses the model: {_said(error)}. "
+                    f"{_float64_hint(self._model, error)}Nodes are named as in the converted graph."
+                ) from error
+        provider = self._runtime.provider
         if provider not in session.get_providers():
             raise ExecutionError(
                 f"{self._runtime.label} was asked for, but ONNX Runtime fell back to "
                 f"{', '.join(session.get_providers())}; run `graphkit doctor` to see what is missing."
             )
         return session
+
+    def _start_lowered(self, taps: tuple[str, ...]) -> Any:
+        """A session in an older opset, whose kernels ONNX Runtime has where it lacks the newest; None for none."""
+        try:
+            return self._start(taps, _OLDER)
+        except Exception:
+            return None
+
+    def _start(self, taps: tuple[str, ...], opset: int) -> Any:
+        import onnxruntime
+
+        from graphkit.frameworks.onnx.proto import weightless_proto
+
+        proto, weights = weightless_proto(self._model, taps, opset)
+        options = session_options()
+        for name, tensor in weights.items():
+            if name not in self._weights:
+                self._weights[name] = _ort_value(np.asarray(tensor.numpy()), int(tensor.dtype))
+        if weights:
+            options.add_external_initializers(list(weights), [self._weights[name] for name in weights])
+        return onnxruntime.InferenceSession(
+            proto.SerializeToString(), options, providers=_providers(self._runtime.provider, self._runtime.settings)
+        )
 
     def _run(
         self, session: Any, feeds: Mapping[str, npt.NDArray[np.generic]], wanted: list[str]

@@ -32,10 +32,6 @@ def drop_identities(model: ir.Model) -> None:
                 for user, index in tuple(result.uses()):
                     user.replace_input_with(index, source)
                 continue
-        if source.type is None:
-            source.type = result.type
-        if source.shape is None:
-            source.shape = result.shape
         redirect(result, source)
         node.graph.remove(node, safe=True)
 

@@ -58,9 +58,18 @@ def _raise_nodes(model: ir.Model, nodes: Iterable[ir.Node], version: int, refuse
             if node.domain == "":
                 _raise_node(model, node, version)
             if node.graph is not None:
-                infer_node(node)
+                _infer(node, version)
         except UnsupportedError as error:
             refused.extend(error.nodes)
+
+
+def _infer(node: ir.Node, version: int) -> None:
+    try:
+        infer_node(node)
+    except FormatError as error:
+        if version <= OPSET:
+            raise
+        raise refusal(node, version, f"opset {OPSET} does not take it: {error}".rstrip(".")) from error
 
 
 def _raise_node(model: ir.Model, node: ir.Node, version: int) -> None:

@@ -24,6 +24,7 @@ def spell(model: ir.Model) -> None:
     - CastLike becomes Cast.
     - Empty optional inputs of Resize are absent.
     - ``allowzero`` goes where no zero is.
+    - Range has scalar inputs.
     - Squeeze says which axes where all sizes are numbers.
 
     Raises:
@@ -67,6 +68,16 @@ def _resize(edit: Editor) -> None:
     for index, value in enumerate(node.inputs):
         if index and value is not None and value.const_value is not None and value.const_value.size == 0:
             node.replace_input_with(index, None)
+
+
+def _range(edit: Editor) -> None:
+    """Shape arithmetic often leaves one-element lists here, which ONNX does not allow."""
+    inputs = [value if value is None or not shape_of(value) else _scalar(edit, value) for value in edit.node.inputs]
+    edit.set_inputs(*inputs)
+
+
+def _scalar(edit: Editor, value: ir.Value) -> ir.Value:
+    return edit.op("Reshape", value, edit.const("scalar", []))
 
 
 def _reshape(edit: Editor) -> None:
@@ -173,6 +184,7 @@ _RULES: dict[str, Callable[[Editor], None]] = {
     "Dropout": _dropout,
     "LpPool": _auto_pad,
     "MaxPool": _auto_pad,
+    "Range": _range,
     "Reshape": _reshape,
     "Resize": _resize,
     "Squeeze": _squeeze,
