@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from graphkit.errors import InputError
 from graphkit.files import whole
-from graphkit.frameworks.mxnet import params, symbol
+from graphkit.frameworks.mxnet import params, schema, symbol
 from graphkit.ops.mxgraph import MxModel
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def read(path: Path, options: ReadOptions) -> MxModel:
     if found is not None:
         if not found.exists():
             raise InputError(f"There is no parameter file {found}; --params has to name one that belongs to {path}.")
-        return MxModel(graph, *params.load_checkpoint_params(found))
+        return MxModel(graph, *params.load_checkpoint_params(found, schema.aux_names(graph)))
     return MxModel(graph)
 
 

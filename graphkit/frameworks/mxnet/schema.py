@@ -218,13 +218,19 @@ def outputs(op: str, attrs: Mapping[str, str]) -> tuple[int | None, int]:
 
 
 def aux_names(graph: MxGraph) -> set[str]:
-    """Names of the variables that are auxiliary states, which a symbol does not say but its operators do."""
+    """Names of the variables that are auxiliary states, which a symbol does not say but its operators do.
+
+    Raises:
+        FormatError: A node has a parameter that MXNet would refuse and on which its inputs depend.
+    """
     names: set[str] = set()
     for node in graph.nodes:
-        positions = () if node.is_variable else aux(node.op, node.attrs)
-        names.update(
-            node.inputs[i].node.name for i in positions if i < len(node.inputs) and node.inputs[i].node.is_variable
-        )
+        try:
+            positions = _NONE if node.is_variable else aux(node.op, node.attrs)
+        except FormatError as error:
+            raise FormatError(f"Node {node.name!r} of the symbol cannot be read. {error}") from error
+        read = [node.inputs[i].node for i in positions if i < len(node.inputs)]
+        names.update(variable.name for variable in read if variable.is_variable)
     return names
 
 

@@ -13,7 +13,7 @@ from realmxnet import accepts, mxnet
 
 from graphkit.errors import FormatError
 from graphkit.frameworks.mxnet import schema, symbol
-from graphkit.ops.mxgraph import MxNode, MxRef
+from graphkit.ops.mxgraph import MxGraph, MxNode, MxRef
 
 TOOL = Path(__file__).resolve().parents[3] / "tools" / "dump_mxnet_schema.py"
 
@@ -139,6 +139,12 @@ def test_a_parameter_that_decides_on_the_inputs_must_make_sense():
         schema.arguments("Concat", {})
     with pytest.raises(FormatError, match="num_args of Concat is 1000000"):
         schema.arguments("Concat", {"num_args": "1000000"})
+
+
+def test_a_state_that_cannot_be_told_names_its_node():
+    node = MxNode("BatchNorm", "bn", {"output_mean_var": "maybe"})
+    with pytest.raises(FormatError, match="Node 'bn' of the symbol .* output_mean_var of BatchNorm is 'maybe'"):
+        schema.aux_names(MxGraph([node], [MxRef(node)]))
 
 
 def test_problems_of_a_node_are_told_together():
