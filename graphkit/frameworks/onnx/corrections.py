@@ -292,10 +292,13 @@ class ConvTranspose(OpRun):
 CORRECTIONS = [
     AveragePool,
     ConvTranspose,
+    Erf,
+    Gelu,
     GlobalLpPool,
     GlobalMaxPool,
     GroupNormalization,
     LRN,
+    LogSoftmax,
     LpNormalization,
     LpPool,
     MaxPool,
