@@ -143,7 +143,7 @@ def test_a_parameter_that_decides_on_the_inputs_must_make_sense():
 
 def test_a_state_that_cannot_be_told_names_its_node():
     node = MxNode("BatchNorm", "bn", {"output_mean_var": "maybe"})
-    with pytest.raises(FormatError, match="Node 'bn' of the symbol .* output_mean_var of BatchNorm is 'maybe'"):
+    with pytest.raises(FormatError, match=r"Node 'bn' of the symbol .* output_mean_var of BatchNorm is 'maybe'"):
         schema.aux_names(MxGraph([node], [MxRef(node)]))
 
 
