@@ -65,8 +65,11 @@ def _verify(reading: Reading, model: ir.Model, to: str) -> int:
     from graphkit.report.table import table
 
     source = source_of(model)
-    both = (*(frameworks()[source.framework].runtimes[:1] if source else ()), *frameworks()[to].runtimes[:1])
-    backward = sum("backward" in runtime.can for runtime in both) == len(both)
-    report = verify(model, on=both, backward=backward, inputs=reading.specs())
+    ends = [source.framework, to] if source is not None else [to]
+    on = [frameworks()[name].runtimes[0] for name in ends]
+    if set(ends) == {"onnx"}:
+        on.append(frameworks()["onnx"].runtimes[-1])
+    backward = all("backward" in runtime.can for runtime in on)
+    report = verify(model, on=on, backward=backward, inputs=reading.specs())
     stdout().print(table(report))
     return 0 if report.passed else 1

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Arrays = Mapping[str, npt.NDArray[np.generic]]
 
-__all__ = ["BATCH", "FREE", "draw_inputs", "draw_seeds", "in_dtype", "input_shapes", "nudged"]
+__all__ = ["BATCH", "FREE", "draw_inputs", "draw_seeds", "guessed", "in_dtype", "input_shapes", "nudged"]
 
 BATCH = 2
 """Batch size where the batch dimension is free and none is asked for: samples that are mixed up show from two on."""
@@ -47,7 +47,7 @@ def input_shapes(
     values = {value.name or "": value for value in model.graph.inputs if not value.is_initializer()}
     given = _given(values, specs)
     dims = {name: _dims(name, value, given.get(name)) for name, value in values.items()}
-    batches = {dim for shape in dims.values() for dim in shape if isinstance(dim, str) and "batch" in dim.lower()}
+    batches = _batches(dims)
     if batch is not None and not batches:
         _refuse_fixed_batch(dims, batch)
     sizes: dict[str, int] = {}
@@ -67,6 +67,23 @@ def input_shapes(
         else:
             shapes[name].append(wanted.get((name, axis), free) if dim is None else dim)
     return {name: tuple(shape) for name, shape in shapes.items()}, sizes
+
+
+def guessed(model: ir.Model, specs: Sequence[InputSpec] = ()) -> str:
+    """What to say about the inputs of which a size other than the batch was guessed; empty where none was."""
+    values = {value.name or "": value for value in model.graph.inputs if not value.is_initializer()}
+    given = _given(values, specs)
+    dims = {name: dims_of(value) or () for name, value in values.items() if name not in given}
+    shapes, _ = input_shapes(model, None, specs)
+    batches = _batches(dims)
+    names = {name for name, axis, dim in _axes(dims) if not isinstance(dim, int) and not _is_batch(axis, dim, batches)}
+    if not names:
+        return ""
+    told = ", ".join(f"{name!r} ({_shown(dims[name])})" for name in sorted(names))
+    example = " ".join(f"--input {name}:{'x'.join(map(str, shapes[name]))}" for name in sorted(names))
+    return (
+        f"The model leaves sizes of {told} free and graphkit chose {FREE} for them; give those it needs, as {example}."
+    )
 
 
 def draw_inputs(
@@ -185,6 +202,11 @@ def _dims(name: str, value: ir.Value, given: tuple[int | None, ...] | None) -> t
 
 def _axes(dims: Mapping[str, tuple[int | str | None, ...]]) -> Iterator[tuple[str, int, int | str | None]]:
     return ((name, axis, dim) for name, shape in dims.items() for axis, dim in enumerate(shape))
+
+
+def _batches(dims: Mapping[str, tuple[int | str | None, ...]]) -> set[str]:
+    """Symbols that call themselves the batch."""
+    return {dim for shape in dims.values() for dim in shape if isinstance(dim, str) and "batch" in dim.lower()}
 
 
 def _is_batch(axis: int, dim: int | str | None, batches: set[str]) -> bool:

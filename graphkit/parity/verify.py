@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from graphkit.errors import ExecutionError, GraphkitError, InputError, MissingError
 from graphkit.frameworks.base import frameworks, runtimes
 from graphkit.ir.origin import source_of
+from graphkit.parity.inputs import guessed
 from graphkit.parity.sample import Sampler
 from graphkit.parity.sides import Pool, Side
 from graphkit.report.environment import environment
@@ -68,12 +69,16 @@ def verify(
     if dtype not in ("float32", "float64"):
         raise InputError(f"Models are compared in float32 or float64, not in {dtype!r}.")
     dropped: list[Check] = []
+    guess = guessed(model, inputs)
 
     def unable(side: Side, kind: Kind, problem: GraphkitError) -> None:
-        lacking = isinstance(problem, MissingError) or not isinstance(problem, ExecutionError)
+        crashed = isinstance(problem, ExecutionError)
+        told = f"{problem} {guess}".strip() if crashed else str(problem)
         if on and not side.implied and not (kind == "backward" and isinstance(problem, MissingError)):
+            if crashed:
+                raise ExecutionError(told) from problem
             raise problem
-        dropped.append(Check(kind, "", "", side.name, "unavailable" if lacking else "fail", note=str(problem)))
+        dropped.append(Check(kind, "", "", side.name, "fail" if crashed else "unavailable", note=told))
 
     with Pool(model) as pool:
         sides, absent, versions = _sides(model, on, pool, dtype)

@@ -80,7 +80,15 @@ def _grid(checks: Sequence[Check], worst: int) -> Table:
             grid.add_row(*_row(check))
         if rest := passed[len(shown) :]:
             largest = _number(max(check.max_rel for check in rest))
-            grid.add_row(Text(f"{len(rest)} more", style="dim"), "", f"≤{largest}", "", "", "", _mark("pass"))
+            grid.add_row(
+                Text(f"{len(rest)} more", style="dim"),
+                "",
+                largest if largest == "0" else f"≤{largest}",
+                "",
+                "",
+                "",
+                _mark("pass"),
+            )
         grid.add_section()
     return grid
 
@@ -88,7 +96,7 @@ def _grid(checks: Sequence[Check], worst: int) -> Table:
 def _row(check: Check) -> Iterable[str | Text]:
     from rich.text import Text
 
-    numbers = [_number(number) for number in (check.max_rel, check.tol, check.l2, 1 - check.cosine)]
+    numbers = [_number(number) for number in (check.max_rel, check.tol, check.l2, max(1 - check.cosine, 0.0))]
     shape = "×".join(map(str, check.shape)) or ("scalar" if check.dtype else "")
     judged = check.verdict == "pass" or check.bad > 0
     return (Text(f"  {check.name}"), shape, *(numbers if judged else [""] * 4), _mark(check.verdict))

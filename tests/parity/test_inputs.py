@@ -8,7 +8,7 @@ import pytest
 
 from graphkit.errors import InputError
 from graphkit.frameworks.base import InputSpec
-from graphkit.parity.inputs import draw_inputs, draw_seeds, in_dtype, input_shapes, nudged
+from graphkit.parity.inputs import draw_inputs, draw_seeds, guessed, in_dtype, input_shapes, nudged
 
 
 def graph(signature: str, body: str = "y = Identity(x)", out: str = "float[n] y", constants: str = "") -> ir.Model:
@@ -46,6 +46,13 @@ def test_a_symbol_called_batch_is_the_batch_wherever_it_stands():
     shapes, sizes = input_shapes(model, 3)
     assert shapes == {"x": (32, 3, 4), "state": (1, 3, 8)}
     assert sizes == {"steps": 32, "batch": 3}
+
+
+def test_sizes_that_were_guessed_are_told_with_the_option_that_gives_them():
+    model = graph("float[batch, 3, height] x")
+    assert "--input x:2x3x32" in guessed(model)
+    assert guessed(model, [InputSpec("x", (2, 3, 7))]) == ""
+    assert guessed(graph("float[batch, 3] x")) == ""
 
 
 def test_given_shapes_set_free_dimensions_everywhere():
