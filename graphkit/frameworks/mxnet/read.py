@@ -68,6 +68,7 @@ class _Reader:
         self._nodes: list[ir.Node] = []
         self._constants: list[ir.Value] = []
         self._refused: list[UnsupportedNode] = []
+        self._unshaped: list[ShapeNeededError] = []
         self._emitted: list[ir.Node] = []
         self._node: MxNode | None = None
         self._names = {node.name for node in mx.graph.variables()}
@@ -75,9 +76,18 @@ class _Reader:
     def read(self, node: MxNode) -> None:
         """Convert one node, or note why it cannot be."""
         self._node, self._emitted = node, []
+        found = index().form_of(node)
+        if found is None:
+            reason = "graphkit does not know this operator, or not with these parameters"
+            self._refused.append(UnsupportedNode(node.op, node.name, reason))
+            return
         if any(not ref.node.is_variable and id(ref.node) not in self._values for ref in node.inputs):
-            return  # downstream of a refused node
-        result = self._convert(node)
+            return  # downstream of a node that was not converted
+        try:
+            result = self._convert(*found, node)
+        except ShapeNeededError as error:
+            self._unshaped.append(error)
+            return
         if isinstance(result, Refusal):
             self._refused.append(UnsupportedNode(node.op, node.name, result.reason))
             return
@@ -90,6 +100,9 @@ class _Reader:
         """The model of the symbol's heads."""
         if self._refused:
             raise UnsupportedError("ONNX", self._refused)
+        self._variables.check()
+        if self._unshaped:
+            raise self._unshaped[0]
         outputs: list[ir.Value] = []
         for ref in self._mx.graph.heads:
             value = self._operand(ref, "")
@@ -116,10 +129,7 @@ class _Reader:
         self._nodes.extend(self._emitted)
         return copy
 
-    def _convert(self, node: MxNode) -> ir.Value | Sequence[ir.Value] | Refusal:
-        found = index().form_of(node)
-        if found is None:
-            return Refusal("graphkit does not know this operator, or not with these parameters")
+    def _convert(self, op: Op, form: MxForm, node: MxNode) -> ir.Value | Sequence[ir.Value] | Refusal:
         names = schema.arguments(node.op, node.attrs)
         operands: list[ir.Value | None] = []
         for position, ref in enumerate(node.inputs):
@@ -127,7 +137,6 @@ class _Reader:
             if isinstance(operand, Refusal):
                 return operand
             operands.append(operand)
-        op, form = found
         known = {attr.mx for attr in form.attrs}.union(form.pin, form.derive, form.ignore, form.reads)
         strange = [name for name in node.attrs if name not in known]
         if strange:

@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.errors import FeedError, FormatError, ParameterError
+from graphkit.frameworks.mxnet import schema
 from graphkit.ir import params
 from graphkit.ir.dtypes import from_mxnet
 from graphkit.ops.spec import ints
@@ -25,9 +26,9 @@ __all__ = ["Variables"]
 BATCH = "batch"
 """Name of the free first dimension."""
 
-_WEIGHT_SLOTS = frozenset(
-    {"weight", "bias", "gamma", "beta", "moving_mean", "moving_var", "running_mean", "running_var", "parameters"}
-)
+_STATE_SLOTS = frozenset({"moving_mean", "moving_var"})
+_WEIGHT_SLOTS = _STATE_SLOTS | {"weight", "bias", "gamma", "beta", "parameters"}
+_TRUE = (None, "True", "true", "TRUE", "1")
 _RANK_KEEPERS = frozenset(
     {
         "Activation",
@@ -64,7 +65,6 @@ class Variables:
         self._options = options
         self._label = label
         self._values: dict[str, ir.Value] = {}
-        self._missing: dict[str, ir.Value] = {}
         self._fed = list(
             dict.fromkeys(v.name for v in mx.graph.variables() if v.name not in mx.args and v.name not in mx.aux)
         )
@@ -96,8 +96,9 @@ class Variables:
         """
         name = variable.name
         if name not in self._values:
-            if name in self._mx.aux:
-                self._values[name] = self._initializer(name, self._mx.aux[name], "buffer")
+            stored = self._mx.aux.get(name, self._mx.args.get(name))
+            if stored is not None and (name in self._mx.aux or slot in _STATE_SLOTS):
+                self._values[name] = self._initializer(name, stored, "buffer")
             elif name in self._mx.args:
                 array = self._mx.args[name]
                 frozen = variable.hidden.get("__lr_mult__") == "0.0" and variable.hidden.get("__wd_mult__") == "0.0"
@@ -105,8 +106,6 @@ class Variables:
                 self._values[name] = self._initializer(name, array, "parameter" if trained else "constant")
             else:
                 self._values[name] = self._input(variable)
-                if slot in _WEIGHT_SLOTS and all(spec.name != name for spec in self._options.inputs):
-                    self._missing[name] = self._values[name]
         return self._values[name]
 
     @staticmethod
@@ -172,20 +171,30 @@ class Variables:
         return None
 
     def inputs(self, outputs: Sequence[ir.Value]) -> list[ir.Value]:
-        """The inputs that something reads, in the symbol's order; labels of loss heads are not among them.
+        """The inputs that something reads, in the symbol's order; labels of loss heads are not among them."""
+        read = [self._values[name] for name in self._fed if name in self._values]
+        return [value for value in read if value.uses() or value in outputs]
+
+    def check(self) -> None:
+        """Refuse a symbol whose parameters are incomplete.
 
         Raises:
-            ParameterError: Some of them are parameters without a value.
+            ParameterError: Variables that stand where operators have their weights, but are neither stored nor given
+                as inputs.
         """
-        read = [self._values[name] for name in self._fed if name in self._values]
-        read = [value for value in read if value.uses() or value in outputs]
-        missing = [value.name or "" for value in read if value.name in self._missing]
+        given = {spec.name for spec in self._options.inputs}.union(self._mx.args, self._mx.aux)
+        missing: dict[str, None] = {}
+        for node in self._mx.graph.nodes:
+            names = schema.arguments(node.op, node.attrs) if not node.is_variable else ()
+            for slot, ref in zip(names, node.inputs, strict=False):
+                free = node.op.startswith("BatchNorm") and slot == "gamma" and node.attrs.get("fix_gamma") in _TRUE
+                if ref.node.is_variable and slot in _WEIGHT_SLOTS and ref.node.name not in given and not free:
+                    missing[ref.node.name] = None
         if missing:
             raise ParameterError(
-                f"{self._label}: {len(missing)} parameters of the symbol have no value: {', '.join(missing[:8])}"
+                f"{self._label}: {len(missing)} parameters of the symbol have no value: {', '.join([*missing][:8])}"
                 f"{', …' if len(missing) > 8 else ''}. Give the parameter file that belongs to it with --params."
             )
-        return read
 
     def initializers(self, outputs: Sequence[ir.Value]) -> list[ir.Value]:
         """The parameters and auxiliary states that something reads, in the symbol's order."""
