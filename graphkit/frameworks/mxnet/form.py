@@ -152,7 +152,7 @@ def _copies(graph: MxGraph, dtype: str | None) -> dict[int, MxNode]:
     """Copy of each node by the identity of the original, computing in another float dtype if one is given.
 
     What variables say of their shape, dtype and storage is left out: all of them are given values, and a declared
-    batch size or dtype would stand against these.
+    batch size or dtype would stand against these. Gradients are dense.
     """
     copies: dict[int, MxNode] = {}
     for node in graph.nodes:
@@ -175,7 +175,7 @@ def _copied(graph: MxGraph, dtype: str | None) -> MxGraph:
 
 def _retyped(node: MxNode, dtype: str | None) -> dict[str, str]:
     operator = schema.operator(node.op)
-    attrs = dict(node.attrs)
+    attrs = {name: value for name, value in node.attrs.items() if name != "sparse_grad"}
     if dtype is None or operator is None:
         return attrs
     for name, parameter in operator.parameters.items():
