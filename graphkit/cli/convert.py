@@ -32,19 +32,19 @@ __all__ = ["COMMAND"]
 @click.option("--verify", is_flag=True, help="Then compare outputs and gradients with those of SOURCE.")
 def COMMAND(reading: Reading, to: str, out: Path | None, opset: int | None, verify: bool) -> int:  # noqa: N802
     """Convert SOURCE to another framework's format."""
-    from graphkit.errors import InputError
+    from graphkit.errors import InputError, MissingError
     from graphkit.frameworks.convert import default_output, save, writer_of
 
     if opset is not None and to != "onnx":
         raise InputError(f"--opset says which ONNX to write, and --to {to} writes none; leave it out.")
-    writer_of(to)
+    runtime = writer_of(to).runtimes[0]
+    if verify and (problem := runtime.missing()) is not None:
+        raise MissingError(f"--verify needs {runtime.label}, which is not available: {problem}.")
     out = default_output(reading.source, to) if out is None else out
     model = reading.load()
     files = save(model, out, to=to, opset=opset, warn=warn)
     click.echo(_written(files, model))
-    if not verify:
-        return 0
-    return _verify(reading, model, to)
+    return _verify(reading, model, files) if verify else 0
 
 
 def _written(files: list[Path], model: ir.Model) -> str:
@@ -58,18 +58,24 @@ def _written(files: list[Path], model: ir.Model) -> str:
     return f"Wrote {listed}: {nodes}, {count(len(parameters), 'parameter')} of {count(numbers, 'number')}."
 
 
-def _verify(reading: Reading, model: ir.Model, to: str) -> int:
-    from graphkit.frameworks.base import frameworks
+def _verify(reading: Reading, model: ir.Model, files: list[Path]) -> int:
+    """Read the files back and compare them with the source, each on its own framework's runtime."""
+    from graphkit.frameworks.base import InputSpec, frameworks
+    from graphkit.frameworks.convert import load
+    from graphkit.ir.dims import dims_of
     from graphkit.ir.origin import source_of
     from graphkit.parity.verify import verify
     from graphkit.report.table import table
 
-    source = source_of(model)
-    ends = [source.framework, to] if source is not None else [to]
-    on = [frameworks()[name].runtimes[0] for name in ends]
-    if set(ends) == {"onnx"}:
-        on.append(frameworks()["onnx"].runtimes[-1])
-    backward = all("backward" in runtime.can for runtime in on)
-    report = verify(model, on=on, backward=backward, inputs=reading.specs())
+    inputs = [
+        InputSpec("", tuple(dim if isinstance(dim, int) else None for dim in dims_of(value) or ()))
+        for value in model.graph.inputs
+        if not value.is_initializer()
+    ]
+    params = next((path for path in files if path.suffix == ".params"), None)
+    written = load(files[0], inputs=inputs, params=params, warn=lambda _message: None)
+    ends = [source for source in (source_of(model), source_of(written)) if source is not None]
+    backward = all("backward" in frameworks()[source.framework].runtimes[0].can for source in ends)
+    report = verify(model, written, backward=backward, inputs=reading.specs())
     stdout().print(table(report))
     return 0 if report.passed else 1

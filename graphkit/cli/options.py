@@ -30,7 +30,6 @@ SOURCE is an exported program (x.pt2), a TorchScript archive (x.pt), an ONNX mod
 """
 
 _READING = (
-    click.argument("source"),
     click.option(
         "--input",
         "inputs",
@@ -104,9 +103,9 @@ def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
     gather.__name__ = function.__name__
     for option in reversed(_READING):
         option(gather)
-    # Click shows parameters in the reverse of this order, so the command's own come first.
+    # Click takes parameters in the reverse of this order: SOURCE first, then the command's own.
     vars(gather)["__click_params__"] += vars(function).get("__click_params__", [])
-    return gather
+    return click.argument("source")(gather)
 
 
 def json_option(function: F) -> F:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +19,7 @@ __all__ = ["COMMAND"]
 
 @command
 @reading_options
+@click.argument("other", required=False)
 @click.option(
     "--on",
     multiple=True,
@@ -37,6 +39,7 @@ __all__ = ["COMMAND"]
 @json_option
 def COMMAND(  # noqa: N802
     reading: Reading,
+    other: str | None,
     on: tuple[str, ...],
     backward: bool,
     dtype: Precision,
@@ -44,13 +47,20 @@ def COMMAND(  # noqa: N802
     seed: int,
     as_json: bool,
 ) -> int:
-    """Prove that SOURCE computes the same on several runtimes."""
+    """Prove that SOURCE computes the same on several runtimes, or that OTHER computes the same as SOURCE."""
     from graphkit.parity.verify import verify
 
     names = [name.strip() for group in on for name in group.split(",") if name.strip()]
     with results_only(as_json):
         report = verify(
-            reading.load(), on=names, backward=backward, dtype=dtype, batch=batch, seed=seed, inputs=reading.specs()
+            reading.load(),
+            None if other is None else replace(reading, source=other, params=None).load(),
+            on=names,
+            backward=backward,
+            dtype=dtype,
+            batch=batch,
+            seed=seed,
+            inputs=reading.specs(),
         )
     if as_json:
         from graphkit.report.json import to_json

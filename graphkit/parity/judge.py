@@ -64,6 +64,10 @@ def _checks(wanted: Pass, left: Side, right: Side, floors: Mapping[str, float] |
     within = _bounds(wanted, left, right, floors)
     checks = []
     for name, kind in wanted.kinds.items():
+        if right.lacks(name):
+            note = f"{right.name} has no such parameter of the same shape"
+            checks.append(Check(kind, name, left.name, right.name, "unavailable", note=note))
+            continue
         lacking = [side.name for side in (left, right) if name not in wanted.of(side)]
         if lacking:
             note = f"not returned by {' nor by '.join(lacking)}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
-from graphkit.errors import ExecutionError, GraphkitError, MissingError, UnsupportedError
+from graphkit.errors import ExecutionError, GraphkitError, MissingError, ShapeNeededError, UnsupportedError
 from graphkit.frameworks.base import runtimes
 from graphkit.ir.params import of_kind
 from graphkit.parity.floor import noise_floor
@@ -92,7 +92,7 @@ class Sampler:
     def _makes(self, side: Side, kind: Kind, run: Callable[[Side], None]) -> bool:
         try:
             run(side)
-        except (UnsupportedError, MissingError, ExecutionError) as problem:
+        except (UnsupportedError, ShapeNeededError, MissingError, ExecutionError) as problem:
             self.unable(side, kind, problem)
             return False
         return True

@@ -68,6 +68,7 @@ class Side:
         dtype: Precision it computes in; a runtime that refuses float64 falls back to float32.
         note: Why it fell back.
         implied: Whether it is compared without having been asked for.
+        names: For a side that runs another model: the names there of what has a counterpart; None for the same model.
         outputs: Outputs of the current sample.
         gradients: Gradients of the current sample; None where it has none.
     """
@@ -79,18 +80,34 @@ class Side:
     dtype: Precision
     note: str = ""
     implied: bool = False
+    names: Mapping[str, str] | None = None
     outputs: Arrays = field(default_factory=dict)
     gradients: Arrays | None = None
 
     def forward(self, feeds: Arrays) -> None:
         """Compute :attr:`outputs` from feeds in float32."""
-        self.outputs = self._attempt(lambda session: session.forward(in_dtype(feeds, self.dtype)))
+        self.outputs = self._attempt(lambda session: self._read(session.forward(self._given(feeds))))
 
     def backward(self, feeds: Arrays, seeds: Arrays) -> None:
         """Compute :attr:`gradients` from feeds and cotangents in float32."""
         self.gradients = self._attempt(
-            lambda session: session.backward(in_dtype(feeds, self.dtype), in_dtype(seeds, self.dtype))
+            lambda session: self._read(session.backward(self._given(feeds), self._given(seeds)))
         )
+
+    def lacks(self, name: str) -> bool:
+        """Whether the side runs another model in which a tensor has no counterpart."""
+        return self.names is not None and name not in self.names
+
+    def _given(self, arrays: Arrays) -> Arrays:
+        """Arrays under the names, and in the precision, of this side."""
+        cast = in_dtype(arrays, self.dtype)
+        return cast if self.names is None else {self.names[name]: array for name, array in cast.items()}
+
+    def _read(self, arrays: Arrays) -> Arrays:
+        """What this side gave, under the names of the model compared; what has no counterpart there is left out."""
+        if self.names is None:
+            return arrays
+        return {name: arrays[other] for name, other in self.names.items() if other in arrays}
 
     def _attempt(self, action: Callable[[Session], T]) -> T:
         try:

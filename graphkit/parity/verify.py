@@ -9,6 +9,7 @@ from graphkit.errors import ExecutionError, GraphkitError, InputError, MissingEr
 from graphkit.frameworks.base import frameworks, runtimes
 from graphkit.ir.origin import source_of
 from graphkit.parity.inputs import guessed
+from graphkit.parity.match import counterparts
 from graphkit.parity.sample import Sampler
 from graphkit.parity.sides import Pool, Side
 from graphkit.report.environment import environment
@@ -33,6 +34,7 @@ SAMPLES: Final = 3
 
 def verify(
     model: ir.Model,
+    other: ir.Model | None = None,
     *,
     on: Sequence[str | Runtime] = (),
     backward: bool = False,
@@ -51,8 +53,10 @@ def verify(
 
     Args:
         model: A canonical model, as :func:`graphkit.load` gives it.
+        other: Another model that is to compute the same, which the other runtimes run then. Its inputs and outputs
+            are found by name or by position, its parameters by name and shape.
         on: Runtimes, by name or as objects; a named one has to run. Empty for :data:`DEFAULT`, of which those that
-            are not installed or cannot run the model are shown as not available.
+            are not installed or cannot run the model are shown as not available; for the home of ``other``, if given.
         backward: Whether gradients are compared too.
         dtype: Precision: ``"float64"`` proves semantics, ``"float32"`` compares against the noise floor. A runtime
             without float64 kernels is compared in float32 all the same, and the report says so.
@@ -61,7 +65,8 @@ def verify(
         inputs: Shapes of inputs with free dimensions.
 
     Raises:
-        InputError: No runtime has that name, a shape does not fit, or there is nothing to compare.
+        InputError: No runtime has that name, a shape does not fit, ``other`` has other inputs or outputs, or there is
+            nothing to compare.
         MissingError: A named runtime is not installed.
         UnsupportedError: A named runtime cannot run the model.
         ExecutionError: A named runtime refused or crashed.
@@ -80,8 +85,11 @@ def verify(
             raise problem
         dropped.append(Check(kind, "", "", side.name, "fail" if crashed else "unavailable", note=told))
 
-    with Pool(model) as pool:
-        sides, absent, versions = _sides(model, on, pool, dtype)
+    with Pool(model) as pool, Pool(other or model) as other_pool:
+        if other is None:
+            sides, absent, versions = _sides(model, on, pool, dtype)
+        else:
+            sides, absent, versions = _two(model, other, on, (pool, other_pool), dtype)
         sampler = Sampler(pool, sides, backward, batch, tuple(inputs), unable)
         shown = ", ".join(
             f"{name} {'×'.join(map(str, array.shape)) or 'scalar'}" for name, array in sampler.feeds(seed).items()
@@ -90,10 +98,9 @@ def verify(
         for kind, compared in (("outputs", sampler.sides), ("gradients", sampler.learners or [])):
             if len(compared) < 2 and (backward or kind == "outputs"):
                 raise InputError(_nothing(kind, [side.name for side in compared], [*absent, *dropped]))
-    source = source_of(model)
-    label = source.label if source is not None else model.graph.name or "model"
+    against = "" if other is None else f" and {_label(other)}"
     return Report(
-        title=f"{label} in {dtype}: {shown or 'no inputs'}, seed {seed}",
+        title=f"{_label(model)}{against} in {dtype}: {shown or 'no inputs'}, seed {seed}",
         checks=(*checks, *absent, *dropped),
         environment=environment() | versions,
         warnings=tuple(dict.fromkeys(sampler.warnings)),
@@ -124,6 +131,29 @@ def _sides(
         if native and frameworks()[runtime.native].write is not None:
             sides.append(Side(f"{runtime.name} (rewritten)", runtime, False, pool, dtype, implied=True))
     return sides, absent, versions
+
+
+def _two(
+    model: ir.Model, other: ir.Model, on: Sequence[str | Runtime], pools: tuple[Pool, Pool], dtype: Precision
+) -> tuple[list[Side], list[Check], dict[str, str]]:
+    """The sides where two models are compared: the first at home, the second there or where it is asked for."""
+    names = counterparts(model, other)
+    sides, absent, versions = _sides(model, _home(model), pools[0], dtype)
+    more, more_absent, more_versions = _sides(other, on or _home(other), pools[1], dtype)
+    for side in more:
+        side.name, side.names = f"{_label(other)} on {side.runtime.name}", names
+    return [sides[0], *(side for side in more if not side.implied)], absent + more_absent, versions | more_versions
+
+
+def _home(model: ir.Model) -> list[Runtime]:
+    """The first runtime of the framework that a model comes from."""
+    source = source_of(model)
+    return list(frameworks()["onnx" if source is None else source.framework].runtimes[:1])
+
+
+def _label(model: ir.Model) -> str:
+    source = source_of(model)
+    return source.label if source is not None else model.graph.name or "model"
 
 
 def _resolved(on: Sequence[str | Runtime]) -> list[Runtime]:

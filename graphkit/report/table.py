@@ -49,7 +49,9 @@ def table(report: Report, *, worst: int = 8) -> Group:
     parts += [_told(check) for check in passes]
     parts += _notes(compared)
     parts += [Text(f"warning: {warning}", style="yellow") for warning in report.warnings]
-    environment = ", ".join(f"{name} {value}" for name, value in report.environment.items())
+    environment = ", ".join(
+        value if value.startswith(name) else f"{name} {value}" for name, value in report.environment.items()
+    )
     parts += [Text(environment, style="dim")] if environment else []
     return Group(*parts, _verdict(report))
 

@@ -1,0 +1,69 @@
+"""Which input, output and parameter of one model is which of another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphkit.errors import InputError
+from graphkit.ir.dims import dims_of
+from graphkit.ir.params import of_kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import onnx_ir as ir
+
+__all__ = ["counterparts"]
+
+
+def counterparts(model: ir.Model, other: ir.Model) -> dict[str, str]:
+    """Name in ``other`` of each input, output and parameter of ``model`` that has a counterpart there.
+
+    Inputs match by name if the names are the same, else by position if there are as many; so do outputs. Parameters
+    match by name, where they have the same shape.
+
+    Raises:
+        InputError: There are more inputs or outputs in one than in the other, or two that meet differ in element type
+            or rank.
+    """
+    found = _paired("inputs", _fed(model), _fed(other))
+    found |= _paired("outputs", model.graph.outputs, other.graph.outputs)
+    theirs = {value.name: value for value in of_kind(other, "parameter")}
+    for value in of_kind(model, "parameter"):
+        match = theirs.get(value.name)
+        if match is not None and dims_of(match) == dims_of(value):
+            found[value.name or ""] = value.name or ""
+    return found
+
+
+def _fed(model: ir.Model) -> list[ir.Value]:
+    return [value for value in model.graph.inputs if not value.is_initializer()]
+
+
+def _paired(what: str, ours: Sequence[ir.Value], theirs: Sequence[ir.Value]) -> dict[str, str]:
+    if len(ours) != len(theirs):
+        raise InputError(
+            f"The two models cannot be compared: the {what} of one are {_listed(ours)}, of the other {_listed(theirs)}."
+        )
+    by_name = {value.name: value for value in theirs}
+    same = {value.name for value in ours} == set(by_name)
+    pairs = [(value, by_name[value.name] if same else theirs[index]) for index, value in enumerate(ours)]
+    for one, two in pairs:
+        ranks = [dims if dims is None else len(dims) for dims in (dims_of(one), dims_of(two))]
+        if one.dtype != two.dtype or (None not in ranks and ranks[0] != ranks[1]):
+            raise InputError(
+                f"The two models cannot be compared: among their {what}, {_described(one)} meets {_described(two)}."
+            )
+    return {one.name or "": two.name or "" for one, two in pairs}
+
+
+def _described(value: ir.Value) -> str:
+    dims = dims_of(value)
+    shape = (
+        "of unknown shape" if dims is None else "×".join("?" if dim is None else str(dim) for dim in dims) or "scalar"
+    )
+    return f"{value.name!r} ({value.dtype.name.lower() if value.dtype is not None else 'of unknown type'}, {shape})"
+
+
+def _listed(values: Iterable[ir.Value]) -> str:
+    return ", ".join(repr(value.name) for value in values) or "none"

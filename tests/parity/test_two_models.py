@@ -1,0 +1,92 @@
+"""Verification of one model against another."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+from fakes import Fake, model
+
+from graphkit.errors import InputError
+from graphkit.ir.origin import Source, set_source
+from graphkit.parity.match import counterparts
+from graphkit.parity.verify import verify
+
+
+def renamed(prefix: str = "other_", parameters: bool = False) -> ir.Model:
+    """The same model with other names."""
+    found = model()
+    for value in (*found.graph.inputs, *found.graph.outputs):
+        value.name = prefix + value.name
+    if parameters:
+        for value in list(found.graph.initializers.values()):
+            value.name = prefix + value.name
+    return found
+
+
+def labelled(found: ir.Model, label: str) -> ir.Model:
+    set_source(found, Source("onnx", label, None))
+    return found
+
+
+def test_inputs_and_outputs_meet_by_position_where_names_differ_and_parameters_by_name():
+    assert counterparts(model(), renamed()) == {"x": "other_x", "y": "other_y", "w": "w", "b": "b"}
+    assert counterparts(model(), renamed(parameters=True)) == {"x": "other_x", "y": "other_y"}
+
+
+def test_inputs_meet_by_name_where_the_names_are_the_same():
+    text = '<ir_version: 10, opset_import: ["": 23]> g (float[2] {}, float[2] {}) => (float[2] y) {{ y = Sub(a, b) }}'
+    assert counterparts(ir.from_onnx_text(text.format("a", "b")), ir.from_onnx_text(text.format("b", "a")))["a"] == "a"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        '<ir_version: 10, opset_import: ["": 23]> g (float[n, 5] x, float z) => (float[n, 3] y) { y = Add(x, z) }',
+        '<ir_version: 10, opset_import: ["": 23]> g (float[n] x) => (float[n, 3] y) { y = Neg(x) }',
+        '<ir_version: 10, opset_import: ["": 23]> g (float[n, 5] x) => (int64[n, 3] y) { y = Neg(x) }',
+    ],
+)
+def test_models_of_other_inputs_or_outputs_cannot_be_compared(other):
+    with pytest.raises(InputError, match="cannot be compared"):
+        verify(model(), ir.from_onnx_text(other), on=["reference"])
+
+
+def test_the_same_model_under_other_names_is_in_parity():
+    report = verify(labelled(model(), "a.onnx"), labelled(renamed(), "b.onnx"), on=["reference"])
+    assert report.passed
+    assert [(check.what, check.left, check.right) for check in report.checks] == [
+        ("output y", "ort", "b.onnx on reference")
+    ]
+    assert report.title.startswith("a.onnx and b.onnx in float32")
+
+
+def test_another_model_fails():
+    other = renamed()
+    other.graph.initializers["b"].const_value = ir.tensor(np.zeros(3, np.float32), name="b")
+    assert not verify(labelled(model(), "a.onnx"), labelled(other, "b.onnx"), on=["reference"]).passed
+
+
+def test_gradients_are_compared_as_far_as_parameters_have_counterparts(monkeypatch):
+    teacher, pupil = Fake("teacher"), Fake("pupil")
+    monkeypatch.setattr("graphkit.parity.verify._home", lambda _model: [teacher])
+    other = model()
+    other.graph.initializers["b"].name = "bias"
+
+    def forgets(found):
+        return {"bias" if name == "b" else name: array for name, array in found.items()}
+
+    class Renamed(Fake):
+        def open(self, model, **more):
+            session = super().open(model, **more)
+            session.weights = {"b" if name == "bias" else name: array for name, array in session.weights.items()}
+            return session
+
+    pupil = Renamed("pupil", gradients=forgets)
+    report = verify(model(), other, on=[pupil], backward=True)
+    assert {check.name: check.verdict for check in report.checks} == {
+        "y": "pass",
+        "x": "pass",
+        "w": "pass",
+        "b": "unavailable",
+    }
