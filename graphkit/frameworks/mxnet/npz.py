@@ -26,6 +26,18 @@ __all__ = ["parse", "recognises"]
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _NPY = b"\x93NUMPY"
 _SUFFIX = ".npy"
+# everything that zipfile raises on damaged archives; OSError where an offset is negative
+_FAILURES = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    ValueError,
+    OverflowError,
+    NotImplementedError,
+    RuntimeError,
+    OSError,
+)
 
 
 def recognises(data: mmap.mmap | bytes) -> bool:
@@ -43,15 +55,7 @@ def parse(data: mmap.mmap | bytes, path: Path) -> ParamsFile:
         if data[:6] == _NPY:
             return _file([_array(data, 0, len(data))], None)
         return _archive(data, path)
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        struct.error,
-        EOFError,
-        ValueError,
-        NotImplementedError,
-        RuntimeError,
-    ) as error:
+    except _FAILURES as error:
         raise FormatError(
             f"{path} cannot be read as numpy arrays, which is what MXNet 2.0 saves: {error}. Copy the file again from "
             "where it came, or save it again with MXNet."
@@ -72,6 +76,8 @@ def _archive(data: mmap.mmap | bytes, path: Path) -> ParamsFile:
             if member.compress_type == zipfile.ZIP_STORED:
                 start, end = _place(data, member)
                 arrays[name] = _array(data, start, end, name)
+            elif member.compress_type != zipfile.ZIP_DEFLATED:
+                raise ValueError(f"{member.filename!r} is compressed in a way that numpy does not use")
             else:
                 content = archive.read(member)
                 arrays[name] = _array(content, 0, len(content), name)
@@ -85,6 +91,8 @@ def _file(arrays: list[npt.NDArray[np.generic]], names: list[str] | None) -> Par
 
 def _place(data: mmap.mmap | bytes, member: zipfile.ZipInfo) -> tuple[int, int]:
     """Where the bytes of an uncompressed member lie, checksum verified."""
+    if member.header_offset < 0:
+        raise ValueError(f"{member.filename!r} is not where the archive says")
     sign, flags, name, extra = struct.unpack_from("<4s2xH18xHH", data, member.header_offset)
     start = member.header_offset + 30 + name + extra
     end = start + member.file_size

@@ -369,11 +369,11 @@ def good_files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("params")
     for i, sample in enumerate(_samples()):
         params.write(folder / str(i), sample)
-    stored = io.BytesIO()
-    np.savez(stored, w=_array("float32"), v=_array("int8"))
-    single = io.BytesIO()
-    np.save(single, _array("float32"))
-    return [*(path.read_bytes() for path in sorted(folder.iterdir())), stored.getvalue(), single.getvalue()]
+    numpy_files = [io.BytesIO() for _ in range(3)]
+    np.savez(numpy_files[0], w=_array("float32"), v=_array("int8"))
+    np.savez_compressed(numpy_files[1], w=_array("float32"))
+    np.save(numpy_files[2], _array("float32"))
+    return [*(path.read_bytes() for path in sorted(folder.iterdir())), *(file.getvalue() for file in numpy_files)]
 
 
 SPOILT = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
