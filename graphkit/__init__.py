@@ -5,6 +5,7 @@
     model = graphkit.load("net.pt2")                    # a canonical onnx_ir.Model
     report = graphkit.verify(model, backward=True)      # torch, MXNet and ONNX Runtime, outputs and gradients
     graphkit.save(model, "net", to="mxnet")             # net-symbol.json and net-0000.params
+    graphkit.render(model, "net.svg")
 
 Importing graphkit imports no framework; each is imported when it is first needed.
 """
@@ -27,6 +28,7 @@ from graphkit.errors import (
     UnsupportedError,
     UnsupportedNode,
 )
+from graphkit.render import render  # it has the name of its package, so it must be bound after that is imported
 
 if TYPE_CHECKING:
     from graphkit.frameworks.convert import convert, load, save
@@ -46,6 +48,7 @@ __all__ = [
     "__version__",
     "convert",
     "load",
+    "render",
     "save",
     "verify",
 ]

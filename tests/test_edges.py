@@ -127,6 +127,11 @@ def test_public_names_are_sorted_and_there():
         _ = graphkit.nonsense
 
 
+def test_the_public_function_called_as_its_package_stays_a_function():
+    importlib.import_module("graphkit.render.dot")
+    assert callable(graphkit.render)
+
+
 def test_every_exception_is_public():
     assert set(importlib.import_module("graphkit.errors").__all__) < set(graphkit.__all__)
 
