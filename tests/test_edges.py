@@ -44,7 +44,6 @@ HEAVY = frozenset(
         "pygraphviz",
         "graphviz",
         "rich",
-        "sympy",
         "safetensors",
     )
 )
