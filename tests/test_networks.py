@@ -1,0 +1,56 @@
+"""The main job on real networks: PyTorch to MXNet, outputs and every gradient, at batch sizes not exported with."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import pytest
+from networks import NETWORKS
+
+import graphkit
+from graphkit.frameworks.mxnet.write import to_symbol
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from graphkit.report.report import Report
+
+pytest.importorskip("torch")
+pytest.importorskip("onnxruntime")
+
+
+@cache
+def model(name: str) -> ir.Model:
+    network = NETWORKS[name]
+    return graphkit.load(network.module(), inputs=[network.shape])
+
+
+def failures(report: Report) -> list[str]:
+    failed = [check for check in report.checks if check.verdict == "fail"]
+    return [f"{check.what} on {check.right}: {check.max_rel:.3g} > {check.tol:.3g}" for check in failed]
+
+
+@pytest.mark.mxnet
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_outputs_and_gradients_agree_in_float64(name: str, batch: int) -> None:
+    report = graphkit.verify(model(name), on=("torch", "mxnet"), backward=True, dtype="float64", batch=batch)
+    assert failures(report) == []
+    parameters = sum(1 for _ in NETWORKS[name].module().parameters())
+    assert sum(check.kind.endswith("gradient") for check in report.checks) == parameters + 1
+    assert all(check.tol <= 1e-9 for check in report.checks)
+
+
+@pytest.mark.mxnet
+@pytest.mark.parametrize("name", NETWORKS)
+def test_outputs_and_gradients_agree_in_float32(name: str) -> None:
+    report = graphkit.verify(model(name), on=("torch", "mxnet", "ort"), backward=True, batch=1)
+    assert failures(report) == []
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_symbol_has_no_debris(name: str) -> None:
+    """No shape arithmetic, no copies, no reshaping but flattening."""
+    operators = {node.op for node in to_symbol(model(name)).graph.nodes}
+    assert operators.isdisjoint({"shape_array", "size_array", "_copy", "Cast", "take", "slice", "broadcast_to"})
