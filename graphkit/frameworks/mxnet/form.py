@@ -32,6 +32,16 @@ _LOSS_HEADS: Final = {
     "SVMOutput": "_copy",
     "make_loss": "_copy",
 }
+_INDICES: Final = {
+    "Embedding": 0,
+    "SequenceLast": 1,
+    "SequenceMask": 1,
+    "SequenceReverse": 1,
+    "_contrib_SparseEmbedding": 0,
+    "_contrib_boolean_mask": 1,
+    "_contrib_index_copy": 1,
+}
+"""Inputs that only choose elements. MXNet refuses to differentiate in them, or leaves their gradient uninitialised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +51,9 @@ class Form:
     Attributes:
         nodes: All nodes, each after those that it reads.
         heads: What computes each of the model's outputs.
-        slopes: The same for the backward pass. Output layers that carry a loss are replaced there by what they
-            compute, since MXNet's ignore the cotangents that they are given.
+        slopes: The same for the backward pass of a source symbol, changed so that it gives the derivative: output
+            layers that carry a loss, which ignore their cotangents, are replaced by what they compute, and nothing
+            flows back into indices.
         arrays: Values of arguments and auxiliary states, by variable.
         variables: Variable by IR name, where the names differ.
         values: What computes each IR value, as far as the symbol does.
@@ -129,7 +140,7 @@ def _source_form(model: ir.Model, source: Source) -> Form:
     copies = _copies(mx.graph, source.dtype or None)
     nodes = list(copies.values())
     heads = [MxRef(copies[id(ref.node)], ref.output) for ref in mx.graph.heads]
-    twins = _without_losses(nodes)
+    twins = _differentiable(nodes)
     fed = {source.names.get(value.name or "", value.name or "") for value in model.graph.inputs}
     return Form(
         nodes=[*nodes, *(twin for chain in twins.values() for twin in chain)],
@@ -187,21 +198,26 @@ def _retyped(node: MxNode, dtype: str | None) -> dict[str, str]:
     return attrs
 
 
-def _without_losses(nodes: Sequence[MxNode]) -> dict[int, list[MxNode]]:
-    """Replacements of the loss-carrying output layers and of all that depends on them, the last one being the result.
+def _differentiable(nodes: Sequence[MxNode]) -> dict[int, list[MxNode]]:
+    """Replacements of nodes whose backward pass is not the derivative, and of all that depends on them.
 
     Returns:
-        The replacing nodes by the identity of the replaced one.
+        The replacing nodes, of which the last one has the result, by the identity of the replaced one.
     """
     twins: dict[int, list[MxNode]] = {}
     for node in nodes:
+        name = f"{node.name}_plain"
         inputs = [MxRef(twins[id(ref.node)][-1], ref.output) if id(ref.node) in twins else ref for ref in node.inputs]
         if node.op == "SoftmaxOutput":
             twins[id(node)] = _plain_softmax(node, inputs[0])
         elif node.op in _LOSS_HEADS:
-            twins[id(node)] = [MxNode(_LOSS_HEADS[node.op], f"{node.name}_plain", {}, inputs[:1])]
+            twins[id(node)] = [MxNode(_LOSS_HEADS[node.op], name, {}, inputs[:1])]
+        elif node.op in _INDICES and _INDICES[node.op] < len(inputs):
+            stop = MxNode("BlockGrad", f"{name}_indices", {}, [inputs[_INDICES[node.op]]])
+            inputs[_INDICES[node.op]] = MxRef(stop)
+            twins[id(node)] = [stop, MxNode(node.op, name, node.attrs, inputs)]
         elif inputs != node.inputs:
-            twins[id(node)] = [MxNode(node.op, f"{node.name}_plain", node.attrs, inputs, node.subgraphs, node.hidden)]
+            twins[id(node)] = [MxNode(node.op, name, node.attrs, inputs, node.subgraphs, node.hidden)]
     return twins
 
 
