@@ -1,0 +1,292 @@
+"""Deciding what a picture shows: which boxes, in which frames, with which words."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+from graphkit.render import labels
+from graphkit.render.drawing import Arrow, Box, Drawing, Frame
+from graphkit.render.scopes import Reach
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    import networkx as nx
+
+    from graphkit.ir.describe import Parameter
+
+__all__ = ["draw"]
+
+_GENERATED: Final = "node_"
+"""How torch.onnx begins the names that it makes up."""
+
+_DEEPEST: Final = 12
+"""Scopes nested deeper than this are not framed."""
+
+
+def draw(view: nx.MultiDiGraph, *, title: str = "", depth: int | None = None) -> Drawing:
+    """Decide what a picture of a view shows.
+
+    Args:
+        view: As :func:`graphkit.ir.view.nx_view` makes it.
+        title: What to call it; the graph's own name if empty.
+        depth: Scopes nested deeper than this become one box each; 0 folds the outermost scopes. None folds nothing.
+
+    Returns:
+        The drawing; equal views give equal drawings.
+    """
+    from graphkit.ir.family import FAMILIES
+
+    artist = _Artist(view, depth)
+    children = artist.body("")
+    shown = {box.family for box in artist.boxes.values()}
+    return Drawing(
+        labels.short(title or view.graph["name"] or "model", 80),
+        _size(view),
+        tuple(children),
+        tuple(artist.arrows()),
+        tuple(family for family in FAMILIES if family in shown),
+    )
+
+
+def _size(view: nx.MultiDiGraph) -> str:
+    nodes = [data for _, data in view.nodes(data=True) if data["kind"] == "operator"]
+    parts = [f"{len(nodes)} operator{'' if len(nodes) == 1 else 's'}"]
+    if elements := _elements(nodes):
+        parts.append(f"{labels.count(elements)} parameters")
+    return " · ".join(parts)
+
+
+def _elements(nodes: Iterable[dict[str, Any]]) -> int:
+    """Elements of the distinct parameters that nodes read."""
+    found: dict[str, Parameter] = {
+        item.name: item for data in nodes for item in data["parameters"] if item.kind == "parameter"
+    }
+    return sum(_product(item.shape) for item in found.values())
+
+
+def _product(shape: Sequence[int | str | None] | None) -> int:
+    return math.prod(dim if isinstance(dim, int) else 1 for dim in shape or ()) if shape is not None else 0
+
+
+class _Artist:
+    def __init__(self, view: nx.MultiDiGraph, depth: int | None) -> None:
+        self.view = view
+        self.depth = depth
+        self.numbers = {key: number for number, key in enumerate(view)}
+        self.members: dict[str, list[str]] = {"": []}
+        for key, data in view.nodes(data=True):
+            self.members.setdefault(data["body"], []).append(key)
+        self.bodies: dict[str, list[str]] = {}
+        for body, info in view.graph["bodies"].items():
+            self.members.setdefault(body, [])
+            self.bodies.setdefault(info.owner, []).append(body)
+        self.boxes: dict[str, Box] = {}
+        """Box that shows a node, by the node's key."""
+        self.frames = 0
+
+    def body(self, body: str, scope: tuple[str, ...] = ()) -> list[Box | Frame]:
+        """Everything in one graph: the main one or a body, whose owner's scope is already framed."""
+        keys = self.members[body]
+        index = {key: number for number, key in enumerate(keys)}
+        edges = (
+            (index[left], index[right])
+            for tail, head in self.view.edges()
+            if (left := self._holder(tail, body)) in index and (right := self._holder(head, body)) in index
+        )
+        reach = Reach(len(keys), edges)
+        paths = {key: self._path(key) for key in keys}
+        strip = len(scope)
+
+        def group(numbers: Sequence[int], level: int, frame: tuple[str, ...]) -> list[Box | Frame]:
+            groups: dict[str, list[int]] = {}
+            pieces: list[tuple[list[int], str]] = []
+            for number in numbers:
+                path = paths[keys[number]]
+                inside = path[:strip] == scope and len(path) > level and level < strip + _DEEPEST
+                if inside:
+                    groups.setdefault(path[level], []).append(number)
+                else:
+                    pieces.append(([number], ""))
+            for name, found in groups.items():
+                pieces += [(piece, name) for piece in reach.closed_groups(found)]
+            items: list[Box | Frame] = []
+            for piece, name in sorted(pieces):
+                if len(piece) == 1:
+                    items.append(self._node(keys[piece[0]], frame))
+                elif self.depth is not None and level >= self.depth:
+                    items.append(self._module([keys[number] for number in piece], (*frame, name), frame))
+                else:
+                    frame_id = self._next_frame()
+                    inner = (*frame, name)
+                    items.append(self._frame(frame_id, inner, frame, group(piece, level + 1, inner), piece, keys))
+            return items
+
+        return group(range(len(keys)), strip, scope)
+
+    def _holder(self, key: str, body: str) -> str | None:
+        """The node of a body that is or contains a node; None where the body does not hold it."""
+        while True:
+            where = self.view.nodes[key]["body"]
+            if where == body:
+                return key
+            if not where:
+                return None
+            key = self.view.graph["bodies"][where].owner
+
+    def _path(self, key: str) -> tuple[str, ...]:
+        scope = self.view.nodes[key].get("scope", "")
+        return tuple(filter(None, scope.split("."))) if scope else ()
+
+    def _next_frame(self) -> str:
+        self.frames += 1
+        return f"c{self.frames - 1}"
+
+    def _frame(
+        self,
+        frame_id: str,
+        path: tuple[str, ...],
+        around: tuple[str, ...],
+        children: list[Box | Frame],
+        piece: list[int],
+        keys: list[str],
+    ) -> Frame:
+        title = labels.short(".".join(path[len(around) :]))
+        if len(children) == 1 and isinstance(only := children[0], Frame) and only.kind == "scope":
+            return Frame(frame_id, "scope", f"{title}.{only.title}", only.note, only.children, only.tooltip)
+        note = self._module_class([keys[number] for number in piece], path)
+        return Frame(frame_id, "scope", title, note, tuple(children), labels.short(".".join(path), 400))
+
+    def _module_class(self, keys: list[str], path: tuple[str, ...]) -> str:
+        for key in keys:
+            origin = self.view.nodes[key].get("origin")
+            if origin is not None and origin.module and self._path(key) == path:
+                return labels.short(origin.module.rpartition(".")[2], 32)
+        return ""
+
+    def _node(self, key: str, frame: tuple[str, ...]) -> Box | Frame:
+        data = self.view.nodes[key]
+        box = self._operator(key, data, frame) if data["kind"] == "operator" else self._terminal(key, data)
+        self.boxes[key] = box
+        if key not in self.bodies:
+            return box
+        outer = self._next_frame()
+        frames: list[Box | Frame] = []
+        for body in self.bodies[key]:
+            info = self.view.graph["bodies"][body]
+            inner = self._next_frame()
+            note = labels.short(info.name) if info.name != info.attribute else ""
+            frames.append(
+                Frame(inner, "body", labels.short(info.attribute), note, tuple(self.body(body, self._path(key))))
+            )
+        return Frame(outer, "operator", box.title, box.name, (*frames, box), labels.short(data["name"], 400))
+
+    def _operator(self, key: str, data: dict[str, Any], frame: tuple[str, ...]) -> Box:
+        origin = data["origin"]
+        details = labels.attribute_lines(data["op"], data["domain"], data["attributes"])
+        if data["domain"] not in ("", "ai.onnx"):
+            details.insert(0, labels.short(data["domain"]))
+        tooltip = [
+            f"{data['op']} {labels.short(data['name'], 400)}",
+            *(f"scope {labels.short(text, 400)}" for text in [data["scope"]] if text),
+            *(f"from {origin.framework} {labels.short(text, 400)}" for text in [origin.op or origin.name] if text),
+            *(labels.short(text, 400) for text in [origin.line] if text),
+            *(
+                f"{item.kind} {labels.short(item.name, 400)} {labels.tensor(item.dtype, item.shape)}"
+                for item in data["parameters"][:20]
+            ),
+            *(f"→ {labels.short(out.name, 400)} {labels.tensor(out.dtype, out.shape)}" for out in data["outputs"][:20]),
+        ]
+        parameters = labels.parameter_lines(data["parameters"], data["scope"], data["name"])
+        return Box(
+            f"n{self.numbers[key]}",
+            "operator",
+            data["family"],
+            labels.short(data["op"]),
+            self._name(data, self._path(key)[len(frame) :]),
+            tuple(details),
+            tuple(parameters),
+            tuple(line.strip() for line in tooltip),
+        )
+
+    @staticmethod
+    def _name(data: dict[str, Any], rest: tuple[str, ...]) -> str:
+        """A node's name relative to its frame; empty where it only repeats the operator."""
+        name = data["name"]
+        own = re.split(r"[./]", name)[-1]
+        word = re.sub(r"[\W\d_]+", "", own).lower()
+        op = data["op"].lower()
+        telling = word and word not in op and op not in word and not name.startswith(_GENERATED)
+        if rest and (data["origin"].scope or not telling):
+            return labels.short(".".join(rest))
+        return labels.short(".".join((*rest, own))) if telling else ""
+
+    def _terminal(self, key: str, data: dict[str, Any]) -> Box:
+        return Box(
+            f"n{self.numbers[key]}",
+            data["kind"],
+            "",
+            labels.short(data["name"]) or "?",
+            "",
+            tuple(filter(None, [labels.tensor(data["dtype"], data["shape"])])),
+            tuple(labels.parameter_lines(data["parameters"], "", "")),
+            (f"{data['kind']} {labels.short(data['name'], 400)}",),
+        )
+
+    def _module(self, keys: list[str], path: tuple[str, ...], around: tuple[str, ...]) -> Box:
+        nodes = [self.view.nodes[key] for key in self._inside(keys)]
+        operators = [data for data in nodes if data["kind"] == "operator"]
+        kinds = Counter(data["op"] for data in operators)
+        common = [f"{op} × {number}" if number > 1 else op for op, number in kinds.most_common(4)]
+        if len(kinds) > 4:
+            common.append("…")
+        counts = [f"{len(operators)} operators"]
+        if elements := _elements(operators):
+            counts.append(f"{labels.count(elements)} parameters")
+        box = Box(
+            f"n{self.numbers[keys[0]]}",
+            "module",
+            "",
+            labels.short(".".join(path[len(around) :])),
+            self._module_class(keys, path),
+            (", ".join(labels.short(text, 40) for text in common[:2]), ", ".join(common[2:])),
+            (("parameter", " · ".join(counts)),),
+            (labels.short(".".join(path), 400),),
+        )
+        for key in self._inside(keys):
+            self.boxes[key] = box
+        return box
+
+    def _inside(self, keys: Iterable[str]) -> Iterator[str]:
+        for key in keys:
+            yield key
+            for body in self.bodies.get(key, ()):
+                yield from self._inside(self.members[body])
+
+    def arrows(self) -> Iterator[Arrow]:
+        """Every edge whose ends are in different boxes, once for each value and pair of boxes."""
+        fed = {
+            (data["value"], self.view.graph["bodies"][body].owner)
+            for _, head, data in self.view.edges(data=True)
+            if data["kind"] == "body" and self.view.nodes[head]["kind"] == "input"
+            for body in [self.view.nodes[head]["body"]]
+        }
+        seen = set()
+        for tail, head, data in self.view.edges(data=True):
+            left, right = self.boxes[tail], self.boxes[head]
+            body = data["kind"] == "body"
+            if left is right or (not body and (data["value"], head) in fed):
+                continue
+            if (key := (left.id, right.id, data["value"])) in seen:
+                continue
+            seen.add(key)
+            yield Arrow(
+                left.id,
+                right.id,
+                labels.tensor(data["dtype"], data["shape"], usual="float32"),
+                body,
+                labels.short(data["value"], 400),
+            )

@@ -1,0 +1,113 @@
+"""What a picture shows, before any format: boxes, frames and arrows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Arrow", "Box", "Drawing", "Frame"]
+
+BoxKind: TypeAlias = Literal["operator", "input", "output", "initializer", "module"]
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One box.
+
+    Attributes:
+        id: Short and unique: ``n0``, ``n1``, ….
+        kind: What it stands for; a ``"module"`` stands for a folded scope.
+        family: The operator's family; empty for other kinds.
+        title: Operator type, or name of an input, output or module.
+        name: The node's name relative to its frame; may be empty.
+        details: Lines about attributes, or dtype and shape.
+        parameters: (kind, text) for each line about parameters.
+        tooltip: Lines that need no space.
+    """
+
+    id: str
+    kind: BoxKind
+    family: str
+    title: str
+    name: str = ""
+    details: tuple[str, ...] = ()
+    parameters: tuple[tuple[str, str], ...] = ()
+    tooltip: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame around boxes and other frames.
+
+    Attributes:
+        id: Short and unique: ``c0``, ``c1``, ….
+        kind: A module ``"scope"``, a control-flow ``"operator"`` with its bodies, or one ``"body"``.
+        title: Name relative to the frame around it.
+        note: Class of the module; may be empty.
+        children: What is inside, in the model's order.
+        tooltip: The whole name.
+    """
+
+    id: str
+    kind: Literal["scope", "operator", "body"]
+    title: str
+    note: str
+    children: tuple[Box | Frame, ...]
+    tooltip: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """A value on its way from one box to another.
+
+    Attributes:
+        tail: Id of the box that computes it.
+        head: Id of the box that reads it.
+        label: Its shape, with the dtype unless it is float32.
+        body: Whether it connects a control-flow operator with its body.
+        tooltip: The value's name.
+    """
+
+    tail: str
+    head: str
+    label: str
+    body: bool
+    tooltip: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """All of a picture.
+
+    Attributes:
+        title: What it is a picture of.
+        subtitle: Its size.
+        children: Boxes and frames outside every frame.
+        arrows: In the order of their heads.
+        families: Operator families that occur, in their usual order.
+    """
+
+    title: str
+    subtitle: str
+    children: tuple[Box | Frame, ...]
+    arrows: tuple[Arrow, ...]
+    families: tuple[str, ...]
+
+    def boxes(self) -> Iterator[Box]:
+        """Every box, inside frames too."""
+        return (item for item in self._all() if isinstance(item, Box))
+
+    def frames(self) -> Iterator[Frame]:
+        """Every frame, each before those inside it."""
+        return (item for item in self._all() if isinstance(item, Frame))
+
+    def _all(self) -> Iterator[Box | Frame]:
+        stack: list[Box | Frame] = list(reversed(self.children))
+        while stack:
+            item = stack.pop()
+            yield item
+            if isinstance(item, Frame):
+                stack.extend(reversed(item.children))

@@ -1,0 +1,104 @@
+"""Graphviz, in a process of its own: ``python -P engine.py FORMAT`` turns DOT on stdin into a picture on stdout.
+
+A layout engine is native code that may crash or print what it likes; here it can do neither to its caller. It is the
+one in pygraphviz's wheel, so no Graphviz needs to be installed.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+__all__ = ["lay_out"]
+
+_NO_PACKAGE: Final = 3
+_NO_FONT: Final = 4
+_POINTS: Final = 72
+_PIXELS: Final = 80_000_000
+"""Pixels of the largest PNG; larger pictures get a lower resolution."""
+
+_SIDE: Final = 32_000
+"""Pixels of a PNG's longest side; cairo stops at 32,767."""
+
+_PAGE: Final = 14_000 / _POINTS
+"""Inches of the longest side of a PDF; the format's readers stop at 14,400 points."""
+
+
+def lay_out(dot: str, form: str) -> bytes:
+    """Draw DOT source.
+
+    Args:
+        dot: The source.
+        form: ``"svg"``, ``"png"`` or ``"pdf"``.
+
+    Raises:
+        MissingError: pygraphviz, or for PNG and PDF any font, is not installed.
+        ExecutionError: Graphviz crashed or gave up.
+    """
+    from graphkit.errors import ExecutionError, MissingError
+
+    done = subprocess.run(
+        [sys.executable, "-P", str(Path(__file__).resolve()), form],
+        input=dot.encode("utf-8", "replace"),
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode == 0:
+        return done.stdout
+    if done.returncode == _NO_PACKAGE:
+        raise MissingError(
+            f"Drawing {form} needs pygraphviz, which this Python cannot import; install it (pip install "
+            "'pygraphviz>=2'), or write .dot or .mmd, which need nothing."
+        )
+    if done.returncode == _NO_FONT:
+        raise MissingError(
+            f"This machine has no font to write text in a {form} with; install one (apt-get install "
+            "fonts-dejavu-core), or write .svg, whose text is drawn by the viewer."
+        )
+    said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    raise ExecutionError(
+        f"Graphviz could not draw this graph as {form} (status {done.returncode}"
+        f"{': ' + said[-1].strip() if said else ''}). Write .dot to see what it was given, or fold scopes with a depth."
+    )
+
+
+def _main(form: str) -> int:
+    source = sys.stdin.buffer.read().decode()
+    try:
+        import pygraphviz
+    except ImportError:
+        return _NO_PACKAGE
+    if form in ("png", "pdf") and _has_no_font(pygraphviz):
+        return _NO_FONT
+    graph = pygraphviz.AGraph(string=source)
+    if form == "pdf":
+        graph.graph_attr["size"] = f"{_PAGE:.1f},{_PAGE:.1f}"
+    if form == "png":
+        width, height = _size(graph.draw(format="svg", prog="dot"))
+        dots = min(96.0, _POINTS * (_PIXELS / (width * height)) ** 0.5, _POINTS * _SIDE / max(width, height))
+        graph.graph_attr["dpi"] = f"{dots:.1f}"
+    sys.stdout.buffer.write(graph.draw(format=form, prog="dot"))
+    return 0
+
+
+def _has_no_font(pygraphviz: ModuleType) -> bool:
+    """Whether text is drawn as empty boxes, which are lower than a line of any font."""
+    probe = pygraphviz.AGraph(string='digraph {x [label="x", shape=plain, fontsize=14]}')
+    return _size(probe.draw(format="svg", prog="dot"))[1] < 14 + 8
+
+
+def _size(svg: bytes) -> tuple[float, float]:
+    """Width and height of an SVG in points."""
+    import re
+
+    found = re.search(rb'<svg width="([\d.]+)pt" height="([\d.]+)pt"', svg)
+    return (float(found[1]), float(found[2])) if found else (1.0, 1.0)
+
+
+if __name__ == "__main__":
+    sys.exit(_main(sys.argv[1]))
