@@ -390,6 +390,14 @@ Mul Or Pow Sub Sum Where Xor
 """
 _POOLS = ["AveragePool", "LpPool", "MaxPool"]
 
+
+def _gather_nd(node: ir.Node) -> Sequence[Shape | None] | None:
+    data, indices = _shape(node, 0), _shape(node, 1)
+    if data is None or not indices or not isinstance(indices[-1], int):
+        return None
+    return [(*indices[:-1], *data[node.attributes.get_int("batch_dims", 0) + indices[-1] :])]
+
+
 RULES: dict[str, Rule] = {
     **dict.fromkeys(_BROADCASTING.split(), _broadcast),
     **dict.fromkeys(_POOLS, _pool),
@@ -400,6 +408,7 @@ RULES: dict[str, Rule] = {
     "DepthToSpace": _blocks_to_space,
     "Expand": _expand,
     "Flatten": _flatten,
+    "GatherND": _gather_nd,
     "MatMul": _matmul,
     "PRelu": _same,
     "Pad": _pad,

@@ -47,7 +47,7 @@ class OnnxBuilder(Protocol):
         ...
 
     def const(self, array: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> ir.Value:
-        """A constant initializer; ``dtype`` defaults to the array's own."""
+        """A constant initializer; ``dtype`` defaults to the array's own. Doubles that are narrowed are remembered."""
         ...
 
     def scalar(self, number: float, like: ir.Value) -> ir.Value:

@@ -204,13 +204,16 @@ class _Reader:
 
     def const(self, array: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> ir.Value:
         """A constant initializer."""
-        data = np.asarray(array, dtype)
+        given = np.asarray(array)
+        data = given if dtype is None else given.astype(dtype)
         if dtype is None and not isinstance(array, np.ndarray | np.generic) and data.dtype == np.int_:
             data = data.astype(np.int64)
         base = "constant" if self._node is None else self._node.name
         name = self._unique(f"{base}_const")
         value = ir.Value(name=name, const_value=ir.tensor(data, name=name))
         params.set_kind(value, "constant")
+        if given.dtype == np.float64 and data.dtype != np.float64 and data.dtype.kind not in "iub":
+            params.set_exact(value, given)
         self._constants.append(value)
         return value
 

@@ -5,6 +5,7 @@ LRN                 sums over as many channels as there are examples in the batc
 GlobalMaxPool       takes the right axes for 4-D input only
 GlobalLpPool        is missing
 MeanVarianceNormal… refuses float64
+Resize              takes axes counted from behind for others
 GroupNormalization  computes in float32 whatever its input is
 ConvTranspose       reads the wrong rows of the weight when grouped
 AveragePool, LpPool shift the windows when ``ceil_mode`` adds more than one element; LpPool scales the last ones
@@ -13,6 +14,7 @@ LpNormalization     adds numbers rather than magnitudes when p is odd
 Erf, Gelu           round to float32 whatever their input is
 LogSoftmax          takes the logarithm of a softmax that may have underflowed
 Pad                 refuses negative pads
+GatherElements      refuses a negative axis and indices of fewer rows
 =================== ===================================================================================
 
 What they compute follows the operator texts of opset 23.
@@ -25,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from onnx.reference.op_run import OpRun
+from onnx.reference.ops.op_resize import Resize as ReferenceResize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -185,6 +188,15 @@ class LogSoftmax(OpRun):
         return (shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True)),)
 
 
+class GatherElements(OpRun):
+    """The elements of the data at the places of the indices, but for the index on one axis."""
+
+    def _run(self, data: Array, indices: Array, axis: int | None = None) -> tuple[Array]:
+        places = list(np.indices(indices.shape, sparse=True))
+        places[axis or 0] = indices
+        return (data[tuple(places)],)
+
+
 class Pad(OpRun):
     """Pad, which removes elements where a number is negative."""
 
@@ -231,6 +243,17 @@ class MeanVarianceNormalization(OpRun):
         apart = x - x.mean(axis=tuple(axes), keepdims=True)
         deviation = np.sqrt((apart * apart).mean(axis=tuple(axes), keepdims=True))
         return ((apart / (deviation + 1e-9)).astype(x.dtype),)
+
+
+class Resize(ReferenceResize):
+    """As the original, with axes counted from the front."""
+
+    op_domain = ""
+
+    def _run(self, x: Array, *inputs: Any, axes: Sequence[int] | None = None, **attrs: Any) -> tuple[Array]:  # type: ignore[override]
+        found = None if axes is None else [axis % x.ndim for axis in axes]
+        result: tuple[Array] = super()._run(x, *(*inputs, *[None] * (3 - len(inputs))), axes=found, **attrs)
+        return result
 
 
 class ConvTranspose(OpRun):
@@ -293,6 +316,7 @@ CORRECTIONS = [
     AveragePool,
     ConvTranspose,
     Erf,
+    GatherElements,
     Gelu,
     GlobalLpPool,
     GlobalMaxPool,
@@ -304,5 +328,6 @@ CORRECTIONS = [
     MaxPool,
     MeanVarianceNormalization,
     Pad,
+    Resize,
 ]
 """What to hand to :class:`onnx.reference.ReferenceEvaluator` as ``new_ops``."""

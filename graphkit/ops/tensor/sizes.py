@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import onnx_ir as ir
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from graphkit.ops.builders import MxBuilder, OnnxBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
-    from graphkit.ops.spec import Read
 
     T = TypeVar("T")
 
@@ -21,6 +18,7 @@ __all__ = [
     "START",
     "as_int64",
     "axis_of",
+    "clipped",
     "constant_ints",
     "dim_ref",
     "dim_source",
@@ -29,6 +27,7 @@ __all__ = [
     "positions",
     "size_along",
     "some",
+    "wrapped",
 ]
 
 END = 2**63 - 1
@@ -151,6 +150,28 @@ def positions(b: OnnxBuilder, value: ir.Value, axis: int) -> ir.Value:
     return b.op("Range", np.asarray(0), b.op("Squeeze", size_along(b, value, axis), [0]), np.asarray(1))
 
 
-def reads_constant(make: Callable[[MxNode], np.ndarray[Any, np.dtype[Any]]]) -> Read:
-    """A reader for an MXNet operator without inputs: its result is a constant of the model."""
-    return lambda b, node, _x: b.const(make(node))
+def clipped(b: OnnxBuilder, indices: ir.Value, data: ir.Value, axis: int) -> ir.Value:
+    """Int64 indices into an axis of ``data``, those out of range moved to its nearer end."""
+    size = b.shape(data)[axis]
+    array = b.value(indices)
+    if array is not None and isinstance(size, int):
+        inside = np.clip(array, 0, size - 1)
+        return indices if np.array_equal(inside, array) else b.const(inside)
+    return b.op("Clip", indices, np.asarray(0), _last(b, data, axis))
+
+
+def _last(b: OnnxBuilder, data: ir.Value, axis: int) -> ir.Value:
+    size = b.shape(data)[axis]
+    if isinstance(size, int):
+        return b.const(np.asarray(size - 1))
+    return b.op("Sub", b.op("Squeeze", size_along(b, data, axis), [0]), np.asarray(1))
+
+
+def wrapped(b: OnnxBuilder, indices: ir.Value, data: ir.Value, axis: int) -> ir.Value:
+    """Int64 indices into an axis of ``data``, those out of range moved by its size until they are in range."""
+    size = b.shape(data)[axis]
+    array = b.value(indices)
+    if array is not None and isinstance(size, int):
+        inside = array % np.asarray(size)
+        return indices if np.array_equal(inside, array) else b.const(inside)
+    return b.op("Mod", indices, size_along(b, data, axis))

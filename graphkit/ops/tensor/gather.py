@@ -1,0 +1,186 @@
+"""Looking up slices by index along one axis.
+
+ONNX counts negative indices from the end and rejects what is out of range; MXNet's Embedding and take clip unless told
+to wrap. Reading keeps the clipping as a Clip of the indices, and writing finds it again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphkit.ops.spec import BOOL, Case, MxForm, Op, Refusal, arr, given, int64
+from graphkit.ops.tensor.sizes import (
+    as_int64,
+    axis_of,
+    clipped,
+    is_never_negative,
+    mx_axis,
+    some,
+    wrapped,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_ir as ir
+
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.mxgraph import MxNode, MxRef
+
+
+def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
+    data, source, indices = some(x[0]), some(node.inputs[0]), some(node.inputs[1])
+    axis = axis_of(node, b.rank(source))
+    scalar = b.rank(indices) == 0
+    keep = b.rank(source) == 1
+    number = b.number(indices) if scalar else None
+    if number is not None:
+        begin = int(number)
+        cut = b.op("slice_axis", data, axis=axis, begin=begin, end="None" if begin == -1 else begin + 1)
+        return cut if keep else b.op("squeeze", cut, axis=axis)
+    size = b.shape(source)[axis]
+    clips = _clips(b, indices, size)
+    picked = clips or indices
+    if axis == 0 and b.rank(source) == 2 and b.is_initializer(source) and isinstance(size, int):
+        width = b.shape(source)[1]
+        if clips is not None or is_never_negative(b, indices):
+            found = b.op("Embedding", b.ref(picked), data, input_dim=size, output_dim=width, dtype=b.dtype(source).name)
+            return b.op("squeeze", found, axis=0) if scalar else found
+    safe = clips is not None or is_never_negative(b, indices)
+    found = b.op("take", data, b.ref(picked), axis=axis, mode=None if safe else "wrap")
+    return b.op("squeeze", found, axis=axis) if scalar and not keep else found
+
+
+def _clips(b: MxBuilder, indices: ir.Value, size: int | str | None) -> ir.Value | None:
+    """What is clipped to the axis before it is looked up, where that is all that the producer does.
+
+    A cast to int64 before it goes too, as MXNet's indices may be floats.
+    """
+    clip = indices.producer()
+    if clip is None or clip.op_type != "Clip" or len(clip.inputs) < 3 or not isinstance(size, int):
+        return None
+    if b.number(clip.inputs[1]) != 0 or b.number(clip.inputs[2]) != size - 1:
+        return None
+    raw = some(clip.inputs[0])
+    cast = raw.producer()
+    if cast is not None and cast.op_type == "Cast" and b.dtype(some(cast.inputs[0])).kind in "fiu":
+        return some(cast.inputs[0])
+    return raw
+
+
+def _read_take(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+    data, indices = some(x[0]), as_int64(b, some(x[1]))
+    axis, mode = int(node.attrs.get("axis", "0")), node.attrs.get("mode", "clip")
+    if mode == "clip":
+        indices = clipped(b, indices, data, axis)
+    elif mode == "wrap":
+        indices = wrapped(b, indices, data, axis)
+    return b.op("Gather", data, indices, axis=axis)
+
+
+def _read_embedding(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+    table = some(x[1])
+    return b.op("Gather", table, clipped(b, as_int64(b, some(x[0])), table, 0), axis=0)
+
+
+def _read_pick(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
+    data, indices = some(x[0]), as_int64(b, some(x[1]))
+    axis = mx_axis(node, default="-1")
+    if axis is None:
+        return Refusal("it has no axis, which MXNet itself rejects")
+    axis %= b.rank(data)
+    indices = (clipped if node.attrs.get("mode", "clip") == "clip" else wrapped)(b, indices, data, axis)
+    if b.rank(indices) < b.rank(data):
+        indices = b.op("Unsqueeze", indices, [axis])
+    found = b.op("GatherElements", data, indices, axis=axis)
+    return found if BOOL.parse(node.attrs.get("keepdims", "False")) else b.op("Squeeze", found, [axis])
+
+
+def _read_batch_take(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+    data = some(x[0])
+    indices = b.op("Unsqueeze", clipped(b, as_int64(b, some(x[1])), data, 1), [1])
+    return b.op("Squeeze", b.op("GatherElements", data, indices, axis=1), [1])
+
+
+_X, _TABLE = arr(3, 4), arr(5, 4)
+_FAR = int64([0, -1, 7, 2])
+
+OPS = (
+    Op(
+        "Gather",
+        mx=(
+            MxForm(
+                "take",
+                read=_read_take,
+                reads=("axis", "mode"),
+                write=_write,
+                cases=(
+                    Case("clipped", (_X, _FAR)),
+                    Case("wrapped", (_X, _FAR), {"axis": 1, "mode": "wrap"}),
+                    Case("raising", (_X, int64([[0, 2], [1, 1]])), {"axis": -1, "mode": "raise"}),
+                    Case("floats", (_X, given([0.7, 2.2, -1.5], "float32")), {"axis": 1}),
+                    Case("stored indices", (_X, int64([0, 2])), const=(1,)),
+                ),
+            ),
+            MxForm(
+                "Embedding",
+                also=("_contrib_SparseEmbedding",),
+                read=_read_embedding,
+                reads=("input_dim", "output_dim"),
+                ignore=("dtype", "sparse_grad", "deterministic"),
+                direction="read",
+                cases=(
+                    Case("integers", (_FAR, _TABLE), {"input_dim": 5, "output_dim": 4}, const=(1,)),
+                    Case(
+                        "floats",
+                        (given([[0.7, 2.2], [-1.5, 9.0]], "float32"), _TABLE),
+                        {"input_dim": 5, "output_dim": 4, "dtype": "float32"},
+                        const=(1,),
+                        grad=False,
+                    ),
+                ),
+            ),
+        ),
+        cases=(
+            Case("rows", (_X, int64([[0, 2], [-1, 1]])), dynamic=(1,)),
+            Case("columns", (_X, int64([0, -4, 3])), {"axis": -1}, dynamic=(0,)),
+            Case("free axis", (_X, int64([0, -1])), dynamic=(0,)),
+            Case("stored indices", (_X, int64([2, 0])), const=(1,)),
+            Case("stored negative indices", (_X, int64([-1, 0])), const=(1,), dynamic=(0,)),
+            Case("one row", (_X, int64(1)), const=(1,)),
+            Case("last column", (_X, int64(-1)), {"axis": 1}, const=(1,), dynamic=(0,)),
+            Case("one number", (arr(4), int64(-2)), const=(1,)),
+            Case("fed scalar", (_X, int64(-1)), {"axis": 1}),
+            Case("number by a fed scalar", (arr(4), int64(2))),
+            Case("table", (_TABLE, int64([[0, 2], [4, 1]])), const=(0, 1)),
+            Case("table by fed indices", (_TABLE, int64([[0, 2], [-1, 1]])), const=(0,)),
+            Case("table by bytes", (_TABLE, given([0, 4], "int32")), const=(0,)),
+            Case("integers", (arr(3, 2, dtype="int64"), int64([0, -1])), grad=False),
+            Case("truths", (arr(3, 2, dtype="bool"), int64([0, -1])), grad=False),
+        ),
+    ),
+    Op(
+        "",
+        mx=(
+            MxForm(
+                "pick",
+                read=_read_pick,
+                reads=("axis", "keepdims", "mode"),
+                direction="read",
+                cases=(
+                    Case("clipped", (_X, int64([0, -1, 7]))),
+                    Case("wrapped", (_X, int64([0, -1, 7])), {"mode": "wrap"}),
+                    Case("kept axis", (_X, int64([0, 1, 2, 0])), {"axis": 0, "keepdims": "1"}),
+                    Case("index of equal rank", (_X, int64([[0], [1], [3]])), {"axis": 1}),
+                    Case("floats", (_X, given([0.7, 2.2, 9.5], "float32"))),
+                ),
+            ),
+            MxForm(
+                "batch_take",
+                read=_read_batch_take,
+                direction="read",
+                cases=(Case("clipped", (_X, given([0, -1, 7], "int32")), grad=False),),
+            ),
+        ),
+    ),
+)
