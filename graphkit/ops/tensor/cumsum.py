@@ -1,0 +1,72 @@
+"""Running sums."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx_ir as ir
+
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, int64
+from graphkit.ops.tensor.sizes import mx_axis, some
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.mxgraph import MxNode, MxRef
+
+
+def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
+    data, source, number = some(x[0]), some(node.inputs[0]), b.number(node.inputs[1])
+    if number is None:
+        return Refusal("its axis is computed; MXNet needs it in the symbol")
+    axis = int(number) % b.rank(source)
+    backward = node.attributes.get_int("reverse", 0)
+    if backward:
+        data = b.op("reverse", data, axis=(axis,))
+    if node.attributes.get_int("exclusive", 0):
+        first = b.op("zeros_like", b.op("slice_axis", data, axis=axis, begin=0, end=1), name="first")
+        if b.shape(source)[axis] == 1:
+            return first
+        data = b.op("Concat", first, b.op("slice_axis", data, axis=axis, begin=0, end=-1), num_args=2, dim=axis)
+    found = b.op("_np_cumsum", data, axis=axis)
+    return b.op("reverse", found, axis=(axis,)) if backward else found
+
+
+def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+    data, axis, dtype = some(x[0]), mx_axis(node), node.attrs.get("dtype", "None")
+    if axis is None:
+        data, axis = b.op("Reshape", data, [-1]), 0
+    if dtype != "None" and np.dtype(dtype) != b.dtype(data):
+        data = b.op("Cast", data, to=ir.DataType.from_numpy(np.dtype(dtype)))
+    return b.op("CumSum", data, np.asarray(axis))
+
+
+_X = arr(2, 3, 4)
+
+OP = Op(
+    "CumSum",
+    mx=(
+        MxForm(
+            "_np_cumsum",
+            read=_read,
+            reads=("axis", "dtype"),
+            write=_write,
+            cases=(
+                Case("flattened", (_X,)),
+                Case("axis", (_X,), {"axis": 1}),
+                Case("integers", (given([[3, 1], [2, 5]], "int32"),), {"axis": 0, "dtype": "int64"}, grad=False),
+            ),
+        ),
+    ),
+    cases=(
+        Case("axis", (_X, int64(1)), const=(1,), dynamic=(0,)),
+        Case("last axis", (_X, int64(-1)), const=(1,)),
+        Case("exclusive", (_X, int64(2)), {"exclusive": 1}, const=(1,), dynamic=(0,)),
+        Case("reverse", (_X, int64(1)), {"reverse": 1}, const=(1,)),
+        Case("both", (_X, int64(0)), {"reverse": 1, "exclusive": 1}, const=(1,)),
+        Case("exclusive of one", (arr(2, 1), int64(1)), {"exclusive": 1}, const=(1,)),
+        Case("integers", (arr(5, low=-9, high=9, dtype="int64"), int64(0)), const=(1,), grad=False),
+    ),
+)
