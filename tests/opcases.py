@@ -6,6 +6,7 @@ import zlib
 from dataclasses import dataclass
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 
 from graphkit.frameworks.mxnet import schema
@@ -42,7 +43,30 @@ class Use:
         """The inputs; every floating one in ``dtype``, drawn in float32 first so that it is the same number."""
         rng = self.rng()
         arrays = [None if given is None else given.make(rng, self.case.dtype) for given in self.case.inputs]
-        return [a.astype(dtype) if dtype and a is not None and a.dtype == np.float32 else a for a in arrays]
+        return [
+            a.astype(dtype) if dtype and a is not None and a.dtype == np.float32 and not self.fixed(number) else a
+            for number, a in enumerate(arrays)
+        ]
+
+    def slot(self, number: int) -> onnx.defs.OpSchema.FormalParameter | None:
+        """What ONNX says of one of its operator's inputs."""
+        schema = schema_of(self.op.onnx, self.op.domain) if self.op.onnx and self.form is None else None
+        return schema.inputs[number] if schema is not None and number < len(schema.inputs) else None
+
+    def fixed(self, number: int) -> bool:
+        """Whether ONNX gives an input one dtype, whatever the others have."""
+        slot = self.slot(number)
+        return slot is not None and slot.type_str.startswith("tensor(")
+
+    def kind(self, number: int, array: np.ndarray) -> params.Kind:
+        """What an initializer is."""
+        slot = self.slot(number)
+        category = onnx.defs.OpSchema.DifferentiationCategory
+        if number in self.case.buffers:
+            return "buffer"
+        if slot is not None and slot.differentiation_category == category.NonDifferentiable:
+            return "constant"
+        return "parameter" if array.dtype.kind == "f" and array.size > 1 else "constant"
 
     @property
     def has_float64(self) -> bool:
@@ -82,8 +106,7 @@ def onnx_model(use: Use, dtype: str | None = None) -> tuple[ir.Model, dict[str, 
             operands.append(None)
         elif number in use.case.const:
             value = ir.Value(name=name, const_value=ir.tensor(array, name=name))
-            trained: params.Kind = "parameter" if array.dtype.kind == "f" and array.size > 1 else "constant"
-            params.set_kind(value, "buffer" if number in use.case.buffers else trained)
+            params.set_kind(value, use.kind(number, array))
             initializers.append(value)
             operands.append(value)
         else:

@@ -252,7 +252,8 @@ class Resize(ReferenceResize):
 
     def _run(self, x: Array, *inputs: Any, axes: Sequence[int] | None = None, **attrs: Any) -> tuple[Array]:  # type: ignore[override]
         found = None if axes is None else [axis % x.ndim for axis in axes]
-        result: tuple[Array] = super()._run(x, *(*inputs, *[None] * (3 - len(inputs))), axes=found, **attrs)
+        original: Any = super()._run
+        result: tuple[Array] = original(x, *(*inputs, *[None] * (3 - len(inputs))), axes=found, **attrs)
         return result
 
 

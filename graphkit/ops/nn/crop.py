@@ -1,0 +1,58 @@
+"""Reading MXNet's Crop (not ``crop``, which is slice): a window of an image, of a given size or of another image's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphkit.ops.spec import BOOL, Case, Limit, MxForm, Op, arr, ints
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_ir as ir
+
+    from graphkit.ops.builders import OnnxBuilder
+    from graphkit.ops.mxgraph import MxNode
+
+
+def _size(b: OnnxBuilder, value: ir.Value) -> tuple[int, ...]:
+    known = [dim for dim in b.shape(value)[2:4] if isinstance(dim, int)]
+    return tuple(known) if len(known) == 2 else b.static_shape(value)[2:4]
+
+
+def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+    data, like = x[0], x[1] if len(x) > 1 else None
+    assert data is not None
+    size = ints(node.attrs.get("h_w", "(0, 0)")) if like is None else _size(b, like)
+    if BOOL.parse(node.attrs.get("center_crop", "False")):
+        first = tuple((whole - part) // 2 for whole, part in zip(_size(b, data), size, strict=True))
+    else:
+        first = ints(node.attrs.get("offset", "(0, 0)"))
+    last = [start + length for start, length in zip(first, size, strict=True)]
+    return b.op("Slice", data, list(first), last, [2, 3])
+
+
+_IMAGE = arr(2, 3, 6, 7)
+_DOUBLE = ("read-float64", "read-backward")
+
+OP = Op(
+    "",
+    mx=(
+        MxForm(
+            "Crop",
+            direction="read",
+            read=_read,
+            reads=("num_args", "offset", "h_w", "center_crop"),
+            cases=(
+                Case("from the corner", (_IMAGE,), {"num_args": 1, "h_w": (4, 5)}),
+                Case("from an offset", (_IMAGE,), {"num_args": 1, "h_w": (4, 5), "offset": (1, 2)}),
+                Case(
+                    "from the centre", (_IMAGE,), {"num_args": 1, "h_w": (3, 4), "offset": (2, 2), "center_crop": "1"}
+                ),
+                Case("like another", (_IMAGE, arr(1, 1, 2, 3)), {"num_args": 2, "offset": (1, 1), "h_w": (5, 5)}),
+                Case("centred, like another", (_IMAGE, arr(1, 1, 2, 3)), {"num_args": 2, "center_crop": True}),
+            ),
+        ),
+    ),
+    limits=tuple(Limit(claim, "MXNet's Crop refuses float64") for claim in _DOUBLE),
+)

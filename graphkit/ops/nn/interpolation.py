@@ -1,0 +1,151 @@
+"""Which elements a Resize reads along one axis, and with which weights.
+
+The definitions are those of ONNX's Resize operator (opset 19 and later). A resized axis is a linear map of the original
+one, so a matrix says all of it; computed in double precision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Array = npt.NDArray[np.float64]
+
+__all__ = ["Axis", "Method"]
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """How one axis is resized.
+
+    Attributes:
+        before: Its size before.
+        after: Its size after.
+        scale: Elements after for each element before, as it was given; need not be ``after / before``.
+        start: Where the crop of ``tf_crop_and_resize`` begins, as a fraction of the axis.
+        end: Where it ends.
+    """
+
+    before: int
+    after: int
+    scale: float
+    start: float = 0.0
+    end: float = 1.0
+
+    @property
+    def exact(self) -> bool:
+        """Whether the scale is the ratio of the sizes, as far as float32 tells."""
+        return bool(np.float32(self.scale) == np.float32(self.after / self.before))
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How elements are interpolated; the attributes are those of ONNX's Resize.
+
+    Attributes:
+        mode: ``nearest``, ``linear`` or ``cubic``.
+        coordinates: ``coordinate_transformation_mode``.
+        rounding: ``nearest_mode``.
+        cubic: ``cubic_coeff_a``.
+        exclude_outside: Whether what lies outside the axis has no weight, rather than that of the edge.
+        antialias: Whether the filter is widened where the axis shrinks.
+    """
+
+    mode: str = "nearest"
+    coordinates: str = "half_pixel"
+    rounding: str = "round_prefer_floor"
+    cubic: float = -0.75
+    exclude_outside: bool = False
+    antialias: bool = False
+
+    def positions(self, axis: Axis) -> Array:
+        """Where each element after lies among those before.
+
+        Raises:
+            ValueError: The coordinate transformation is none of ONNX's.
+        """
+        after = np.arange(axis.after, dtype=np.float64)
+        last = axis.before - 1
+        if self.coordinates == "align_corners":
+            return after * last / max(axis.after - 1, 1)
+        if self.coordinates == "tf_crop_and_resize":
+            if axis.after == 1:
+                return np.full(1, (axis.start + axis.end) * last / 2)
+            return axis.start * last + after * (axis.end - axis.start) * last / (axis.after - 1)
+        if self.coordinates == "asymmetric":
+            return self._unscaled(after, axis)
+        if self.coordinates == "pytorch_half_pixel" and axis.after == 1:
+            return np.zeros(1)
+        if self.coordinates in ("half_pixel", "pytorch_half_pixel"):
+            return self._unscaled(after + 0.5, axis) - 0.5
+        if self.coordinates == "half_pixel_symmetric":
+            wanted = axis.after if axis.exact else axis.scale * axis.before
+            centre = axis.before / 2 * (1 - axis.after / wanted)
+            return centre + self._unscaled(after + 0.5, axis) - 0.5
+        raise ValueError(f"coordinate_transformation_mode={self.coordinates} is none of ONNX's")
+
+    @staticmethod
+    def _unscaled(after: Array, axis: Axis) -> Array:
+        return after * axis.before / axis.after if axis.exact else after / axis.scale
+
+    def indices(self, axis: Axis) -> npt.NDArray[np.int64]:
+        """Which element before each element after is, for ``nearest``.
+
+        Raises:
+            ValueError: The rounding is none of ONNX's.
+        """
+        position = self.positions(axis)
+        if self.rounding == "round_prefer_floor":
+            found = np.ceil(position - 0.5)
+        elif self.rounding == "round_prefer_ceil":
+            found = np.floor(position + 0.5)
+        elif self.rounding == "floor":
+            found = np.floor(position)
+        elif self.rounding == "ceil":
+            found = np.ceil(position)
+        else:
+            raise ValueError(f"nearest_mode={self.rounding} is none of ONNX's")
+        clipped: npt.NDArray[np.int64] = np.clip(found, 0, axis.before - 1).astype(np.int64)
+        return clipped
+
+    def matrix(self, axis: Axis) -> Array:
+        """Weights as (elements after, elements before), for ``linear`` and ``cubic``."""
+        position = self.positions(axis)[:, None]
+        shrink = min(axis.scale, 1.0) if self.antialias else 1.0
+        reach = int(np.ceil((1 if self.mode == "linear" else 2) / shrink))
+        taps = np.floor(position) + np.arange(-reach, reach + 1)
+        weights = self._kernel((taps - position) * shrink)
+        inside = (taps >= 0) & (taps < axis.before)
+        if self.exclude_outside:
+            weights = np.where(inside, weights, 0.0)
+        if self.exclude_outside or self.antialias:
+            total = weights.sum(axis=1, keepdims=True)
+            weights /= np.where(total == 0, 1.0, total)
+        result = np.zeros((axis.after, axis.before))
+        rows = np.broadcast_to(np.arange(axis.after)[:, None], taps.shape)
+        np.add.at(result, (rows, np.clip(taps, 0, axis.before - 1).astype(np.int64)), weights)
+        return result
+
+    def _kernel(self, distance: npt.NDArray[Any]) -> Array:
+        """The triangle, or the cubic of Keys with parameter a."""
+        far = np.abs(distance)
+        if self.mode == "linear":
+            triangle: Array = np.maximum(1.0 - far, 0.0)
+            return triangle
+        a = self.cubic
+        near = ((a + 2) * far - (a + 3)) * far * far + 1
+        tail = ((a * far - 5 * a) * far + 8 * a) * far - 4 * a
+        return np.where(far <= 1, near, np.where(far < 2, tail, 0.0))
+
+    def outside(self, axis: Axis) -> npt.NDArray[np.bool_]:
+        """Which elements after lie outside the axis and take the extrapolation value."""
+        if self.coordinates != "tf_crop_and_resize":
+            return np.zeros(axis.after, bool)
+        position = self.positions(axis)
+        found: npt.NDArray[np.bool_] = (position < 0) | (position > axis.before - 1)
+        return found
