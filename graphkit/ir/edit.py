@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -98,15 +99,17 @@ class Editor:
 
     Attributes:
         node: The node to be replaced.
+        made: The nodes emitted so far, in order.
     """
 
     def __init__(self, model: ir.Model, node: ir.Node) -> None:
         if node.graph is None:
             raise ValueError(f"node {node.name!r} is in no graph")
         self.node = node
+        self.made: list[ir.Node] = []
         self._main = model.graph
         self._graph = node.graph
-        self._made: set[ir.Value] = set()
+        self._counts: Counter[str] = Counter()
         self._stem = node.name or (node.outputs[0].name if node.outputs else None) or node.op_type
 
     def op(self, op_type: str, *inputs: ir.Value | None, **attrs: Any) -> ir.Value:
@@ -120,11 +123,13 @@ class Editor:
         for value in node.outputs:
             value.name = None
         self._graph.insert_before(self.node, node)
+        self._counts[op_type] += 1
+        count = self._counts[op_type]
+        node.name = f"{self._stem}_{op_type}" + (f"_{count}" if count > 1 else "")
         for index, value in enumerate(node.outputs):
-            value.name = f"{self._stem}_{op_type}" + (f"_{index}" if index else "")
-        node.name = f"{self._stem}_{op_type}"
+            value.name = node.name if index == 0 else f"{node.name}_{index}"
         infer_node(node)
-        self._made.update(node.outputs)
+        self.made.append(node)
         return node.outputs
 
     def const(
@@ -148,10 +153,13 @@ class Editor:
                 continue
             name = old.name
             redirect(old, new)
-            if new in self._made and new.name != name:
+            if self._is_own(new) and new.name != name:
                 old.name = None
                 new.name = name
         self._graph.remove(self.node, safe=True)
         last = outputs[0].producer() if outputs and outputs[0] is not None else None
-        if last is not None and outputs[0] in self._made:
+        if last is not None and last in self.made:
             last.name = self.node.name
+
+    def _is_own(self, value: ir.Value) -> bool:
+        return value.producer() in self.made

@@ -29,13 +29,18 @@ def expand_function(model: ir.Model, node: ir.Node) -> Sequence[ir.Node] | None:
         node: The node.
 
     Returns:
-        The nodes that took its place, in order; None, and nothing done, where ONNX defines no body.
+        The nodes that took its place, in order; None, and nothing done, where ONNX defines no body, or one
+        with control flow.
     """
     schema = schema_of(node.op_type, node.domain)
     if schema is None or not any(getattr(schema, has) for has in ("has_function", "has_context_dependent_function")):
         return None
     proto = _one_node_model(node)
-    inlined = onnx.inliner.inline_selected_functions(proto, [(node.domain, node.op_type)], inline_schema_functions=True)
+    chosen = [(node.domain, node.op_type)]
+    try:
+        inlined = onnx.inliner.inline_selected_functions(proto, chosen, inline_schema_functions=True)
+    except RuntimeError:  # it stumbles over absent inputs between given ones
+        return None
     fragment = ir.serde.deserialize_model(inlined)
     if [inner.op_type for inner in fragment.graph] == [node.op_type]:
         return None
@@ -43,6 +48,8 @@ def expand_function(model: ir.Model, node: ir.Node) -> Sequence[ir.Node] | None:
         if (doubles := exact(given)) is not None:
             set_exact(value, doubles)
     canonical(fragment)
+    if any(True for _ in fragment.graph.subgraphs()):
+        return None
     return _splice(model, node, fragment)
 
 
@@ -59,6 +66,11 @@ def _one_node_model(node: ir.Node) -> onnx.ModelProto:
     constants = _small_constants(node)
     body = ir.serde.serialize_node(node)
     del body.input[:], body.output[:]
+    schema = schema_of(node.op_type, node.domain)
+    for name, formal in {} if schema is None else schema.attributes.items():
+        # The body refers to attributes by name, and the inliner does not know their defaults.
+        if name not in node.attributes and formal.default_value.type != onnx.AttributeProto.UNDEFINED:
+            body.attribute.append(formal.default_value)
     body.input.extend("" if value is None else names[value] for value in node.inputs)
     body.output.extend(f"o{index}" for index in range(len(node.outputs)))
     inputs = [ir.serde.serialize_value(value, name=name) for value, name in names.items() if value not in constants]
@@ -90,13 +102,9 @@ def _splice(model: ir.Model, node: ir.Node, fragment: ir.Model) -> list[ir.Node]
             mapped[value] = edit.const("value", array, array.dtype)
             if (doubles := exact(value)) is not None:
                 set_exact(mapped[value], doubles)
-    made: list[ir.Node] = []
     for inner in fragment.graph:
         inputs = [None if value is None else mapped[value] for value in inner.inputs]
         results = edit.ops(inner.op_type, len(inner.outputs), *inputs, **dict(inner.attributes))
         mapped.update(zip(inner.outputs, results, strict=True))
-        producer = results[0].producer()
-        if producer is not None:
-            made.append(producer)
     edit.replace(*(mapped[value] for value in fragment.graph.outputs))
-    return made
+    return edit.made
