@@ -12,7 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.ops.booleans import carrier
-from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given
+from graphkit.ops.spec import BOOL, Case, MxForm, Op, Refusal, arr, given
 from graphkit.ops.tensor.sizes import some
 
 if TYPE_CHECKING:
@@ -82,6 +82,16 @@ def _read_amp_cast(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -
     return _read_cast(b, node, x)
 
 
+def _read_amp_multicast(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> Sequence[ir.Value] | Refusal:
+    values = [some(value) for value in x]
+    kinds = {b.dtype(value) for value in values}
+    if any(kind.kind != "f" for kind in kinds):
+        return Refusal("its inputs are not all floats")
+    choose = min if BOOL.parse(node.attrs.get("cast_narrow", "False")) else max
+    dtype = ir.DataType.from_numpy(choose(kinds, key=lambda kind: kind.itemsize))
+    return [b.op("Cast", value, to=dtype) for value in values]
+
+
 def _data_type(name: str) -> ir.DataType:
     return ir.DataType.BFLOAT16 if name == "bfloat16" else ir.DataType.from_numpy(np.dtype(name))
 
@@ -135,6 +145,28 @@ OPS = (
             Case("truths to int64", (_TRUTHS,), _to(ir.DataType.INT64), grad=False),
             Case("truths to truths", (_TRUTHS,), _to(ir.DataType.BOOL), grad=False),
             Case("no change", (arr(2, 3),), _to(ir.DataType.FLOAT), grad=False),
+        ),
+    ),
+    Op(
+        "",
+        mx=(
+            MxForm(
+                "amp_multicast",
+                read=_read_amp_multicast,
+                reads=("cast_narrow", "num_outputs"),
+                direction="read",
+                cases=(
+                    Case("widest", (arr(2, dtype="float16"), arr(2)), {"num_outputs": 2}, outputs=2, grad=False),
+                    Case(
+                        "narrowest",
+                        (arr(2, dtype="float16"), arr(2, dtype="float32")),
+                        {"num_outputs": 2, "cast_narrow": True},
+                        outputs=2,
+                        dtype="float16",
+                        grad=False,
+                    ),
+                ),
+            ),
         ),
     ),
     Op(

@@ -1,0 +1,157 @@
+"""Diagonals and triangles of matrices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx_ir as ir
+
+from graphkit.ops.booleans import carrier
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64
+from graphkit.ops.tensor.cast import DTYPES
+from graphkit.ops.tensor.sizes import some
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.mxgraph import MxNode, MxRef
+
+
+def _steps(b: MxBuilder, data: MxRef, source: ir.Value, compare: str, k: int) -> MxRef:
+    """A matrix of the shape of the last two axes: 1 where column - row compares to ``k``, in float32."""
+    rows, columns = b.shape(source)[-2:]
+    if isinstance(rows, int) and isinstance(columns, int):
+        row = b.op("_arange", start=float(k), stop=float(k + rows), dtype="float32", name="rows")
+        column = b.op("_arange", start=0.0, stop=float(columns), dtype="float32", name="columns")
+    else:
+        shape = b.op("Cast", data, dtype="float32")
+        row = b.op("_contrib_arange_like", shape, axis=-2, start=float(k), name="rows")
+        column = b.op("_contrib_arange_like", shape, axis=-1, name="columns")
+    row = b.op("Reshape", row, shape=(-1, 1))
+    column = b.op("Reshape", column, shape=(1, -1))
+    return b.op(f"broadcast_{compare}", column, row)
+
+
+def _write_trilu(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
+    data, source = some(x[0]), some(node.inputs[0])
+    k = 0 if len(node.inputs) < 2 or node.inputs[1] is None else b.number(node.inputs[1])
+    if k is None:
+        return Refusal("which diagonal it starts at is computed; MXNet needs it in the symbol")
+    upper = node.attributes.get_int("upper", 1)
+    kept = _steps(b, data, source, "greater_equal" if upper else "lesser_equal", int(k))
+    for _ in range(b.rank(source) - 2):
+        kept = b.op("expand_dims", kept, axis=0)
+    if b.rank(source) > 2:
+        kept = b.op("broadcast_like", kept, data)
+    return b.op("where", kept, data, b.op("zeros_like", data))
+
+
+def _write_eye(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
+    source, k = some(node.inputs[0]), node.attributes.get_int("k", 0)
+    dtype = carrier(b, node.outputs[0]).name
+    if dtype not in DTYPES:
+        return Refusal(f"MXNet 1.9.1 does not compute in {dtype}; cast to another type")
+    rows, columns = b.shape(source)
+    if isinstance(rows, int) and isinstance(columns, int):
+        return b.op("_eye", N=rows, M=columns, k=k, dtype=dtype)
+    eye = _steps(b, some(x[0]), source, "equal", k)
+    return eye if dtype == "float32" else b.op("Cast", eye, dtype=dtype)
+
+
+def _read_eye(b: OnnxBuilder, node: MxNode, _x: Sequence[ir.Value | None]) -> ir.Value:
+    rows, columns, k = int(node.attrs["N"]), int(node.attrs.get("M", "0")), int(node.attrs.get("k", "0"))
+    return b.const(np.eye(rows, columns or rows, k), np.dtype(node.attrs.get("dtype", "float32")))
+
+
+def _read_diag(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
+    data, k = some(x[0]), int(node.attrs.get("k", "0"))
+    rank = b.rank(data)
+    if rank == 1:
+        return _matrix(b, data, k)
+    first, second = (int(node.attrs.get(name, default)) % rank for name, default in (("axis1", "0"), ("axis2", "1")))
+    order = [axis for axis in range(rank) if axis not in (first, second)]
+    turned = b.op("Transpose", data, perm=[*order, first, second])
+    rows, columns = b.shape(turned)[-2:]
+    if not isinstance(rows, int) or not isinstance(columns, int):
+        return Refusal("the size of the matrix is not known; give the model's inputs fixed sizes")
+    places = np.arange(max(0, -k), max(0, min(rows, columns - k)))
+    flat = b.op("Reshape", turned, [0] * (rank - 2) + [rows * columns])
+    return b.op("Gather", flat, places * (columns + 1) + k, axis=-1)
+
+
+def _matrix(b: OnnxBuilder, data: ir.Value, k: int) -> ir.Value:
+    """The square matrix that has a vector on a diagonal."""
+    (size,) = b.static_shape(data)
+    eye = np.eye(size + abs(k), k=k, dtype=bool)
+    padded = b.op("Pad", data, [0, abs(k)]) if k else data
+    lines = b.op("Unsqueeze", padded, [1 if k >= 0 else 0])
+    return b.op("Where", eye, lines, b.const(np.zeros((), b.dtype(data))))
+
+
+_X = arr(3, 4)
+
+
+def _eye(name: str, **attrs: int) -> Case:
+    return Case(name, (_X,), attrs, grad=False)
+
+
+OPS = (
+    Op(
+        "Trilu",
+        mx=(MxForm("where", write=_write_trilu, direction="write"),),
+        cases=(
+            Case("upper", (_X,)),
+            Case("lower", (_X,), {"upper": 0}, dynamic=(0,)),
+            Case("upper from a diagonal", (_X, int64(1)), const=(1,)),
+            Case("lower to a diagonal", (arr(2, 2, 3, 4), int64(-1)), {"upper": 0}, const=(1,), dynamic=(0,)),
+            Case("integers", (arr(3, 3, low=1, high=9, dtype="int64"),), grad=False),
+            Case("truths", (arr(3, 3, dtype="bool"),), grad=False),
+        ),
+    ),
+    Op(
+        "EyeLike",
+        mx=(
+            MxForm(
+                "_eye",
+                read=_read_eye,
+                reads=("N", "M", "k", "dtype"),
+                ignore=("ctx",),
+                write=_write_eye,
+                cases=(
+                    Case("square", (), {"N": 3}, grad=False),
+                    Case("wide", (), {"N": 2, "M": 3, "k": 1, "dtype": "int64"}, grad=False),
+                    Case("tall", (), {"N": 3, "M": 2, "k": -1, "ctx": "cpu(0)"}, grad=False),
+                ),
+            ),
+        ),
+        cases=(
+            _eye("default"),
+            _eye("diagonal", k=-1),
+            _eye("integers", dtype=int(ir.DataType.INT64), k=1),
+            Case("free rows", (_X,), {"k": 1, "dtype": int(ir.DataType.INT32)}, dynamic=(0,), grad=False),
+        ),
+    ),
+    Op(
+        "",
+        mx=(
+            MxForm(
+                "diag",
+                read=_read_diag,
+                reads=("k", "axis1", "axis2"),
+                direction="read",
+                cases=(
+                    Case("of a matrix", (_X,)),
+                    Case("above", (_X,), {"k": 2}),
+                    Case("below", (_X,), {"k": -1}),
+                    Case("of the first axes", (arr(2, 3, 4),)),
+                    Case("of given axes", (arr(2, 3, 4),), {"k": 1, "axis1": -1, "axis2": 1}),
+                    Case("from a vector", (arr(3),)),
+                    Case("from a vector, above", (arr(3),), {"k": 1}),
+                    Case("from a vector, below", (arr(3),), {"k": -2}),
+                ),
+            ),
+        ),
+    ),
+)
