@@ -46,9 +46,9 @@ def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Valu
         return b.op("AveragePool", data, kernel_shape=kernel, strides=kernel)
     dtype = b.dtype(data)
     if height != rows:
-        data = b.op("MatMul", b.const(_bins(rows, height).astype(dtype)), data)
+        data = b.op("MatMul", b.const(_bins(rows, height), dtype), data)
     if width != columns:
-        data = b.op("MatMul", data, b.const(_bins(columns, width).T.astype(dtype)))
+        data = b.op("MatMul", data, b.const(_bins(columns, width).T, dtype))
     return data
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphkit.ops.nn.windows import CHANNELS_FIRST, Window, mx_window
-from graphkit.ops.spec import BOOL, Case, MxForm, Op, Refusal, Tol, arr, ints
+from graphkit.ops.spec import BOOL, Case, Limit, MxForm, Op, Refusal, Tol, arr, ints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -246,5 +246,9 @@ OP = Op(
                 ),
             ),
         ),
+    ),
+    limits=tuple(
+        Limit("read-float64", "the lowest float32, of an empty window, stays what it is in float64", case)
+        for case in ("max, last window in the padding", "max, windows with gaps", "max, pad as wide as the kernel")
     ),
 )
