@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.math.linear import biased_linear
-from graphkit.ops.spec import FLOAT, Case, MxForm, Op, Refusal, arr, given
+from graphkit.ops.spec import FLOAT, Case, MxForm, Op, Refusal, Tol, arr, given
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -153,6 +153,7 @@ def _op(names: _Names, *extra: Case, first: tuple[MxForm, ...] = ()) -> Op:
 
 
 _INTS = Case("integers", (arr(2, 3, low=1, high=9, dtype="int64"), arr(3, low=1, high=4, dtype="int64")), grad=False)
+_F32_HYPOT = Tol(float64=1e-6, reason="MXNet takes the root of the sum with a scalar in float32")
 _LINEAR = MxForm("FullyConnected", write=biased_linear, direction="write")
 
 
@@ -260,9 +261,13 @@ OPS = (
                 reads=("scalar",),
                 ignore=("is_int",),
                 direction="read",
-                cases=(Case("any", (_A, _B) if name != "_hypot_scalar" else (_A,), attrs),),
+                cases=(case,),
             )
-            for name, attrs in (("_hypot", {}), ("broadcast_hypot", {}), ("_hypot_scalar", {"scalar": "0.7"}))
+            for name, case in (
+                ("_hypot", Case("equal shapes", (_A, _B))),
+                ("broadcast_hypot", Case("broadcast", (_A, _ROW))),
+                ("_hypot_scalar", Case("scalar", (_A,), {"scalar": "0.7"}, tol=_F32_HYPOT)),
+            )
         ),
     ),
 )
