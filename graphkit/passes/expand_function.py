@@ -80,6 +80,7 @@ def _one_node_model(node: ir.Node) -> onnx.ModelProto:
         if value.const_value is not None:
             tensor = ir.serde.serialize_tensor(value.const_value)
             tensor.name = names[value]
+            graph.value_info.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
             graph.initializer.append(tensor)
     opsets = [onnx.helper.make_opsetid("", OPSET)]
     return onnx.helper.make_model(graph, opset_imports=opsets, ir_version=11)

@@ -101,6 +101,15 @@ def _clip(edit: Editor) -> str | None:
     return None
 
 
+def _dft(edit: Editor) -> str | None:
+    axis = _numbers(edit.node, 2)
+    if axis is None or axis[0] < 0:
+        return "its axis is computed or counted from the end, and an attribute from the front there"
+    edit.node.attributes["axis"] = ir.AttrInt64("axis", axis[0])
+    edit.node.resize_inputs(2)
+    return None
+
+
 def _dropout(edit: Editor) -> str | None:
     node = edit.node
     ratio = _float_of(_input(node, 1))
@@ -236,10 +245,11 @@ def _resize_by_scales(edit: Editor) -> str | None:
     coordinates = node.attributes.get_string("coordinate_transformation_mode", "half_pixel")
     rounding = node.attributes.get_string("nearest_mode", "round_prefer_floor")
     factors = [float(factor) for factor in tensor.numpy()]
-    whole = all(factor >= 1 and factor.is_integer() for factor in factors)
+    enlarges = all(factor >= 1 for factor in factors)
+    whole = enlarges and all(factor.is_integer() for factor in factors)
     if mode == "nearest":
         halves = coordinates == "half_pixel" and rounding in ("round_prefer_floor", "round_prefer_ceil")
-        same = whole and ((coordinates == "asymmetric" and rounding == "floor") or halves)
+        same = (enlarges and coordinates == "asymmetric" and rounding == "floor") or (whole and halves)
     else:
         same = mode == "linear" and coordinates == "asymmetric"
     if not same:
@@ -423,6 +433,7 @@ OLDER_FORMS: dict[str, Sequence[tuple[int, Adapter]]] = {
     **{f"Reduce{name}": ((18, _reduce),) for name in _REDUCTIONS},
     "Clip": ((11, _clip),),
     "AveragePool": ((22, _no_dropped_window),),
+    "DFT": ((20, _dft),),
     "Dropout": ((12, _unused_mask), (12, _dropout)),
     "GatherND": ((12, _no_batch_dims),),
     "Gemm": ((11, _gemm_bias),),
