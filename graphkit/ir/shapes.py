@@ -17,10 +17,10 @@ from graphkit.errors import FormatError
 from graphkit.ir.opset import OPSET, schema_of
 from graphkit.ir.shape_rules import RULES
 from graphkit.ir.shape_values import VALUES
-from graphkit.ir.symbols import Size, dim_of, equal, set_sizes, shape_of, size_of, sizes_of
+from graphkit.ir.symbols import Size, dim_of, equal, names_in, set_sizes, shape_of, size_of, sizes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = ["infer_node", "infer_shapes", "name_unknown_dims"]
 
@@ -57,14 +57,27 @@ def infer_node(node: ir.Node) -> None:
 def infer_shapes(model: ir.Model) -> None:
     """Set dtype and shape of every value of a model in the canonical opset, in place.
 
-    Dimensions that stay unknown get a name of their own, so that equal names are equal sizes everywhere.
+    Dimensions that stay unknown get a name of their own, so that equal names are equal sizes everywhere. A name that
+    only a graph output has says nothing of its size, so what is inferred takes its place.
 
     Raises:
         FormatError: A node's inputs contradict its operator's definition.
     """
     for value in model.graph.inputs:
         name_unknown_dims(value)
-    _infer_nodes(model.graph)
+    _infer_nodes(model.graph, _forget_own_names(model.graph))
+
+
+def _forget_own_names(graph: ir.Graph) -> dict[ir.Value, ir.Shape]:
+    """Take the dimensions that no input's dimensions make from the graph's outputs; return what these declared."""
+    named = {name for value in graph.inputs for size in shape_of(value) or () for name in names_in(size)}
+    declared: dict[ir.Value, ir.Shape] = {}
+    for value in graph.outputs:
+        if value.shape is None or value.producer() is None:
+            continue
+        declared[value] = value.shape
+        value.shape = ir.Shape([dim if names_in(size_of(dim)) <= named else None for dim in value.shape])
+    return declared
 
 
 def name_unknown_dims(value: ir.Value) -> None:
@@ -78,11 +91,13 @@ def name_unknown_dims(value: ir.Value) -> None:
     value.shape = ir.Shape(dims)
 
 
-def _infer_nodes(nodes: Iterable[ir.Node]) -> None:
+def _infer_nodes(nodes: Iterable[ir.Node], declared: Mapping[ir.Value, ir.Shape] | None = None) -> None:
     for node in nodes:
         infer_node(node)
         for output in node.outputs:
             if _is_open(output):
+                if declared is not None and output in declared:
+                    _refine(output, declared[output])
                 name_unknown_dims(output)
 
 

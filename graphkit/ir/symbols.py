@@ -27,6 +27,7 @@ __all__ = [
     "dim_of",
     "equal",
     "floor_div",
+    "names_in",
     "product",
     "quotient",
     "set_sizes",
@@ -81,6 +82,11 @@ def shape_of(value: ir.Value) -> tuple[Size, ...] | None:
     if shape is None:
         return None if value.const_value is None else tuple(value.const_value.shape.numpy())
     return tuple(size_of(dim) for dim in shape)
+
+
+def names_in(size: Size) -> set[str]:
+    """The dimension names that a size is made of."""
+    return {str(symbol) for symbol in size.free_symbols} if isinstance(size, sympy.Basic) else set()
 
 
 def tidy(size: Size) -> Size:

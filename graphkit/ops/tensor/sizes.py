@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.ir.symbols import sizes_of
+
 if TYPE_CHECKING:
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import Dim, MxBuilder, OnnxBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
 
     T = TypeVar("T")
@@ -26,6 +28,7 @@ __all__ = [
     "mx_axis",
     "positions",
     "size_along",
+    "sizes_in",
     "some",
     "wrapped",
 ]
@@ -60,6 +63,14 @@ def constant_ints(b: MxBuilder, node: ir.Node, position: int) -> tuple[int, ...]
         return None
     array = b.value(node.inputs[position])
     return None if array is None else tuple(int(item) for item in array.reshape(-1))
+
+
+def sizes_in(node: ir.Node, position: int) -> list[Dim] | None:
+    """What is known of the elements of an integer operand: numbers, sizes by name; None where it is absent."""
+    found = sizes_of(node.inputs[position]) if position < len(node.inputs) else None
+    if found is None:
+        return None
+    return [size if size is None or isinstance(size, int) else str(size) for size in found.reshape(-1)]
 
 
 def dim_source(b: MxBuilder, node: ir.Node, dim: str, *preferred: ir.Value) -> tuple[MxRef, int] | None:

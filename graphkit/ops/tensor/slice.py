@@ -9,7 +9,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64, ints, show
-from graphkit.ops.tensor.sizes import END, START, constant_ints, dim_source, size_along, some
+from graphkit.ops.tensor.sizes import END, START, constant_ints, dim_source, size_along, sizes_in, some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,21 +29,43 @@ _Cut = tuple[int, int | None, int | None, int]
 
 def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
     data, source = some(x[0]), some(node.inputs[0])
-    starts, ends, axes, steps = (constant_ints(b, node, position) for position in (1, 2, 3, 4))
+    starts, axes, steps = (constant_ints(b, node, position) for position in (1, 3, 4))
+    ends = sizes_in(node, 2)
     given = [len(node.inputs) > position and node.inputs[position] is not None for position in (3, 4)]
     if starts is None or ends is None or (given[0] and axes is None) or (given[1] and steps is None):
-        return _write_computed(b, node, data)
+        return Refusal(_COMPUTED)
     dims = b.shape(source)
     cuts: list[_Cut] = []
     for number, (start, end) in enumerate(zip(starts, ends, strict=True)):
         axis = number if axes is None else axes[number] % len(dims)
         step = 1 if steps is None else steps[number]
+        if not isinstance(end, int):
+            limited = _up_to(b, node, data, axis, end) if start == 0 and step == 1 else Refusal(_COMPUTED)
+            if isinstance(limited, Refusal):
+                return limited
+            data = limited
+            continue
         cut = _clipped(axis, start, end, step, dims[axis])
         if cut is None:
             return Refusal(_EMPTY)
         if cut[1:] != (None, None, 1):
             cuts.append(cut)
     return _emit(b, data, cuts, dims)
+
+
+def _up_to(b: MxBuilder, node: ir.Node, data: MxRef, axis: int, size: str | None) -> MxRef | Refusal:
+    """The start of an axis up to a size that another array has, e.g. ``table[:, :tokens]``."""
+    dims = b.shape(some(node.inputs[0]))
+    if size is not None and size == dims[axis]:
+        return data
+    found = None if size is None else dim_source(b, node, size)
+    if found is None:
+        return Refusal(_COMPUTED)
+    like, other = found
+    if other != axis:
+        line = b.op("_zeros", shape=(1,) * len(dims), dtype="float32")
+        like = b.op("broadcast_like", line, like, lhs_axes=(axis,), rhs_axes=(other,))
+    return b.op("slice_like", data, like, axes=(axis,))
 
 
 def _clipped(axis: int, start: int, end: int, step: int, size: Dim) -> _Cut | None:
@@ -87,33 +109,6 @@ def _fits(cut: _Cut, dims: Sequence[Dim]) -> bool:
 
 def _or_none(bound: int | None) -> str:
     return "None" if bound is None else show(bound)
-
-
-def _write_computed(b: MxBuilder, node: ir.Node, data: MxRef) -> MxRef | Refusal:
-    """A slice up to a size that another array has, e.g. ``table[:, :tokens]``."""
-    source, starts, steps = some(node.inputs[0]), constant_ints(b, node, 1), constant_ints(b, node, 4)
-    if starts is None or any(starts) or (steps is not None and set(steps) != {1}):
-        return Refusal(_COMPUTED)
-    have, want = b.shape(source), b.shape(node.outputs[0])
-    for axis, (old, new) in enumerate(zip(have, want, strict=True)):
-        if old is not None and old == new:
-            continue
-        if isinstance(new, int):
-            data = b.op("slice_axis", data, axis=axis, begin=0, end=new)
-            continue
-        found = None if new is None else dim_source(b, node, new)
-        if found is None:
-            return Refusal(_COMPUTED)
-        like, other = found
-        if other != axis:
-            ones = b.op(
-                "Reshape",
-                b.op("slice_axis", b.op("Reshape", like, shape=(-1,)), axis=0, begin=0, end=1),
-                shape=(1,) * len(have),
-            )
-            like = b.op("broadcast_like", ones, like, lhs_axes=(axis,), rhs_axes=(other,))
-        data = b.op("slice_like", data, like, axes=(axis,))
-    return data
 
 
 def _bounds(text: str) -> list[int | None]:
