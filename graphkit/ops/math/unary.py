@@ -113,6 +113,16 @@ def _scaled(factor: float) -> Read:
     return read
 
 
+def _div_sqrt_dim(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+    """x / √(size of its last axis), which scales attention scores."""
+    assert x[0] is not None
+    size = b.shape(x[0])[-1] if x[0].shape is not None else None
+    if isinstance(size, int):
+        return b.op("Div", x[0], b.scalar(math.sqrt(size), x[0]))
+    root = b.op("Sqrt", b.op("CastLike", b.op("Shape", x[0], start=-1), x[0]))
+    return b.op("Div", x[0], root)
+
+
 def _log_base(base: float) -> Read:
     def read(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
         assert x[0] is not None
@@ -162,6 +172,7 @@ OPS = (
     *(_composed(name) for name in _COMPOSED),
     _read_only("degrees", _scaled(180 / math.pi), _ANGLE),
     _read_only("radians", _scaled(math.pi / 180), _ANGLE),
+    _read_only("_contrib_div_sqrt_dim", _div_sqrt_dim, _ANY),
     _read_only("log2", _log_base(2.0), _POSITIVE),
     _read_only("log10", _log_base(10.0), _POSITIVE),
 )
