@@ -114,7 +114,7 @@ def _scaled(factor: float) -> Read:
 
 
 def _div_sqrt_dim(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
-    """x / √(size of its last axis), which scales attention scores."""
+    """Divide by √(size of the last axis), which scales attention scores."""
     assert x[0] is not None
     size = b.shape(x[0])[-1] if x[0].shape is not None else None
     if isinstance(size, int):
