@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from graphkit.ops.builders import Dim, MxBuilder
     from graphkit.ops.mxgraph import MxRef
 
-__all__ = ["stretch"]
+__all__ = ["MOST_RUNS", "stretch"]
+
+MOST_RUNS = 5
+"""How often stretched axes and others may take turns in one of MXNet's broadcasts."""
 
 
 def stretch(
@@ -48,6 +51,15 @@ def stretch(
         if source is None:
             return Refusal(f"the size {new or '?'} of its axis {axis} is computed; give the model's inputs fixed sizes")
         data = b.op("broadcast_like", data, source[0], lhs_axes=(axis,), rhs_axes=(source[1],))
-    if known:
+    if _runs([(dim, axis in known) for axis, dim in enumerate(dims)]) > MOST_RUNS:
+        for axis, size in known.items():
+            data = b.op("broadcast_axis", data, axis=axis, size=size)
+    elif known:
         data = b.op("broadcast_axis", data, axis=tuple(known), size=tuple(known.values()))
     return data
+
+
+def _runs(axes: Sequence[tuple[Dim, bool]]) -> int:
+    """How often stretched axes and axes of their own size take turns."""
+    turns = [stretched for size, stretched in axes if stretched or size != 1]
+    return sum(1 for place, turn in enumerate(turns) if place == 0 or turn != turns[place - 1])

@@ -91,6 +91,7 @@ OP = Op(
         Case("fewer axes", (_X, int64([3, 4])), const=(1,)),
         Case("free batch", (arr(2, 1, 3), int64([1, 4, 3])), const=(1,), dynamic=(0,)),
         Case("scalar", (arr(), int64([2, 3])), const=(1,)),
+        Case("every other axis", (arr(1, 2, 1, 3, 1, 2), int64([2, 1, 3, 1, 2, 1])), const=(1,)),
         Case("no change", (_X, int64([1, 3, 1])), const=(1,)),
         Case("integers", (arr(1, 3, low=-9, high=9, dtype="int64"), int64([2, 3])), const=(1,), grad=False),
         Case("truths", (arr(1, 3, dtype="bool"), int64([2, 3])), const=(1,), grad=False),

@@ -23,7 +23,16 @@ def _write_tile(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef
         return _write_computed(b, node, data)
     if 0 in times:
         return Refusal("it makes an array without elements, which MXNet does not have")
-    return data if set(times) <= {1} else b.op("tile", data, reps=times)
+    return _tiled(b, data, times)
+
+
+def _tiled(b: MxBuilder, data: MxRef, times: Sequence[int]) -> MxRef:
+    """Repeat along each axis; MXNet's tile takes two of them at a time, as it broadcasts beside every one."""
+    axes = [axis for axis, count in enumerate(times) if count != 1]
+    for first in range(0, len(axes), 2):
+        chosen = axes[first : first + 2]
+        data = b.op("tile", data, reps=tuple(count if axis in chosen else 1 for axis, count in enumerate(times)))
+    return data
 
 
 def _write_computed(b: MxBuilder, node: ir.Node, data: MxRef) -> MxRef | Refusal:
@@ -34,9 +43,7 @@ def _write_computed(b: MxBuilder, node: ir.Node, data: MxRef) -> MxRef | Refusal
         for old, new in zip(have, want, strict=True)
     ]
     wide = [new if old != 1 and isinstance(new, int) else old for old, new in zip(have, want, strict=True)]
-    if set(times) != {1}:
-        data = b.op("tile", data, reps=times)
-    return stretch(b, node, data, wide, want)
+    return stretch(b, node, _tiled(b, data, times), wide, want)
 
 
 def _read_tile(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
@@ -86,6 +93,7 @@ OPS = (
         cases=(
             Case("several", (_X, int64([1, 2, 3])), const=(1,), dynamic=(0,)),
             Case("once", (_X, int64([1, 1, 1])), const=(1,)),
+            Case("four axes", (arr(2, 3, 2, 3), int64([2, 2, 3, 2])), const=(1,)),
             Case("integers", (arr(2, low=-9, high=9, dtype="int64"), int64([2])), const=(1,), grad=False),
             Case("truths", (arr(2, dtype="bool"), int64([2])), const=(1,), grad=False),
         ),
