@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from graphkit.frameworks.base import Framework
 
     Warn = Callable[[str], None]
+    Input = InputSpec | str | Sequence[int | None]
 
-__all__ = ["convert", "default_output", "load", "parse_input", "save", "writer_of"]
+__all__ = ["convert", "default_output", "input_spec", "load", "parse_input", "save", "writer_of"]
 
 _SOURCES = (
     "an exported program (x.pt2), a TorchScript archive (x.pt), an ONNX model (x.onnx), an MXNet symbol "
@@ -34,7 +35,7 @@ _SPEC = re.compile(
 def load(
     source: Any,
     *,
-    inputs: Sequence[InputSpec | str] = (),
+    inputs: Sequence[Input] = (),
     params: str | Path | None = None,
     trust_pickle: bool = False,
     dynamic_batch: bool = True,
@@ -44,8 +45,9 @@ def load(
 
     Args:
         source: A path, ``"package.module:callable"``, or a framework's own object such as a ``torch.nn.Module``.
-        inputs: Inputs that the source does not describe itself, as specifications or as the command line spells them
-            (``"x:2x3x224x224"``, ``"2x3x224x224"``, ``"ids:1x16:int64"``; ``?`` is a free dimension).
+        inputs: Inputs that the source does not describe itself: shapes such as ``(2, 3, 224, 224)`` with None for a
+            free dimension, in the order of the inputs, or what the command line spells (``"x:2x3x224x224"``,
+            ``"ids:1x16:int64"``, with ``?`` for a free dimension), or specifications.
         params: Parameter file of an MXNet symbol; None for the newest beside it.
         trust_pickle: Whether a pickled module may be loaded, which executes code from the file.
         dynamic_batch: Whether the first dimension of the inputs is left free.
@@ -59,7 +61,7 @@ def load(
         MissingError: A package that reads such a source is not installed.
     """
     options = ReadOptions(
-        inputs=tuple(parse_input(given) if isinstance(given, str) else given for given in inputs),
+        inputs=tuple(map(input_spec, inputs)),
         params=None if params is None else Path(params),
         trust_pickle=trust_pickle,
         dynamic_batch=dynamic_batch,
@@ -102,7 +104,7 @@ def convert(
     to: str,
     out: str | Path | None = None,
     *,
-    inputs: Sequence[InputSpec | str] = (),
+    inputs: Sequence[Input] = (),
     params: str | Path | None = None,
     trust_pickle: bool = False,
     dynamic_batch: bool = True,
@@ -131,6 +133,21 @@ def convert(
         source, inputs=inputs, params=params, trust_pickle=trust_pickle, dynamic_batch=dynamic_batch, warn=warn
     )
     return save(model, path, to=to, opset=opset, warn=warn)
+
+
+def input_spec(given: Input) -> InputSpec:
+    """The specification of an input that is given as one, as a shape, or as the command line spells it.
+
+    Raises:
+        InputError: It is none of these.
+    """
+    if isinstance(given, InputSpec):
+        return given
+    if isinstance(given, str):
+        return parse_input(given)
+    if not all(dim is None or isinstance(dim, int) for dim in given):
+        raise InputError(f"{given!r} is no shape of an input; give sizes, and None for a free dimension.")
+    return InputSpec("", tuple(given))
 
 
 def parse_input(text: str) -> InputSpec:

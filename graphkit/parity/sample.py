@@ -13,7 +13,7 @@ from graphkit.ir.params import of_kind
 from graphkit.parity.floor import noise_floor
 from graphkit.parity.inputs import draw_inputs, draw_seeds, in_dtype
 from graphkit.parity.judge import Pass, judge
-from graphkit.parity.tolerance import needs_single
+from graphkit.parity.single import single_outputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -80,7 +80,9 @@ class Sampler:
             side for side in self.learners if self._makes(side, "backward", lambda side: side.backward(feeds, seeds))
         ]
         floors = _Floors(self, feeds, seeds if self.learners else None, seed)
-        outputs, gradients = _passes(self.pool.model("float32"))
+        double = any(side.dtype == "float64" for side in self.sides)
+        single = single_outputs(self.pool.model("float64")) if double else frozenset()
+        outputs, gradients = _passes(self.pool.model("float32"), single)
         found = []
         for wanted, sides in ((outputs, self.sides), (gradients, self.learners)):
             for side in sides[1:]:
@@ -150,7 +152,7 @@ class _Floors:
         return noise_floor(single, None, feeds, seeds, seed)
 
 
-def _passes(model: ir.Model) -> tuple[Pass, Pass]:
+def _passes(model: ir.Model, single: frozenset[str]) -> tuple[Pass, Pass]:
     outputs: dict[str, Kind] = {value.name or "": "output" for value in model.graph.outputs}
     gradients: dict[str, Kind] = {
         value.name or "": "input gradient"
@@ -158,7 +160,6 @@ def _passes(model: ir.Model) -> tuple[Pass, Pass]:
         if not value.is_initializer() and _is_float(value)
     }
     gradients |= {value.name or "": "parameter gradient" for value in of_kind(model, "parameter") if _is_float(value)}
-    single = needs_single(model)
     return Pass(outputs, False, single), Pass(gradients, True, frozenset(gradients) if single else frozenset())
 
 

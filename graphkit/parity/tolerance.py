@@ -3,8 +3,8 @@
 **float64.** Two right implementations of the same mathematics differ by rounding only: by some 1e-14 of a tensor's
 largest magnitude in practice, so :data:`DOUBLE` = 1e-9 leaves room for depth and ill-conditioning and still catches
 a wrong epsilon. Where MXNet itself holds a parameter or constant in float32 (the slope of LeakyReLU, the bounds of
-clip, GELU's polynomial, …) it cannot do better than :data:`SINGLE_INSIDE` = 1e-6. The rooms know which operators
-those are: their cases carry a wider float64 bound, and the tests hold them to it.
+clip, GELU's polynomial, …) it cannot do better than :data:`SINGLE_INSIDE` = 1e-6; :mod:`graphkit.parity.single` finds
+out where.
 
 **float32.** The bound is :data:`MARGIN` = 4 times the *noise floor*: how far the same model, on one runtime, is from
 itself in float64 (:mod:`graphkit.parity.floor` says how that is measured). Each tensor has its own floor. Two things
@@ -24,13 +24,10 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    import onnx_ir as ir
 
 __all__ = [
     "DOUBLE",
@@ -41,7 +38,6 @@ __all__ = [
     "ULPS",
     "Bound",
     "double_bounds",
-    "needs_single",
     "single_bounds",
 ]
 
@@ -122,42 +118,3 @@ def _scale(name: str, peaks: Mapping[str, float], floors: Mapping[str, float]) -
     if typical <= peak:
         return 0.0, ""
     return typical, f"nothing but rounding residue, judged against its peers' magnitude {typical:.1e}"
-
-
-@cache
-def _single_inside() -> frozenset[tuple[str, str]]:
-    """ONNX operators that MXNet computes with something held in float32, as their rooms' cases say."""
-    from graphkit.ops.index import index
-
-    return frozenset(
-        (op.domain, op.onnx)
-        for _, op in index().ops
-        for cases in (op.cases, *(form.cases for form in op.mx))
-        for case in cases
-        if op.onnx and case.tol.float64 > DOUBLE
-    )
-
-
-def needs_single(model: ir.Model) -> frozenset[str]:
-    """Names of the outputs that depend on an operator inside which MXNet computes in float32.
-
-    A gradient depends on every operator between its tensor and the outputs as well as on those before it, so if any
-    output does, take every gradient to.
-    """
-    found: set[str] = set()
-    for output in model.graph.outputs:
-        seen: set[ir.Value] = set()
-        stack = [output]
-        while stack:
-            value = stack.pop()
-            if value in seen:
-                continue
-            seen.add(value)
-            node = value.producer()
-            if node is None:
-                continue
-            if (node.domain, node.op_type) in _single_inside():
-                found.add(output.name or "")
-                break
-            stack.extend(operand for operand in node.inputs if operand is not None)
-    return frozenset(found)

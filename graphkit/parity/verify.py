@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from graphkit.errors import ExecutionError, GraphkitError, InputError, MissingError
 from graphkit.frameworks.base import frameworks, runtimes
+from graphkit.frameworks.convert import input_spec
 from graphkit.ir.origin import source_of
 from graphkit.parity.inputs import guessed
 from graphkit.parity.match import counterparts
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from graphkit.frameworks.base import InputSpec, Runtime
+    from graphkit.frameworks.base import Runtime
+    from graphkit.frameworks.convert import Input
     from graphkit.parity.sides import Precision
     from graphkit.report.report import Kind
 
@@ -41,7 +43,7 @@ def verify(
     dtype: Precision = "float32",
     batch: int | None = None,
     seed: int = 0,
-    inputs: Sequence[InputSpec] = (),
+    inputs: Sequence[Input] = (),
 ) -> Report:
     """Run a model on several runtimes and compare every output, and every gradient, with those of one of them.
 
@@ -62,7 +64,7 @@ def verify(
             without float64 kernels is compared in float32 all the same, and the report says so.
         batch: Size of a free batch dimension; None for 2.
         seed: Seed of inputs and cotangents.
-        inputs: Shapes of inputs with free dimensions.
+        inputs: Shapes of inputs with free dimensions, given as to :func:`graphkit.load`.
 
     Raises:
         InputError: No runtime has that name, a shape does not fit, ``other`` has other inputs or outputs, or there is
@@ -74,7 +76,8 @@ def verify(
     if dtype not in ("float32", "float64"):
         raise InputError(f"Models are compared in float32 or float64, not in {dtype!r}.")
     dropped: list[Check] = []
-    guess = guessed(model, inputs)
+    specs = tuple(map(input_spec, inputs))
+    guess = guessed(model, specs)
 
     def unable(side: Side, kind: Kind, problem: GraphkitError) -> None:
         crashed = isinstance(problem, ExecutionError)
@@ -90,7 +93,7 @@ def verify(
             sides, absent, versions = _sides(model, on, pool, dtype)
         else:
             sides, absent, versions = _two(model, other, on, (pool, other_pool), dtype)
-        sampler = Sampler(pool, sides, backward, batch, tuple(inputs), unable)
+        sampler = Sampler(pool, sides, backward, batch, specs, unable)
         shown = ", ".join(
             f"{name} {'×'.join(map(str, array.shape)) or 'scalar'}" for name, array in sampler.feeds(seed).items()
         )

@@ -14,8 +14,6 @@ import pytest
 from fakes import model
 
 from graphkit.cli import console, main
-from graphkit.frameworks.base import InputSpec
-from graphkit.frameworks.convert import default_output, parse_input
 from graphkit.report.json import from_json
 
 
@@ -230,35 +228,3 @@ def test_paragraphs_are_wrapped_to_the_terminal(monkeypatch, capsys):
 )
 def test_sizes_are_for_people(count, shown):
     assert console.size(count) == shown
-
-
-@pytest.mark.parametrize(
-    ("text", "spec"),
-    [
-        ("image:2x3x224x224", InputSpec("image", (2, 3, 224, 224))),
-        ("2x3", InputSpec("", (2, 3))),
-        ("ids:1x16:int64", InputSpec("ids", (1, 16), "int64")),
-        ("x:?x3", InputSpec("x", (None, 3))),
-        ("7", InputSpec("", (7,))),
-        ("x:scalar:float64", InputSpec("x", (), "float64")),
-        ("scope/x:0:2x3", InputSpec("scope/x:0", (2, 3))),
-    ],
-)
-def test_inputs_are_parsed(text, spec):
-    assert parse_input(text) == spec
-
-
-@pytest.mark.parametrize(
-    ("source", "to", "out"),
-    [
-        ("models/net.pt2", "mxnet", "net"),
-        ("net.v2.onnx", "mxnet", "net.v2"),
-        ("net-symbol.json", "onnx", "net.onnx"),
-        ("models/net-symbol.json", "mxnet", "net"),
-        ("package.module:build", "mxnet", "build"),
-        ("package.module:Nets.build", "onnx", "build.onnx"),
-    ],
-)
-def test_a_result_is_named_after_its_source(source, to, out, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert str(default_output(source, to)) == out

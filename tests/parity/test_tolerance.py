@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import onnx_ir as ir
 import pytest
 
 from graphkit.parity.tolerance import (
@@ -11,7 +10,6 @@ from graphkit.parity.tolerance import (
     SINGLE_INSIDE,
     ULPS,
     double_bounds,
-    needs_single,
     single_bounds,
 )
 
@@ -63,19 +61,3 @@ def test_a_small_gradient_that_float32_knows_keeps_its_own_scale():
 
 def test_all_zeros_are_judged_absolutely():
     assert double_bounds({"a": 0.0})["a"].scale == 1.0
-
-
-def test_an_output_needs_single_precision_only_if_such_an_operator_is_on_its_path(monkeypatch):
-    monkeypatch.setattr("graphkit.parity.tolerance._single_inside", lambda: frozenset({("", "Erf")}))
-    model = ir.from_onnx_text(
-        """
-        <ir_version: 10, opset_import: ["": 23]>
-        two (float[2] x) => (float[2] plain, float[2] erf)
-        {
-            plain = Relu(x)
-            inner = Erf(x)
-            erf = Neg(inner)
-        }
-        """
-    )
-    assert needs_single(model) == {"erf"}
