@@ -237,7 +237,8 @@ class _Builder:
         if (value, layout) in self._layouts:
             return self._layouts[value, layout]
         array = self._array(value)
-        if array is not None and value not in self._refs and len(value.uses()) == 1 and not value.is_graph_output():
+        if array is not None and len(value.uses()) == 1 and not value.is_graph_output() and not self._is_read(value):
+            self._refs.pop(value, None)
             for step, argument in layout:
                 array = array.transpose(argument) if step == "transpose" else array.reshape(argument)
             variable = self._variable(value.name or "")
@@ -252,6 +253,11 @@ class _Builder:
             else:
                 ref = self.op("Reshape", ref, shape=argument)
         return ref
+
+    def _is_read(self, value: ir.Value) -> bool:
+        """Whether the node being written has made use of an initializer that nothing else uses."""
+        ref = self._refs.get(value)
+        return ref is not None and any(read.node is ref.node for node, _ in self._emitted for read in node.inputs)
 
     def ref(self, value: ir.Value) -> MxRef:
         """The reference that holds a value; initializers become variables when they are first asked for."""
