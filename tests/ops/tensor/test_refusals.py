@@ -13,8 +13,6 @@ from graphkit.ir.canonical import canonical
 @pytest.mark.parametrize(
     ("signature", "result", "body", "held", "why"),
     [
-        ("float[N, 3] x", "int64[a, b] y", "y = NonZero (x)", "", "depends on the values"),
-        ("float[4] x, bool[4] c", "float[a] y", "y = Compress <axis = 0> (x, c)", "", "depends on the values"),
         ("float[4] x, int64[2] s", "float[a, b] y", "y = Reshape (x, s)", "", "its shape is computed"),
         ("float[4] x, int64[2] p", "float[a] y", "y = Pad (x, p)", "", "pads are computed"),
         ("float[4] x", "float[a] y", 'y = Pad <mode = "reflect"> (x, p)', "int64[2] p = {4, 0}", "more than there is"),
