@@ -75,6 +75,9 @@ def _write_group(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRe
     result = b.op("GroupNorm", data, ones, zeros, num_groups=groups, eps=eps)
     if rank == 2:
         result = b.op("squeeze", result, axis=2)
+    stored = b.value(scale), b.value(node.inputs[2])
+    if stored[0] is not None and stored[1] is not None and (stored[0] == 1).all() and not stored[1].any():
+        return result
     gamma, beta = (b.op("Reshape", vector, shape=(1, -1, *(1,) * (rank - 2))) for vector in (gamma, beta))
     return b.op("broadcast_add", b.op("broadcast_mul", result, gamma), beta)
 
