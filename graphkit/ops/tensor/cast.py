@@ -25,6 +25,16 @@ __all__ = ["DTYPES"]
 
 DTYPES = frozenset({"float16", "float32", "float64", "uint8", "int8", "int32", "int64", "bfloat16"})
 """Element types that MXNet 1.9.1 computes in."""
+_INDEX_PLACES = {
+    "Gather": 1,
+    "GatherElements": 1,
+    "GatherND": 1,
+    "OneHot": 0,
+    "ReverseSequence": 1,
+    "ScatterElements": 1,
+    "ScatterND": 1,
+}
+"""Which input of an operator is an index, in which MXNet has no gradient."""
 _AMP = frozenset({"float16", "float32", "bfloat16"})
 
 
@@ -64,6 +74,8 @@ def _turns_to_float(integers: ir.Value) -> bool:
             continue
         seen.add(value)
         for use in value.uses():
+            if use.idx == _INDEX_PLACES.get(use.node.op_type):
+                continue
             for output in use.node.outputs:
                 if output.dtype is None or output.dtype.is_floating_point():
                     return True

@@ -24,20 +24,21 @@ if TYPE_CHECKING:
 __all__ = ["reshape_to"]
 
 
-def _emit(b: MxBuilder, data: MxRef, codes: tuple[int, ...]) -> MxRef:
-    if codes == (0, -1):
+def reshape_to(b: MxBuilder, data: MxRef, source: ir.Value, target: ir.Value) -> MxRef | Refusal:
+    """Reshape what holds ``source`` into the inferred shape of ``target``, at any batch size."""
+    have, want = b.shape(source), b.shape(target)
+    if _flattens(have, want):
         return b.op("Flatten", data)
+    codes = codes_for(have, want)
+    if codes is None:
+        shape = " x ".join("?" if dim is None else str(dim) for dim in want)
+        return Refusal(f"its shape is computed, and MXNet's Reshape cannot make {shape} at every size of its input")
     return b.op("Reshape", data, shape=codes or (1,))
 
 
-def reshape_to(b: MxBuilder, data: MxRef, source: ir.Value, target: ir.Value) -> MxRef | Refusal:
-    """Reshape what holds ``source`` into the inferred shape of ``target``, at any batch size."""
-    wanted = b.shape(target)
-    codes = codes_for(b.shape(source), wanted)
-    if codes is None:
-        shape = " x ".join("?" if dim is None else str(dim) for dim in wanted)
-        return Refusal(f"its shape is computed, and MXNet's Reshape cannot make {shape} at every size of its input")
-    return _emit(b, data, codes)
+def _flattens(have: Sequence[Dim], want: Sequence[Dim]) -> bool:
+    """Whether all axes but the first are merged into one."""
+    return len(want) == 2 and len(have) > 0 and have[0] is not None and have[0] == want[0]
 
 
 def _write_reshape(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
@@ -47,11 +48,13 @@ def _write_reshape(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> Mx
         return reshape_to(b, data, source, result)
     if 0 in codes and (node.attributes.get_int("allowzero", 0) != 0 or 0 in b.shape(source)):
         return Refusal("it makes an array without elements, which MXNet does not have")
-    if source.shape is not None and b.shape(source) == (dims := b.shape(result)) and None not in dims and dims:
-        return data
-    if codes and source.shape is not None and codes_for(b.shape(source), b.shape(result)) == (0, -1):
-        codes = (0, -1)
-    return _emit(b, data, codes)
+    if source.shape is not None and result.shape is not None:
+        have, want = b.shape(source), b.shape(result)
+        if have and have == want and None not in have:
+            return data
+        if _flattens(have, want):
+            return b.op("Flatten", data)
+    return b.op("Reshape", data, shape=codes or (1,))
 
 
 def _write_flatten(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:

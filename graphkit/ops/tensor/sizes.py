@@ -111,31 +111,35 @@ def dim_ref(b: MxBuilder, value: ir.Value, axis: int) -> MxRef:
     return b.op("slice_axis", b.op("shape_array", b.ref(value)), axis=0, begin=axis, end=axis + 1)
 
 
-_NEVER_NEGATIVE = frozenset({"ArgMax", "ArgMin", "Shape", "Size", "NonZero"})
+_COUNTS = frozenset({"ArgMax", "ArgMin", "Shape", "Size", "NonZero"})
 _VIEWS = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Transpose", "Flatten", "Identity", "Expand", "Slice", "Gather"})
+_JOINS = frozenset({"Add", "Mul", "Concat", "Min", "Tile", "Where"})
 
 
 def is_never_negative(b: MxBuilder, value: ir.Value) -> bool:
     """Whether an integer value can be seen to have no negative element."""
-    while True:
-        if b.dtype(value).kind in "ub":
-            return True
-        array = b.value(value)
-        if array is not None:
-            return array.size == 0 or bool(array.min() >= 0)
-        producer = value.producer()
-        if producer is None:
-            return False
-        if producer.op_type in _NEVER_NEGATIVE or (producer.op_type == "TopK" and value is producer.outputs[1]):
-            return True
-        if producer.op_type == "Clip":
-            low = b.number(producer.inputs[1]) if len(producer.inputs) > 1 else None
-            return low is not None and low >= 0
-        source = producer.inputs[0] if producer.inputs else None
-        cast = producer.op_type == "Cast" and source is not None and b.dtype(source).kind in "iub"
-        if source is None or not (cast or producer.op_type in _VIEWS):
-            return False
-        value = source
+    if b.dtype(value).kind in "ub":
+        return True
+    array = b.value(value)
+    if array is not None:
+        return array.size == 0 or bool(array.min() >= 0)
+    node = value.producer()
+    if node is None:
+        return False
+    operands = [operand for operand in node.inputs if operand is not None]
+    if node.op_type in _COUNTS or (node.op_type == "TopK" and value is node.outputs[1]):
+        return True
+    if node.op_type == "Clip":
+        low = b.number(node.inputs[1]) if len(node.inputs) > 1 else None
+        return low is not None and low >= 0
+    if node.op_type == "Range":
+        start, step = b.number(operands[0]), b.number(operands[2])
+        return start is not None and start >= 0 and step is not None and step > 0
+    if node.op_type == "Cast":
+        return b.dtype(operands[0]).kind in "iub" and is_never_negative(b, operands[0])
+    if node.op_type in _VIEWS:
+        return is_never_negative(b, operands[0])
+    return node.op_type in _JOINS and all(is_never_negative(b, operand) for operand in operands)
 
 
 def as_int64(b: OnnxBuilder, value: ir.Value) -> ir.Value:
