@@ -332,14 +332,24 @@ def test_training_mode_uses_the_batch_and_tells_the_new_statistics() -> None:
         np.testing.assert_allclose(states["var"], 0.75 * arrays["var"] + 0.25 * batch[1].ravel(), rtol=1e-5)
 
 
-def test_a_session_goes_on_after_a_crash() -> None:
+def test_sessions_go_on_in_a_new_process_when_theirs_has_died() -> None:
     with RUNTIME.open(layers()) as first, RUNTIME.open(layers()) as second:
         expected = second.forward({"x": np.ones((1, 4))})
-        os.kill(RUNTIME.worker().pid, signal.SIGKILL)
+        dying = RUNTIME.worker()
+        os.kill(dying.pid, signal.SIGKILL)
         with pytest.raises(ExecutionError, match="SIGKILL"):
-            first.forward({"x": np.ones((1, 4))})
+            dying.request("close", limit=60, model=0)
         assert_close(first.forward({"x": np.ones((1, 4))}), expected)
         assert_close(second.forward({"x": np.ones((1, 4))}), expected)
+
+
+def test_a_process_that_died_unnoticed_is_replaced() -> None:
+    dying = RUNTIME.worker()
+    os.kill(dying.pid, signal.SIGKILL)
+    while dying.alive:
+        pass
+    with RUNTIME.open(layers()) as session:
+        assert session.forward({"x": np.ones((1, 4))})["y"].shape == (1, 3)
 
 
 def test_closed_sessions_free_their_model() -> None:

@@ -246,7 +246,10 @@ def worker(python: str, *, fast: bool = False) -> Worker:
     """
     with _POOL_TURN:
         found = _POOL.get((python, fast))
-        if found is None or not found.alive:
+        if found is not None and not found.alive:
+            found.close()
+            found = None
+        if found is None:
             found = _POOL[python, fast] = Worker(python, fast=fast)
         return found
 

@@ -191,9 +191,11 @@ class Model:
             if array.size == 0:
                 raise RefusedError("MXNet has no arrays without elements, and one of shape {} was given".format(shape))
             shape = (1,)
-        if dtype_name(array.dtype) in ("int16", "uint16", "uint32", "uint64"):
-            raise RefusedError("MXNet has no arrays of {}".format(array.dtype))
-        held = mx.nd.empty(shape, dtype=array.dtype)
+        try:
+            held = mx.nd.empty(shape, dtype=array.dtype)
+        except (KeyError, TypeError) as error:
+            name = dtype_name(array.dtype)
+            raise RefusedError("MXNet {} has no arrays of {}".format(mx.__version__, name)) from error
         held._sync_copyfrom(array.reshape(shape))
         return held
 
