@@ -61,7 +61,8 @@ def test_verify_prints_a_table_and_says_so_by_its_status(run):
     assert (status, err) == (0, "")
     assert "x 3×5" in out
     assert "outputs, ort | reference" in out
-    assert out.splitlines()[-1].startswith("In parity: 1 check")
+    assert "outputs, ort | ort (rewritten)" in out
+    assert out.splitlines()[-1].startswith("In parity: 2 checks")
 
 
 def test_runtimes_may_be_named_one_by_one(run):
@@ -75,7 +76,7 @@ def test_a_difference_is_told_by_status_1(run, monkeypatch):
     monkeypatch.setattr(ReferenceSession, "forward", lambda *a, **k: {n: y + 1 for n, y in right(*a, **k).items()})
     status, out, _ = run("verify", "net.onnx", "--on", "ort,reference")
     assert status == 1
-    assert "Not in parity: 1 of 1 check failed." in out
+    assert "Not in parity: 1 of 2 checks failed." in out
 
 
 def test_json_is_all_that_is_printed_and_reads_back(run):

@@ -105,7 +105,7 @@ class Variables:
                 trained = array.dtype.kind not in "iub" and not frozen
                 self._values[name] = self._initializer(name, array, "parameter" if trained else "constant")
             else:
-                self._values[name] = self._input(variable)
+                self._values[name] = self._input(variable, slot)
         return self._values[name]
 
     @staticmethod
@@ -114,7 +114,7 @@ class Variables:
         params.set_kind(value, kind)
         return value
 
-    def _input(self, variable: MxNode) -> ir.Value:
+    def _input(self, variable: MxNode, slot: str) -> ir.Value:
         spec = self._given.get(variable.name)
         shape: Sequence[int | None] | None
         if spec is not None:
@@ -122,7 +122,11 @@ class Variables:
         else:
             shape, dtype = self._declared_shape(variable) or self._guessed_shape(variable), ""
         element = ir.DataType.from_numpy(np.dtype(dtype)) if dtype else self._declared_dtype(variable)
-        return ir.Value(name=variable.name, type=ir.TensorType(element), shape=self._free_batch(shape))
+        if spec is None and slot in _WEIGHT_SLOTS:
+            fixed = None if shape is None else ir.Shape(shape)  # a weight without a value has no batch
+        else:
+            fixed = self._free_batch(shape)
+        return ir.Value(name=variable.name, type=ir.TensorType(element), shape=fixed)
 
     def _free_batch(self, shape: Sequence[int | None] | None) -> ir.Shape | None:
         if shape is None:

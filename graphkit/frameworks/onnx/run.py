@@ -12,9 +12,12 @@ import numpy as np
 
 from graphkit.errors import ExecutionError, MissingError, UnsupportedError, UnsupportedNode
 from graphkit.frameworks.feeds import check_feeds, check_taps
+from graphkit.ir.dims import dims_of
+from graphkit.ir.origin import source_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import numpy.typing as npt
     import onnx_ir as ir
@@ -52,8 +55,8 @@ class OrtRuntime:
 
     @property
     def native(self) -> str:
-        """No framework's sources run on it as they are."""
-        return ""
+        """ONNX files run on it as they are, in the opset and with the operators that they have."""
+        return "onnx"
 
     def missing(self) -> str | None:
         """None when it can run here, else what is missing and the command that installs it."""
@@ -76,8 +79,8 @@ class OrtRuntime:
 
         return f"onnxruntime {onnxruntime.__version__} ({self.provider})"
 
-    def open(self, model: ir.Model, *, mode: Mode = "eval", native: bool = True) -> OrtSession:  # noqa: ARG002  # no sources are native to it
-        """Open a canonical model.
+    def open(self, model: ir.Model, *, mode: Mode = "eval", native: bool = True) -> OrtSession:
+        """Open a canonical model; the file it was read from, if ``native`` and the two still have the same inputs.
 
         Raises:
             MissingError: ONNX Runtime or the provider is not installed, or has no device.
@@ -91,15 +94,25 @@ class OrtRuntime:
                 self.label,
                 [UnsupportedNode("training", model.graph.name or "model", "only inference runs there so far")],
             )
-        return OrtSession(self, model)
+        source = source_of(model) if native else None
+        file = source.handle if source is not None and source.framework == self.native else None
+        return OrtSession(self, model, file)
 
 
 class OrtSession:
-    """A model opened in ONNX Runtime; one inference session per set of taps."""
+    """A model opened in ONNX Runtime; one inference session per set of taps.
 
-    def __init__(self, runtime: OrtRuntime, model: ir.Model) -> None:
+    Args:
+        runtime: The runtime.
+        model: The canonical model.
+        file: The file it was read from, which is run in its place where no taps are asked for, unless the model was
+            cast or its inputs were given other shapes since.
+    """
+
+    def __init__(self, runtime: OrtRuntime, model: ir.Model, file: Path | None = None) -> None:
         self._runtime = runtime
         self._model = model
+        self._file = file
         self._sessions: dict[tuple[str, ...], Any] = {}
         self._weights: dict[str, Any] = {}
         self._session(())
@@ -156,7 +169,7 @@ class OrtSession:
         from graphkit.ir.opset import OPSET
 
         try:
-            session = self._start(taps, OPSET)
+            session = (None if taps else self._start_file()) or self._start(taps, OPSET)
         except Exception as error:
             session = self._start_lowered(taps) if "implementation" in str(error) else None
             if session is None:
@@ -171,6 +184,25 @@ class OrtSession:
                 f"{', '.join(session.get_providers())}; run `graphkit doctor` to see what is missing."
             )
         return session
+
+    def _start_file(self) -> Any:
+        """A session of the file itself; None where there is none, or the model has other inputs than it."""
+        if self._file is None:
+            return None
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(
+            str(self._file),
+            session_options(),
+            providers=_providers(self._runtime.provider, self._runtime.settings),
+        )
+        theirs = {value.name: _signature(value.shape, value.type) for value in session.get_inputs()}
+        ours = {
+            value.name: _signature(dims_of(value), "" if value.dtype is None else _type_name(value.dtype))
+            for value in self._model.graph.inputs
+            if not value.is_initializer()
+        }
+        return session if ours == theirs else None
 
     def _start_lowered(self, taps: tuple[str, ...]) -> Any:
         """A session in an older opset, whose kernels ONNX Runtime has where it lacks the newest; None for none."""
@@ -208,6 +240,16 @@ class OrtSession:
         except Exception as error:
             raise ExecutionError(f"{self._runtime.label} failed: {_said(error)}.") from error
         return dict(zip(wanted, results, strict=True))
+
+
+def _signature(dims: Sequence[int | str | None] | None, kind: str) -> tuple[object, ...]:
+    """What two descriptions of an input have to agree in; free dimensions are alike whatever they are called."""
+    return (kind, *(dim if isinstance(dim, int) else None for dim in dims or ()))
+
+
+def _type_name(dtype: ir.DataType) -> str:
+    """ONNX Runtime's name of a tensor type, e.g. ``tensor(int64)``."""
+    return f"tensor({dtype.name.lower()})"
 
 
 def session_options() -> Any:
