@@ -65,7 +65,7 @@ def _cast(b: MxBuilder, source: ir.Value, data: MxRef, to: np.dtype[Any], result
 
 
 def _turns_to_float(integers: ir.Value) -> bool:
-    """Whether floats are computed from integers, through which MXNet would hand a gradient on."""
+    """Whether floats are computed from integers, through which MXNet would hand a gradient on; comparisons end it."""
     seen: set[ir.Value] = set()
     stack = [integers]
     while stack:
@@ -79,7 +79,8 @@ def _turns_to_float(integers: ir.Value) -> bool:
             for output in use.node.outputs:
                 if output.dtype is None or output.dtype.is_floating_point():
                     return True
-                stack.append(output)
+                if output.dtype != ir.DataType.BOOL:
+                    stack.append(output)
     return False
 
 
