@@ -40,10 +40,6 @@ class Index:
                 return op, form
         return None
 
-    def aux_of(self, mx_op: str) -> frozenset[int]:
-        """Input positions of an MXNet operator that are auxiliary states."""
-        return frozenset().union(*(form.aux for _, form in self.by_mx.get(mx_op, ())))
-
 
 def _rooms() -> Iterator[tuple[str, Op]]:
     for module in pkgutil.walk_packages(graphkit.ops.__path__, "graphkit.ops."):

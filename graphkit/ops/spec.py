@@ -295,7 +295,6 @@ class MxForm:
         pin_default: MXNet's default for pinned parameters, where it has one.
         derive: MXNet parameters computed on writing; they are ignored on reading.
         ignore: MXNet parameters without meaning for the result (``workspace``, ``cudnn_tune``).
-        aux: Input positions that are auxiliary states.
         when: Whether the form can express an ONNX node; a Refusal says why not.
         read: Function that reads it, where a row cannot.
         reads: MXNet parameters that ``read`` heeds; a node with any other is refused.
@@ -311,7 +310,6 @@ class MxForm:
     pin_default: Mapping[str, str] = field(default_factory=dict)
     derive: Mapping[str, Derive] = field(default_factory=dict)
     ignore: tuple[str, ...] = ()
-    aux: frozenset[int] = frozenset()
     when: When = always
     read: Read | None = None
     reads: tuple[str, ...] = ()
