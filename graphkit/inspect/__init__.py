@@ -1,1 +1,0 @@
-"""What a model consists of: summaries, costs, differences."""
