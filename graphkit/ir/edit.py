@@ -47,7 +47,8 @@ def add_constant(
         free = f"{name}_{count}"
     # The tensor keeps the array as it is, so a broadcast view or a slice of something larger is copied first.
     owned = np.ascontiguousarray(array).reshape(array.shape)
-    value = ir.val(free, const_value=ir.tensor(owned, name=free))
+    tensor = ir.tensor(owned, name=free)
+    value = ir.val(free, tensor.dtype, owned.shape, const_value=tensor)
     set_kind(value, "constant")
     if exact is not None:
         set_exact(value, exact)

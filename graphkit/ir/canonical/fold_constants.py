@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import ml_dtypes  # noqa: F401 -- gives numpy the cast from and to bfloat16
+import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 
@@ -31,16 +31,17 @@ Unsqueeze Where Xor
 """
 FOLDED: Final = frozenset(_FOLDED.split())
 """Operators that are folded: plain arithmetic and rearranging, on which the reference evaluator is right."""
+_WIDENED: Final = 100_000
+"""Elements of the inputs up to which doubles are computed where none are known."""
 _DTYPE_ATTRIBUTES: Final = {"Cast": "to", "EyeLike": "dtype"}
 
 
 def fold_constants(model: ir.Model) -> bool:
     """Replace nodes whose inputs are all constants by their values, in place.
 
-    Parameters and buffers are not constants, so what is computed from them stays. Float results are computed in double
-    precision, from the exact numbers where they are known (:func:`graphkit.ir.params.exact`), then narrowed, and the
-    double kept: a float64 run then agrees with the source's own. Results that are not float (comparisons, casts to
-    integers) are computed in the model's own precision.
+    Parameters and buffers are not constants, so what is computed from them stays. Values are computed in the model's
+    own precision. Float results are also computed in double precision, from the exact numbers where they are known
+    (:func:`graphkit.ir.params.exact`), and the doubles kept: a float64 run then agrees with the source's own.
 
     Returns:
         Whether anything was folded.
@@ -91,28 +92,36 @@ def evaluate(node: ir.Node) -> list[tuple[npt.NDArray[np.generic], npt.NDArray[n
     """
     tensors = [None if value is None else value.const_value for value in node.inputs]
     arrays = [None if tensor is None else tensor.numpy() for tensor in tensors]
-    widened = [
-        _widened(value, array) if value is not None and array is not None and _is_float(value) else array
-        for value, array in zip(node.inputs, arrays, strict=True)
-    ]
-    own: list[Any] | None = None
+    own = [np.asarray(array) for array in _run(node, arrays, wide=False)]
+    known = any(value is not None and exact(value) is not None for value in node.inputs)
+    worthwhile = known or sum(tensor.size for tensor in tensors if tensor is not None) <= _WIDENED
     wide: list[Any] | None = None
     results: list[tuple[npt.NDArray[np.generic], npt.NDArray[np.float64] | None]] = []
     for index, output in enumerate(node.outputs):
         if output.dtype is None:
             raise TypeError(f"no dtype known for {output.name!r}")
-        dtype = output.dtype.numpy()
-        if not _is_float(output):
-            own = _run(node, arrays, wide=False) if own is None else own
-            results.append((np.asarray(own[index], dtype), None))
-            continue
-        wide = _run(node, widened, wide=True) if wide is None else wide
-        doubles = np.asarray(wide[index], np.float64)
-        with np.errstate(over="ignore"):
-            narrow = doubles.astype(dtype)
-        lossless = np.array_equal(narrow.astype(np.float64), doubles, equal_nan=True)
-        results.append((narrow, None if lossless else doubles))
+        narrow = own[index].astype(output.dtype.numpy())
+        doubles = None
+        if worthwhile and _is_float(output) and output.dtype != ir.DataType.DOUBLE:
+            if wide is None:
+                widened = [
+                    _widened(value, array) if value is not None and array is not None and _is_float(value) else array
+                    for value, array in zip(node.inputs, arrays, strict=True)
+                ]
+                wide = _run(node, widened, wide=True)
+            doubles = _finer(np.asarray(wide[index], np.float64), narrow)
+        results.append((narrow, doubles))
     return results
+
+
+def _finer(doubles: npt.NDArray[np.float64], narrow: npt.NDArray[np.generic]) -> npt.NDArray[np.float64] | None:
+    """The doubles, None where they say no more than the narrow array, or something else (a rounding fell otherwise)."""
+    same = narrow.astype(np.float64)
+    if np.array_equal(same, doubles, equal_nan=True):
+        return None
+    precision = float(ml_dtypes.finfo(narrow.dtype).eps)  # type: ignore[no-untyped-call]
+    reach = np.sqrt(precision) * np.max(np.abs(same), initial=0.0)
+    return doubles if np.allclose(doubles, same, rtol=0.0, atol=reach, equal_nan=True) else None
 
 
 def _widened(value: ir.Value, array: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:

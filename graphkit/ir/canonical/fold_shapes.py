@@ -28,6 +28,7 @@ def fold_shapes(model: ir.Model) -> bool:
     - Reshape gets 0 for a dimension it copies and -1 for at most one other that is no number.
     - Expand gets 1 where the input already has the size; one that leaves its input, or the result of the element-wise
       operator it feeds, as it is goes.
+    - ConstantOfShape that only feeds element-wise operators which would spread a scalar just so is that scalar.
     - Slice gets "to the end" for a bound that is the axis' own size.
     - Resize gets its sizes on the axes that it changes, or its scales where they are whole multiples.
 
@@ -154,6 +155,20 @@ def _expand(edit: Editor) -> bool:
     return True
 
 
+def _filled(edit: Editor) -> bool:
+    """A constant spread over a shape is a scalar where everything it feeds would spread it just so."""
+    node = edit.node
+    output = node.outputs[0]
+    result = shape_of(output)
+    if result is None or output.dtype is None or not _only_broadcast_anyway(node, (), result):
+        return False
+    attribute = node.attributes.get("value")
+    number = 0.0 if attribute is None else attribute.as_tensor().numpy().reshape(()).item()
+    exact = float(str(np.float32(number))) if output.dtype == ir.DataType.FLOAT else None
+    edit.replace(edit.const("value", number, output.dtype.numpy(), exact=exact))
+    return True
+
+
 _ELEMENTWISE_NAMES = """
 Add And BitwiseAnd BitwiseOr BitwiseXor Div Equal Greater GreaterOrEqual Less LessOrEqual Max Mean Min Mod Mul Or
 Pow Sub Sum Where Xor
@@ -264,6 +279,7 @@ def _split(edit: Editor) -> bool:
 
 
 _RULES: dict[str, Callable[[Editor], bool]] = {
+    "ConstantOfShape": _filled,
     "Expand": _expand,
     "Reshape": _reshape,
     "Resize": _resize,

@@ -54,7 +54,8 @@ def classify(model: ir.Model) -> None:
 
     1. Not float: a constant (shapes, axes, tables, quantised weights).
     2. Mean or variance of a BatchNormalization: a buffer.
-    3. In a place where weights go (:data:`WEIGHTS`): a parameter.
+    3. In a place where weights go (:data:`WEIGHTS`): a parameter. If it was written as a Constant node, then only
+       where it has several elements and is no table of a Gather.
     4. In a place where settings go (:data:`SETTINGS`), one element only, or written as a Constant node: a constant.
     5. Any other float tensor: a parameter.
     """
@@ -70,6 +71,8 @@ def classify(model: ir.Model) -> None:
                     continue
                 if node.op_type == "BatchNormalization" and index in (3, 4):
                     statistics.add(value)
+                elif node.op_type == "Gather" and LIFTED in value.metadata_props:
+                    settings.add(value)
                 elif index in WEIGHTS.get(node.op_type, ()):
                     weights.add(value)
                 elif index in SETTINGS.get(node.op_type, ()):

@@ -24,7 +24,8 @@ def lift_constants(model: ir.Model) -> None:
     """Turn Constant nodes and the initializers of nested graphs into initializers of the main graph, in place.
 
     A Constant that is itself an output of a graph stays as an Identity of its initializer, so that the output keeps
-    its name. A float32 literal (``value_float``) keeps the decimal that its author wrote for float64 runs.
+    its name. Every initializer gets its tensor's dtype and shape. A float32 literal (``value_float``) keeps the decimal
+    that its author wrote for float64 runs.
     """
     main = model.graph
     taken = _names(graphs_of(main))
@@ -36,6 +37,15 @@ def lift_constants(model: ir.Model) -> None:
             for value in tuple(graph.initializers.values()):
                 if not value.is_graph_input():
                     _move(main, graph, value, taken)
+    for value in main.initializers.values():
+        _type(value)
+
+
+def _type(value: ir.Value) -> None:
+    """Let an initializer say the dtype and shape that its tensor has."""
+    if value.const_value is not None:
+        value.type = ir.TensorType(value.const_value.dtype)
+        value.shape = ir.Shape(value.const_value.shape.numpy())
 
 
 def _names(graphs: Iterable[ir.Graph]) -> set[str]:
