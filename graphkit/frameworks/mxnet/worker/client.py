@@ -127,6 +127,7 @@ class Worker:
                 nonsense, and was ended.
         """
         with self._turn:
+            self._stderr.clear()
             with self._exchange(command, limit) as deadline:
                 self._send({"command": command, **fields}, arrays or {}, deadline)
                 header, found = self._receive(deadline)
@@ -157,7 +158,6 @@ class Worker:
     @contextlib.contextmanager
     def _exchange(self, command: str, limit: float) -> Iterator[float]:
         """End the worker when an exchange fails half-way, since its next frame would be taken for this one's answer."""
-        self._stderr.clear()
         try:
             yield time.monotonic() + limit
         except TimeoutError as error:
