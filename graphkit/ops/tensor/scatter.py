@@ -1,19 +1,20 @@
 """Writing into a copy of an array at given places.
 
-MXNet's scatter_nd writes into zeros of a fixed shape, so what is written and where go in separately and ``where`` joins
-them with the array. It overwrites; places that add up have no operator that is right about repeated ones.
+MXNet's index_copy writes whole rows. Its scatter_nd writes into zeros of a fixed shape, so what is written and where go
+in separately and ``where`` joins them with the array. Elements that go to a free shape, or are added up or compared
+with what is there, are spread out along their axis instead, one layer for each of them.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import onnx_ir as ir
 
 from graphkit.ops.booleans import as_carrier, carrier
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, int64, ints
-from graphkit.ops.tensor.coordinates import element_coordinates, point_coordinates
+from graphkit.ops.tensor.coordinates import element_coordinates, point_coordinates, wrap_negative
 from graphkit.ops.tensor.sizes import as_int64, axis_of, some
 
 if TYPE_CHECKING:
@@ -23,41 +24,101 @@ if TYPE_CHECKING:
     from graphkit.ops.mxgraph import MxNode, MxRef
 
 
-def _target(b: MxBuilder, node: ir.Node) -> tuple[int, ...] | Refusal:
-    reduction = node.attributes.get_string("reduction", "none")
-    if reduction != "none":
-        return Refusal(f"MXNet's scatter_nd overwrites, and this one has reduction={reduction}")
-    dims = b.shape(some(node.inputs[0]))
+class _Reduction(NamedTuple):
+    """How the elements that go to one place become one number there.
+
+    Attributes:
+        reduce: MXNet's operator over the layers.
+        neutral: What layers without an element hold.
+        combine: MXNet's operator that joins the result with the data.
+    """
+
+    reduce: str
+    neutral: float
+    combine: str
+
+
+_REDUCTIONS = {
+    "add": _Reduction("sum", 0.0, "elemwise_add"),
+    "mul": _Reduction("prod", 1.0, "elemwise_mul"),
+    "max": _Reduction("max", float("-inf"), "_maximum"),
+    "min": _Reduction("min", float("inf"), "_minimum"),
+}
+
+
+def _fixed(b: MxBuilder, value: ir.Value) -> tuple[int, ...] | None:
+    dims = b.shape(value)
     known = tuple(dim for dim in dims if isinstance(dim, int))
-    if len(known) < len(dims):
-        return Refusal("MXNet's scatter_nd needs a fixed shape; give the model's inputs fixed sizes")
-    return known
+    return known if len(known) == len(dims) else None
+
+
+def _reduction(node: ir.Node) -> str:
+    return node.attributes.get_string("reduction", "none") or "none"
 
 
 def _scattered(b: MxBuilder, node: ir.Node, data: MxRef, places: MxRef, shape: tuple[int, ...]) -> MxRef:
-    source, updates = some(node.inputs[0]), some(node.inputs[2])
-    new = as_carrier(b, updates, carrier(b, source))
+    new = as_carrier(b, some(node.inputs[2]), carrier(b, some(node.inputs[0])))
     written = b.op("scatter_nd", new, places, shape=shape)
     mask = b.op("scatter_nd", b.op("ones_like", new), places, shape=shape, name="mask")
     return b.op("where", mask, written, data)
 
 
 def _write_nd(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
-    source, indices = some(node.inputs[0]), some(node.inputs[1])
-    shape, width = _target(b, node), b.shape(indices)[-1]
-    if isinstance(shape, Refusal):
-        return shape
+    data, source, indices = some(x[0]), some(node.inputs[0]), some(node.inputs[1])
+    if _reduction(node) != "none":
+        return Refusal(f"MXNet's scatter_nd overwrites, and this one has reduction={_reduction(node)}")
+    width, shape = b.shape(indices)[-1], _fixed(b, source)
+    if width == 1 and b.rank(indices) == 2:
+        rows = b.op("Reshape", wrap_negative(b, indices, some(x[1]), source, 0), shape=(-1,))
+        return b.op("_contrib_index_copy", data, rows, as_carrier(b, some(node.inputs[2]), carrier(b, source)))
+    if shape is None:
+        return Refusal("MXNet's scatter_nd needs a fixed shape; give the model's inputs fixed sizes")
     if not isinstance(width, int) or b.rank(indices) == 1:
         return Refusal("the last axis of its indices is of unknown size, or its only one")
-    return _scattered(b, node, some(x[0]), point_coordinates(b, indices, some(x[1]), source, width), shape)
+    return _scattered(b, node, data, point_coordinates(b, indices, some(x[1]), source, width), shape)
 
 
 def _write_elements(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
-    source, indices, shape = some(node.inputs[0]), some(node.inputs[1]), _target(b, node)
-    if isinstance(shape, Refusal):
-        return shape
-    places = element_coordinates(b, indices, some(x[1]), source, axis_of(node, len(shape)))
-    return _scattered(b, node, some(x[0]), places, shape)
+    data, source, indices = some(x[0]), some(node.inputs[0]), some(node.inputs[1])
+    axis, shape = axis_of(node, b.rank(source)), _fixed(b, source)
+    if shape is not None and _reduction(node) == "none":
+        places = element_coordinates(b, indices, some(x[1]), source, axis)
+        return _scattered(b, node, data, places, shape)
+    ours, theirs = list(b.shape(source)), list(b.shape(indices))
+    ours[axis] = theirs[axis] = None
+    if ours != theirs or ours.count(None) > 1:
+        return Refusal("its indices leave out part of an array of free shape; give the model's inputs fixed sizes")
+    if _reduction(node) in ("max", "min") and b.dtype(source).kind != "f":
+        return Refusal(f"reduction={_reduction(node)} of integers has no neutral element to start from in MXNet")
+    return _spread(b, node, x, axis)
+
+
+def _spread(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None], axis: int) -> MxRef:
+    """Give every element a layer as large as the data, and join the layers."""
+    data, source, indices = some(x[0]), some(node.inputs[0]), some(node.inputs[1])
+    updates = as_carrier(b, some(node.inputs[2]), carrier(b, source))
+    places = b.op("expand_dims", wrap_negative(b, indices, some(x[1]), source, axis), axis=axis + 1)
+    here = b.op("broadcast_equal", places, _positions(b, data, source, axis, b.dtype(indices).name), name="here")
+    layers = b.op("broadcast_like", b.op("expand_dims", updates, axis=axis + 1), here)
+    reduction = _REDUCTIONS.get(_reduction(node), _REDUCTIONS["add"])
+    neutral = b.op("zeros_like", layers)
+    if reduction.neutral:
+        neutral = b.op("_plus_scalar", neutral, scalar=reduction.neutral)
+    joined = b.op(reduction.reduce, b.op("where", here, layers, neutral), axis=axis)
+    if _reduction(node) == "none":
+        return b.op("where", b.op("max", here, axis=axis), joined, data)
+    return b.op(reduction.combine, data, joined)
+
+
+def _positions(b: MxBuilder, data: MxRef, source: ir.Value, axis: int, dtype: str) -> MxRef:
+    """0, 1, … along an axis of the data, in an array of one more axis before it."""
+    size, rank = b.shape(source)[axis], b.rank(source)
+    if isinstance(size, int):
+        line = b.op("_arange", start=0.0, stop=float(size), dtype=dtype)
+    else:
+        line = b.op("_contrib_arange_like", b.op("Cast", data, dtype="float64"), axis=axis)
+        line = b.op("Cast", line, dtype=dtype)
+    return b.op("Reshape", line, shape=(*(1,) * (axis + 1), -1, *(1,) * (rank - axis - 1)))
 
 
 def _read_nd(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
@@ -77,6 +138,12 @@ def _read_index_copy(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]
 
 _X = arr(3, 4)
 _TRUTHS = arr(3, 4, dtype="bool")
+_PLACES = int64([[0, 1, 1], [-1, 0, 0], [3, 2, 3]])
+
+
+def _reduced(reduction: str) -> Case:
+    return Case(reduction, (_X, _PLACES, arr(3, 3)), {"axis": 1, "reduction": reduction}, dynamic=(0, 1, 2))
+
 
 OPS = (
     Op(
@@ -104,9 +171,9 @@ OPS = (
         ),
         cases=(
             Case("elements", (_X, int64([[0, 1], [-1, -2]]), arr(2))),
-            Case("rows", (_X, int64([[0], [-1]]), arr(2, 4))),
+            Case("rows", (_X, int64([[0], [-1]]), arr(2, 4)), dynamic=(0,)),
             Case("stored rows", (_X, int64([[0], [2]]), arr(2, 4)), const=(1,)),
-            Case("parameter", (_X, int64([[[0], [2]]]), arr(1, 2, 4)), const=(0, 1)),
+            Case("blocks of rows", (_X, int64([[[0], [2]]]), arr(1, 2, 4)), const=(0, 1)),
             Case("integers", (arr(3, dtype="int64"), int64([[1]]), int64([7])), grad=False),
             Case("truths", (_TRUTHS, int64([[1]]), arr(1, 4, dtype="bool")), grad=False),
         ),
@@ -117,8 +184,16 @@ OPS = (
         cases=(
             Case("rows", (_X, int64([[0, 2, -1, 1]]), arr(1, 4))),
             Case("columns", (_X, int64([[0, 1], [-1, 0], [3, 2]]), arr(3, 2)), {"axis": 1}),
+            Case(
+                "columns of a free batch",
+                (_X, int64([[0, 1], [-1, 0], [3, 2]]), arr(3, 2)),
+                {"axis": 1},
+                dynamic=(0, 1, 2),
+            ),
+            Case("along a free axis", (_X, int64([[0, 2, -1, 1]]), arr(1, 4)), dynamic=(0,)),
             Case("fewer rows", (_X, int64([[0], [3]]), arr(2, 1)), {"axis": -1}),
             Case("vector", (arr(4), int64([1, -1]), arr(2))),
+            *map(_reduced, _REDUCTIONS),
         ),
     ),
 )

@@ -21,7 +21,7 @@ from graphkit.ir.canonical import canonical
         ("float[4] x", "float[0] y", "y = Slice (x, s, e)", "int64[1] s = {2}, int64[1] e = {2}", "without elements"),
         ("float[4] x", "uint16[4] y", "y = Cast <to = 4> (x)", "", "does not compute in uint16"),
         (
-            "float[N, 3] x, int64[1, 1] i, float[1, 3] u",
+            "float[N, 3] x, int64[1, 2] i, float[1] u",
             "float[N, 3] y",
             "y = ScatterND (x, i, u)",
             "",
