@@ -22,6 +22,7 @@ __all__ = ["cast_floats"]
 _EAGER = 1024
 """Elements up to which a tensor is converted at once."""
 _DTYPE_ATTRIBUTES: Final = {
+    "Attention": "softmax_precision",
     "Bernoulli": "dtype",
     "BlackmanWindow": "output_datatype",
     "Cast": "to",
@@ -35,14 +36,10 @@ _DTYPE_ATTRIBUTES: Final = {
     "RandomUniform": "dtype",
     "RandomUniformLike": "dtype",
 }
-"""The attribute that says an operator's result type."""
-_PRECISION_ATTRIBUTES: Final = {
-    "Attention": "softmax_precision",
-    "GroupNormalization": "stash_type",
-    "LayerNormalization": "stash_type",
-    "RMSNormalization": "stash_type",
-}
-"""The attribute that says in which type an operator computes; ONNX's default is float32."""
+"""The attribute that says in which type an operator computes, or answers.
+
+``stash_type`` of the normalisations is not among them: every runtime computes those in the input's own type.
+"""
 
 
 def cast_floats(model: ir.Model, dtype: str) -> ir.Model:
@@ -111,12 +108,6 @@ def _cast_attributes(node: ir.Node, target: ir.DataType) -> None:
     name = _DTYPE_ATTRIBUTES.get(node.op_type, "")
     if name in node.attributes and _is_float(ir.DataType(node.attributes[name].as_int())):
         node.attributes[name] = ir.AttrInt64(name, int(target))
-    name = _PRECISION_ATTRIBUTES.get(node.op_type, "")
-    if name:
-        if target == ir.DataType.DOUBLE:
-            node.attributes[name] = ir.AttrInt64(name, int(target))
-        elif name in node.attributes and node.attributes[name].as_int() == int(ir.DataType.DOUBLE):
-            del node.attributes[name]
     if node.op_type == "ConstantOfShape":
         attribute = node.attributes.get("value")
         tensor = ir.tensor(np.zeros(1, np.float32)) if attribute is None else attribute.as_tensor()
