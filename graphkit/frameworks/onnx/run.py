@@ -28,6 +28,8 @@ __all__ = ["OrtRuntime", "OrtSession"]
 
 _OLDER = 21
 """Opset to fall back to: opset 22 widened types of operators whose kernels ONNX Runtime did not register anew."""
+_WRONG = ["Pad_Fusion"]
+"""Optimisations of ONNX Runtime (1.31) that change results: it takes zeros around a max pooling for absent elements."""
 _QUIET = 4
 """ONNX Runtime's log level that prints fatal errors only; its other errors arrive as exceptions."""
 
@@ -195,6 +197,7 @@ class OrtSession:
             str(self._file),
             session_options(),
             providers=_providers(self._runtime.provider, self._runtime.settings),
+            disabled_optimizers=_WRONG,
         )
         theirs = {value.name: _signature(value.shape, value.type) for value in session.get_inputs()}
         ours = {
@@ -224,7 +227,10 @@ class OrtSession:
         if weights:
             options.add_external_initializers(list(weights), [self._weights[name] for name in weights])
         return onnxruntime.InferenceSession(
-            proto.SerializeToString(), options, providers=_providers(self._runtime.provider, self._runtime.settings)
+            proto.SerializeToString(),
+            options,
+            providers=_providers(self._runtime.provider, self._runtime.settings),
+            disabled_optimizers=_WRONG,
         )
 
     def _run(

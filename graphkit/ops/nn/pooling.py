@@ -110,14 +110,20 @@ def _same_in_onnx(b: OnnxBuilder, data: ir.Value, window: Window) -> bool:
     return not window.ceil or window.convention(spatial) is not None
 
 
+def _pad(b: OnnxBuilder, data: ir.Value, begins: Sequence[int], ends: Sequence[int], outside: float) -> ir.Value:
+    """Padding that names its axes, which keeps ONNX Runtime from merging it into a pooling that pads with less."""
+    if not any((*begins, *ends)):
+        return data
+    return b.op("Pad", data, [*begins, *ends], b.scalar(outside, data), list(range(2, 2 + len(begins))))
+
+
 def _padded(b: OnnxBuilder, data: ir.Value, window: Window, outside: float) -> tuple[ir.Value, Window]:
     """The data with all of its padding in place, and the window without."""
     over = [stride - 1 if window.ceil else 0 for stride in window.strides]
     ends = [end + more for end, more in zip(window.ends, over, strict=True)]
-    pads = [0, 0, *window.begins, 0, 0, *ends]
     none = (0,) * len(window.kernel)
     bare = Window(window.kernel, window.strides, window.dilations, none, none)
-    return (b.op("Pad", data, pads, b.scalar(outside, data)) if any(pads) else data), bare
+    return _pad(b, data, window.begins, ends, outside), bare
 
 
 def _largest(b: OnnxBuilder, data: ir.Value, window: Window) -> ir.Value:
@@ -157,9 +163,7 @@ def _sum(b: OnnxBuilder, data: ir.Value, window: Window) -> ir.Value:
 
 def _version_one(b: OnnxBuilder, data: ir.Value, kind: str, window: Window) -> ir.Value:
     if kind == "max":
-        pads = [0, 0, *window.begins, 0, 0, *window.ends]
-        if any(pads):
-            data = b.op("Pad", data, pads, b.scalar(0.0, data))
+        data = _pad(b, data, window.begins, window.ends, 0.0)
         none = (0,) * len(window.kernel)
         bare = Window(window.kernel, window.strides, window.dilations, none, none, window.ceil)
         if not _same_in_onnx(b, data, bare):
