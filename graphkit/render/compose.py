@@ -216,7 +216,7 @@ class _Artist:
     def _name(data: dict[str, Any], rest: tuple[str, ...]) -> str:
         """A node's name relative to its frame; empty where it only repeats the operator."""
         name = data["name"]
-        own = re.split(r"[./]", name)[-1]
+        own = name.rpartition("/")[2].removeprefix(f"{data['scope']}.")
         word = re.sub(r"[\W\d_]+", "", own).lower()
         op = data["op"].lower()
         telling = word and word not in op and op not in word and not name.startswith(_GENERATED)
@@ -240,7 +240,9 @@ class _Artist:
         nodes = [self.view.nodes[key] for key in self._inside(keys)]
         operators = [data for data in nodes if data["kind"] == "operator"]
         kinds = Counter(data["op"] for data in operators)
-        common = [f"{op} × {number}" if number > 1 else op for op, number in kinds.most_common(4)]
+        common = [
+            f"{labels.short(op)} × {number}" if number > 1 else labels.short(op) for op, number in kinds.most_common(4)
+        ]
         if len(kinds) > 4:
             common.append("…")
         counts = [f"{len(operators)} operators"]
@@ -252,7 +254,7 @@ class _Artist:
             "",
             labels.short(".".join(path[len(around) :])),
             self._module_class(keys, path),
-            (", ".join(labels.short(text, 40) for text in common[:2]), ", ".join(common[2:])),
+            tuple(", ".join(pair) for pair in (common[:2], common[2:]) if pair),
             (("parameter", " · ".join(counts)),),
             (labels.short(".".join(path), 400),),
         )
@@ -268,24 +270,28 @@ class _Artist:
 
     def arrows(self) -> Iterator[Arrow]:
         """Every edge whose ends are in different boxes, once for each value and pair of boxes."""
+        edges = [
+            (tail, head, (tail, data["output"]), data["kind"] == "body", data)
+            for tail, head, data in self.view.edges(data=True)
+        ]
+        nodes = self.view.nodes
+        owners = self.view.graph["bodies"]
         fed = {
-            (data["value"], self.view.graph["bodies"][body].owner)
-            for _, head, data in self.view.edges(data=True)
-            if data["kind"] == "body" and self.view.nodes[head]["kind"] == "input"
-            for body in [self.view.nodes[head]["body"]]
+            (value, owners[nodes[head]["body"]].owner)
+            for _, head, value, body, _ in edges
+            if body and nodes[head]["kind"] == "input"
         }
         seen = set()
-        for tail, head, data in self.view.edges(data=True):
+        for tail, head, value, body, data in edges:
             left, right = self.boxes[tail], self.boxes[head]
-            body = data["kind"] == "body"
-            if left is right or (not body and (data["value"], head) in fed):
-                continue
-            if (key := (left.id, right.id, data["value"])) in seen:
+            key = (right.id, value, body)
+            if left is right or key in seen or (not body and (value, head) in fed):
                 continue
             seen.add(key)
             yield Arrow(
                 left.id,
                 right.id,
+                value,
                 labels.tensor(data["dtype"], data["shape"], usual="float32"),
                 body,
                 labels.short(data["value"], 400),

@@ -26,6 +26,9 @@ _TITLE: Final = 12
 _NAME: Final = 10
 _TEXT: Final = 9
 
+_LARGE: Final = 1000
+"""Boxes beyond which straight lines are given up for a layout in seconds rather than minutes."""
+
 
 def to_dot(drawing: Drawing, *, direction: str = "TB") -> str:
     """The DOT source of a drawing.
@@ -71,16 +74,18 @@ class _Writer:
         self.direction = direction
         self.plan = plan(drawing)
         self.boxes = {box.id: box for box in drawing.boxes()}
-        self.values: dict[str, dict[str, str]] = {}
-        """Shapes of the values that leave each box, by the value's name."""
+        self.values: dict[str, dict[tuple[str, int], str]] = {}
+        """Shapes of the values that leave each box."""
         for arrow in drawing.arrows:
-            self.values.setdefault(arrow.tail, {}).setdefault(arrow.tooltip, arrow.label)
+            self.values.setdefault(arrow.tail, {})[arrow.value] = arrow.label
 
     def lines(self) -> Iterator[str]:
+        hurry = "nslimit=1, " if len(self.boxes) > _LARGE else ""
         yield "digraph model {"
         yield (
-            f"  graph [rankdir={self.direction}, newrank=true, fontname={_quote(FONT)}, label=<{self._heading()}>, "
-            "labelloc=t, labeljust=l, nodesep=0.25, ranksep=0.25, pad=0.2, outputorder=edgesfirst, bgcolor=white];"
+            f"  graph [rankdir={self.direction}, newrank=true, {hurry}fontname={_quote(FONT)}, "
+            f"label=<{self._heading()}>, labelloc=t, labeljust=l, "
+            "nodesep=0.25, ranksep=0.25, pad=0.2, outputorder=edgesfirst, bgcolor=white];"
         )
         yield f"  node [fontname={_quote(FONT)}, fontsize={_TEXT}, shape=plain];"
         yield '  edge [color="#666666", arrowsize=0.6];'
@@ -183,7 +188,7 @@ class _Writer:
         if tail in self.boxes:
             values = list(self.values[tail])
             several = len(values) > 1 and any(self.values[tail].values())
-            port = f"o{values.index(line.arrow.tooltip)}" if several else "b"
+            port = f"o{values.index(line.arrow.value)}" if several else "b"
             tail += f":{port}:{side}"
         if head in self.boxes:
             head += f":b:{other}"

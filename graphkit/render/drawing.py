@@ -66,6 +66,7 @@ class Arrow:
     Attributes:
         tail: Id of the box that computes it.
         head: Id of the box that reads it.
+        value: What tells it from other values: the node of the view that computes it, and which output it is.
         label: Its shape, with the dtype unless it is float32.
         body: Whether it connects a control-flow operator with its body.
         tooltip: The value's name.
@@ -73,6 +74,7 @@ class Arrow:
 
     tail: str
     head: str
+    value: tuple[str, int]
     label: str
     body: bool
     tooltip: str

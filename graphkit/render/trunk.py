@@ -62,9 +62,9 @@ def plan(drawing: Drawing) -> Plan:
     """Decide which arrows share a trunk."""
     around = _around(drawing)
     ranks = _ranks(drawing)
-    fans: dict[tuple[str, str, bool], list[Arrow]] = defaultdict(list)
+    fans: dict[tuple[tuple[str, int], bool], list[Arrow]] = defaultdict(list)
     for arrow in drawing.arrows:
-        fans[arrow.tail, arrow.tooltip, arrow.body].append(arrow)
+        fans[arrow.value, arrow.body].append(arrow)
     lines: list[Line] = []
     joints: dict[str, list[str]] = defaultdict(list)
     count = 0
