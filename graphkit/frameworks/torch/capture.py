@@ -1,0 +1,173 @@
+"""Module to exported program, with the batch left free wherever the module allows it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+from typing import TYPE_CHECKING, Any
+
+from graphkit.errors import InputError
+from graphkit.frameworks.torch.explain import sentence, user_line
+from graphkit.frameworks.torch.quiet import quiet
+from graphkit.frameworks.torch.samples import Blank
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import torch
+
+    from graphkit.frameworks.torch.samples import Sample
+
+__all__ = ["capture", "evaluating", "is_free"]
+
+_GUARD = re.compile(r"eval (?P<what>.+?) \[guard added\] \((?:[^()]*/)?(?P<where>[^()/]+:\d+ in \w+)\)")
+
+
+def capture(
+    module: torch.nn.Module, sample: Sample, *, dynamic_batch: bool, warn: Callable[[str], None], label: str
+) -> torch.export.ExportedProgram:
+    """Export a module for inference; the module is left as it was.
+
+    Args:
+        module: What to export; traced in evaluation mode.
+        sample: Its arguments.
+        dynamic_batch: Whether to leave the dimensions that share the batch free.
+        warn: Told when a dimension cannot be left free, and why.
+        label: How to call the module in messages.
+
+    Raises:
+        InputError: torch.export cannot capture the module; the message names the user's line.
+    """
+    from torch.export import Dim
+
+    wants_batch = dynamic_batch or sample.batch is None
+    demanded = any(None in blank.shape[1:] for blank in sample.blanks) or (sample.batch is None and bool(sample.blanks))
+    if not demanded and not (wants_batch and sample.batch is not None):
+        return _export(module, sample, None, None, label)
+    batch = max(sample.batch or 2, 2) if wants_batch else None
+    guards: list[str] = []
+    program, failure = _attempt(module, sample, batch, Dim.DYNAMIC, wants_batch, guards)
+    if program is not None:
+        return program
+    assert failure is not None
+    if demanded:
+        raise _refusal(failure, label) from failure
+    program, _ = _attempt(module, sample, batch, Dim.AUTO, wants_batch, [])
+    reason = f": {guards[-1]}" if guards else (f": {line}" if (line := user_line(failure)) else "")
+    if program is not None and is_free(program):
+        warn(f"Not all inputs of {label} share its free batch; some keep the size they were exported with{reason}.")
+        return program
+    static = _export(module, sample, None, None, label)
+    warn(
+        f"The batch of {label} stays {sample.batch}: torch.export could not leave it free, because the module fixes "
+        f"it{reason}. Compute sizes from the input (x.shape[0]) to have any batch."
+    )
+    return static
+
+
+def is_free(program: torch.export.ExportedProgram) -> bool:
+    """Whether the first dimension of an input of the program is symbolic."""
+    import torch
+
+    inputs = set(program.graph_signature.user_inputs)
+    for node in program.graph.nodes:
+        if node.op == "placeholder" and node.name in inputs:
+            value: Any = node.meta.get("val")
+            if isinstance(value, torch.Tensor) and value.ndim and isinstance(value.shape[0], torch.SymInt):
+                return True
+    return False
+
+
+@contextlib.contextmanager
+def evaluating(module: torch.nn.Module) -> Iterator[None]:
+    """Put a module in evaluation mode for a while, and each of its parts back into its own mode afterwards."""
+    before = [(part, part.training) for part in module.modules()]
+    try:
+        for part, _ in before:
+            part.training = False
+        yield
+    finally:
+        for part, training in before:
+            part.training = training
+
+
+def _attempt(
+    module: torch.nn.Module, sample: Sample, batch: int | None, dim: Any, wants_batch: bool, guards: list[str]
+) -> tuple[torch.export.ExportedProgram | None, Exception | None]:
+    """Export with free dimensions: the program or why there is none; ``guards`` gets torch's decisions about sizes."""
+    import inspect
+
+    import torch
+    from torch.utils import _pytree
+
+    def free(leaf: Any) -> Any:
+        if not isinstance(leaf, Blank):
+            return None
+        axes = [axis for axis, size in enumerate(leaf.shape) if size is None]
+        if wants_batch and sample.shares_batch(leaf) and 0 not in axes:
+            axes.append(0)
+        return dict.fromkeys(axes, dim) or None
+
+    specs, keywords = _pytree.tree_map(free, (sample.args, dict(sample.kwargs)))
+    shapes = inspect.signature(module.forward).bind(*specs, **keywords).arguments
+    args, kwargs = sample.tensors(batch)
+    with quiet(), evaluating(module), _listening(guards):
+        try:
+            return torch.export.export(module, args, kwargs, dynamic_shapes=dict(shapes), strict=False), None
+        except Exception as error:
+            return None, error
+
+
+def _export(
+    module: torch.nn.Module, sample: Sample, batch: int | None, shapes: Any, label: str
+) -> torch.export.ExportedProgram:
+    import torch
+
+    args, kwargs = sample.tensors(batch)
+    with evaluating(module), quiet():
+        try:
+            return torch.export.export(module, args, kwargs, dynamic_shapes=shapes, strict=False)
+        except Exception as error:
+            raise _refusal(error, label) from error
+
+
+def _refusal(error: Exception, label: str) -> InputError:
+    import torch
+
+    where = user_line(error)
+    place = f" at {where}" if where else ""
+    if isinstance(error, torch.fx.experimental.symbolic_shapes.GuardOnDataDependentSymNode):
+        return InputError(
+            f"torch.export cannot capture {label}: the code{place} depends on the values of a tensor ({sentence(error)}"
+            f"), and a graph can depend on shapes only. Write the choice with torch.where, or export the part of the "
+            f"module without it."
+        )
+    return InputError(
+        f"torch.export cannot capture {label}: {sentence(error)}{place and f' ({where})'}. Check that the given inputs "
+        f"are those the module takes, and that torch.export.export(module, args) succeeds; a program saved by "
+        f"torch.export.save is read as well."
+    )
+
+
+@contextlib.contextmanager
+def _listening(guards: list[str]) -> Iterator[None]:
+    """Collects what torch decides about symbolic sizes, as ``"condition at file:line in function"``."""
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if match := _GUARD.search(record.getMessage()):
+                guards.append(f"{match['what']} at {match['where']}")
+
+    logger = logging.getLogger("torch.fx.experimental.symbolic_shapes")
+    handler = Collector(logging.INFO)
+    level, disabled = logger.level, logger.disabled
+    logger.disabled = False
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.disabled = disabled

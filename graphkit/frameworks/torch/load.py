@@ -1,0 +1,251 @@
+"""Finding what a source names, and turning it into an exported program."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from graphkit.errors import FormatError, InputError, MissingError
+from graphkit.frameworks.torch import archive
+from graphkit.frameworks.torch.capture import capture, is_free
+from graphkit.frameworks.torch.explain import sentence
+from graphkit.frameworks.torch.quiet import quiet
+from graphkit.frameworks.torch.samples import Sample, fitting, from_program, from_specs
+
+if TYPE_CHECKING:
+    import torch
+
+    from graphkit.frameworks.base import ReadOptions
+
+__all__ = ["load", "recognises"]
+
+_SUFFIXES: Final = (".pt2", ".pt", ".pth", ".ckpt", ".bin")
+_CALLABLE: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+_REMEDY: Final = (
+    "where the model can be built, save its program: torch.export.save(torch.export.export(model.eval(), (example,)), "
+    "'model.pt2')"
+)
+
+
+def recognises(source: Any) -> bool:
+    """Whether a source looks like one of PyTorch's: a file by its suffix, ``package.module:callable``, or an object."""
+    if isinstance(source, Path) or (isinstance(source, str) and Path(source).exists()):
+        return Path(source).suffix.lower() in _SUFFIXES
+    if isinstance(source, str):
+        return Path(source).suffix.lower() in _SUFFIXES or _CALLABLE.fullmatch(source) is not None
+    # An object of torch's cannot be there unless torch has been imported.
+    torch: Any = sys.modules.get("torch")
+    return torch is not None and isinstance(source, torch.nn.Module | torch.export.ExportedProgram)
+
+
+def load(source: Any, options: ReadOptions) -> tuple[torch.export.ExportedProgram, str]:
+    """The exported program that a source stands for, and what to call it.
+
+    Args:
+        source: A path, ``"package.module:callable"``, an ``nn.Module`` or an ``ExportedProgram``.
+        options: How to read it.
+
+    Raises:
+        InputError: The source is not there, is refused, or cannot be captured with the given inputs.
+        FormatError: A file is damaged.
+        UnsupportedError: TorchScript that cannot be converted.
+    """
+    import torch
+
+    if isinstance(source, str | Path) and (isinstance(source, Path) or not _CALLABLE.fullmatch(source)):
+        path = Path(source)
+        return _from_file(path, options), path.name
+    if isinstance(source, str):
+        found, label = _from_callable(source), source
+    else:
+        found, label = source, type(source).__name__
+    if isinstance(found, torch.export.ExportedProgram):
+        program = _fitted(found, options, label)
+    else:
+        program = _from_module(found, options, label)
+    # The caller may go on training what it gave us: the model read is the one of this moment.
+    return _detached(program), label
+
+
+def _from_file(path: Path, options: ReadOptions) -> torch.export.ExportedProgram:
+    kind = archive.kind_of_file(path)
+    label = path.name
+    if kind == "program":
+        return _fitted(_load_program(path, trusted=options.trust_pickle), options, label)
+    if kind == "torchscript":
+        return _from_module(torchscript_module(path), options, label)
+    if kind == "compiled":
+        raise InputError(
+            f"{path} holds machine code that torch compiled ahead of time, which has no graph to convert; {_REMEDY}."
+        )
+    if kind == "safetensors":
+        raise InputError(f"{path} holds weights only, not the network that uses them; {_REMEDY}.")
+    if not options.trust_pickle:
+        raise InputError(
+            f"{path} is a pickle (torch.save), which runs code of its author when it is loaded and often holds weights "
+            f"only; {_REMEDY}. If you trust its author and it holds a whole module, allow it with --trust-pickle."
+        )
+    return _from_module(_unpickled(path), options, label)
+
+
+def torchscript_module(path: Path) -> torch.jit.ScriptModule:
+    """Load a TorchScript archive."""
+    from graphkit.frameworks.torch.torchscript import load_archive
+
+    return load_archive(path)
+
+
+def _load_program(path: Path, *, trusted: bool) -> torch.export.ExportedProgram:
+    import contextlib
+
+    import torch
+
+    if not trusted and (objects := archive.opaque_objects(path)):
+        raise InputError(
+            f"{path} holds pickled objects ({objects[0]}), which run code of their author when they are loaded; if you "
+            f"trust it, allow it with --trust-pickle."
+        )
+    with quiet(), contextlib.nullcontext() if trusted else archive.only_weights():
+        try:
+            return torch.export.load(path)
+        except Exception as error:
+            hint = (
+                "If its example inputs are objects of a class of its own and you trust its author, allow it with "
+                "--trust-pickle"
+                if "weights_only" in str(error) or "Weights only" in str(error)
+                else "It may be damaged or of another version of torch; export it again"
+            )
+            raise FormatError(
+                f"{path} looks like an exported program, but torch {torch.__version__} cannot load it: "
+                f"{sentence(error)}. {hint}."
+            ) from error
+
+
+def _unpickled(path: Path) -> torch.nn.Module:
+    import torch
+
+    try:
+        with quiet():
+            found: Any = torch.load(path, map_location="cpu", weights_only=False)
+    except Exception as error:
+        raise FormatError(
+            f"{path} cannot be unpickled: {sentence(error)}. The classes of the module must be importable from here; "
+            f"{_REMEDY}."
+        ) from error
+    if isinstance(found, torch.nn.Module):
+        return found
+    what = "a state_dict" if isinstance(found, dict) else f"a {type(found).__name__}"
+    raise InputError(f"{path} holds {what}, not a module: weights without the network that uses them; {_REMEDY}.")
+
+
+def _from_callable(reference: str) -> torch.nn.Module | torch.export.ExportedProgram:
+    import torch
+
+    module_name, _, attribute = reference.partition(":")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found: Any = importlib.import_module(module_name)
+    except ImportError as error:
+        if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
+            raise InputError(
+                f"There is no module {error.name!r} to import for {reference!r}; run from the folder that holds it, or "
+                f"install it."
+            ) from error
+        raise MissingError(f"Importing {module_name!r} fails: {error}; install what it needs.") from error
+    except Exception as error:
+        raise InputError(f"Importing {module_name!r} fails: {type(error).__name__}: {sentence(error)}.") from error
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise InputError(f"{module_name!r} has no {attribute!r}; it has {_offers(found)}.")
+        found = getattr(found, part)
+    if not isinstance(found, torch.nn.Module | torch.export.ExportedProgram) and callable(found):
+        try:
+            found = found()
+        except Exception as error:
+            raise InputError(
+                f"{reference}() fails: {type(error).__name__}: {sentence(error)}. It is called without arguments and "
+                f"must return a torch.nn.Module."
+            ) from error
+    if not isinstance(found, torch.nn.Module | torch.export.ExportedProgram):
+        raise InputError(f"{reference} gives a {type(found).__name__}; it must give a torch.nn.Module.")
+    return found
+
+
+def _offers(module: Any) -> str:
+    import torch
+
+    names = [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and (isinstance(value, torch.nn.Module) or inspect.isfunction(value) or inspect.isclass(value))
+        and getattr(value, "__module__", module.__name__) == module.__name__
+    ]
+    return ", ".join(sorted(names)[:8]) or "nothing to call"
+
+
+def _from_module(module: torch.nn.Module, options: ReadOptions, label: str) -> torch.export.ExportedProgram:
+    import torch
+
+    if isinstance(module, torch.jit.ScriptModule):
+        from graphkit.frameworks.torch.torchscript import as_module, sample_of
+
+        sample = sample_of(module, options.inputs, label)
+        module = as_module(module, sample, label)
+    else:
+        dtype = next((value.dtype for value in module.parameters() if value.is_floating_point()), torch.float32)
+        names = list(inspect.signature(module.forward).parameters.values())
+        sample = from_specs(options.inputs, names, dtype, label)
+    return capture(module, sample, dynamic_batch=options.dynamic_batch, warn=options.warn, label=label)
+
+
+def _fitted(program: torch.export.ExportedProgram, options: ReadOptions, label: str) -> torch.export.ExportedProgram:
+    """The program with its batch as free as asked for."""
+    from graphkit.frameworks.torch.rebatch import freed
+
+    sample = from_program(program)
+    names = [name for name in program.graph_signature.user_inputs if isinstance(name, str)]
+    given = fitting(sample, options.inputs, names, label, any_batch=True)
+    if options.dynamic_batch and not is_free(program):
+        program = freed(program, sample, warn=options.warn, label=label)
+    elif not options.dynamic_batch and is_free(program):
+        args, kwargs = sample.map(lambda blank: given.get(blank, blank.filled()))
+        module = program.module(check_guards=False)
+        program = capture(module, Sample(args, kwargs), dynamic_batch=False, warn=options.warn, label=label)
+    if not is_free(program):
+        fitting(from_program(program), options.inputs, names, label, any_batch=False)
+    return program
+
+
+def _detached(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
+    """A program with copies of the weights; tied ones stay tied."""
+    import torch
+
+    copies: dict[int, torch.Tensor] = {}
+
+    def copy(value: Any) -> Any:
+        if not isinstance(value, torch.Tensor):
+            return value
+        if id(value) not in copies:
+            fresh = value.detach().clone()
+            copies[id(value)] = (
+                torch.nn.Parameter(fresh, value.requires_grad) if isinstance(value, torch.nn.Parameter) else fresh
+            )
+        return copies[id(value)]
+
+    return torch.export.ExportedProgram(
+        program.graph_module,
+        program.graph,
+        program.graph_signature,
+        {name: copy(value) for name, value in program.state_dict.items()},
+        program.range_constraints,
+        program.module_call_graph,
+        program.example_inputs,
+        {name: copy(value) for name, value in program.constants.items()},
+        verifiers=program.verifiers,
+    )

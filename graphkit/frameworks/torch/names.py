@@ -1,0 +1,203 @@
+"""Names that people recognise, for nodes, values and constants."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import onnx_ir as ir
+from onnx.defs import OpSchema
+
+from graphkit.frameworks.torch.annotate import CALL, NATIVE
+from graphkit.ir.edit import graphs_of, nodes_of
+from graphkit.ir.opset import schema_of
+from graphkit.ir.origin import Origin, origin_of, set_origin
+from graphkit.ir.params import kind_of
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["name_ends", "name_nodes", "natives", "output_names"]
+
+
+def output_names(program: torch.export.ExportedProgram) -> list[str]:
+    """Names for the outputs: the keys of dictionaries and fields, else ``output`` or ``output_0``, …, ``output_7``."""
+    from torch.export.graph_signature import ConstantArgument, OutputKind
+    from torch.utils import _pytree
+
+    specs = [spec for spec in program.graph_signature.output_specs if spec.kind is OutputKind.USER_OUTPUT]
+    tree = program.call_spec.out_spec
+    assert tree is not None
+    structure = _pytree.tree_unflatten(list(range(len(specs))), tree)
+    paths = [[_step(step) for step in path] for path, _ in _pytree.tree_leaves_with_path(structure)]
+    if len(paths) != len(specs):
+        paths = [[str(index)] for index in range(len(specs))]
+    kept = [path for path, spec in zip(paths, specs, strict=True) if not isinstance(spec.arg, ConstantArgument)]
+    if len(kept) == 1 and all(step.isdigit() for step in kept[0]):
+        return ["output"]
+    return ["_".join(path if path and not path[0].isdigit() else ["output", *path]) for path in kept]
+
+
+def _step(step: Any) -> str:
+    for attribute in ("key", "idx", "name"):
+        if (found := getattr(step, attribute, None)) is not None:
+            return str(found)
+    return str(step).strip(".[]'")
+
+
+def name_ends(model: ir.Model, outputs: list[str]) -> None:
+    """Name the outputs, and rename inputs that are called like a parameter, in place.
+
+    An output that is an input, an initializer or another output as well gets an Identity of its own.
+    """
+    graph = model.graph
+    taken = set(graph.initializers)
+    for value in graph.inputs:
+        value.name = _free(value.name or "input", taken)
+    seen: set[ir.Value] = set()
+    for index, value in enumerate(graph.outputs):
+        if value in seen or value.producer() is None:
+            keeper = ir.node("Identity", [value], num_outputs=1)
+            set_origin(keeper, Origin("torch"))
+            keeper.outputs[0].type, keeper.outputs[0].shape = value.type, value.shape
+            graph.append(keeper)
+            graph.outputs[index] = keeper.outputs[0]
+        seen.add(value)
+    for node in nodes_of(model):
+        for output in node.outputs:
+            if output.name in taken:
+                output.name = None
+    for value in graph.outputs:
+        value.name = None
+    names = {value.name for node in nodes_of(model) for value in node.outputs}
+    for value, name in zip(graph.outputs, outputs, strict=True):
+        wanted = _free(name, taken)
+        if wanted in names:
+            clash = next(out for node in nodes_of(model) for out in node.outputs if out.name == wanted)
+            clash.name = None
+        value.name = wanted
+
+
+def natives(model: ir.Model, program: torch.export.ExportedProgram) -> dict[str, str]:
+    """Node of the program that holds each inner value, by the value's name, where type and shape agree."""
+    import torch
+
+    metas = {node.name: node.meta.get("val") for node in program.graph.nodes}
+    found: dict[str, str] = {}
+    for node in model.graph:
+        native = node.metadata_props.get(NATIVE, "")
+        value, meta = node.outputs[0], metas.get(native)
+        if len(node.outputs) != 1 or not isinstance(meta, torch.Tensor) or value.shape is None or value.dtype is None:
+            continue
+        sizes = [size if isinstance(size, int) else None for size in value.shape]
+        fixed = [size if isinstance(size, int) else None for size in meta.shape]
+        if sizes == fixed and value.dtype.name == ir.DataType.from_numpy(_numpy(meta)).name:
+            found[value.name or ""] = native
+    return {name: native for name, native in found.items() if list(found.values()).count(native) == 1}
+
+
+def _numpy(tensor: torch.Tensor) -> Any:
+    import ml_dtypes
+    import numpy as np
+
+    name = str(tensor.dtype).removeprefix("torch.")
+    return np.dtype(getattr(ml_dtypes, name, name))
+
+
+def name_nodes(model: ir.Model) -> None:
+    """Name nodes by module scope and operator, their values after them, and constants after their first user, in place.
+
+    The node that computes the result of a leaf module is called like the module (``layer1.0.conv1``), any other after
+    its scope and operator (``layer1.0.add``).
+    """
+    graph = model.graph
+    _scopes_of_parameters(model)
+    taken = {value.name or "" for value in (*graph.inputs, *graph.outputs)}
+    taken.update(name for name, value in graph.initializers.items() if kind_of(value) != "constant")
+    ends = set(graph.outputs)
+    nodes = nodes_of(model)
+    calls = {node: node.metadata_props.pop(CALL, "") for node in nodes}
+    last = {calls[node]: node for node in nodes}
+    last_of_op = {origin_of(node).name: node for node in nodes}
+    scopes = {origin_of(node).scope for node in nodes}
+    names: set[str] = set()
+    for node in nodes:
+        node.metadata_props.pop(NATIVE, None)
+        origin = origin_of(node)
+        leaf = origin.module.startswith("torch.nn.") or not origin.module
+        leaf = leaf and bool(origin.scope) and not any(scope.startswith(f"{origin.scope}.") for scope in scopes)
+        if leaf and last[calls[node]] is node:
+            wanted = origin.scope
+        else:
+            op = _operator(origin.op) if last_of_op[origin.name] is node else ""
+            wanted = ".".join(filter(None, (origin.scope, op or _snake(node.op_type))))
+        node.name = _free(wanted, names)
+    for inner in graphs_of(graph):
+        for node in inner:
+            for index, value in enumerate(node.outputs):
+                if value not in ends:
+                    stem = node.name or node.op_type
+                    value.name = _free(stem if len(node.outputs) == 1 else f"{stem}.{index}", taken)
+    _name_constants(model, taken)
+
+
+def _scopes_of_parameters(model: ir.Model) -> None:
+    """Where torch told no scopes at all (TorchScript), a node belongs to the module whose parameters it reads."""
+    nodes = nodes_of(model)
+    if any(origin_of(node).scope for node in nodes):
+        return
+    for node in nodes:
+        for value in node.inputs:
+            if (
+                value is not None
+                and value.is_initializer()
+                and kind_of(value) != "constant"
+                and "." in (value.name or "")
+            ):
+                origin = origin_of(node)
+                scope = (value.name or "").rpartition(".")[0]
+                set_origin(node, Origin("torch", origin.op, origin.name, scope, "", origin.line))
+                node.metadata_props[CALL] = f"{scope} {origin.name}"
+                break
+
+
+def _name_constants(model: ir.Model, taken: set[str]) -> None:
+    constants = {name: value for name, value in model.graph.initializers.items() if kind_of(value) == "constant"}
+    for name in constants:
+        model.graph.initializers.pop(name)
+    for node in nodes_of(model):
+        schema = schema_of(node.op_type, node.domain)
+        for index, value in enumerate(node.inputs):
+            if value is None or constants.get(value.name or "") is not value:
+                continue
+            old = value.name or ""
+            del constants[old]
+            formal = list(schema.inputs) if schema is not None else []
+            role = formal[index].name.lower() if index < len(formal) else ""
+            variadic = index < len(formal) and formal[index].option == OpSchema.FormalParameterOption.Variadic
+            value.name = _free(f"{node.name}.{role if role and not variadic else f'input{index}'}", taken)
+            model.graph.register_initializer(value)
+    for name, value in constants.items():
+        value.name = _free(name, taken)
+        model.graph.register_initializer(value)
+
+
+def _operator(target: str) -> str:
+    """``conv2d`` for ``aten.conv2d.default``; empty for what is no ATen operator."""
+    parts = target.split(".")
+    return parts[1].strip("_") if len(parts) == 3 else ""
+
+
+def _snake(op_type: str) -> str:
+    return "".join(
+        f"_{letter.lower()}" if letter.isupper() and index and op_type[index - 1].islower() else letter.lower()
+        for index, letter in enumerate(op_type)
+    )
+
+
+def _free(name: str, taken: set[str]) -> str:
+    free, count = name, 0
+    while free in taken:
+        count += 1
+        free = f"{name}_{count}"
+    taken.add(free)
+    return free

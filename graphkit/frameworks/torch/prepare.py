@@ -1,0 +1,154 @@
+"""What is done to an exported program before it is translated."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any, Final
+
+from graphkit.errors import InputError
+from graphkit.frameworks.torch.lasting import keep_dropouts, out_of_place
+from graphkit.frameworks.torch.mode import set_mode
+from graphkit.frameworks.torch.quiet import quiet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+__all__ = ["prepared"]
+
+_DEVIATES: Final = {
+    "alpha_dropout": "drops elements without keeping mean and variance",
+    "feature_alpha_dropout": "drops elements rather than channels",
+    "feature_dropout": "drops elements rather than channels",
+    "rrelu": "keeps the mean slope",
+    "scaled_dot_product_attention": "drops nothing",
+}
+"""Operators whose canonical form behaves otherwise when it is trained further."""
+
+
+def prepared(
+    program: torch.export.ExportedProgram, *, warn: Callable[[str], None], label: str
+) -> torch.export.ExportedProgram:
+    """A copy in evaluation mode whose outputs are tensors.
+
+    Args:
+        program: The program; it is not changed.
+        warn: Told what the canonical form cannot keep.
+        label: How to call the program in messages.
+
+    Raises:
+        InputError: The program has no tensor among its outputs.
+    """
+    _warn_of_training(program, warn, label)
+    module = _copied(program.graph_module)
+    set_mode(module, "eval")
+    keep_dropouts(module)
+    out_of_place(module)
+    signature = _tensor_outputs(module, program.graph_signature, warn, label)
+    _warn_of_writes(module, signature, warn, label)
+    return rebuilt(program, module, signature)
+
+
+def _copied(module: torch.fx.GraphModule) -> torch.fx.GraphModule:
+    """A copy whose nodes keep their names, which the signature refers to; fx renames some (``input``) on copying."""
+    fresh = copy.deepcopy(module)
+    for old, new in zip(module.graph.nodes, fresh.graph.nodes, strict=True):
+        new.name = old.name
+        if new.op == "placeholder":
+            new.target = old.target
+    return fresh
+
+
+def rebuilt(
+    program: torch.export.ExportedProgram, module: torch.fx.GraphModule, signature: Any
+) -> torch.export.ExportedProgram:
+    """A program of the same weights with another graph."""
+    import torch
+
+    with quiet():
+        return torch.export.ExportedProgram(
+            module,
+            module.graph,
+            signature,
+            program.state_dict,
+            program.range_constraints,
+            program.module_call_graph,
+            program.example_inputs,
+            program.constants,
+            verifiers=program.verifiers,
+        )
+
+
+def _warn_of_training(program: torch.export.ExportedProgram, warn: Callable[[str], None], label: str) -> None:
+    found: dict[str, int] = {}
+    for node in program.graph.nodes:
+        packet = getattr(getattr(node.target, "overloadpacket", None), "__name__", "").rstrip("_")
+        if packet in _DEVIATES and (packet != "scaled_dot_product_attention" or _drops(node)):
+            found[packet] = found.get(packet, 0) + 1
+    for packet, count in found.items():
+        warn(
+            f"{label} has {count} × aten.{packet}: its inference is exact, but the converted model, trained further, "
+            f"{_DEVIATES[packet]}."
+        )
+
+
+def _drops(node: torch.fx.Node) -> bool:
+    return bool(node.kwargs.get("dropout_p") or (len(node.args) > 4 and node.args[4]))
+
+
+def _tensor_outputs(module: torch.fx.GraphModule, signature: Any, warn: Callable[[str], None], label: str) -> Any:
+    """The signature without outputs that are Python constants, which are taken out of the graph as well."""
+    import torch
+    from torch.export.graph_signature import ConstantArgument, ExportGraphSignature
+
+    output = module.graph.output_node()
+    values = output.args[0]
+    assert isinstance(values, tuple | list)
+    kept = [not isinstance(spec.arg, ConstantArgument) for spec in signature.output_specs]
+    if all(kept):
+        return signature
+    constants = [
+        repr(spec.arg.value)
+        for spec, keep in zip(signature.output_specs, kept, strict=True)
+        if not keep and spec.arg.value is not None
+    ]
+    if constants:
+        warn(f"{label} returns constants beside its tensors ({', '.join(constants)}); the converted model does not.")
+    specs = [spec for spec, keep in zip(signature.output_specs, kept, strict=True) if keep]
+    if not any(isinstance(value, torch.fx.Node) for value in values):
+        raise InputError(f"{label} returns no tensor, so there is nothing to convert.")
+    output.update_arg(0, tuple(value for value, keep in zip(values, kept, strict=True) if keep))
+    module.recompile()
+    return ExportGraphSignature(input_specs=signature.input_specs, output_specs=specs)
+
+
+def _warn_of_writes(module: torch.fx.GraphModule, signature: Any, warn: Callable[[str], None], label: str) -> None:
+    """Buffers that the program writes even in evaluation mode: a converted model keeps no state between calls."""
+    import torch
+    from torch.export.graph_signature import OutputKind
+
+    buffers = dict(signature.inputs_to_buffers)
+    written = {
+        spec.target
+        for spec in signature.output_specs
+        if spec.kind is OutputKind.BUFFER_MUTATION and not _is_statistic(spec.target)
+    }
+    for node in module.graph.nodes:
+        schema = getattr(node.target, "_schema", None)
+        if node.op != "call_function" or schema is None or not schema.is_mutable or not node.args:
+            continue
+        target = node.args[0]
+        if isinstance(target, torch.fx.Node) and target.name in buffers:
+            name = buffers[target.name]
+            if not _is_statistic(name):
+                written.add(name)
+    if written:
+        warn(
+            f"{label} writes to its buffers ({', '.join(sorted(written))}) when it runs; the converted model does not "
+            f"keep what it writes from one call to the next."
+        )
+
+
+def _is_statistic(name: str) -> bool:
+    return name.endswith(("running_mean", "running_var", "num_batches_tracked"))

@@ -1,0 +1,59 @@
+"""PyTorch to canonical form."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from graphkit.frameworks.torch.annotate import annotate
+from graphkit.frameworks.torch.load import load
+from graphkit.frameworks.torch.names import name_ends, name_nodes, natives, output_names
+from graphkit.frameworks.torch.prepare import prepared
+from graphkit.frameworks.torch.translate import translate
+from graphkit.ir.canonical import canonical
+from graphkit.ir.origin import Source, set_source
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+    import torch
+
+    from graphkit.frameworks.base import ReadOptions
+
+__all__ = ["from_program", "read"]
+
+
+def read(source: Any, options: ReadOptions) -> ir.Model:
+    """Read a PyTorch model.
+
+    Args:
+        source: An exported program (``x.pt2``), a TorchScript archive (``x.pt``), ``"package.module:callable"``, an
+            ``nn.Module`` or an ``ExportedProgram``.
+        options: How to read it; modules need ``inputs``.
+
+    Returns:
+        The canonical model in evaluation form, whatever mode the program was exported in. Its initializers are called
+        as in the module's ``state_dict``; its source is the exported program.
+
+    Raises:
+        InputError: The source is not there, is refused (pickles), or cannot be captured.
+        FormatError: A file is damaged.
+        UnsupportedError: Operators without an ONNX translation, all of them.
+    """
+    program, label = load(source, options)
+    return from_program(program, options, label)
+
+
+def from_program(program: torch.export.ExportedProgram, options: ReadOptions, label: str) -> ir.Model:
+    """Translate an exported program; the program is not changed and becomes the model's source."""
+    evaluating = prepared(program, warn=options.warn, label=label)
+    model = translate(evaluating)
+    native_inputs = [value.name or "" for value in model.graph.inputs]
+    annotate(model, evaluating)
+    name_ends(model, output_names(program))
+    canonical(model)
+    name_nodes(model)
+    names = dict(zip([value.name or "" for value in model.graph.inputs], native_inputs, strict=True))
+    names |= natives(model, program)
+    set_source(
+        model, Source("torch", label, program, {name: native for name, native in names.items() if name != native})
+    )
+    return model

@@ -1,0 +1,136 @@
+"""Freeing the batch of a program that was exported with a fixed one."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any, Final
+
+from graphkit.frameworks.torch.capture import capture, is_free
+from graphkit.frameworks.torch.explain import sentence
+from graphkit.frameworks.torch.mode import set_mode
+from graphkit.frameworks.torch.quiet import quiet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import torch
+
+    from graphkit.frameworks.torch.samples import Sample
+
+__all__ = ["freed"]
+
+_SHAPED: Final = ("view", "reshape", "_unsafe_view", "expand")
+"""Operators whose second argument is the shape of their result."""
+
+
+def freed(
+    program: torch.export.ExportedProgram, sample: Sample, *, warn: Callable[[str], None], label: str
+) -> torch.export.ExportedProgram:
+    """The program with a free batch, or itself, with a warning, where that cannot be done.
+
+    The graph is traced again with a symbolic batch, once as it is and once with the batch in the shapes of reshapes
+    replaced by the size of their input. The result counts only if it treats the samples of a batch one by one, as the
+    original shows on two batches: freed(a ++ b) = original(a) ++ original(b).
+
+    Args:
+        program: An exported program all of whose shapes are fixed.
+        sample: Its arguments.
+        warn: Told when the batch cannot be freed, and why.
+        label: How to call the program in messages.
+    """
+    batch = sample.batch
+    if not isinstance(batch, int):
+        return program
+    reason = ""
+    for symbolic in (False, True):
+        module: Any = program.module(check_guards=False)
+        if symbolic and not _symbolic_shapes(module, batch):
+            break
+        told: list[str] = []
+        try:
+            candidate = capture(module, sample, dynamic_batch=True, warn=told.append, label=label)
+            if not is_free(candidate):
+                reason = reason or "a size in it was computed from the batch when it was exported"
+            elif _agree(program, candidate, sample, batch):
+                return candidate
+            else:
+                reason = reason or "its samples do not seem to be computed one by one"
+        except Exception as error:
+            reason = reason or sentence(error)
+    warn(
+        f"The batch of {label} stays {batch}, as it was exported: {reason}. To have any batch, export it with "
+        f"dynamic_shapes={{...: {{0: torch.export.Dim.DYNAMIC}}}}."
+    )
+    return program
+
+
+def _symbolic_shapes(module: torch.fx.GraphModule, batch: int) -> bool:
+    """Replace the batch in reshapes that keep it in front by the size of their input; whether there were any."""
+    import torch
+
+    aten = torch.ops.aten
+    changed = False
+    for node in list(module.graph.nodes):
+        packet = getattr(node.target, "overloadpacket", None)
+        if node.op != "call_function" or packet not in [getattr(aten, name) for name in _SHAPED]:
+            continue
+        source, sizes = node.args[0], node.args[1]
+        before, after = source.meta.get("val"), node.meta.get("val")
+        keeps = all(
+            isinstance(value, torch.Tensor) and value.ndim and value.shape[0] == batch for value in (before, after)
+        )
+        if keeps and sizes and sizes[0] == batch:
+            with module.graph.inserting_before(node):
+                size = module.graph.call_function(aten.sym_size.int, (source, 0))
+            node.update_arg(1, [size, *sizes[1:]])
+            changed = True
+    if changed:
+        module.recompile()
+    return changed
+
+
+def _agree(
+    program: torch.export.ExportedProgram, candidate: torch.export.ExportedProgram, sample: Sample, batch: int
+) -> bool:
+    import torch
+    from torch.utils import _pytree
+
+    original, free = _evaluating(program), _evaluating(candidate)
+    parts = [sample.tensors(batch, seed) for seed in (1, 2)]
+    shared = [sample.shares_batch(blank) for blank in sample.blanks]
+
+    def joined(*leaves: Any) -> Any:
+        return torch.cat(leaves) if next(flags) else leaves[0]
+
+    flags = (flag for leaf, flag in _flagged(parts[0], shared) if isinstance(leaf, torch.Tensor))
+    args, kwargs = _pytree.tree_map(
+        lambda *leaves: joined(*leaves) if isinstance(leaves[0], torch.Tensor) else leaves[0], *parts
+    )
+    with quiet(), torch.no_grad():
+        wanted = [_pytree.tree_leaves(original(*part[0], **part[1])) for part in parts]
+        found = _pytree.tree_leaves(free(*args, **kwargs))
+    for one, two, both in zip(*wanted, found, strict=True):
+        if not isinstance(both, torch.Tensor):
+            continue
+        if not one.ndim or one.shape[0] != batch or both.shape[0] != 2 * batch or one.shape[1:] != both.shape[1:]:
+            return False
+        expected = torch.cat([one, two])
+        scale = expected.abs().max().item() if expected.numel() and expected.is_floating_point() else 0.0
+        if not torch.allclose(expected, both, rtol=0, atol=1e-4 * scale, equal_nan=True):
+            return False
+    return True
+
+
+def _flagged(part: Any, shared: list[bool]) -> Iterable[tuple[Any, bool]]:
+    import torch
+    from torch.utils import _pytree
+
+    flags = iter(shared)
+    for leaf in _pytree.tree_leaves(part):
+        yield leaf, next(flags) if isinstance(leaf, torch.Tensor) else False
+
+
+def _evaluating(program: torch.export.ExportedProgram) -> torch.fx.GraphModule:
+    module: Any = copy.copy(program.module(check_guards=False))
+    set_mode(module, "eval")
+    return module  # type: ignore[no-any-return]  # torch types module() as nn.Module

@@ -1,0 +1,91 @@
+"""A program's module with weights of its own, in one mode and one float type."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from graphkit.frameworks.torch.mode import set_mode
+from graphkit.frameworks.torch.quiet import quiet
+
+if TYPE_CHECKING:
+    import torch
+
+    from graphkit.frameworks.base import Mode
+
+__all__ = ["module_of"]
+
+_COMPLEX: Final = {"float32": "complex64", "float64": "complex128", "float16": "complex32"}
+
+
+def module_of(
+    program: torch.export.ExportedProgram, mode: Mode, dtypes: dict[torch.dtype, torch.dtype]
+) -> torch.fx.GraphModule:
+    """The program as a runnable module whose parameters, buffers and constants are copies of the program's.
+
+    Args:
+        program: The program; it is not changed.
+        mode: Whether BatchNorm and Dropout behave as in inference or in training.
+        dtypes: Element types to replace, in the weights and in the graph, e.g. float32 by float64.
+    """
+    import torch
+
+    with quiet():
+        module: Any = program.module(check_guards=False)
+    for before, after in list(dtypes.items()):
+        names = [_COMPLEX.get(str(dtype).removeprefix("torch.")) for dtype in (before, after)]
+        if names[0] and names[1]:
+            dtypes = {**dtypes, getattr(torch, names[0]): getattr(torch, names[1])}
+    set_mode(module, mode)
+    _own_tensors(module, dtypes)
+    for inner in module.modules():
+        if isinstance(inner, torch.fx.GraphModule):
+            _replace_dtypes(inner, dtypes)
+    return module  # type: ignore[no-any-return]  # torch types module() as nn.Module
+
+
+def _own_tensors(module: torch.fx.GraphModule, dtypes: dict[torch.dtype, torch.dtype]) -> None:
+    """Give the module copies of its tensors; those that share memory go on sharing it."""
+    import torch
+
+    copies: dict[Any, torch.Tensor] = {}
+
+    def copy(tensor: torch.Tensor) -> torch.Tensor:
+        key = (
+            tensor.untyped_storage().data_ptr(),
+            tensor.storage_offset(),
+            tensor.shape,
+            tensor.stride(),
+            tensor.dtype,
+        )
+        if not tensor.numel():
+            key = id(tensor)  # type: ignore[assignment]  # empty tensors all start at address 0
+        if key not in copies:
+            fresh = tensor.detach().to(dtypes.get(tensor.dtype, tensor.dtype), copy=True)
+            copies[key] = (
+                torch.nn.Parameter(fresh)
+                if isinstance(tensor, torch.nn.Parameter) and (fresh.is_floating_point() or fresh.is_complex())
+                else fresh
+            )
+        return copies[key]
+
+    for inner in module.modules():
+        holders: list[dict[str, Any]] = [inner._parameters, inner._buffers, vars(inner)]
+        for holder in holders:
+            for name, tensor in list(holder.items()):
+                if isinstance(tensor, torch.Tensor):
+                    holder[name] = copy(tensor)
+
+
+def _replace_dtypes(module: torch.fx.GraphModule, dtypes: dict[torch.dtype, torch.dtype]) -> None:
+    import torch
+    from torch.utils import _pytree
+
+    def replaced(leaf: Any) -> Any:
+        return dtypes.get(leaf, leaf) if isinstance(leaf, torch.dtype) else leaf
+
+    for node in list(module.graph.nodes):
+        if getattr(node.target, "_schema", None) is not None and node.target._schema.name.startswith("aten::_assert_"):
+            module.graph.erase_node(node)
+            continue
+        node.args, node.kwargs = _pytree.tree_map(replaced, (node.args, dict(node.kwargs)))
+    module.recompile()

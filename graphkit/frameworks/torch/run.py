@@ -1,0 +1,307 @@
+"""PyTorch as a runtime: it runs the programs that models were read from, as they are."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from graphkit.errors import ExecutionError, FeedError, MissingError, UnsupportedError, UnsupportedNode
+from graphkit.frameworks.feeds import check_feeds, check_seeds, check_taps
+from graphkit.ir.origin import source_of
+from graphkit.ir.params import of_kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
+    import onnx_ir as ir
+    import torch
+
+    from graphkit.frameworks.base import Ability, Arrays, Mode
+
+__all__ = ["RUNTIME", "TorchRuntime", "TorchSession"]
+
+
+@dataclass(frozen=True, slots=True)
+class TorchRuntime:
+    """PyTorch on the CPU.
+
+    Attributes:
+        name: How the command line calls it.
+        label: How people call it.
+        native: The framework whose sources it runs as they are.
+    """
+
+    name: str = "torch"
+    label: str = "PyTorch"
+    native: str = "torch"
+
+    @property
+    def can(self) -> frozenset[Ability]:
+        """Outputs, inner values of the source where they are known, and gradients."""
+        return frozenset({"forward", "taps", "backward"})
+
+    def missing(self) -> str | None:
+        """None when it can run here, else what is missing and the command that installs it."""
+        if importlib.util.find_spec("torch") is None:
+            return "PyTorch is not installed; run: pip install 'graphkit[torch]'"
+        return None
+
+    def version(self) -> str:
+        """Version of PyTorch."""
+        return f"torch {importlib.metadata.version('torch')}"
+
+    def open(self, model: ir.Model, *, mode: Mode = "eval", native: bool = True) -> TorchSession:
+        """Open the program that a model was read from, in the model's float type.
+
+        Raises:
+            MissingError: PyTorch is not installed.
+            UnsupportedError: The model was not read from PyTorch, or its source is not wanted.
+        """
+        if (problem := self.missing()) is not None:
+            raise MissingError(f"PyTorch is not available: {problem}.")
+        source = source_of(model)
+        if source is None or source.framework != "torch" or not native:
+            came = f"it was read from {source.label}" if source is not None else "its source is not at hand"
+            raise UnsupportedError(
+                "PyTorch",
+                [
+                    UnsupportedNode(
+                        "model",
+                        model.graph.name or "main",
+                        f"running a converted model on PyTorch is not available yet, and {came}; use ort or mxnet",
+                    )
+                ],
+            )
+        return TorchSession(model, source.handle, mode, source.names)
+
+
+class TorchSession:
+    """An exported program, run node by node as torch wrote it."""
+
+    def __init__(
+        self, model: ir.Model, program: torch.export.ExportedProgram, mode: Mode, names: Mapping[str, str]
+    ) -> None:
+        from graphkit.frameworks.torch.retype import module_of
+
+        self._model = model
+        self._program = program
+        self._names = names
+        self._module: Any = module_of(program, mode, _dtypes(model, program))
+        # Running may write to buffers (BatchNorm's statistics); every call starts from the same ones.
+        self._buffers = {name: buffer.clone() for name, buffer in self._module.named_buffers()}
+
+    def forward(self, feeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:
+        """Outputs of the program, and the values named in ``taps``.
+
+        Raises:
+            FeedError: A feed is missing, unknown, or of the wrong shape or dtype; a tap names no value.
+            UnsupportedError: A tap is a value that the program does not compute as such.
+            ExecutionError: PyTorch refused.
+        """
+        import torch
+
+        checked = check_feeds(self._model, feeds)
+        wanted = self._tapped(taps)
+        inputs = {name: torch.from_numpy(_native(array).copy()) for name, array in checked.items()}
+        with torch.no_grad():
+            outputs, tapped = self._run(list(inputs.values()), set(wanted.values()))
+        found = dict(zip(self._output_names(), map(_array, outputs), strict=True))
+        known: dict[str, npt.NDArray[np.generic]] = dict(checked)
+        parameters = dict(self._module.named_parameters(remove_duplicate=False))
+        parameters |= dict(self._module.named_buffers(remove_duplicate=False))
+        for tap in taps:
+            if tap in wanted:
+                found.setdefault(tap, _array(tapped[wanted[tap]]))
+            elif tap in known:
+                found.setdefault(tap, known[tap])
+            elif tap in parameters:
+                found.setdefault(tap, _array(parameters[tap]))
+        return found
+
+    def backward(self, feeds: Arrays, seeds: Arrays) -> dict[str, npt.NDArray[np.generic]]:
+        """Gradients of Σ⟨seed, output⟩ in every float input and every parameter; zeros where it does not depend on one.
+
+        Raises:
+            FeedError: A feed or a seed is missing, unknown, or of the wrong shape or dtype.
+            ExecutionError: PyTorch refused.
+        """
+        import torch
+
+        checked = check_feeds(self._model, feeds)
+        inputs = {name: torch.from_numpy(_native(array).copy()) for name, array in checked.items()}
+        parameters = dict(self._module.named_parameters(remove_duplicate=False))
+        targets: dict[str, torch.Tensor] = {}
+        for name, tensor in inputs.items():
+            if tensor.is_floating_point():
+                targets[name] = tensor.requires_grad_()
+        for value in of_kind(self._model, "parameter"):
+            name = value.name or ""
+            if name in parameters and parameters[name].is_floating_point():
+                targets[name] = parameters[name].requires_grad_()
+        # The program may write to its inputs in place, which torch forbids on leaves.
+        with torch.enable_grad():
+            outputs, _ = self._run(
+                [tensor * 1 if tensor.requires_grad else tensor for tensor in inputs.values()], set()
+            )
+            given = check_seeds(
+                self._model, seeds, {name: _array(out) for name, out in zip(self._output_names(), outputs, strict=True)}
+            )
+            ends = [
+                (out, torch.from_numpy(_native(given[name]).copy()))
+                for name, out in zip(self._output_names(), outputs, strict=True)
+                if name in given and out.requires_grad
+            ]
+            if not ends or not targets:
+                return {name: np.zeros(tuple(tensor.shape), _array(tensor).dtype) for name, tensor in targets.items()}
+            try:
+                found = torch.autograd.grad(
+                    [out for out, _ in ends],
+                    list(targets.values()),
+                    [seed for _, seed in ends],
+                    allow_unused=True,
+                    materialize_grads=True,
+                )
+            except Exception as error:
+                raise ExecutionError(_refusal(error)) from error
+        return {name: _array(gradient) for name, gradient in zip(targets, found, strict=True)}
+
+    def close(self) -> None:
+        """Free the weights."""
+        self._module = None
+        self._buffers.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _output_names(self) -> list[str]:
+        return [value.name or "" for value in self._model.graph.outputs]
+
+    def _tapped(self, taps: Sequence[str]) -> dict[str, str]:
+        """The program's node for each tap that is computed."""
+        outputs = set(self._output_names())
+        inner = [
+            tap.name or ""
+            for tap in check_taps(self._model, taps)
+            if tap.producer() is not None and tap.name not in outputs
+        ]
+        if unknown := [name for name in inner if name not in self._names]:
+            raise UnsupportedError(
+                "PyTorch",
+                [UnsupportedNode("tap", name, "the exported program has no such value of its own") for name in unknown],
+            )
+        return {name: self._names[name] for name in inner}
+
+    def _run(self, inputs: list[torch.Tensor], taps: set[str]) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
+        import torch
+        from torch.utils import _pytree
+
+        from graphkit.frameworks.torch.quiet import quiet
+
+        with torch.no_grad():
+            for name, buffer in self._module.named_buffers():
+                buffer.copy_(self._buffers[name])
+        tree = self._program.call_spec.in_spec
+        assert tree is not None
+        args, kwargs = _pytree.tree_unflatten(self._leaves(inputs), tree)
+        tapped: dict[str, torch.Tensor] = {}
+        before = torch.get_default_dtype()
+        default = next((tensor.dtype for tensor in self._module.parameters() if tensor.is_floating_point()), before)
+        try:
+            torch.set_default_dtype(default if default in (torch.float32, torch.float64) else before)
+            with quiet():
+                result = (
+                    _interpreter(self._module, taps, tapped, args, kwargs) if taps else self._module(*args, **kwargs)
+                )
+        except Exception as error:
+            raise ExecutionError(_refusal(error)) from error
+        finally:
+            torch.set_default_dtype(before)
+        return self._tensors(_pytree.tree_leaves(result)), tapped
+
+    def _leaves(self, inputs: list[torch.Tensor]) -> list[Any]:
+        """All arguments in order, constants included."""
+        from torch.export.graph_signature import ConstantArgument, InputKind
+
+        tensors = iter(inputs)
+        specs = [spec for spec in self._program.graph_signature.input_specs if spec.kind is InputKind.USER_INPUT]
+        return [spec.arg.value if isinstance(spec.arg, ConstantArgument) else next(tensors) for spec in specs]
+
+    def _tensors(self, leaves: list[Any]) -> list[torch.Tensor]:
+        """The outputs without constants; symbolic sizes become scalars."""
+        import torch
+        from torch.export.graph_signature import ConstantArgument, OutputKind
+
+        specs = [spec for spec in self._program.graph_signature.output_specs if spec.kind is OutputKind.USER_OUTPUT]
+        return [
+            leaf if isinstance(leaf, torch.Tensor) else torch.tensor(leaf)
+            for leaf, spec in zip(leaves, specs, strict=True)
+            if not isinstance(spec.arg, ConstantArgument)
+        ]
+
+
+def _interpreter(
+    module: torch.fx.GraphModule, taps: set[str], tapped: dict[str, torch.Tensor], args: Any, kwargs: Any
+) -> Any:
+    import torch
+
+    class Tapping(torch.fx.Interpreter):
+        def run_node(self, n: torch.fx.Node) -> Any:
+            result = super().run_node(n)
+            if n.name in taps and isinstance(result, torch.Tensor):
+                # A later operator may write to it in place.
+                tapped[n.name] = result.detach().clone()
+            return result
+
+    return Tapping(module).run(*args, *kwargs.values())
+
+
+def _dtypes(model: ir.Model, program: torch.export.ExportedProgram) -> dict[torch.dtype, torch.dtype]:
+    """Which element types of the program the model holds in another one: float32 → float64 for a widened model."""
+    import torch
+
+    from graphkit.ir.dtypes import dtype_of
+
+    metas = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
+    natives: list[tuple[Any, Any]] = [
+        (value, program.state_dict.get(value.name or "")) for value in of_kind(model, "parameter", "buffer")
+    ]
+    tensors = [metas[name] for name in program.graph_signature.user_inputs if isinstance(name, str)]
+    natives += list(zip(model.graph.inputs, [meta for meta in tensors if isinstance(meta, torch.Tensor)], strict=True))
+    found: dict[torch.dtype, torch.dtype] = {}
+    for value, tensor in natives:
+        if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point() or value.dtype is None:
+            continue
+        wanted = getattr(torch, dtype_of(value.dtype).torch or "", tensor.dtype)
+        if found.setdefault(tensor.dtype, wanted) != wanted:
+            raise FeedError(
+                f"The model holds {str(tensor.dtype)[6:]} weights of the program in more than one element type, "
+                f"{str(found[tensor.dtype])[6:]} and {str(wanted)[6:]}; it can be run on PyTorch in one."
+            )
+    return {before: after for before, after in found.items() if before != after}
+
+
+def _native(array: npt.NDArray[np.generic]) -> npt.NDArray[Any]:
+    return array.astype(array.dtype.newbyteorder("=")) if not array.dtype.isnative else array
+
+
+def _array(tensor: torch.Tensor) -> npt.NDArray[np.generic]:
+    found: npt.NDArray[np.generic] = tensor.detach().cpu().numpy().copy()
+    return found
+
+
+def _refusal(error: Exception) -> str:
+    from graphkit.frameworks.torch.explain import sentence, user_line
+
+    where = user_line(error)
+    return f"PyTorch refuses to run the program: {sentence(error)}{f' ({where})' if where else ''}."
+
+
+RUNTIME = TorchRuntime()

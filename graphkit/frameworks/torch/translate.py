@@ -1,0 +1,119 @@
+"""Exported program to ONNX, by torch.onnx with our own rows where its translations are missing, wrong or clumsy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
+
+from graphkit.errors import UnsupportedError, UnsupportedNode
+from graphkit.frameworks.torch.aten import table
+from graphkit.frameworks.torch.aten.emit import UNTRANSLATED, Emit
+from graphkit.frameworks.torch.explain import chain, sentence, user_line
+from graphkit.frameworks.torch.quiet import quiet
+from graphkit.ir.opset import OPSET
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+__all__ = ["translate"]
+
+
+def translate(program: torch.export.ExportedProgram) -> ir.Model:
+    """Translate a program to ONNX of the canonical opset, unoptimised.
+
+    Nodes keep torch.onnx's notes (``metadata_props`` and ``meta["node"]``).
+
+    Raises:
+        UnsupportedError: Operators without an ONNX translation, all of them; or one that torch.onnx fails on.
+    """
+    rows = table()
+    untranslated: set[str] = set()
+    while True:
+        try:
+            model = _export(program, rows)
+        except Exception as error:
+            target = _undispatched(error)
+            if target is None or str(target) in untranslated:
+                raise _failure(error) from error
+            untranslated.add(str(target))
+            rows = {**rows, target: _stand_in(str(target), len(target._schema.returns))}
+            continue
+        RemoveUnusedNodesPass()(model)
+        if refused := _collected(model):
+            raise UnsupportedError("ONNX", refused)
+        return model
+
+
+def _export(program: torch.export.ExportedProgram, rows: dict[Any, Callable[..., Any]]) -> ir.Model:
+    import torch
+
+    with quiet():
+        exported = torch.onnx.export(
+            program,
+            dynamo=True,
+            optimize=False,
+            opset_version=OPSET,
+            custom_translation_table=rows,
+            verbose=False,
+        )
+    assert exported is not None
+    model: ir.Model = exported.model
+    return model
+
+
+def _undispatched(error: Exception) -> Any:
+    """The operator that torch.onnx found no translation for, where that is why it failed."""
+    import torch
+
+    for cause in chain(error):
+        if type(cause).__name__ != "DispatchError":
+            continue
+        name = str(cause).partition("op='")[2].partition("'")[0]
+        overload = str(cause).partition("overload='")[2].partition("'")[0]
+        namespace, _, packet = name.rpartition(".")
+        try:
+            return getattr(getattr(getattr(torch.ops, namespace), packet), overload)
+        except (AttributeError, RuntimeError):
+            return None
+    return None
+
+
+def _stand_in(name: str, outputs: int) -> Callable[..., Any]:
+    def stand_in(*args: Any, **kwargs: Any) -> Any:
+        inputs = [arg for arg in (*args, *kwargs.values()) if isinstance(arg, ir.Value)]
+        made = Emit().untranslated(name, outputs, *inputs)
+        return made[0] if outputs == 1 else made
+
+    return stand_in
+
+
+def _collected(model: ir.Model) -> list[UnsupportedNode]:
+    found = []
+    for node in model.graph:
+        if node.domain == UNTRANSLATED:
+            origin: Any = node.meta.get("node")
+            stack = list(origin.meta.get("nn_module_stack", {}).values()) if origin is not None else []
+            scope = stack[-1][0] if stack else ""
+            line = user_line(origin.meta.get("stack_trace", "") or "") if origin is not None else ""
+            name = ".".join(filter(None, (scope, origin.name if origin is not None else node.name)))
+            found.append(
+                UnsupportedNode(
+                    node.op_type, name + (f" ({line})" if line else ""), "torch.onnx has no translation of it"
+                )
+            )
+    return found
+
+
+def _failure(error: Exception) -> UnsupportedError:
+    """An error of torch.onnx that is not a missing translation, with the node it names."""
+    text = next((str(cause) for cause in chain(error) if "translating node" in str(cause)), "")
+    operator = text.partition("target=torch.ops.")[2].partition("]")[0]
+    name = text.partition("node %")[2].partition(" ")[0]
+    root = sentence(list(chain(error))[-1])
+    return UnsupportedError(
+        "ONNX", [UnsupportedNode(operator or "program", name or "forward", f"torch.onnx fails on it: {root}")]
+    )
