@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import onnx_ir as ir
 
 from graphkit.ops.spec import BOOL, Case, MxForm, Op, arr, given
-from graphkit.ops.tensor.sizes import axis_of, dim_ref, mx_axis, some
+from graphkit.ops.tensor.sizes import axis_of, dim_ref, mx_axis, rank_is_known, some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +59,7 @@ def _read(onnx: str) -> Read:
         else:
             found = b.op(onnx, b.op("Reshape", data, [-1]), axis=0, keepdims=1)
             found = b.op("Reshape", found, [1] * b.rank(data)) if keep else found
-        if axis is not None and not keep and data.shape is not None and b.rank(data) == 1:
+        if axis is not None and not keep and rank_is_known(data) and b.rank(data) == 1:
             found = b.op("Reshape", found, [1])
         return b.op("Cast", found, to=ir.DataType.from_numpy(b.dtype(data)))
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from graphkit.ops.booleans import as_carrier, carrier
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr
-from graphkit.ops.tensor.sizes import some
+from graphkit.ops.tensor.sizes import rank_is_known, some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
     values = [some(value) for value in node.inputs]
-    parts = [part for part in zip(values, x, strict=True) if part[0].shape is None or 0 not in b.shape(part[0])]
+    parts = [part for part in zip(values, x, strict=True) if not rank_is_known(part[0]) or 0 not in b.shape(part[0])]
     if not parts:
         return Refusal("it makes an array without elements, which MXNet does not have")
     if len(parts) == 1:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64, ints
 from graphkit.ops.tensor.broadcasting import stretch
-from graphkit.ops.tensor.sizes import size_along, some
+from graphkit.ops.tensor.sizes import rank_is_known, size_along, some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +39,7 @@ def _read_like(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir
     data, like = some(x[0]), some(x[1])
     ours, theirs = (node.attrs.get(name, "None") for name in ("lhs_axes", "rhs_axes"))
     if ours == theirs == "None":
-        dims = b.shape(like)
+        dims = b.shape(like) if rank_is_known(like) else (None,)
         known = [dim for dim in dims if isinstance(dim, int)]
         return b.op("Expand", data, known if len(known) == len(dims) else b.op("Shape", like))
     if "None" in (ours, theirs) or len(ints(ours)) != len(ints(theirs)):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from graphkit.ops.spec import BOOL, Case, MxForm, Op, Refusal, arr, int64, ints
 from graphkit.ops.tensor.reshape_codes import Made, codes_for, made_by
-from graphkit.ops.tensor.sizes import axis_of, constant_ints, mx_axis, size_along, some
+from graphkit.ops.tensor.sizes import axis_of, constant_ints, mx_axis, rank_is_known, size_along, some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +48,7 @@ def _write_reshape(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> Mx
         return reshape_to(b, data, source, result)
     if 0 in codes and (node.attributes.get_int("allowzero", 0) != 0 or 0 in b.shape(source)):
         return Refusal("it makes an array without elements, which MXNet does not have")
-    if source.shape is not None and result.shape is not None:
+    if rank_is_known(source) and rank_is_known(result):
         have, want = b.shape(source), b.shape(result)
         if have and have == want and None not in have:
             return data
@@ -140,7 +140,9 @@ def _read_reshape_like(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None
     data, like = some(x[0]), some(x[1])
     spans = [mx_axis(node, name) for name in ("lhs_begin", "lhs_end", "rhs_begin", "rhs_end")]
     if all(bound is None for bound in spans):
-        return b.op("Reshape", data, _sizes(b, like, range(b.rank(like))) if like.shape else b.op("Shape", like))
+        return b.op(
+            "Reshape", data, _sizes(b, like, range(b.rank(like))) if rank_is_known(like) else b.op("Shape", like)
+        )
     lhs, rhs = range(b.rank(data)), range(b.rank(like))
     replaced = lhs[slice(*spans[:2])]
     parts = [

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.ir.dims import dims_of
 from graphkit.ir.symbols import sizes_of
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ __all__ = [
     "is_never_negative",
     "mx_axis",
     "positions",
+    "rank_is_known",
     "size_along",
     "sizes_in",
     "some",
@@ -57,6 +59,11 @@ def mx_axis(node: MxNode, name: str = "axis", default: str = "None") -> int | No
     return None if text == "None" else int(text)
 
 
+def rank_is_known(value: ir.Value) -> bool:
+    """Whether asking for the value's shape gives one; its dimensions may be unknown."""
+    return dims_of(value) is not None
+
+
 def constant_ints(b: MxBuilder, node: ir.Node, position: int) -> tuple[int, ...] | None:
     """An operand that is a constant of integers, flattened; None where it is absent, computed or fed."""
     if position >= len(node.inputs):
@@ -83,7 +90,7 @@ def dim_source(b: MxBuilder, node: ir.Node, dim: str, *preferred: ir.Value) -> t
         preferred: Values to look at first.
     """
     for value in (*preferred, *_measured(node), *(() if node.graph is None else node.graph.inputs)):
-        if value.shape is not None and dim in (dims := b.shape(value)):
+        if rank_is_known(value) and dim in (dims := b.shape(value)):
             return b.ref(value), dims.index(dim)
     return None
 
@@ -152,14 +159,19 @@ def as_int64(b: OnnxBuilder, value: ir.Value) -> ir.Value:
 
 def size_along(b: OnnxBuilder, value: ir.Value, axis: int) -> ir.Value:
     """The size of an axis as an int64 array of one element: a constant where it is known."""
-    axis = axis % b.rank(value)
-    size = b.shape(value)[axis]
-    return b.const([size]) if isinstance(size, int) else b.op("Shape", value, start=axis, end=axis + 1)
+    size = _size(b, value, axis)
+    if isinstance(size, int):
+        return b.const([size])
+    return b.op("Shape", value, start=axis, end=None if axis == -1 else axis + 1)
+
+
+def _size(b: OnnxBuilder, value: ir.Value, axis: int) -> Dim:
+    return b.shape(value)[axis] if rank_is_known(value) else None
 
 
 def positions(b: OnnxBuilder, value: ir.Value, axis: int) -> ir.Value:
     """The int64 numbers 0, 1, … along an axis of a value."""
-    size = b.shape(value)[axis]
+    size = _size(b, value, axis)
     if isinstance(size, int):
         return b.const(np.arange(size))
     return b.op("Range", np.asarray(0), b.op("Squeeze", size_along(b, value, axis), [0]), np.asarray(1))
@@ -167,7 +179,7 @@ def positions(b: OnnxBuilder, value: ir.Value, axis: int) -> ir.Value:
 
 def clipped(b: OnnxBuilder, indices: ir.Value, data: ir.Value, axis: int) -> ir.Value:
     """Int64 indices into an axis of ``data``, those out of range moved to its nearer end."""
-    size = b.shape(data)[axis]
+    size = _size(b, data, axis)
     array = b.value(indices)
     if array is not None and isinstance(size, int):
         inside = np.clip(array, 0, size - 1)
@@ -176,7 +188,7 @@ def clipped(b: OnnxBuilder, indices: ir.Value, data: ir.Value, axis: int) -> ir.
 
 
 def _last(b: OnnxBuilder, data: ir.Value, axis: int) -> ir.Value:
-    size = b.shape(data)[axis]
+    size = _size(b, data, axis)
     if isinstance(size, int):
         return b.const(np.asarray(size - 1))
     return b.op("Sub", b.op("Squeeze", size_along(b, data, axis), [0]), np.asarray(1))
@@ -184,7 +196,7 @@ def _last(b: OnnxBuilder, data: ir.Value, axis: int) -> ir.Value:
 
 def wrapped(b: OnnxBuilder, indices: ir.Value, data: ir.Value, axis: int) -> ir.Value:
     """Int64 indices into an axis of ``data``, those out of range moved by its size until they are in range."""
-    size = b.shape(data)[axis]
+    size = _size(b, data, axis)
     array = b.value(indices)
     if array is not None and isinstance(size, int):
         inside = array % np.asarray(size)

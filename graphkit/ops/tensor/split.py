@@ -6,7 +6,7 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from graphkit.ops.spec import BOOL, Case, MxForm, Op, Refusal, arr, int64, ints
-from graphkit.ops.tensor.sizes import END, axis_of, constant_ints, some
+from graphkit.ops.tensor.sizes import END, axis_of, constant_ints, rank_is_known, some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +73,7 @@ def _read_split_v2(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -
     starts, axis = ints(node.attrs["indices"]), int(node.attrs.get("axis", "1"))
     if not starts or starts[0] != 0 or any(later <= former for former, later in pairwise(starts)):
         return Refusal(f"its indices {starts} do not rise from 0, which MXNet itself rejects")
-    size = b.shape(data)[axis] if data.shape is not None else None
+    size = b.shape(data)[axis] if rank_is_known(data) else None
     if len(starts) == 1:
         pieces: Sequence[ir.Value] = (b.op("Identity", data),)
     elif isinstance(size, int):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64, ints
 from graphkit.ops.tensor.reshape import reshape_to
-from graphkit.ops.tensor.sizes import constant_ints, some
+from graphkit.ops.tensor.sizes import constant_ints, rank_is_known, some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ def _write_squeeze(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> Mx
     axes = constant_ints(b, node, 1)
     if axes is None:
         return reshape_to(b, data, source, node.outputs[0])
-    return b.op("squeeze", data, axis=axes) if axes and (source.shape is None or b.rank(source)) else data
+    return b.op("squeeze", data, axis=axes) if axes and (not rank_is_known(source) or b.rank(source)) else data
 
 
 def _write_unsqueeze(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
@@ -32,7 +32,7 @@ def _write_unsqueeze(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> 
     axes = constant_ints(b, node, 1)
     if axes is None:
         return reshape_to(b, data, source, node.outputs[0])
-    if len(axes) == 1 and (source.shape is None or b.rank(source)):
+    if len(axes) == 1 and (not rank_is_known(source) or b.rank(source)):
         return b.op("expand_dims", data, axis=axes[0])
     rank = b.rank(source) + len(axes)
     if rank == len(axes):
@@ -54,7 +54,7 @@ def _read_squeeze(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) ->
         axes = ints(text)
     if not axes:
         return b.op("Identity", data)
-    if data.shape is not None and len(axes) == b.rank(data):
+    if rank_is_known(data) and len(axes) == b.rank(data):
         return b.op("Reshape", data, [1])
     return b.op("Squeeze", data, axes)
 

@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.ops.spec import BOOL, Case, MxForm, Op, Refusal, arr, given, int64
-from graphkit.ops.tensor.sizes import axis_of, constant_ints, mx_axis, size_along, some
+from graphkit.ops.tensor.sizes import axis_of, constant_ints, mx_axis, rank_is_known, size_along, some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +58,8 @@ def _sorted(
     axis = mx_axis(node, default="-1")
     if axis is None:
         data, axis = b.op("Reshape", data, [-1]), 0
-    axis %= b.rank(data)
+    if rank_is_known(data):
+        axis %= b.rank(data)
     taken = b.const([count]) if count > 0 else size_along(b, data, axis)
     values, indices = b.ops("TopK", 2, data, taken, axis=axis, largest=int(not ascending))
     return data, values, indices, axis

@@ -49,10 +49,8 @@ def _read(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Val
     condition, chosen, other = (some(value) for value in x)
     if b.dtype(condition).kind != "b":
         condition = b.op("Cast", condition, to=ir.DataType.BOOL)
-    if chosen.shape is not None and condition.shape is not None:
-        rank = b.rank(chosen)
-        if b.rank(condition) == 1 < rank:
-            condition = b.op("Unsqueeze", condition, list(range(1, rank)))
+    if b.rank(condition) == 1 < b.rank(chosen):
+        condition = b.op("Unsqueeze", condition, list(range(1, b.rank(chosen))))
     return b.op("Where", condition, chosen, other)
 
 

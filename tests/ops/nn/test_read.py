@@ -97,3 +97,12 @@ def test_pooling_of_a_free_size_keeps_windows_in_the_padding(size: int, kind: st
     pairs = padded[..., : (padded.shape[2] // 2) * 2].reshape(2, 1, -1, 2)
     np.testing.assert_allclose(found, pairs.max(-1) if kind == "max" else pairs.sum(-1), rtol=1e-6)
     assert found.shape[2] == 1 + -(-size // 2)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_a_group_norm_that_was_read_is_written_as_it_was(groups: int) -> None:
+    args = {"gamma": np.arange(1, groups + 1, dtype=np.float32), "beta": np.zeros(groups, np.float32)}
+    model = read("GroupNorm", {"num_groups": str(groups)}, InputSpec("x", (None, 4, 3)), args=args)
+    mx = to_symbol(model)
+    assert [node.op for node in mx.graph.nodes if not node.is_variable] == ["GroupNorm"]
+    np.testing.assert_array_equal(mx.args["gamma"], args["gamma"])
