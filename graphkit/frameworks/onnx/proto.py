@@ -14,12 +14,26 @@ if TYPE_CHECKING:
 
     import onnx
 
-__all__ = ["weightless_proto"]
+__all__ = ["self_contained", "weightless_proto"]
 
 _INLINE = 1024
 """Bytes up to which an initializer stays in the protobuf: shapes, axes and scalars that a runtime looks at."""
 
 _LOCATION = "weights"
+
+
+def self_contained(model: ir.Model) -> ir.Model:
+    """A copy of a model whose protobuf holds all tensors, also those that lie in other files."""
+    copy = model.clone()
+    for value in copy.graph.initializers.values():
+        _inline(value)
+    return copy
+
+
+def _inline(value: ir.Value) -> None:
+    tensor = value.const_value
+    if isinstance(tensor, ir.ExternalTensor):
+        value.const_value = ir.Tensor(tensor.numpy(), dtype=tensor.dtype, name=tensor.name)
 
 
 def weightless_proto(
@@ -53,6 +67,7 @@ def weightless_proto(
     for name, value in graph.initializers.items():
         tensor = value.const_value
         if tensor is None or tensor.nbytes <= _INLINE or tensor.dtype == ir.DataType.STRING:
+            _inline(value)
             continue
         weights[name] = tensor
         value.const_value = ir.ExternalTensor(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import onnx
@@ -62,7 +64,8 @@ def _load(path: Path) -> ir.Model:
     for tensor in _tensors(proto.graph):
         _check_tensor(path, tensor)
     try:
-        model = ir.serde.deserialize_model(proto)
+        with _quiet():
+            model = ir.serde.deserialize_model(proto)
         ir.external_data.set_base_dir(model.graph, path.resolve().parent)
     except Exception as error:
         cause = error
@@ -70,6 +73,18 @@ def _load(path: Path) -> ir.Model:
             cause = cause.__cause__  # type: ignore[assignment]
         raise FormatError(f"{path} is damaged: {' '.join(str(cause).split())}.") from error
     return model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what onnx_ir logs about damaged graphs, which are refused afterwards."""
+    logger = logging.getLogger("onnx_ir.serde")
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:

@@ -70,10 +70,11 @@ class ReferenceSession:
         from onnx.reference import ReferenceEvaluator
 
         from graphkit.frameworks.onnx.corrections import CORRECTIONS
+        from graphkit.frameworks.onnx.proto import self_contained
 
         self._model = model
         try:
-            self._evaluator: Any = ReferenceEvaluator(onnx_ir.to_proto(model), new_ops=CORRECTIONS)
+            self._evaluator: Any = ReferenceEvaluator(onnx_ir.to_proto(self_contained(model)), new_ops=CORRECTIONS)
         except Exception as error:
             raise ExecutionError(
                 f"The ONNX reference evaluator refuses the model: {' '.join(str(error).split())}"

@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from graphkit._version import __version__
 from graphkit.files import whole
+from graphkit.frameworks.onnx.proto import self_contained
 from graphkit.ir.opset import OPSET
 from graphkit.passes.lower_opset import lower_opset
 
@@ -47,7 +48,7 @@ def write(model: ir.Model, path: Path, options: WriteOptions) -> list[Path]:
     total = sum(value.const_value.nbytes for value in tensors if value.const_value is not None)
     if total < INLINE_LIMIT:
         with whole(path) as (draft,):
-            draft.write_bytes(ir.serde.serialize_model(_in_memory(copy)).SerializeToString())
+            draft.write_bytes(ir.serde.serialize_model(self_contained(copy)).SerializeToString())
         return [path]
     data = path.with_name(path.name + ".data")
     with whole(path, data) as (draft, data_draft):
@@ -56,15 +57,6 @@ def write(model: ir.Model, path: Path, options: WriteOptions) -> list[Path]:
                 _move_out(value, file, data.name)
         draft.write_bytes(ir.serde.serialize_model(copy).SerializeToString())
     return [path, data]
-
-
-def _in_memory(model: ir.Model) -> ir.Model:
-    """The model with tensors of other files as its own, so that it does not refer to them."""
-    for value in model.graph.initializers.values():
-        tensor = value.const_value
-        if isinstance(tensor, ir.ExternalTensor):
-            value.const_value = ir.Tensor(tensor.numpy(), dtype=tensor.dtype, name=tensor.name)
-    return model
 
 
 def _move_out(value: ir.Value, file: BinaryIO, location: str) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from onnx_ir.passes.common import InlinePass, RemoveInitializersFromInputsPass, TopologicalSortPass
 
+from graphkit.errors import FormatError
 from graphkit.ir.canonical.aliases import drop_identities, drop_unused
 from graphkit.ir.canonical.drop_neutral import drop_neutral
 from graphkit.ir.canonical.fold_branches import fold_branches
@@ -50,7 +51,7 @@ def canonical(model: ir.Model) -> ir.Model:
     """
     InlinePass()(model)
     RemoveInitializersFromInputsPass()(model)
-    TopologicalSortPass()(model)
+    _sort(model)
     fix_names(model)
     lift_constants(model)
     drop_identities(model)
@@ -68,3 +69,10 @@ def canonical(model: ir.Model) -> ir.Model:
             break
     fix_names(model)
     return model
+
+
+def _sort(model: ir.Model) -> None:
+    try:
+        TopologicalSortPass()(model)
+    except ValueError as error:
+        raise FormatError("The graph has a cycle: a node reads, directly or not, what it computes.") from error
