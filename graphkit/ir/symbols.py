@@ -14,6 +14,8 @@ import numpy as np
 import onnx_ir as ir
 import sympy
 
+from graphkit.ir.params import kind_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -172,7 +174,7 @@ def set_sizes(value: ir.Value, sizes: Sizes | None) -> None:
 
 
 def sizes_of(value: ir.Value | None) -> Sizes | None:
-    """What is known of the elements of a tensor: of a small constant, or as noted; None for nothing."""
+    """What is known of a tensor's elements: of a small constant (never a parameter), or as noted; None for nothing."""
     if value is None:
         return None
     tensor = value.const_value
@@ -182,7 +184,9 @@ def sizes_of(value: ir.Value | None) -> Sizes | None:
     if tensor.size > _LIMIT or tensor.dtype == ir.DataType.STRING:
         return None
     array = tensor.numpy()
-    if array.dtype.kind not in "iub" and not (array.dtype.kind == "f" and array.size <= 16):
+    if array.dtype.kind not in "iub" and not (
+        array.dtype.kind == "f" and array.size <= 16 and kind_of(value) == "constant"
+    ):
         return None
     found = np.empty(array.shape, dtype=object)
     found[...] = array.tolist() if array.ndim else array.item()

@@ -220,3 +220,13 @@ def test_known_branches_are_taken():
     )
     assert _ops(model) == ["Squeeze"]
     assert [str(dim) for dim in model.graph.outputs[0].shape] == ["n", "3"]
+
+
+def test_a_small_parameter_stays_a_parameter():
+    model = ir.from_onnx_text(
+        '<ir_version: 10, opset_import: ["": 23]> g (float["n", 2, 3] x) => (float y) <float[2] w = {1, 2}> '
+        "{ c = Constant <value = int64[2] {2, 1}> () r = Reshape (w, c) y = Mul (x, r) }"
+    )
+    set_kind(model.graph.initializers["w"], "parameter")
+    assert "w" in canonical(model).graph.initializers
+    assert _ops(model) == ["Reshape", "Mul"]

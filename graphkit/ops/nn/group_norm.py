@@ -55,6 +55,23 @@ def _by_channel(b: OnnxBuilder, vector: ir.Value | None, groups: int, channels: 
     return b.op("Reshape", b.op("Expand", b.op("Reshape", vector, [-1, 1]), [groups, channels // groups]), [-1])
 
 
+def _by_group(b: MxBuilder, value: ir.Value | None, groups: int) -> ir.Value | None:
+    """The (groups,) vector that a (channels,) one repeats as :func:`_by_channel` does, None where it does not."""
+    if value is None or b.shape(value) == (groups,):
+        return value
+    producer = value.producer()
+    if producer is not None and producer.op_type == "Reshape":
+        value = producer.inputs[0]
+        producer = None if value is None else value.producer()
+    if producer is None or producer.op_type != "Expand":
+        return None
+    value = producer.inputs[0]
+    if value is not None and groups > 1 and b.shape(value) == (groups, 1):
+        producer = value.producer()
+        value = producer.inputs[0] if producer is not None and producer.op_type in ("Reshape", "Unsqueeze") else None
+    return value if value is not None and b.shape(value) == (groups,) else None
+
+
 def _write_group(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
     source, scale = node.inputs[0], node.inputs[1]
     data, gamma, beta = x
@@ -67,8 +84,10 @@ def _write_group(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRe
     eps, rank = FLOAT.show(node.attributes.get_float("epsilon", 1e-5)), b.rank(source)
     if rank == 2:
         data = b.op("expand_dims", data, axis=2)
-    if b.shape(scale) == (groups,):
-        result = b.op("GroupNorm", data, gamma, beta, num_groups=groups, eps=eps)
+    by_group = _by_group(b, scale, groups), _by_group(b, node.inputs[2], groups)
+    if by_group[0] is not None and by_group[1] is not None:
+        operands = [b.ref(value) for value in by_group if value is not None]
+        result = b.op("GroupNorm", data, *operands, num_groups=groups, eps=eps)
         return b.op("squeeze", result, axis=2) if rank == 2 else result
     dtype = b.dtype(source)
     ones, zeros = b.const(np.ones(groups, dtype), "gamma"), b.const(np.zeros(groups, dtype), "beta")
