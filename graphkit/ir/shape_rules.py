@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, TypeAlias
 
+from graphkit.ir.shape_windows import WINDOWS
 from graphkit.ir.symbols import (
     Size,
     broadcast,
@@ -279,76 +280,6 @@ def _scaled(size: Size, scale: Size) -> Size:
     return floor_div(size, int(inverse)) if inverse.is_integer() and 1.0 / inverse == scale else None
 
 
-def _window(node: ir.Node, kernel: Sequence[int], *, ceil: bool = False) -> list[Size] | None:
-    """Spatial sizes after a convolution or pooling window."""
-    shape = _shape(node, 0)
-    if shape is None:
-        return None
-    rank = len(shape) - 2
-    strides = node.attributes.get_ints("strides", None) or [1] * rank
-    dilations = node.attributes.get_ints("dilations", None) or [1] * rank
-    pads = node.attributes.get_ints("pads", None) or [0] * (2 * rank)
-    auto = node.attributes.get_string("auto_pad", "NOTSET")
-    found: list[Size] = []
-    for axis in range(rank):
-        size = shape[axis + 2]
-        if auto in ("SAME_UPPER", "SAME_LOWER"):
-            found.append(ceil_div(size, strides[axis]))
-            continue
-        reach = dilations[axis] * (kernel[axis] - 1) + 1
-        margin = 0 if auto == "VALID" else pads[axis] + pads[axis + rank]
-        room = None if size is None else tidy(size + margin - reach)
-        if room is None:
-            found.append(None)
-        elif not ceil or strides[axis] == 1:
-            found.append(tidy(floor_div(room, strides[axis]) + 1))
-        else:
-            # ONNX drops a last window that starts in the end padding; here none can.
-            whole = auto == "VALID" or pads[axis + rank] + strides[axis] <= reach
-            found.append(tidy(ceil_div(room, strides[axis]) + 1) if whole else None)
-    return found
-
-
-def _conv(node: ir.Node) -> Sequence[Shape | None] | None:
-    shape, weight = _shape(node, 0), _shape(node, 1)
-    if shape is None or weight is None or not all(isinstance(size, int) for size in weight[2:]):
-        return None
-    spatial = _window(node, [int(size) for size in weight[2:]])
-    return None if spatial is None else [(shape[0], weight[0], *spatial)]
-
-
-def _conv_transpose(node: ir.Node) -> Sequence[Shape | None] | None:
-    shape, weight = _shape(node, 0), _shape(node, 1)
-    auto = node.attributes.get_string("auto_pad", "NOTSET")
-    if shape is None or weight is None or "output_shape" in node.attributes:
-        return None
-    rank = len(shape) - 2
-    strides = node.attributes.get_ints("strides", None) or [1] * rank
-    dilations = node.attributes.get_ints("dilations", None) or [1] * rank
-    extra = node.attributes.get_ints("output_padding", None) or [0] * rank
-    pads = node.attributes.get_ints("pads", None) or [0] * (2 * rank)
-    spatial: list[Size] = []
-    for axis in range(rank):
-        size, kernel = shape[axis + 2], weight[axis + 2]
-        if size is None or not isinstance(kernel, int) or auto not in ("NOTSET", "VALID"):
-            spatial.append(None)
-            continue
-        margin = 0 if auto == "VALID" else pads[axis] + pads[axis + rank]
-        reach = (kernel - 1) * dilations[axis] + 1
-        spatial.append(tidy(strides[axis] * (size - 1) + extra[axis] + reach - margin))
-    group = node.attributes.get_int("group", 1)
-    return [(shape[0], product([weight[1], group]), *spatial)]
-
-
-def _pool(node: ir.Node) -> Sequence[Shape | None] | None:
-    shape = _shape(node, 0)
-    if shape is None:
-        return None
-    kernel = node.attributes.get_ints("kernel_shape", [])
-    spatial = _window(node, kernel, ceil=bool(node.attributes.get_int("ceil_mode", 0)))
-    return None if spatial is None else [(*shape[:2], *spatial)] * len(node.outputs)
-
-
 def _blocks_to_space(node: ir.Node) -> Sequence[Shape | None] | None:
     shape = _shape(node, 0)
     if shape is None or len(shape) != 4:
@@ -384,13 +315,6 @@ def _squeeze(node: ir.Node) -> Sequence[Shape | None] | None:
     return [tuple(size for index, size in enumerate(shape) if index not in gone)]
 
 
-_BROADCASTING = """
-Add And BitShift BitwiseAnd BitwiseOr BitwiseXor Div Equal Greater GreaterOrEqual Less LessOrEqual Max Mean Min Mod
-Mul Or Pow Sub Sum Where Xor
-"""
-_POOLS = ["AveragePool", "LpPool", "MaxPool"]
-
-
 def _gather_nd(node: ir.Node) -> Sequence[Shape | None] | None:
     data, indices = _shape(node, 0), _shape(node, 1)
     if data is None or not indices or not isinstance(indices[-1], int):
@@ -398,13 +322,17 @@ def _gather_nd(node: ir.Node) -> Sequence[Shape | None] | None:
     return [(*indices[:-1], *data[node.attributes.get_int("batch_dims", 0) + indices[-1] :])]
 
 
+_BROADCASTING = """
+Add And BitShift BitwiseAnd BitwiseOr BitwiseXor Div Equal Greater GreaterOrEqual Less LessOrEqual Max Mean Min Mod
+Mul Or Pow Sub Sum Where Xor
+"""
+
+
 RULES: dict[str, Rule] = {
     **dict.fromkeys(_BROADCASTING.split(), _broadcast),
-    **dict.fromkeys(_POOLS, _pool),
+    **WINDOWS,
     "Concat": _concat,
     "ConstantOfShape": _filled,
-    "Conv": _conv,
-    "ConvTranspose": _conv_transpose,
     "DepthToSpace": _blocks_to_space,
     "Expand": _expand,
     "Flatten": _flatten,

@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.ir.symbols import ceil_div, equal, numbers_of, shape_of
+from graphkit.passes import older_resize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -185,105 +186,6 @@ def _pad(edit: Editor) -> str | None:
     return _to_attribute("pads")(edit)
 
 
-def _resize_all_axes(edit: Editor) -> str | None:
-    node = edit.node
-    axes = node.attributes.pop("axes", None)
-    rank = _rank(node)
-    x = node.inputs[0]
-    shape = None if x is None else shape_of(x)
-    if axes is None:
-        return None
-    if rank is None or shape is None:
-        return "it resizes some axes only, and all are said there"
-    places = [axis % rank for axis in axes.as_ints()]
-    sizes = _input(node, 3)
-    if sizes is not None:
-        numbers = numbers_of(sizes)
-        if numbers is None:
-            return "it resizes some axes only, and all are said there"
-        parts: list[ir.Value | None] = []
-        for axis in range(rank):
-            if axis in places:
-                parts.append(edit.const("sizes", [numbers[places.index(axis)]]))
-            elif isinstance(shape[axis], int):
-                parts.append(edit.const("sizes", [shape[axis]]))
-            else:
-                whole = edit.op("Shape", x)
-                parts.append(edit.op("Gather", whole, edit.const("axis", [axis])))
-        edit.set_inputs(x, _input(node, 1), None, edit.op("Concat", *parts, axis=0))
-        return None
-    scales = _input(node, 2)
-    tensor = None if scales is None else scales.const_value
-    if tensor is None:
-        return "its scales are computed for some axes only"
-    factors = [1.0] * rank
-    for index, axis in enumerate(places):
-        factors[axis] = float(tensor.numpy()[index])
-    edit.set_inputs(x, _input(node, 1), edit.const("scales", factors, np.float32))
-    return None
-
-
-def _resize_required(edit: Editor) -> str | None:
-    """Before opset 13 ``roi`` and ``scales`` were required, and empty where unused."""
-    node = edit.node
-    inputs = [*node.inputs, None, None, None][:4]
-    for index, name in ((1, "roi"), (2, "scales")):
-        if inputs[index] is None:
-            inputs[index] = edit.const(name, np.zeros(0), np.float32)
-    edit.set_inputs(*(inputs if inputs[3] is not None else inputs[:3]))
-    return None
-
-
-def _resize_by_scales(edit: Editor) -> str | None:
-    """Resize 10 divides coordinates by the scale, and rounds down where it enlarges."""
-    node = edit.node
-    scales = _input(node, 2)
-    tensor = None if scales is None else scales.const_value
-    if tensor is None or not tensor.size:
-        return "it resizes to sizes, and by scales only there"
-    mode = node.attributes.get_string("mode", "nearest")
-    coordinates = node.attributes.get_string("coordinate_transformation_mode", "half_pixel")
-    rounding = node.attributes.get_string("nearest_mode", "round_prefer_floor")
-    factors = [float(factor) for factor in tensor.numpy()]
-    enlarges = all(factor >= 1 for factor in factors)
-    whole = enlarges and all(factor.is_integer() for factor in factors)
-    if mode == "nearest":
-        halves = coordinates == "half_pixel" and rounding in ("round_prefer_floor", "round_prefer_ceil")
-        same = (enlarges and coordinates == "asymmetric" and rounding == "floor") or (whole and halves)
-    else:
-        same = mode == "linear" and coordinates == "asymmetric"
-    if not same:
-        return "its coordinates are mapped in a way that is newer than that opset"
-    for name in ("coordinate_transformation_mode", "nearest_mode"):
-        node.attributes.pop(name, None)
-    edit.set_inputs(node.inputs[0], scales)
-    return None
-
-
-def _upsample(edit: Editor) -> str | None:
-    node = edit.node
-    scales = _input(node, 1)
-    tensor = None if scales is None else scales.const_value
-    if tensor is None or (tensor.numpy() < 1).any():
-        return "it shrinks, and only enlarges there"
-    mode = node.attributes.get_string("mode", "nearest")
-    # Upsample is gone from the canonical opset, so nothing can be inferred for it.
-    node.op_type = "Upsample"
-    node.attributes.clear()
-    node.attributes["mode"] = ir.AttrString("mode", str(mode))
-    return None
-
-
-def _upsample_attribute(edit: Editor) -> str | None:
-    node = edit.node
-    scales = _input(node, 1)
-    if scales is None or scales.const_value is None:
-        return "its scales are computed, and an attribute there"
-    node.attributes["scales"] = ir.AttrFloat32s("scales", [float(factor) for factor in scales.const_value.numpy()])
-    edit.set_inputs(node.inputs[0])
-    return None
-
-
 def _scatter(edit: Editor) -> str | None:
     if edit.node.attributes.get_string("reduction", "none") != "none":
         return "it reduces, which is newer than that opset"
@@ -451,11 +353,11 @@ OLDER_FORMS: dict[str, Sequence[tuple[int, Adapter]]] = {
     "Pad": ((19, _no_wrap), (18, _pad_all_axes), (11, _pad)),
     "ReduceSum": ((13, _reduce),),
     "Resize": (
-        (18, _resize_all_axes),
-        (13, _resize_required),
-        (11, _resize_by_scales),
-        (10, _upsample),
-        (9, _upsample_attribute),
+        (18, older_resize.all_axes),
+        (13, older_resize.all_inputs),
+        (11, older_resize.by_scales),
+        (10, older_resize.upsample),
+        (9, older_resize.upsample_with_attribute),
     ),
     "RoiAlign": ((16, _roi_align),),
     "ScatterElements": ((11, _scatter),),

@@ -51,6 +51,8 @@ def fold_shapes(model: ir.Model) -> bool:
 def _fold_numbers(model: ir.Model, node: ir.Node) -> bool:
     if len(node.outputs) != 1 or node.op_type == "Identity":
         return False
+    if all(value is None or value.const_value is not None for value in node.inputs) and node.op_type != "Shape":
+        return False  # plain constants, whose doubles fold_constants keeps
     output = node.outputs[0]
     if output.dtype is None or output.is_graph_output() or not output.uses():
         return False
