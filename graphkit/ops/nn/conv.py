@@ -50,7 +50,7 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
     kernel = tuple(node.attributes.get_ints("kernel_shape", [k for k in shape[2:] if isinstance(k, int)]))
     rank = len(shape) - 2
     if not isinstance(shape[0], int) or len(kernel) != rank:
-        return Refusal("the shape of its weight is not known")
+        return Refusal("the shape of its weight is not known; give the shapes of the model's inputs with --input")
     if not 1 <= rank <= 3:
         return Refusal(f"MXNet convolves 1 to 3 spatial axes, not {rank}")
     window = onnx_window(b, node, kernel)

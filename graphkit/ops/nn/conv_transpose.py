@@ -82,7 +82,7 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
     shape = [dim for dim in b.shape(filters) if isinstance(dim, int)]
     rank = b.rank(filters) - 2
     if len(shape) != rank + 2:
-        return Refusal("the shape of its weight is not known")
+        return Refusal("the shape of its weight is not known; give the shapes of the model's inputs with --input")
     if not 1 <= rank <= 3:
         return Refusal(f"MXNet convolves 1 to 3 spatial axes, not {rank}")
     none = (0,) * rank
