@@ -27,10 +27,9 @@ LAYERS: dict[str, frozenset[str]] = {
     "ops": frozenset({"errors", "ir"}),
     "passes": frozenset({"errors", "ir", "ops"}),
     "render": frozenset({"errors", "files", "ir"}),
-    "inspect": frozenset({"errors", "files", "ir"}),
     "frameworks": frozenset({"errors", "files", "ir", "ops", "passes", "_version"}),
     "parity": frozenset({"errors", "report", "ir", "ops", "passes", "frameworks"}),
-    "cli": frozenset({"errors", "_version", "report", "ir", "frameworks", "parity", "render", "inspect", "files"}),
+    "cli": frozenset({"errors", "_version", "report", "ir", "frameworks", "parity", "render", "files"}),
 }
 """What each part of the package may import besides itself: only what is below it."""
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from graphkit._version import __version__
-from graphkit.cli.console import explain, hush
+from graphkit.cli.console import PipeClosedError, explain, hush
+from graphkit.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +40,17 @@ class _Commands(click.Group):
             return None
         command: click.Command | None = getattr(importlib.import_module(f"{__name__}.{cmd_name}"), "COMMAND", None)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as problem:
+            raise PipeClosedError from problem  # click would exit with 1, which means "not in parity"
+        except SystemExit as left:
+            raise InputError(
+                f"Code of the source ended the program (sys.exit({left.code!r})) before anything was done; keep what a "
+                f'script does when it is run under `if __name__ == "__main__":`.'
+            ) from left
 
 
 @click.command(

@@ -21,10 +21,14 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-__all__ = ["count", "explain", "hush", "results_only", "size", "stdout", "warn"]
+__all__ = ["PipeClosedError", "count", "explain", "hush", "results_only", "size", "stdout", "warn"]
 
 _WIDE = 120
 """Width of tables that go to a file or a pipe."""
+
+
+class PipeClosedError(Exception):
+    """Nobody reads stdout any more."""
 
 
 def explain(problem: BaseException, *, debug: bool) -> int:
@@ -39,7 +43,7 @@ def explain(problem: BaseException, *, debug: bool) -> int:
     if isinstance(problem, KeyboardInterrupt | click.Abort):
         _say("", "interrupted.")
         return 130
-    if isinstance(problem, BrokenPipeError):
+    if isinstance(problem, PipeClosedError | BrokenPipeError):
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # so that the interpreter's last flush finds a file
         return 141
     _say("error", _told(problem))

@@ -13,7 +13,7 @@ __all__ = ["COMMAND"]
 @command
 @json_option
 def COMMAND(as_json: bool) -> int:  # noqa: N802
-    """Show versions, which runtimes work here, and how to install those that do not."""
+    """Show which runtimes work here, and how to install the others."""
     import json
 
     from graphkit.frameworks.doctor import examine
@@ -38,10 +38,11 @@ def COMMAND(as_json: bool) -> int:  # noqa: N802
     from rich.text import Text
 
     console = stdout()
-    console.print(", ".join(f"{name} {value}" for name, value in environment().items()))
+    console.print(Text(", ".join(f"{name} {value}" for name, value in environment().items())))
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     for found in findings:
-        state = Text("works", style="green") if found.works else Text("missing", style="yellow")
-        table.add_row(Text(found.name, style="bold"), state, ". ".join(filter(None, (found.version, found.note))))
+        state = Text("works", "green") if found.works else Text("fails" if found.version else "missing", "yellow")
+        told = ". ".join(filter(None, (found.version, found.note)))
+        table.add_row(Text(found.name, "bold"), state, Text(told))
     console.print(table)
     return 0

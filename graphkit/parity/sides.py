@@ -117,5 +117,5 @@ class Side:
                 raise
             self.dtype = "float32"
             found = action(self.pool.session(self.runtime, self.native, self.dtype))
-            self.note = f"in float32, float64 is refused: {error}"
+            self.note = f"in float32, as float64 is refused: {str(error).split('. ')[0].rstrip('.')}"
             return found

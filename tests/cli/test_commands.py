@@ -100,9 +100,9 @@ def test_doctor_tells_versions_and_what_works(run):
 def test_doctor_gives_the_command_that_installs_what_is_missing(run, monkeypatch):
     from graphkit.frameworks.onnx.run import OrtRuntime
 
-    monkeypatch.setattr(OrtRuntime, "missing", lambda _self: "it is not installed; run: pip install it")
+    monkeypatch.setattr(OrtRuntime, "missing", lambda _self: "it is not there; run: pip install 'graphkit[ort]'")
     _, out, _ = run("doctor")
-    assert "pip install it" in " ".join(out.split())
+    assert "run: pip install 'graphkit[ort]'" in " ".join(out.split())
 
 
 def test_the_version_is_told(run):
@@ -160,6 +160,13 @@ def test_an_interruption_is_told_by_status_130(run, failing):
     status, _, err = run("convert", "net.onnx", "--to", "mxnet")
     assert status == 130
     assert err.split() == ["graphkit:", "interrupted."]
+
+
+def test_a_source_that_leaves_the_program_is_no_success(run, failing):
+    failing(SystemExit(0))
+    status, _, err = run("convert", "net.onnx", "--to", "mxnet")
+    assert status == 2
+    assert "sys.exit(0)" in err
 
 
 def test_warnings_go_to_stderr(run, monkeypatch):

@@ -171,7 +171,7 @@ def test_float64_gradients_are_decided_by_one_sample():
 def test_a_runtime_without_float64_is_compared_in_float32_and_says_so():
     report = verify(model(), on=[RIGHT, Fake("single", doubles=False)], backward=True, dtype="float64")
     assert report.passed
-    assert all("float64 is refused" in check.note and check.floor > 0 for check in report.checks)
+    assert all("as float64 is refused" in check.note and check.floor > 0 for check in report.checks)
     assert by_name(report)["y"].tol == 1e-5
 
 
