@@ -36,10 +36,12 @@ class Origin:
 
 
 def set_origin(node: ir.Node, origin: Origin) -> None:
-    """Note a node's origin in its ``metadata_props``, where it survives in ONNX files."""
+    """Note a node's origin in its ``metadata_props``, where it survives in ONNX files, in place of an earlier one."""
     for key in Origin.__slots__:
         if text := getattr(origin, key):
             node.metadata_props[_PREFIX + key] = text
+        else:
+            node.metadata_props.pop(_PREFIX + key, None)
 
 
 def origin_of(node: ir.Node) -> Origin:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import zipfile
+import zlib
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from graphkit.errors import FormatError, InputError
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["ArchiveKind", "kind_of_file", "only_weights", "opaque_objects"]
+__all__ = ["ArchiveKind", "has_traced_inputs", "kind_of_file", "only_weights", "opaque_objects"]
 
 ArchiveKind: TypeAlias = Literal["program", "torchscript", "pickle", "compiled", "safetensors"]
 
@@ -54,7 +55,7 @@ def _kind_of_zip(path: Path) -> ArchiveKind:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
             damaged = archive.testzip()
-    except (zipfile.BadZipFile, OSError, NotImplementedError, EOFError, ValueError) as error:
+    except (zipfile.BadZipFile, OSError, NotImplementedError, EOFError, ValueError, zlib.error) as error:
         raise FormatError(f"{path} is a damaged zip archive ({error}); copy or export the model again.") from error
     if damaged is not None:
         raise FormatError(f"{path} is damaged: {damaged} in it fails its checksum; copy or export the model again.")
@@ -73,6 +74,12 @@ def _kind_of_zip(path: Path) -> ArchiveKind:
         f"{path} is a zip archive, but not of PyTorch: it holds {', '.join(sorted(names)[:3]) or 'nothing'}. Export "
         f"the model with torch.export.save."
     )
+
+
+def has_traced_inputs(path: Path) -> bool:
+    """Whether a TorchScript archive says with which inputs it was traced."""
+    with zipfile.ZipFile(path) as archive:
+        return any(name.partition("/")[2] == "traced_inputs.pkl" for name in archive.namelist())
 
 
 def opaque_objects(path: Path) -> list[str]:

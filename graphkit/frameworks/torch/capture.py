@@ -74,7 +74,8 @@ def is_free(program: torch.export.ExportedProgram) -> bool:
     for node in program.graph.nodes:
         if node.op == "placeholder" and node.name in inputs:
             value: Any = node.meta.get("val")
-            if isinstance(value, torch.Tensor) and value.ndim and isinstance(value.shape[0], torch.SymInt):
+            shape: list[Any] = list(value.shape) if isinstance(value, torch.Tensor) else []
+            if shape and isinstance(shape[0], torch.SymInt):
                 return True
     return False
 

@@ -196,7 +196,7 @@ def _from_module(module: torch.nn.Module, options: ReadOptions, label: str) -> t
         from graphkit.frameworks.torch.torchscript import as_module, sample_of
 
         sample = sample_of(module, options.inputs, label)
-        module = as_module(module, sample, label)
+        module = as_module(module, sample, dynamic_batch=options.dynamic_batch, label=label)
     else:
         dtype = next((value.dtype for value in module.parameters() if value.is_floating_point()), torch.float32)
         names = list(inspect.signature(module.forward).parameters.values())

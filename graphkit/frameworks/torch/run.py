@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from graphkit.errors import ExecutionError, FeedError, MissingError, UnsupportedError, UnsupportedNode
+from graphkit.errors import ExecutionError, MissingError, UnsupportedError, UnsupportedNode
 from graphkit.frameworks.feeds import check_feeds, check_seeds, check_taps
 from graphkit.ir.origin import source_of
 from graphkit.ir.params import of_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import numpy.typing as npt
     import onnx_ir as ir
     import torch
 
     from graphkit.frameworks.base import Ability, Arrays, Mode
+    from graphkit.ir.origin import Source
 
 __all__ = ["RUNTIME", "TorchRuntime", "TorchSession"]
 
@@ -77,21 +78,19 @@ class TorchRuntime:
                     )
                 ],
             )
-        return TorchSession(model, source.handle, mode, source.names)
+        return TorchSession(model, source, mode)
 
 
 class TorchSession:
     """An exported program, run node by node as torch wrote it."""
 
-    def __init__(
-        self, model: ir.Model, program: torch.export.ExportedProgram, mode: Mode, names: Mapping[str, str]
-    ) -> None:
+    def __init__(self, model: ir.Model, source: Source, mode: Mode) -> None:
         from graphkit.frameworks.torch.retype import module_of
 
         self._model = model
-        self._program = program
-        self._names = names
-        self._module: Any = module_of(program, mode, _dtypes(model, program))
+        self._program: torch.export.ExportedProgram = source.handle
+        self._names = source.names
+        self._module: Any = module_of(self._program, mode, _dtypes(source.dtype))
         # Running may write to buffers (BatchNorm's statistics); every call starts from the same ones.
         self._buffers = {name: buffer.clone() for name, buffer in self._module.named_buffers()}
 
@@ -263,29 +262,15 @@ def _interpreter(
     return Tapping(module).run(*args, *kwargs.values())
 
 
-def _dtypes(model: ir.Model, program: torch.export.ExportedProgram) -> dict[torch.dtype, torch.dtype]:
-    """Which element types of the program the model holds in another one: float32 → float64 for a widened model."""
+def _dtypes(name: str) -> dict[torch.dtype, torch.dtype]:
+    """Which element types to replace where a model was cast to the named float type, as all its floats were."""
     import torch
 
-    from graphkit.ir.dtypes import dtype_of
-
-    metas = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
-    natives: list[tuple[Any, Any]] = [
-        (value, program.state_dict.get(value.name or "")) for value in of_kind(model, "parameter", "buffer")
-    ]
-    tensors = [metas[name] for name in program.graph_signature.user_inputs if isinstance(name, str)]
-    natives += list(zip(model.graph.inputs, [meta for meta in tensors if isinstance(meta, torch.Tensor)], strict=True))
-    found: dict[torch.dtype, torch.dtype] = {}
-    for value, tensor in natives:
-        if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point() or value.dtype is None:
-            continue
-        wanted = getattr(torch, dtype_of(value.dtype).torch or "", tensor.dtype)
-        if found.setdefault(tensor.dtype, wanted) != wanted:
-            raise FeedError(
-                f"The model holds {str(tensor.dtype)[6:]} weights of the program in more than one element type, "
-                f"{str(found[tensor.dtype])[6:]} and {str(wanted)[6:]}; it can be run on PyTorch in one."
-            )
-    return {before: after for before, after in found.items() if before != after}
+    if not name:
+        return {}
+    target: torch.dtype = getattr(torch, name)
+    floats = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+    return {dtype: target for dtype in floats if dtype != target}
 
 
 def _native(array: npt.NDArray[np.generic]) -> npt.NDArray[Any]:

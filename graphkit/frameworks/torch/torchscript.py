@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from graphkit.errors import FormatError, InputError, MissingError, UnsupportedError, UnsupportedNode
+from graphkit.frameworks.torch.archive import has_traced_inputs
 from graphkit.frameworks.torch.explain import chain, sentence
 from graphkit.frameworks.torch.quiet import quiet
 from graphkit.frameworks.torch.samples import Blank, Sample, from_specs
@@ -36,7 +37,7 @@ def load_archive(path: Path) -> torch.jit.ScriptModule:
     load: Any = torch.jit.load
     with quiet():
         try:
-            loaded: torch.jit.ScriptModule = load(path, map_location="cpu", _restore_shapes=True)
+            loaded: torch.jit.ScriptModule = load(path, map_location="cpu", _restore_shapes=has_traced_inputs(path))
         except Exception as error:
             raise FormatError(
                 f"{path} looks like a TorchScript archive, but torch {torch.__version__} cannot read it: "
@@ -86,7 +87,7 @@ def _traced(kind: Any) -> Blank | None:
     return Blank(tuple(sizes()), dtype())
 
 
-def as_module(module: torch.jit.ScriptModule, sample: Sample, label: str) -> torch.nn.Module:
+def as_module(module: torch.jit.ScriptModule, sample: Sample, *, dynamic_batch: bool, label: str) -> torch.nn.Module:
     """The same computation as a graph module, with the same parameters and buffers under the same names.
 
     The result is compared with the original on the sample.
@@ -98,28 +99,38 @@ def as_module(module: torch.jit.ScriptModule, sample: Sample, label: str) -> tor
     """
     import torch
 
-    args, _ = sample.tensors()
     with quiet(), torch.no_grad():
-        try:
-            wanted, again = module(*args), module(*args)
-        except Exception as error:
-            shapes = [f"{'x'.join(map(str, arg.shape))}" for arg in args if isinstance(arg, torch.Tensor)]
-            raise InputError(
-                f"{label} does not run on inputs of the shapes {', '.join(shapes)}: {_runtime_reason(error)}. Give the "
-                f"shapes it takes, e.g. --input 1x3x224x224."
-            ) from error
+        args, wanted = _run(module, sample, label, dynamic_batch=dynamic_batch)
         converted = _converted(module, args, label)
         _restore(converted, module)
-        if _same(wanted, again) and not _same(wanted, converted(*args)):
-            raise UnsupportedError(
-                "a graph",
-                [
-                    UnsupportedNode(
-                        "TorchScript", "forward", "torch's converter gives a program of other outputs for it"
-                    )
-                ],
-            )
+        repeats = _same(wanted, module(*args))
+        if repeats and not _same(wanted, converted(*args)):
+            reason = "torch's converter gives a program of other outputs for it"
+            raise UnsupportedError("a graph", [UnsupportedNode("TorchScript", "forward", reason)])
     return converted
+
+
+def _run(
+    module: torch.jit.ScriptModule, sample: Sample, label: str, *, dynamic_batch: bool
+) -> tuple[tuple[Any, ...], Any]:
+    """Arguments that the module runs on, and what it gives.
+
+    A size of 1 would be taken for a constant, so a batch that is to be free is 2 if the module takes that.
+    """
+    shapes = ""
+    failure: Exception | None = None
+    for batch in (2, None) if dynamic_batch and sample.batch == 1 else (None,):
+        args, _ = sample.tensors(batch)
+        try:
+            return args, module(*args)
+        except Exception as error:
+            failure = error
+            shapes = ", ".join("x".join(map(str, getattr(arg, "shape", ()))) or repr(arg) for arg in args)
+    assert failure is not None
+    raise InputError(
+        f"{label} does not run on inputs of the shapes {shapes}: {_runtime_reason(failure)}. Give the shapes it takes, "
+        f"e.g. --input 1x3x224x224."
+    ) from failure
 
 
 def _converted(module: torch.jit.ScriptModule, args: tuple[Any, ...], label: str) -> torch.nn.Module:
