@@ -11,6 +11,7 @@ from graphkit.ir.canonical.aliases import drop_identities, drop_unused
 from graphkit.ir.canonical.drop_neutral import drop_neutral
 from graphkit.ir.canonical.fold_branches import fold_branches
 from graphkit.ir.canonical.fold_constants import fold_constants
+from graphkit.ir.canonical.fold_sequences import fold_sequences
 from graphkit.ir.canonical.fold_shapes import fold_shapes
 from graphkit.ir.canonical.kinds import classify
 from graphkit.ir.canonical.literals import lift_constants
@@ -35,8 +36,8 @@ def canonical(model: ir.Model) -> ir.Model:
     """Bring a model into canonical form, in place.
 
     The steps, each in a module of this package: functions inlined; constants as initializers; every initializer has its
-    kind; the canonical opset; one spelling; no Identity, nothing unused; constants, shape arithmetic and known branches
-    folded, neutral nodes gone; unique names; dtype and shape of every value, with symbolic dimensions.
+    kind; the canonical opset; one spelling; no Identity, nothing unused; constants, shape arithmetic, known branches
+    and sequences folded, neutral nodes gone; unique names; dtype and shape of every value, with symbolic dimensions.
 
     Args:
         model: A model of opset 7 or later. Kinds, exact numbers and origins that a reader noted are kept; an
@@ -62,7 +63,7 @@ def canonical(model: ir.Model) -> ir.Model:
     model.ir_version = _IR_VERSION
     for _ in range(_ROUNDS):
         infer_shapes(model)
-        changed = [step(model) for step in (fold_shapes, fold_constants, fold_branches, drop_neutral)]
+        changed = [step(model) for step in (fold_shapes, fold_constants, fold_branches, fold_sequences, drop_neutral)]
         drop_identities(model)
         drop_unused(model)
         if not any(changed):
