@@ -150,8 +150,9 @@ def _resize_by_scales(edit: Editor, version: int) -> None:
     attribute = node.attributes.pop("scales", None)
     scales = _input(node, 1) if attribute is None else edit.const("scales", attribute.as_floats(), np.float32)
     settings: dict[str, Any] = {"mode": mode, "coordinate_transformation_mode": "asymmetric"}
-    if mode != "nearest":
-        edit.replace(edit.op("Resize", x, None, scales, **settings))
+    if mode != "nearest" or node.op_type == "Upsample":
+        rounding = "floor" if mode == "nearest" else None
+        edit.replace(edit.op("Resize", x, None, scales, nearest_mode=rounding, **settings))
         return
     numbers = sizes_of(scales)
     if numbers is None:
