@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["infer_node", "infer_shapes", "name_unknown_dims"]
 
 _SMALL = 1024
-"""Elements up to which a constant's data is shown to the inference rules (shapes, axes, scales, …)."""
+"""Elements up to which a constant's data is shown to the inference rules (shapes, axes, …)."""
+_FEW = 16
+"""The same for floats, of which only scales and bounds matter."""
 
 
 def infer_node(node: ir.Node) -> None:
@@ -166,7 +168,8 @@ def _data_bytes(value: ir.Value) -> bytes | None:
     """What is known of a value's content, serialised, where that is the whole content."""
     tensor = value.const_value
     if tensor is not None:
-        if tensor.size > _SMALL or tensor.dtype == ir.DataType.STRING:
+        limit = _FEW if tensor.dtype.is_floating_point() else _SMALL
+        if tensor.size > limit or tensor.dtype == ir.DataType.STRING:
             return None
         return bytes(ir.serde.serialize_tensor(tensor).SerializeToString())
     sizes = sizes_of(value)

@@ -65,7 +65,7 @@ def _move_out(value: ir.Value, file: BinaryIO, location: str) -> None:
         return
     file.write(b"\0" * (-file.tell() % _ALIGNMENT))
     offset = file.tell()
-    file.write(tensor.tobytes())
+    tensor.tofile(file)
     value.const_value = ir.ExternalTensor(
         location,
         offset,
