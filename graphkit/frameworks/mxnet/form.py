@@ -52,8 +52,8 @@ class Form:
         nodes: All nodes, each after those that it reads.
         heads: What computes each of the model's outputs.
         slopes: The same for the backward pass of a source symbol, changed so that it gives the derivative: output
-            layers that carry a loss, which ignore their cotangents, are replaced by what they compute, and nothing
-            flows back into indices.
+            layers that carry a loss, which ignore their cotangents, are replaced by what they compute, operators with
+            a wrong backward pass by others that compute the same, and nothing flows back into indices.
         arrays: Values of arguments and auxiliary states, by variable.
         variables: Variable by IR name, where the names differ.
         values: What computes each IR value, as far as the symbol does.
@@ -216,6 +216,8 @@ def _differentiable(nodes: Sequence[MxNode]) -> dict[int, list[MxNode]]:
             stop = MxNode("BlockGrad", f"{name}_indices", {}, [inputs[_INDICES[node.op]]])
             inputs[_INDICES[node.op]] = MxRef(stop)
             twins[id(node)] = [stop, MxNode(node.op, name, node.attrs, inputs)]
+        elif node.op == "LeakyReLU" and node.attrs.get("act_type") == "prelu":
+            twins[id(node)] = _plain_prelu(node, inputs)
         elif inputs != node.inputs:
             twins[id(node)] = [MxNode(node.op, name, node.attrs, inputs, node.subgraphs, node.hidden)]
     return twins
@@ -230,6 +232,23 @@ def _plain_softmax(node: MxNode, data: MxRef) -> list[MxNode]:
     flat = MxNode("Flatten", f"{name}_flat", {}, [data])
     soft = MxNode("softmax", f"{name}_softmax", {"axis": "-1"}, [MxRef(flat)])
     return [flat, soft, MxNode("reshape_like", name, {}, [MxRef(soft), data])]
+
+
+def _plain_prelu(node: MxNode, inputs: Sequence[MxRef]) -> list[MxNode]:
+    """One prelu for the gradient of the data, and one for that of the slope, which adds zero.
+
+    MXNet's backward pass may write the gradient of the data over the cotangent before it computes that of the slope
+    from it; where only one of the two is needed both are right.
+    """
+    name = f"{node.name}_plain"
+    slope = MxNode("BlockGrad", f"{name}_slope", {}, [inputs[1]])
+    by_data = MxNode(node.op, f"{name}_by_data", node.attrs, [inputs[0], MxRef(slope)])
+    data = MxNode("BlockGrad", f"{name}_data", {}, [inputs[0]])
+    by_slope = MxNode(node.op, f"{name}_by_slope", node.attrs, [MxRef(data), inputs[1]])
+    same = MxNode("BlockGrad", f"{name}_same", {}, [MxRef(by_slope)])
+    zero = MxNode("elemwise_sub", f"{name}_zero", {}, [MxRef(by_slope), MxRef(same)])
+    total = MxNode("elemwise_add", name, {}, [MxRef(by_data), MxRef(zero)])
+    return [slope, by_data, data, by_slope, same, zero, total]
 
 
 def _values(model: ir.Model, nodes: Sequence[MxNode]) -> dict[str, MxRef]:

@@ -261,6 +261,20 @@ def test_the_gradient_in_lengths_is_zero_and_not_what_memory_holds(kind: str) ->
             np.testing.assert_array_equal(found["data"], [0, 0])
 
 
+@pytest.mark.parametrize("native", [True, False], ids=["as it is", "converted"])
+def test_the_gradient_of_a_prelus_slope_is_right_inside_of_a_graph(native: bool) -> None:
+    slopes = np.float32([0.5, 0.25, 2])
+    scaled = op("_mul_scalar", "scaled", var("data"), scalar=2)
+    bent = op("LeakyReLU", "bent", scaled, var("slopes"), act_type="prelu")
+    model = read(MxModel(graph(op("_mul_scalar", "again", bent, scalar=3)), {"slopes": slopes}), data=(2, 3, 4))
+    x, seed = (RNG.standard_normal((2, 3, 4)).astype(np.float32) for _ in range(2))
+    with RUNTIME.open(model, native=native) as session:
+        (output,) = session.forward({"data": x})
+        found = session.backward({"data": x}, {output: seed})
+    np.testing.assert_allclose(found["slopes"], (6 * seed * np.minimum(x, 0)).sum((0, 2)), rtol=1e-5)
+    np.testing.assert_allclose(found["data"], 6 * seed * np.where(x < 0, slopes[:, None], 1), rtol=1e-5)
+
+
 def test_heads_that_are_variables_or_appear_twice_are_outputs_like_others() -> None:
     x = var("data")
     twice = op("_plus_scalar", "plus", x, scalar=1.0)
