@@ -103,6 +103,29 @@ def test_functions_are_inlined():
     np.testing.assert_array_equal(_run(model, x=np.array([1], np.float32))["y"], [4])
 
 
+def test_functions_keep_the_meaning_of_their_own_opset():
+    """Softmax's default axis, and what it spans, changed with opset 13."""
+    proto = onnx.parser.parse_model(
+        """<ir_version: 10, opset_import: ["": 18, "own": 1]>
+        g (float["n",3,4] x) => (float y, float z) { y = own.soft(x) z = Softmax(x) }
+        <domain: "own", opset_import: ["": 11]> soft (p) => (q) { q = Softmax(p) }"""
+    )
+    found = _run(canonical(ir.serde.deserialize_model(proto)), x=np.zeros((2, 3, 4), np.float32))
+    np.testing.assert_allclose(found["y"], 1 / 12, rtol=1e-6)
+    np.testing.assert_allclose(found["z"], 1 / 4, rtol=1e-6)
+
+
+def test_functions_that_call_each_other_are_refused():
+    proto = onnx.parser.parse_model(
+        """<ir_version: 10, opset_import: ["": 23, "own": 1]>
+        g (float["n"] x) => (float y) { y = own.a(x) }
+        <domain: "own", opset_import: ["": 23, "own": 1]> a (p) => (q) { q = own.b(p) }
+        <domain: "own", opset_import: ["": 23, "own": 1]> b (p) => (q) { q = own.a(p) }"""
+    )
+    with pytest.raises(FormatError, match="functions cannot be put in place"):
+        canonical(ir.serde.deserialize_model(proto))
+
+
 def test_what_nothing_needs_goes():
     model = _canonical("a = Neg(x) b, m = Dropout(x) w = Add(x, @float[3]{1,2,3}) y = Relu(b)")
     assert _ops(model) == ["Dropout", "Relu"]

@@ -65,7 +65,7 @@ def _move_out(value: ir.Value, file: BinaryIO, location: str) -> None:
         return
     file.write(b"\0" * (-file.tell() % _ALIGNMENT))
     offset = file.tell()
-    tensor.tofile(file)
+    tensor.tofile(file)  # type: ignore[attr-defined]  # every tensor of onnx_ir has it, the protocol does not say so
     value.const_value = ir.ExternalTensor(
         location,
         offset,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from onnx_ir.passes.common import InlinePass, RemoveInitializersFromInputsPass, TopologicalSortPass
+from onnx_ir.passes.common import RemoveInitializersFromInputsPass, TopologicalSortPass
 
 from graphkit.errors import FormatError
 from graphkit.ir.canonical.aliases import drop_identities, drop_unused
@@ -13,6 +13,7 @@ from graphkit.ir.canonical.fold_branches import fold_branches
 from graphkit.ir.canonical.fold_constants import fold_constants
 from graphkit.ir.canonical.fold_sequences import fold_sequences
 from graphkit.ir.canonical.fold_shapes import fold_shapes
+from graphkit.ir.canonical.functions import inline_functions
 from graphkit.ir.canonical.kinds import classify
 from graphkit.ir.canonical.literals import lift_constants
 from graphkit.ir.canonical.names import fix_names
@@ -50,7 +51,7 @@ def canonical(model: ir.Model) -> ir.Model:
         FormatError: The model contradicts itself, or is of an older opset.
         UnsupportedError: Nodes have no equal in canonical form.
     """
-    InlinePass()(model)
+    inline_functions(model)
     RemoveInitializersFromInputsPass()(model)
     _sort(model)
     fix_names(model)

@@ -25,7 +25,8 @@ OLDEST: Final = 7
 def raise_opset(model: ir.Model) -> None:
     """Rewrite the nodes of a model in the canonical opset, in place.
 
-    Functions must have been inlined and Constant nodes turned into initializers.
+    Functions must have been inlined and Constant nodes turned into initializers. A node that came from a function of
+    another opset says so in ``node.version``.
 
     Raises:
         FormatError: The model says no opset, or one before :data:`OLDEST`, or contradicts itself.
@@ -54,11 +55,13 @@ def _raise_nodes(model: ir.Model, nodes: Iterable[ir.Node], version: int, refuse
         for attribute in node.attributes.values():
             if attribute.type == ir.AttributeType.GRAPH:
                 _raise_nodes(model, tuple(attribute.as_graph()), version, refused)
+        own = node.version or version
+        node.version = None
         try:
             if node.domain == "":
-                _raise_node(model, node, version)
+                _raise_node(model, node, own)
             if node.graph is not None:
-                _infer(node, version)
+                _infer(node, own)
         except UnsupportedError as error:
             refused.extend(error.nodes)
 
@@ -73,7 +76,6 @@ def _infer(node: ir.Node, version: int) -> None:
 
 
 def _raise_node(model: ir.Model, node: ir.Node, version: int) -> None:
-    node.version = None
     for before, adapter in ADAPTERS.get(node.op_type, ()):
         if version < before:
             adapter(Editor(model, node), version)

@@ -1,0 +1,37 @@
+"""A model's own functions, put in place of the nodes that call them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from onnx_ir.passes import PassError
+from onnx_ir.passes.common import InlinePass
+
+from graphkit.errors import FormatError
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+__all__ = ["inline_functions"]
+
+
+def inline_functions(model: ir.Model) -> None:
+    """Inline all functions, in place.
+
+    A function may be of another opset than the model; its nodes then note the opset they are of in ``node.version``.
+
+    Raises:
+        FormatError: Functions call each other in a circle, or contradict the model.
+    """
+    imports = model.opset_imports
+    for function in model.functions.values():
+        own = function.opset_imports.get("", imports.get(""))
+        if own is not None and own != imports.setdefault("", own):
+            for node in function.all_nodes():
+                if node.domain == "":
+                    node.version = own
+            function.opset_imports[""] = imports[""]
+    try:
+        InlinePass()(model)
+    except (ValueError, PassError) as error:
+        raise FormatError(f"The model's functions cannot be put in place: {' '.join(str(error).split())}") from error
