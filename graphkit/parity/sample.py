@@ -112,44 +112,51 @@ class Sampler:
 
 
 class _Floors:
-    """The noise floors of a sample, measured when first asked for."""
+    """The noise floors of a sample, measured when first asked for; gradients only if theirs are."""
 
     def __init__(self, sampler: Sampler, feeds: Arrays, seeds: Arrays | None, seed: int) -> None:
         self._sampler = sampler
-        self._arguments = (feeds, seeds, seed)
-        self._found: tuple[dict[str, float], dict[str, float]] | None = None
+        self._feeds, self._seeds, self._seed = feeds, seeds, seed
+        self._outputs: dict[str, float] | None = None
+        self._gradients: dict[str, float] | None = None
 
     def outputs(self) -> dict[str, float]:
-        return self._measured()[0]
+        if self._outputs is None:
+            single = any(side.dtype == "float32" for side in self._sampler.learners or ())
+            self._measure(self._seeds if single else None)
+        return self._outputs or {}
 
     def gradients(self) -> dict[str, float]:
-        return self._measured()[1]
+        if self._gradients is None:
+            self._measure(self._seeds)
+        return self._gradients or {}
 
-    def _measured(self) -> tuple[dict[str, float], dict[str, float]]:
-        if self._found is None:
-            self._found = self._measure()
-        return self._found
-
-    def _measure(self) -> tuple[dict[str, float], dict[str, float]]:
+    def _measure(self, seeds: Arrays | None) -> None:
         """On the first runtime that runs the model in both precisions; the reference's own is tried first."""
-        sampler, (feeds, seeds, seed) = self._sampler, self._arguments
-        reference = (sampler.learners or sampler.sides)[0]
+        pool = self._sampler.pool
+        reference = (self._sampler.learners or self._sampler.sides)[0]
         known = runtimes()
         others = [(known[name], True) for name in _FLOORS if name in known and name != reference.runtime.name]
         for runtime, native in [(reference.runtime, reference.native), *others]:
             if runtime.missing() is not None or (seeds is not None and "backward" not in runtime.can):
                 continue
             try:
-                single, double = (sampler.pool.session(runtime, native, dtype) for dtype in ("float32", "float64"))
-                return noise_floor(single, double, feeds, seeds, seed)
+                single, double = (pool.session(runtime, native, dtype) for dtype in ("float32", "float64"))
+                self._keep(noise_floor(single, double, self._feeds, seeds, self._seed), seeds)
             except GraphkitError:
                 continue
-        sampler.warnings.append(
+            return
+        self._sampler.warnings.append(
             f"No runtime here runs the model in float64, so the noise floor is how much {reference.name} in float32 "
             f"changes when its inputs change by a rounding error."
         )
-        single = sampler.pool.session(reference.runtime, reference.native, "float32")
-        return noise_floor(single, None, feeds, seeds, seed)
+        single = pool.session(reference.runtime, reference.native, "float32")
+        self._keep(noise_floor(single, None, self._feeds, seeds, self._seed), seeds)
+
+    def _keep(self, found: tuple[dict[str, float], dict[str, float]], seeds: Arrays | None) -> None:
+        self._outputs = found[0]
+        if seeds is not None:
+            self._gradients = found[1]
 
 
 def _passes(model: ir.Model, single: frozenset[str]) -> tuple[Pass, Pass]:

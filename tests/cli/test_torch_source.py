@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import pickle
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -27,6 +31,14 @@ def build():
 
 def broken():
     raise RuntimeError("the weights are on another disk")
+
+
+def slow():
+    import pathlib
+    import time
+
+    pathlib.Path("started").touch()
+    time.sleep(60)
 
 
 number = 3
@@ -161,3 +173,17 @@ def test_a_pickle_that_is_not_torchs_runs_no_code(run, folder):
     (folder / "net.pt").write_bytes(pickle.dumps(Bomb()))
     refused(run, "net.pt", "--to", "onnx")
     assert not (folder / "exploded").exists()
+
+
+def test_an_interruption_leaves_nothing_behind(folder):
+    code = "from graphkit.cli import main; main(['convert', 'nets_of_a_user:slow', '--input', '2x3', '--to', 'onnx'])"
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=folder, stderr=subprocess.PIPE, text=True)
+    with process:
+        while not (folder / "started").exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err.split() == ["graphkit:", "interrupted."]
+    assert not list(folder.glob("*.onnx*"))
