@@ -222,11 +222,14 @@ def _numbers(fx: Any) -> Iterator[float]:
 
 
 def _dimensions(model: ir.Model) -> None:
-    """Rename torch's symbols: ``batch`` for the first dimension of the first input, ``NAME_dim2`` for others."""
+    """Rename torch's symbols: ``batch`` for the first dimension of the first input, ``NAME_dim2`` for others.
+
+    A symbol that turned out to have one value only is that number.
+    """
     names: dict[str, str] = {}
     for value in model.graph.inputs:
         for axis, dim in enumerate(value.shape or ()):
-            symbol = None if isinstance(dim, int) else dim.value
+            symbol = dim.value if isinstance(dim, ir.SymbolicDim) else None
             if symbol is None or symbol in names or not _SYMBOL.fullmatch(symbol):
                 continue
             if axis == 0:
@@ -235,14 +238,13 @@ def _dimensions(model: ir.Model) -> None:
                 names[symbol] = f"{value.name}_dim{axis}"
     values = [*model.graph.inputs, *model.graph.initializers.values()]
     values += [output for node in nodes_of(model) for output in node.outputs]
+
+    def renamed(dim: int | ir.SymbolicDim) -> int | str | None:
+        if isinstance(dim, int) or dim.value is None:
+            return None if isinstance(dim, ir.SymbolicDim) else dim
+        text = _SYMBOL.sub(lambda match: names.get(match[0], match[0]), dim.value)
+        return int(text) if text.isdigit() else text
+
     for value in values:
-        if value.shape is None:
-            continue
-        value.shape = ir.Shape(
-            [
-                dim
-                if isinstance(dim, int) or dim.value is None
-                else _SYMBOL.sub(lambda match: names.get(match[0], match[0]), dim.value)
-                for dim in value.shape
-            ]
-        )
+        if value.shape is not None:
+            value.shape = ir.Shape([renamed(dim) for dim in value.shape])

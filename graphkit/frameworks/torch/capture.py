@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from graphkit.errors import InputError
-from graphkit.frameworks.torch.explain import sentence, user_line
+from graphkit.frameworks.torch.explain import running_line, sentence, user_line
 from graphkit.frameworks.torch.quiet import quiet
 from graphkit.frameworks.torch.samples import Blank
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["capture", "evaluating", "is_free"]
 
-_GUARD = re.compile(r"eval (?P<what>.+?) \[guard added\] \((?:[^()]*/)?(?P<where>[^()/]+:\d+ in \w+)\)")
+_GUARD = re.compile(r"eval (?P<what>.+?) \[guard added\]")
 
 
 def capture(
@@ -75,7 +75,8 @@ def is_free(program: torch.export.ExportedProgram) -> bool:
         if node.op == "placeholder" and node.name in inputs:
             value: Any = node.meta.get("val")
             shape: list[Any] = list(value.shape) if isinstance(value, torch.Tensor) else []
-            if shape and isinstance(shape[0], torch.SymInt):
+            # A symbol that turned out to have one value only is still of the symbolic type.
+            if shape and isinstance(shape[0], torch.SymInt) and shape[0].node.maybe_as_int() is None:
                 return True
     return False
 
@@ -153,12 +154,13 @@ def _refusal(error: Exception, label: str) -> InputError:
 
 @contextlib.contextmanager
 def _listening(guards: list[str]) -> Iterator[None]:
-    """Collects what torch decides about symbolic sizes, as ``"condition at file:line in function"``."""
+    """Collects what torch decides about symbolic sizes, as ``"condition at file:line, in function"``."""
 
     class Collector(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             if match := _GUARD.search(record.getMessage()):
-                guards.append(f"{match['what']} at {match['where']}")
+                where = running_line(__file__)
+                guards.append(match["what"] + (f" at {where}" if where else ""))
 
     logger = logging.getLogger("torch.fx.experimental.symbolic_shapes")
     handler = Collector(logging.INFO)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import re
 import traceback
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["chain", "is_library", "sentence", "user_line"]
+__all__ = ["chain", "running_line", "sentence", "user_line"]
 
 _ADVICE = re.compile(
     r"\n|For more information|Use tlparse|consider using data-dependent|While executing|Original traceback",
@@ -37,11 +40,16 @@ def sentence(error: BaseException) -> str:
     return text if len(text) <= _LONGEST else text[:_LONGEST].rsplit(" ", 1)[0] + " …"
 
 
-def is_library(path: str) -> bool:
+def _is_library(path: str) -> bool:
     """Whether a source file belongs to torch or to graphkit rather than to the user."""
-    parts = Path(path).parts
-    installed = "site-packages" in parts or "dist-packages" in parts
-    return (installed and "torch" in parts) or "graphkit" in parts[-5:-1] or path.startswith("<")
+    return path.startswith(("<", *_library_folders()))
+
+
+@cache
+def _library_folders() -> tuple[str, ...]:
+    spec = importlib.util.find_spec("torch")
+    found = list(spec.submodule_search_locations or []) if spec is not None else []
+    return tuple(f"{folder}{os.sep}" for folder in (str(Path(__file__).parents[2]), *found))
 
 
 def user_line(where: BaseException | str) -> str:
@@ -54,9 +62,19 @@ def user_line(where: BaseException | str) -> str:
             for error in reversed(list(chain(where)))
             for frame in traceback.extract_tb(error.__traceback__)
         ]
-        if not any(not is_library(path) for path, _, _ in frames):
+        if not any(not _is_library(path) for path, _, _ in frames):
             return user_line(str(where))
     for path, line, name in reversed(frames):
-        if not is_library(path):
+        if not _is_library(path):
             return f"{Path(path).name}:{line}, in {name}"
+    return ""
+
+
+def running_line(within: str) -> str:
+    """The line of user code that is running now, called from the source file ``within``; empty where there is none."""
+    for frame in reversed(traceback.extract_stack()):
+        if frame.filename == within and frame.name != "emit":
+            break
+        if not _is_library(frame.filename) and "logging" not in Path(frame.filename).parts:
+            return f"{Path(frame.filename).name}:{frame.lineno}, in {frame.name}"
     return ""

@@ -19,39 +19,47 @@ if TYPE_CHECKING:
 
 __all__ = ["freed"]
 
-_SHAPED: Final = ("view", "reshape", "_unsafe_view", "expand")
-"""Operators whose second argument is the shape of their result."""
+_RESHAPES: Final = ("view", "reshape", "_unsafe_view", "expand")
+"""Operators that give a tensor the shape that is their second argument."""
+_FILLS_LIKE: Final = ("new_zeros", "new_ones", "new_full", "new_empty")
+"""Operators that make a tensor of the shape that is their second argument, after another one."""
+_FILLS: Final = ("zeros", "ones", "full", "empty")
+"""Operators that make a tensor of the shape that is their first argument."""
 
 
 def freed(
     program: torch.export.ExportedProgram, sample: Sample, *, warn: Callable[[str], None], label: str
 ) -> torch.export.ExportedProgram:
-    """The program with a free batch, or itself, with a warning, where that cannot be done.
+    """The program with a free batch, or itself where that cannot be done; the user is told which.
 
-    The graph is traced again with a symbolic batch, once as it is and once with the batch in the shapes of reshapes
-    replaced by the size of their input. The result counts only if it treats the samples of a batch one by one, as the
-    original shows on two batches: freed(a ++ b) = original(a) ++ original(b).
+    The graph is traced again with a symbolic batch: as it is; with the batch in the shapes of reshapes replaced by the
+    size of an input; and with that in the shapes of new tensors as well. A result counts only if it treats the samples
+    of a batch one by one, as the original shows on two batches: freed(a ++ b) = original(a) ++ original(b).
 
     Args:
         program: An exported program all of whose shapes are fixed.
         sample: Its arguments.
-        warn: Told when the batch cannot be freed, and why.
+        warn: Told that the batch is free now, or why it is not.
         label: How to call the program in messages.
     """
     batch = sample.batch
     if not isinstance(batch, int):
         return program
     reason = ""
-    for symbolic in (False, True):
+    for operators in ((), (*_RESHAPES, *_FILLS_LIKE), (*_RESHAPES, *_FILLS_LIKE, *_FILLS)):
         module: Any = program.module(check_guards=False)
-        if symbolic and not _symbolic_shapes(module, batch):
-            break
+        if operators and not _symbolic_shapes(module, batch, operators):
+            continue
         told: list[str] = []
         try:
             candidate = capture(module, sample, dynamic_batch=True, warn=told.append, label=label)
             if not is_free(candidate):
                 reason = reason or "a size in it was computed from the batch when it was exported"
             elif _agree(program, candidate, sample, batch):
+                warn(
+                    f"The batch of {label}, exported as {batch}, is free in the converted model; that its samples are "
+                    f"computed one by one was checked on two batches."
+                )
                 return candidate
             else:
                 reason = reason or "its samples do not seem to be computed one by one"
@@ -64,29 +72,37 @@ def freed(
     return program
 
 
-def _symbolic_shapes(module: torch.fx.GraphModule, batch: int) -> bool:
-    """Replace the batch in reshapes that keep it in front by the size of their input; whether there were any."""
+def _symbolic_shapes(module: torch.fx.GraphModule, batch: int, operators: Iterable[str]) -> bool:
+    """Replace the batch in front of shapes by the size of an input; whether there was any."""
     import torch
 
     aten = torch.ops.aten
+    packets = {getattr(aten, name): name for name in operators}
+    first = next(node for node in module.graph.nodes if node.op == "placeholder" and _leads(node, batch))
     changed = False
     for node in list(module.graph.nodes):
-        packet = getattr(node.target, "overloadpacket", None)
-        if node.op != "call_function" or packet not in [getattr(aten, name) for name in _SHAPED]:
+        name = packets.get(getattr(node.target, "overloadpacket", None))
+        if node.op != "call_function" or name is None or not _leads(node, batch):
             continue
-        source, sizes = node.args[0], node.args[1]
-        before, after = source.meta.get("val"), node.meta.get("val")
-        keeps = all(
-            isinstance(value, torch.Tensor) and value.ndim and value.shape[0] == batch for value in (before, after)
-        )
-        if keeps and sizes and sizes[0] == batch:
+        place = 0 if name in _FILLS else 1
+        source = node.args[0] if name in _RESHAPES else first
+        sizes = node.args[place]
+        if _leads(source, batch) and isinstance(sizes, list | tuple) and sizes and sizes[0] == batch:
             with module.graph.inserting_before(node):
                 size = module.graph.call_function(aten.sym_size.int, (source, 0))
-            node.update_arg(1, [size, *sizes[1:]])
+            node.update_arg(place, [size, *sizes[1:]])
             changed = True
     if changed:
         module.recompile()
     return changed
+
+
+def _leads(node: Any, batch: int) -> bool:
+    """Whether the batch is the first dimension of a node's value."""
+    import torch
+
+    value = node.meta.get("val") if isinstance(node, torch.fx.Node) else None
+    return isinstance(value, torch.Tensor) and value.ndim > 0 and value.shape[0] == batch
 
 
 def _agree(
