@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from onnx_ir.passes import PassError
+from onnx_ir.passes import InvariantError
 from onnx_ir.passes.common import InlinePass
 
 from graphkit.errors import FormatError
@@ -33,5 +33,5 @@ def inline_functions(model: ir.Model) -> None:
             function.opset_imports[""] = imports[""]
     try:
         InlinePass()(model)
-    except (ValueError, PassError) as error:
+    except (ValueError, InvariantError) as error:
         raise FormatError(f"The model's functions cannot be put in place: {' '.join(str(error).split())}") from error
