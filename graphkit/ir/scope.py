@@ -1,4 +1,4 @@
-"""Which module of the source program a node belongs to."""
+"""Which module of the source program a node belongs to, and what it is called inside that module."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from graphkit.ir.origin import origin_of
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["scope_of"]
+__all__ = ["place_of"]
 
 _TORCH_SCOPES: Final = "pkg.torch.onnx.name_scopes"
 """Where torch.onnx notes the modules around a node, outermost first, with the node's own name last."""
@@ -21,15 +21,24 @@ _TORCH_NOWHERE: Final = "_empty_nn_module_stack"
 
 _DOTTED: Final = re.compile(r"[A-Za-z_][\w-]*(?:\.[\w-]+)+")
 
+_BLOCK: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*\d[a-z]?")
+"""A numbered block in an MXNet name, such as ``stage1``, ``resnetv10`` or ``resnetv1d``."""
 
-def scope_of(node: ir.Node) -> str:
-    """Path of the module that holds a node, joined by dots; ``""`` where nothing tells.
 
-    It is what the node's origin says; else what torch.onnx noted in the file; else what precedes the last slash
-    (``/layer1/layer1.0/conv1/Conv``: ``layer1.0.conv1``) or the last dot (``layer1.0.conv1``: ``layer1.0``) of the
-    node's name.
+def place_of(node: ir.Node) -> tuple[str, str]:
+    """Path of the module that holds a node, joined by dots, and the node's name inside it.
+
+    The path is what the node's origin says; else what torch.onnx noted in the file; else what the name says:
+    ``/layer1/layer1.0/conv1/Conv`` is ``Conv`` in ``layer1.0.conv1``, ``layer1.0.conv1`` is ``conv1`` in ``layer1.0``,
+    and MXNet's ``net0_stage1_conv2_fwd`` is ``conv2`` in ``net0.stage1``. It is empty where nothing tells.
     """
-    return origin_of(node).scope or _torch_scope(node) or _name_scope(node.name or "", node.op_type)
+    origin = origin_of(node)
+    name = node.name or ""
+    if scope := origin.scope or _torch_scope(node):
+        return scope, name.removeprefix(f"{scope}.")
+    if origin.framework == "mxnet":
+        return _mxnet_place(origin.name or name)
+    return _name_place(name, node.op_type)
 
 
 def _torch_scope(node: ir.Node) -> str:
@@ -42,13 +51,24 @@ def _torch_scope(node: ir.Node) -> str:
     return "" if scopes[-2].startswith(_TORCH_NOWHERE) else scopes[-2]
 
 
-def _name_scope(name: str, op_type: str) -> str:
+def _mxnet_place(name: str) -> tuple[str, str]:
+    """The leading numbered blocks of a name, and the rest; Gluon adds ``_fwd`` to the operator of a layer."""
+    parts = name.removesuffix("_fwd").split("_")
+    blocks = 0
+    while blocks < len(parts) - 1 and _BLOCK.fullmatch(parts[blocks]) and not parts[blocks + 1][:1].isdigit():
+        blocks += 1
+    return ".".join(parts[:blocks]), "_".join(parts[blocks:])
+
+
+def _name_place(name: str, op_type: str) -> tuple[str, str]:
     if "/" in name:
+        *parts, last = name.split("/")
         path = ""
-        for part in filter(None, name.split("/")[:-1]):
+        for part in filter(None, parts):
             path = part if not path or part.startswith(f"{path}.") else f"{path}.{part}"
-        return path
+        return path, last
     if _DOTTED.fullmatch(name):
         scope, _, last = name.rpartition(".")
-        return "" if scope == op_type and last.isdigit() else scope
-    return ""
+        if scope != op_type or not last.isdigit():
+            return scope, last
+    return "", name

@@ -12,7 +12,8 @@ An operator also has
     ``op``, ``domain``, ``family`` (:mod:`graphkit.ir.family`); ``attributes``: Python values by name, a large tensor
     as a :class:`~graphkit.ir.describe.Tensor`, bodies left out; ``outputs``: the same for each output, in order;
     ``parameters``: a :class:`~graphkit.ir.describe.Parameter` for each input that is an initializer or constant;
-    ``scope``: path of the module that holds it, joined by dots; ``origin``: its :class:`~graphkit.ir.origin.Origin`.
+    ``scope``: path of the module that holds it, joined by dots; ``leaf``: its name inside that module;
+    ``origin``: its :class:`~graphkit.ir.origin.Origin`.
 
 An input, output or initializer also has ``dtype`` and ``shape``, and ``parameters``: an output's own value if it is an
 initializer, an initializer's itself.
@@ -36,7 +37,7 @@ import onnx_ir as ir
 from graphkit.ir.describe import attributes_of, constant_of, parameters_of, tensor_of
 from graphkit.ir.family import family_of
 from graphkit.ir.origin import origin_of
-from graphkit.ir.scope import scope_of
+from graphkit.ir.scope import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -180,6 +181,7 @@ class _Builder:
 
     def _operator(self, node: ir.Node, body: str) -> None:
         key = self._key("op", node.name or node.op_type, body)
+        scope, leaf = place_of(node)
         self.graph.add_node(
             key,
             kind="operator",
@@ -191,7 +193,8 @@ class _Builder:
             attributes=attributes_of(node),
             outputs=tuple(tensor_of(value) for value in node.outputs),
             parameters=parameters_of(node.inputs, node),
-            scope=scope_of(node),
+            scope=scope,
+            leaf=leaf,
             origin=origin_of(node),
         )
         self.tails.update((value, (key, index)) for index, value in enumerate(node.outputs))

@@ -72,6 +72,15 @@ def _product(shape: Sequence[int | str | None] | None) -> int:
     return math.prod(dim if isinstance(dim, int) else 1 for dim in shape or ()) if shape is not None else 0
 
 
+def _is_generated(data: dict[str, Any]) -> bool:
+    """Whether nobody but a program chose a node's name: it repeats the operator, or begins as generated names do."""
+    own, op = data["leaf"], data["op"].lower()
+    if data["origin"].framework == "mxnet":
+        return bool(own.startswith("_"))
+    word = re.sub(r"[\W\d_]+", "", own).lower()
+    return not word or word in op or op in word or own.startswith(_GENERATED)
+
+
 class _Artist:
     def __init__(self, view: nx.MultiDiGraph, depth: int | None) -> None:
         self.view = view
@@ -200,7 +209,7 @@ class _Artist:
             ),
             *(f"→ {labels.short(out.name, 400)} {labels.tensor(out.dtype, out.shape)}" for out in data["outputs"][:20]),
         ]
-        parameters = labels.parameter_lines(data["parameters"], data["scope"], data["name"])
+        parameters = labels.parameter_lines(data["parameters"], data["scope"], origin.name or data["name"])
         return Box(
             f"n{self.numbers[key]}",
             "operator",
@@ -215,11 +224,8 @@ class _Artist:
     @staticmethod
     def _name(data: dict[str, Any], rest: tuple[str, ...]) -> str:
         """A node's name relative to its frame; empty where it only repeats the operator."""
-        name = data["name"]
-        own = name.rpartition("/")[2].removeprefix(f"{data['scope']}.")
-        word = re.sub(r"[\W\d_]+", "", own).lower()
-        op = data["op"].lower()
-        telling = word and word not in op and op not in word and not name.startswith(_GENERATED)
+        own = data["leaf"]
+        telling = bool(own) and not _is_generated(data)
         if rest and (data["origin"].scope or not telling):
             return labels.short(".".join(rest))
         return labels.short(".".join((*rest, own))) if telling else ""

@@ -10,15 +10,15 @@ import html
 from typing import TYPE_CHECKING, Final
 
 from graphkit.render.drawing import Box
+from graphkit.render.routes import plan
 from graphkit.render.style import COLOURS, FONT, FRAME_EDGE, FRAMES, MODULE, TERMINAL, text_width
-from graphkit.render.trunk import plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from graphkit.render.drawing import Drawing, Frame
+    from graphkit.render.routes import Line
     from graphkit.render.style import Colour
-    from graphkit.render.trunk import Line
 
 __all__ = ["to_dot"]
 
@@ -93,6 +93,8 @@ class _Writer:
         yield from self._joints("", 1)
         for line in self.plan.lines:
             yield self._line(line)
+        for upper, lower in self.plan.below:
+            yield f"  {upper} -> {lower} [style=invis, weight=0];"
         yield "}"
 
     def _heading(self) -> str:

@@ -26,6 +26,9 @@ NAME_LIMIT: Final = 36
 _LIST_LIMIT: Final = 6
 """Elements of a list that a label shows."""
 
+_MADE_UP: Final = re.compile(r"[./]|^(const|constant|val|value)?[\W\d_]*$")
+"""A constant's name that says nothing."""
+
 _SEPARATORS: Final = "./_:-"
 
 
@@ -97,10 +100,12 @@ def relative(name: str, scope: str, node: str = "") -> str:
     ``"weight"``.
     """
     parent = node.rstrip("".join(set(node) - set(_SEPARATORS))).rstrip(_SEPARATORS)
-    for prefix in (scope, node, parent):
-        if prefix and len(name) > len(prefix) + 1 and name.startswith(prefix) and name[len(prefix)] in _SEPARATORS:
-            return name[len(prefix) + 1 :]
-    return name
+    fits = [
+        len(prefix)
+        for prefix in (scope, node, parent)
+        if prefix and len(name) > len(prefix) + 1 and name.startswith(prefix) and name[len(prefix)] in _SEPARATORS
+    ]
+    return name[max(fits) + 1 :] if fits else name
 
 
 def _number(item: Any) -> str:
@@ -221,6 +226,8 @@ def parameter_lines(parameters: Iterable[Parameter], scope: str, node: str) -> l
 
 
 def _parameter_name(item: Parameter, scope: str, node: str) -> str:
-    if item.kind == "constant" and item.role and not re.search(r"[./]", item.name):
-        return item.role
-    return relative(item.name, scope, node) or item.role or "?"
+    name = relative(item.name, scope, node)
+    if item.kind == "constant" and item.role:
+        telling = name != item.name and len(item.role) == 1 and not _MADE_UP.search(name)
+        return name if telling else item.role
+    return name or item.role or "?"

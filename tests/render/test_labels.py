@@ -67,6 +67,7 @@ def test_text_becomes_printable(text, shown):
         ("layer1.0.conv1.weight", "layer1.1.conv1", "", "layer1.0.conv1.weight"),
         ("conv0_weight", "", "conv0", "weight"),
         ("resnet_conv0_weight", "", "resnet_conv0_fwd", "weight"),
+        ("net0_conv0_weight", "net0", "net0_conv0_fwd", "weight"),
         ("weight", "", "weight", "weight"),
         ("weightless", "weight", "", "weightless"),
     ],
@@ -120,11 +121,17 @@ def test_small_constants_show_their_numbers_by_role():
             parameter("val_3", "constant", (2,), "int64", "shape", (0, -1), 1),
             parameter("two", "constant", (), "float32", "B", (2.5,), 2),
             parameter("bn.eps", "constant", (1, 1), "float32", "C", (0.1,), 3),
+            parameter("bn.view_1.axes", "constant", (1,), "int64", "axes", (2,), 4),
         ],
         "bn",
         "",
     )
-    assert found == [("constant", "shape = [0, -1]"), ("constant", "B = 2.5"), ("constant", "eps = [0.1]")]
+    assert found == [
+        ("constant", "shape = [0, -1]"),
+        ("constant", "B = 2.5"),
+        ("constant", "eps = [0.1]"),
+        ("constant", "axes = [2]"),
+    ]
 
 
 def test_a_dtype_other_than_float32_is_told():
