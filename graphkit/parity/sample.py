@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
-from graphkit.errors import ExecutionError, GraphkitError, MissingError, ShapeNeededError, UnsupportedError
+from graphkit.errors import ExecutionError, GraphkitError, InputError, MissingError, ShapeNeededError, UnsupportedError
 from graphkit.frameworks.base import runtimes
 from graphkit.ir.params import of_kind
 from graphkit.parity.floor import noise_floor
@@ -74,6 +74,10 @@ class Sampler:
         if not self.sides:
             return []
         seeds = in_dtype(draw_seeds(self.sides[0].outputs, seed), np.float32)
+        outputs, gradients = _passes(self.pool.model("float32"))
+        if self.backward and not (seeds and gradients):
+            lacking = "float input and no parameter" if seeds else "float output"
+            raise InputError(f"There are no gradients to compare: the model has no {lacking}. Leave --backward out.")
         if self.learners is None:
             self.learners = [side for side in self.sides if self._can_learn(side)] if self.backward else []
         self.learners = [
@@ -82,9 +86,12 @@ class Sampler:
         floors = _Floors(self, feeds, seeds if self.learners else None, seed)
         double = any(side.dtype == "float64" for side in self.sides)
         single = single_outputs(self.pool.model("float64")) if double else frozenset()
-        outputs, gradients = _passes(self.pool.model("float32"), single)
+        passes = (
+            (Pass(outputs, False, single), self.sides),
+            (Pass(gradients, True, frozenset(gradients) if single else frozenset()), self.learners),
+        )
         found = []
-        for wanted, sides in ((outputs, self.sides), (gradients, self.learners)):
+        for wanted, sides in passes:
             for side in sides[1:]:
                 checks = judge(wanted, sides[0], side, floors.gradients if wanted.gradients else floors.outputs)
                 notes = [note for note in (sides[0].note, side.note) if note]
@@ -159,7 +166,8 @@ class _Floors:
             self._gradients = found[1]
 
 
-def _passes(model: ir.Model, single: frozenset[str]) -> tuple[Pass, Pass]:
+def _passes(model: ir.Model) -> tuple[dict[str, Kind], dict[str, Kind]]:
+    """What each output is, and each gradient, by name."""
     outputs: dict[str, Kind] = {value.name or "": "output" for value in model.graph.outputs}
     gradients: dict[str, Kind] = {
         value.name or "": "input gradient"
@@ -167,7 +175,7 @@ def _passes(model: ir.Model, single: frozenset[str]) -> tuple[Pass, Pass]:
         if not value.is_initializer() and _is_float(value)
     }
     gradients |= {value.name or "": "parameter gradient" for value in of_kind(model, "parameter") if _is_float(value)}
-    return Pass(outputs, False, single), Pass(gradients, True, frozenset(gradients) if single else frozenset())
+    return outputs, gradients
 
 
 def _is_float(value: ir.Value) -> bool:

@@ -211,6 +211,19 @@ def test_asking_for_gradients_that_nothing_can_be_compared_with_is_an_error():
         verify(model(), on=[RIGHT, forward], backward=True)
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("g (float[2] x) => (int64[2] y) { y = Cast<to = 7>(x) }", "no float output"),
+        ("g (int64[2] x) => (float[2] y) { y = Cast<to = 1>(x) }", "no float input and no parameter"),
+    ],
+)
+def test_asking_for_gradients_of_a_model_that_has_none_is_an_error(text, told):
+    found = ir.from_onnx_text(f'<ir_version: 10, opset_import: ["": 23]> {text}')
+    with pytest.raises(InputError, match=told):
+        verify(found, on=["reference", "ort"], backward=True)
+
+
 def test_one_runtime_alone_is_an_error():
     with pytest.raises(InputError, match="only right gives outputs"):
         verify(model(), on=[RIGHT])
