@@ -120,7 +120,9 @@ def test_a_box_that_reads_nothing_stays_below_what_feeds_its_reader():
     """So the frames of two modules in a row do not share a rank, and stand below one another."""
     model = ir.from_onnx_text("""<ir_version: 10, opset_import: ["": 23]>
         g (float[N, 2] x) => (float[N, 2] y) <float[2, 2] w = {1, 2, 3, 4}, float[2, 2] v = {1, 2, 3, 4}> {
-            [a.t] s = Transpose (w) [a.m] h = MatMul (x, s) [b.t] t = Transpose (v) [b.m] y = MatMul (h, t) }""")
+            s = Transpose (w) h = MatMul (x, s) t = Transpose (v) y = MatMul (h, t) }""")
+    for node, name in zip(model.graph, ["a.t", "a.m", "b.t", "b.m"], strict=True):
+        node.name = name
     graph = parsed(model)
     hidden = [
         (str(tail), str(head)) for tail, head in graph.edges() if graph.get_edge(tail, head).attr["style"] == "invis"
