@@ -107,7 +107,7 @@ def _elements(tensor: ir.TensorProtocol) -> tuple[Any, ...] | None:
         array = tensor.numpy()
     except (OSError, ValueError):
         return None
-    if array.dtype.kind == "O":
+    if array.dtype.kind in "OSU":
         return tuple(_text(item) for item in array.ravel())
     if array.dtype.kind not in "biufc":
         array = array.astype(np.float32)

@@ -186,6 +186,7 @@ def test_attributes_are_plain_values():
             ir.AttrTensor("table", ir.from_proto(weight)),
             ir.AttrTensor("few", ir.tensor(np.array([1, 2], np.int8))),
             ir.AttrStrings("words", ["a", "b"]),
+            ir.AttrTensor("texts", ir.StringTensor(np.array([b"a", b"\xff"]), shape=ir.Shape([2]))),
             ir.RefAttr("outer", "alpha", ir.AttributeType.FLOAT),
         ],
         name="odd",
@@ -197,6 +198,7 @@ def test_attributes_are_plain_values():
         "table": Tensor("table", "float16", (5, 5)),
         "few": (1, 2),
         "words": ("a", "b"),
+        "texts": ("a", "\ufffd"),
         "outer": "@alpha",
     }
 
