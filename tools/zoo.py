@@ -42,8 +42,10 @@ def main(names: list[str]) -> int:
             failed += not passed
             figures = (
                 f"{worst(double, 'mxnet', 'output'):16.1e} {worst(double, 'mxnet', 'gradient'):9.1e}",
-                f"{worst(single, 'mxnet', 'output'):14.1e} {worst(single, 'mxnet', 'gradient'):9.1e} "
-                f"{worst(single, 'ort', 'output'):8.1e} {closest(single):8.0%}",
+                (
+                    f"{worst(single, 'mxnet', 'output'):14.1e} {worst(single, 'mxnet', 'gradient'):9.1e} "
+                    f"{worst(single, 'ort', 'output'):8.1e} {closest(single):8.0%}"
+                ),
                 "pass" if passed else "FAIL",
             )
             print(f"{name:14} {batch:5}  {figures[0]}   {figures[1]}  {figures[2]}", flush=True)
