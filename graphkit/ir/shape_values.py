@@ -6,6 +6,7 @@ Each rule takes a node of the canonical opset and gives its first output's eleme
 
 from __future__ import annotations
 
+import math
 from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -22,6 +23,8 @@ __all__ = ["VALUES"]
 
 Rule: TypeAlias = "Callable[[ir.Node], Sizes | None]"
 
+_MANY = 1024
+"""Elements beyond which a tensor is no shape arithmetic."""
 _FACTOR = 256
 """Float factors with up to this many units give exact float32 products with sizes up to 65536, as whole numbers do."""
 
@@ -241,6 +244,8 @@ def _concat(node: ir.Node) -> Sizes | None:
             shape = None if value is None else shape_of(value)
             if shape is None or not all(isinstance(size, int) for size in shape):
                 return None
+            if math.prod(int(size) for size in shape) > _MANY:
+                return None
             part = np.full([int(size) for size in shape], None, dtype=object)
         parts.append(part)
     found: Sizes = np.concatenate(parts, axis=node.attributes.get_int("axis", 0))
@@ -282,8 +287,8 @@ def _filled(node: ir.Node) -> Sizes | None:
         return None
     attribute = node.attributes.get("value")
     fill: Size = 0.0 if attribute is None else attribute.as_tensor().numpy().reshape(()).item()
-    count = int(np.prod([int(size) for size in shape]))
-    return _array([fill] * count, tuple(shape)) if count <= 1024 else None
+    count = math.prod(int(size) for size in shape)
+    return _array([fill] * count, tuple(shape)) if count <= _MANY else None
 
 
 def _expand(node: ir.Node) -> Sizes | None:
@@ -297,7 +302,9 @@ def _expand(node: ir.Node) -> Sizes | None:
 
 def _tile(node: ir.Node) -> Sizes | None:
     data, repeats = _sizes(node, 0), numbers_of(_input(node, 1))
-    return None if data is None or repeats is None else np.tile(data, repeats)
+    if data is None or repeats is None or data.size * math.prod(repeats) > _MANY:
+        return None
+    return np.tile(data, repeats)
 
 
 def _range(node: ir.Node) -> Sizes | None:
@@ -305,7 +312,7 @@ def _range(node: ir.Node) -> Sizes | None:
     if None in bounds:
         return None
     start, limit, delta = (bound[0] for bound in bounds if bound)
-    return _array(range(start, limit, delta)) if delta and abs(limit - start) <= 1024 else None
+    return _array(range(start, limit, delta)) if delta and abs(limit - start) <= _MANY else None
 
 
 def _reduced(function: Callable[[Any, Any], Size], empty: int | None) -> Rule:

@@ -134,7 +134,7 @@ def _infer_by_schema(node: ir.Node) -> None:
         found: dict[str, bytes] = schema._infer_node_outputs(  # type: ignore[call-arg]  # its stub lacks arguments
             proto.SerializeToString(), types, data, {}, {"": OPSET}, onnx.IR_VERSION
         )
-    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, RuntimeError) as error:
+    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, RuntimeError, ValueError) as error:
         said = re.sub(r"\[\w+Error\]\s*", "", " ".join(str(error).split())).rstrip(".")
         raise FormatError(f"Node {node.name!r} ({node.op_type}) does not fit its inputs: {said}.") from error
     for index, output in enumerate(node.outputs):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,8 +11,9 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
 from graphkit.errors import FormatError, InputError
+from graphkit.frameworks.onnx.validate import check_complete, check_proto
 from graphkit.ir.canonical import canonical
-from graphkit.ir.edit import graphs_of, nodes_of
+from graphkit.ir.edit import nodes_of
 from graphkit.ir.origin import Origin, Source, origin_of, set_origin, set_source
 from graphkit.ir.symbols import numbers_of, shape_of
 
@@ -39,7 +39,7 @@ def read(path: Path, options: ReadOptions) -> ir.Model:
     """
     model = _load(path)
     try:
-        _check_complete(model)
+        check_complete(model)
         _note_origins(model)
         freed = _apply_inputs(model, options.inputs)
         if options.inputs:
@@ -61,8 +61,7 @@ def _load(path: Path) -> ir.Model:
         raise FormatError(f"{path} is not an ONNX file, or is damaged or truncated: {error}.") from error
     if not proto.HasField("graph") or not proto.opset_import:
         raise FormatError(f"{path} is not an ONNX file: it holds no graph, or does not say of which opset it is.")
-    for tensor in _tensors(proto.graph):
-        _check_tensor(path, tensor)
+    check_proto(path, proto)
     try:
         with _quiet():
             model = ir.serde.deserialize_model(proto)
@@ -85,89 +84,6 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logger.disabled = before
-
-
-def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            if attribute.HasField("g"):
-                yield from _tensors(attribute.g)
-            for inner in attribute.graphs:
-                yield from _tensors(inner)
-
-
-def _check_tensor(path: Path, tensor: onnx.TensorProto) -> None:
-    """Refuse a tensor whose data is not what its shape and type ask for, or lies outside the model's folder."""
-    where = f"{path}: tensor {tensor.name!r}"
-    try:
-        dtype = ir.DataType(tensor.data_type)
-    except ValueError as error:
-        raise FormatError(f"{where} has the unknown element type {tensor.data_type}; the file is damaged.") from error
-    if any(size < 0 for size in tensor.dims):
-        raise FormatError(f"{where} has the shape {tuple(tensor.dims)}; the file is damaged.")
-    if dtype in (ir.DataType.STRING, ir.DataType.UNDEFINED):
-        return
-    count = 1
-    for size in tensor.dims:
-        count *= size
-    wanted = -(-count * dtype.bitwidth // 8)
-    if tensor.data_location == onnx.TensorProto.EXTERNAL:
-        _check_external(path, where, tensor, wanted)
-    elif tensor.HasField("raw_data") and len(tensor.raw_data) != wanted:
-        raise FormatError(
-            f"{where} of shape {tuple(tensor.dims)} and type {dtype.name} needs {wanted} bytes, but has "
-            f"{len(tensor.raw_data)}; the file is damaged."
-        )
-
-
-def _check_external(path: Path, where: str, tensor: onnx.TensorProto, wanted: int) -> None:
-    said = {entry.key: entry.value for entry in tensor.external_data}
-    folder = path.resolve().parent
-    location = said.get("location", "")
-    target = os.path.realpath(folder / location)
-    if not location or os.path.isabs(location) or not os.path.realpath(target).startswith(f"{folder}{os.sep}"):
-        raise FormatError(f"{where} has its data in {location!r}, outside the model's folder, which is not allowed.")
-    try:
-        size = os.stat(target).st_size
-        offset, length = int(said.get("offset") or 0), int(said.get("length") or wanted)
-    except OSError as error:
-        raise FormatError(
-            f"{where} has its data in {location!r}, which is missing; put it beside {path.name}."
-        ) from error
-    except ValueError as error:
-        raise FormatError(f"{where} says nonsense about its data in {location!r}; the file is damaged.") from error
-    if length != wanted or offset < 0 or offset + length > size:
-        raise FormatError(
-            f"{where} needs {wanted} bytes at offset {offset} of {location!r}, which has {size}; it is truncated, or "
-            f"belongs to another model."
-        )
-
-
-def _check_complete(model: ir.Model) -> None:
-    """Refuse a graph that reads values which nothing gives."""
-    given: set[ir.Value] = set()
-    for graph in graphs_of(model.graph):
-        given.update(graph.inputs, graph.initializers.values())
-        given.update(value for node in graph for value in node.outputs)
-    for function in model.functions.values():
-        given.update(function.inputs)
-        given.update(value for node in function for value in node.outputs)
-    for node in nodes_of(model):
-        for value in node.inputs:
-            if value is not None and value not in given:
-                raise FormatError(
-                    f"Node {node.name!r} ({node.op_type}) reads {value.name!r}, which is no input, no initializer and "
-                    f"no other node's output; the file is damaged."
-                )
-    for graph in graphs_of(model.graph):
-        for value in graph.outputs:
-            if value not in given:
-                raise FormatError(f"Output {value.name!r} is computed by no node; the file is damaged.")
-        if not graph.outputs:
-            raise FormatError("The graph has no outputs; the file is damaged.")
 
 
 def _note_origins(model: ir.Model) -> None:

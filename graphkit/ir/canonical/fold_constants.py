@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 import ml_dtypes
@@ -74,7 +75,7 @@ def _foldable(node: ir.Node) -> bool:
             return False
         shape = shape_of(output)
         known = shape is not None and all(isinstance(dim, int) for dim in shape)
-        elements = int(np.prod([int(dim) for dim in shape])) if known and shape is not None else 0
+        elements = math.prod(int(dim) for dim in shape) if known and shape is not None else 0
         if elements > max(LIMIT, size) or (not known and size > LIMIT):
             return False
     return True

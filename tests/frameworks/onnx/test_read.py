@@ -11,7 +11,7 @@ import onnx_ir as ir
 import pytest
 from opsetcases import text_of
 
-from graphkit.errors import FormatError, InputError
+from graphkit.errors import FormatError, GraphkitError, InputError
 from graphkit.frameworks.base import InputSpec, ReadOptions, runtimes
 from graphkit.frameworks.onnx import FRAMEWORK
 from graphkit.ir.origin import origin_of, source_of
@@ -113,6 +113,28 @@ def test_every_truncation_is_refused(file):
         file.write_bytes(content[:length])
         with pytest.raises(FormatError, match=r"net\.onnx"):
             _read(file)
+
+
+def test_no_flipped_byte_gives_anything_but_a_model_or_a_paragraph(tmp_path):
+    body = (
+        "a = Conv<pads=[1,1]>(x, w) s = Shape(a) n = Gather(s, @int64[1]{0}) t = Concat<axis=0>(n, @int64[1]{-1}) "
+        "r = Reshape(a, t) y = Softmax(r)"
+    )
+    proto = _proto(body, 'float["n",2,8] x')
+    proto.graph.initializer[0].dims[:] = [1, 2, 3]
+    content = bytearray(proto.SerializeToString())
+    path = tmp_path / "net.onnx"
+    refused = 0
+    for place in range(len(content)):
+        damaged = bytearray(content)
+        damaged[place] ^= 0x15
+        path.write_bytes(damaged)
+        try:
+            _read(path)
+        except GraphkitError as error:
+            refused += 1
+            assert "\n" not in str(error)
+    assert refused > len(content) / 4
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model", bytes(100), b'{"nodes": []}'])
