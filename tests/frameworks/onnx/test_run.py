@@ -130,7 +130,10 @@ def test_a_missing_package_says_what_to_install(monkeypatch):
 def test_a_silent_fall_back_is_an_error(monkeypatch):
     """ONNX Runtime warns and uses the CPU when a provider does not start; that is not what was asked for."""
     monkeypatch.setattr(OrtRuntime, "missing", lambda _self: None)
-    with pytest.warns(UserWarning, match="CUDAExecutionProvider"), pytest.raises(ExecutionError, match="fell back to CPUExecutionProvider"):
+    with (
+        pytest.warns(UserWarning, match="CUDAExecutionProvider"),
+        pytest.raises(ExecutionError, match="fell back to CPUExecutionProvider"),
+    ):
         runtimes()["ort-cuda"].open(_model("y = Relu(x)"))
 
 
