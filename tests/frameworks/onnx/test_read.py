@@ -124,7 +124,7 @@ def test_no_flipped_byte_gives_anything_but_a_model_or_a_paragraph(tmp_path):
     proto.graph.initializer[0].dims[:] = [1, 2, 3]
     content = bytearray(proto.SerializeToString())
     path = tmp_path / "net.onnx"
-    refused = 0
+    messages = []
     for place in range(len(content)):
         damaged = bytearray(content)
         damaged[place] ^= 0x15
@@ -132,9 +132,9 @@ def test_no_flipped_byte_gives_anything_but_a_model_or_a_paragraph(tmp_path):
         try:
             _read(path)
         except GraphkitError as error:
-            refused += 1
-            assert "\n" not in str(error)
-    assert refused > len(content) / 4
+            messages.append(str(error))
+    assert len(messages) > len(content) / 4
+    assert not any("\n" in message for message in messages)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model", bytes(100), b'{"nodes": []}'])
