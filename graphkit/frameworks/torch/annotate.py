@@ -176,7 +176,7 @@ def _doubles(model: ir.Model) -> None:
             continue
         doubles = exact(value)
         fx: Any = node.meta.get("node")
-        if doubles is None and array.size and fx is not None:
+        if doubles is None and array.size:
             candidates = {np.float32(number).item(): number for number in reversed(list(_numbers(fx)))}
             found = [candidates.get(number.item()) for number in array.flat]
             doubles = None if None in found else np.array(found, np.float64).reshape(array.shape)
@@ -209,9 +209,11 @@ def _numbers(fx: Any) -> Iterator[float]:
     """The doubles among a node's arguments, their defaults, and what torch.onnx derives from them."""
     from torch.utils import _pytree
 
-    schema = getattr(fx.target, "_schema", None)
-    defaults = [argument.default_value for argument in schema.arguments] if schema is not None else []
-    given = [leaf for leaf in _pytree.tree_leaves((fx.args, dict(fx.kwargs), defaults)) if isinstance(leaf, float)]
+    given: list[float] = []
+    if fx is not None:
+        schema = getattr(fx.target, "_schema", None)
+        defaults = [argument.default_value for argument in schema.arguments] if schema is not None else []
+        given = [leaf for leaf in _pytree.tree_leaves((fx.args, dict(fx.kwargs), defaults)) if isinstance(leaf, float)]
     for number in (*given, *_CONSTANTS):
         yield number
         yield -number

@@ -87,5 +87,23 @@ def _replace_dtypes(module: torch.fx.GraphModule, dtypes: dict[torch.dtype, torc
         if getattr(node.target, "_schema", None) is not None and node.target._schema.name.startswith("aten::_assert_"):
             module.graph.erase_node(node)
             continue
+        if node.target is torch.ops.aten.rms_norm.default:
+            _keep_epsilon(node)
         node.args, node.kwargs = _pytree.tree_map(replaced, (node.args, dict(node.kwargs)))
     module.recompile()
+
+
+def _keep_epsilon(node: torch.fx.Node) -> None:
+    """Write out the default epsilon of RMSNorm, which is the machine's for the element type."""
+    import torch
+
+    source = node.args[0]
+    value = source.meta.get("val") if isinstance(source, torch.fx.Node) else None
+    # It is the fourth argument, after the input, its normalised shape and the weight.
+    given = node.args[3] if len(node.args) > 3 else node.kwargs.get("eps")
+    if given is None and isinstance(value, torch.Tensor):
+        arguments = [*node.args, *[None] * (4 - len(node.args))]
+        if len(node.args) < 3:
+            arguments[2] = node.kwargs.get("weight")
+        arguments[3] = torch.finfo(value.dtype).eps
+        node.args, node.kwargs = tuple(arguments), {}

@@ -91,6 +91,7 @@ class TorchSession:
         self._program: torch.export.ExportedProgram = source.handle
         self._names = source.names
         self._module: Any = module_of(self._program, mode, _dtypes(source.dtype))
+        self._default = _default_dtype(self._program, source.dtype)
         # Running may write to buffers (BatchNorm's statistics); every call starts from the same ones.
         self._buffers = {name: buffer.clone() for name, buffer in self._module.named_buffers()}
 
@@ -212,9 +213,8 @@ class TorchSession:
         args, kwargs = _pytree.tree_unflatten(self._leaves(inputs), tree)
         tapped: dict[str, torch.Tensor] = {}
         before = torch.get_default_dtype()
-        default = next((tensor.dtype for tensor in self._module.parameters() if tensor.is_floating_point()), before)
         try:
-            torch.set_default_dtype(default if default in (torch.float32, torch.float64) else before)
+            torch.set_default_dtype(self._default)
             with quiet():
                 result = (
                     _interpreter(self._module, taps, tapped, args, kwargs) if taps else self._module(*args, **kwargs)
@@ -271,6 +271,17 @@ def _dtypes(name: str) -> dict[torch.dtype, torch.dtype]:
     target: torch.dtype = getattr(torch, name)
     floats = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
     return {dtype: target for dtype in floats if dtype != target}
+
+
+def _default_dtype(program: torch.export.ExportedProgram, name: str) -> torch.dtype:
+    """The type of floats that the program makes out of nothing, e.g. by dividing integers."""
+    import torch
+
+    if name:
+        return torch.float64 if name == "float64" else torch.float32
+    metas = [node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"]
+    found = {meta.dtype for meta in metas if isinstance(meta, torch.Tensor) and meta.is_floating_point()}
+    return torch.float64 if found == {torch.float64} else torch.float32
 
 
 def _native(array: npt.NDArray[np.generic]) -> npt.NDArray[Any]:

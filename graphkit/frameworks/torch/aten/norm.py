@@ -159,6 +159,19 @@ def _layer_norm(
     return emit.op("LayerNormalization", x, scale, bias, axis=-len(normalized_shape), epsilon=eps)
 
 
+def _rms_norm(
+    emit: Emit,
+    x: ir.Value,
+    normalized_shape: Sequence[int],
+    weight: ir.Value | None = None,
+    eps: float | None = None,
+) -> ir.Value:
+    assert x.dtype is not None
+    epsilon = float(np.finfo(x.dtype.numpy()).eps) if eps is None else eps
+    scale = _filled(emit, weight, 1, normalized_shape, x)
+    return emit.op("RMSNormalization", x, scale, axis=-len(normalized_shape), epsilon=epsilon)
+
+
 def _dropout(emit: Emit, x: ir.Value, p: float) -> ir.Value:
     return emit.op("Dropout", x, emit.floats(p, x)) if p else emit.op("Identity", x)
 
@@ -176,4 +189,5 @@ ROWS: dict[str, Callable[..., Any]] = {
     "aten.instance_norm.default": _instance_norm,
     "aten.layer_norm.default": _layer_norm,
     "aten.native_dropout.default": _native_dropout,
+    "aten.rms_norm.default": _rms_norm,
 }

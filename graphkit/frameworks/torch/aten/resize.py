@@ -26,9 +26,16 @@ def _resize(
     factors: Sequence[float | None] | None,
     **attrs: Any,
 ) -> ir.Value:
-    """Resize to sizes, or by factors, which are then those that coordinates are computed with."""
+    """Resize to sizes, or by factors, which are then those that coordinates are computed with.
+
+    Aligned corners leave factors no part in coordinates, only in the size.
+    """
     spatial = known(x)[2:]
     axes = list(range(2, rank(x)))
+    aligned = attrs["coordinate_transformation_mode"] == "align_corners"
+    if aligned and sizes is None and factors is not None and None not in spatial:
+        sizes = [math.floor((size or 0) * (factor or 1)) for size, factor in zip(spatial, factors, strict=True)]
+        factors = None
     if factors is not None and all(factor is not None for factor in factors):
         scales = [_scale(factor or 0, size) for factor, size in zip(factors, spatial, strict=True)]
         return emit.op("Resize", x, None, emit.array(np.array([1, 1, *scales], np.float32)), **attrs)
