@@ -144,20 +144,21 @@ def in_dtype(arrays: Arrays, dtype: npt.DTypeLike) -> dict[str, npt.NDArray[np.g
     return {name: array.astype(dtype) if array.dtype.kind in "fV" else array for name, array in arrays.items()}
 
 
-def nudged(arrays: Arrays, seed: int, index: int) -> dict[str, npt.NDArray[np.generic]]:
-    """The float32 arrays with every float moved by up to one unit in its last place, up or down.
+def nudged(arrays: Arrays, seed: int, index: int, units: float = 1.0) -> dict[str, npt.NDArray[np.generic]]:
+    """The float32 arrays with every float moved by up to some units in its last place, up or down.
 
     Args:
         arrays: Arrays by name; integers and booleans stay as they are.
         seed: Seed.
         index: Which of many such moves.
+        units: Units in the last place of the largest floats of a binade; small ones may move by twice as many.
     """
     moved: dict[str, npt.NDArray[np.generic]] = {}
     for name, array in arrays.items():
         if array.dtype.kind != "f" or _whole(array):
             moved[name] = array
             continue
-        steps = _stream(seed, "nudge", f"{index} {name}").uniform(-1, 1, array.shape) * 2.0**-23
+        steps = _stream(seed, "nudge", f"{index} {name}").uniform(-units, units, array.shape) * 2.0**-23
         moved[name] = (array.astype(np.float64) * (1 + steps)).astype(array.dtype)
     return moved
 

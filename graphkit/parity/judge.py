@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from graphkit.parity.metrics import compare, magnitude
-from graphkit.parity.tolerance import OUTPUT, ULPS, Bound, double_bounds, single_bounds
+from graphkit.parity.tolerance import Bound, double_bounds, single_bounds
 from graphkit.report.report import Check
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _checks(wanted: Pass, left: Side, right: Side, floors: Mapping[str, float] |
 def _bounds(wanted: Pass, left: Side, right: Side, floors: Mapping[str, float] | None) -> dict[str, Bound]:
     peaks = {name: magnitude(array) for name, array in wanted.of(left).items() if array.dtype.kind in "fV"}
     if "float32" in (left.dtype, right.dtype):
-        return single_bounds(peaks, floors or {}, ULPS if wanted.gradients else OUTPUT)
+        return single_bounds(peaks, floors or {}, gradients=wanted.gradients)
     mxnet = "mxnet" in (left.runtime.name, right.runtime.name)
     return double_bounds(peaks, floors, wanted.single if mxnet else frozenset())
 

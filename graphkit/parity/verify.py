@@ -30,7 +30,7 @@ __all__ = ["DEFAULT", "SAMPLES", "verify"]
 
 DEFAULT: Final = ("torch", "mxnet", "ort")
 """Runtimes compared where none are named."""
-SAMPLES: Final = 3
+SAMPLES: Final = 5
 """Samples that decide, by majority, over a float32 gradient that is beyond its bound in the first."""
 
 
@@ -175,12 +175,17 @@ def _decide(sampler: Sampler, seed: int) -> list[Check]:
     first = sampler.checks(seed)
     trials = {_key(check): [check] for check in first if _doubtful(check)}
     for index in range(1, SAMPLES):
-        if all(sum(trial.verdict == "fail" for trial in seen) > SAMPLES // 2 for seen in trials.values()):
+        if all(_is_decided(seen) for seen in trials.values()):
             break
         for check in sampler.checks(seed + index):
             if _key(check) in trials and check.peak:
                 trials[_key(check)].append(check)
     return [_majority(trials.get(_key(check), [check])) for check in first]
+
+
+def _is_decided(trials: list[Check]) -> bool:
+    failures = sum(trial.verdict == "fail" for trial in trials)
+    return max(failures, len(trials) - failures) > SAMPLES // 2
 
 
 def _majority(trials: list[Check]) -> Check:

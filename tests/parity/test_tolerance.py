@@ -21,24 +21,35 @@ def test_float64_is_held_to_one_in_a_billion_except_behind_single_precision():
 
 
 def test_float32_is_held_to_four_times_its_own_floor():
-    bounds = single_bounds({"a": 2.0, "b": 1.0, "c": 1.0}, {"a": 2e-3, "b": 1e-5, "c": 1e-5}, ULPS)
+    bounds = single_bounds({"a": 2.0, "b": 1.0, "c": 1.0}, {"a": 2e-3, "b": 1e-5, "c": 1e-5}, gradients=False)
     assert bounds["a"].tol == pytest.approx(4e-3)
     assert bounds["a"].floor == pytest.approx(1e-3)
 
 
-def test_a_floor_that_is_small_by_luck_counts_as_its_peers_median():
-    bounds = single_bounds({"a": 1.0, "b": 1.0, "c": 1.0}, {"a": 0.0, "b": 1e-3, "c": 2e-3}, ULPS)
+def test_an_output_whose_floor_is_small_by_luck_has_its_peers_median():
+    bounds = single_bounds({"a": 1.0, "b": 1.0, "c": 1.0}, {"a": 0.0, "b": 1e-3, "c": 2e-3}, gradients=False)
     assert bounds["a"].tol == pytest.approx(4e-3)
+    assert bounds["c"].tol == pytest.approx(8e-3)
 
 
-@pytest.mark.parametrize("least", [OUTPUT, ULPS])
-def test_no_bound_is_below_what_elementary_functions_differ_by(least):
-    assert single_bounds({"a": 1.0}, {"a": 1e-9}, least)["a"].tol == least
+def test_a_kink_seen_in_one_gradient_is_allowed_in_all():
+    bounds = single_bounds({"a": 1.0, "b": 1.0, "c": 1.0}, {"a": 1e-7, "b": 1e-7, "c": 2e-3}, gradients=True)
+    assert {bound.tol for bound in bounds.values()} == {pytest.approx(8e-3)}
+
+
+def test_residue_does_not_widen_the_bounds_of_others():
+    bounds = single_bounds({"a": 1.0, "b": 1.0, "dust": 1e-9}, {"a": 1e-6, "b": 1e-6, "dust": 1e-8}, gradients=True)
+    assert bounds["a"].tol == pytest.approx(4e-6)
+
+
+@pytest.mark.parametrize(("gradients", "least"), [(False, OUTPUT), (True, ULPS)])
+def test_no_bound_is_below_what_elementary_functions_differ_by(gradients, least):
+    assert single_bounds({"a": 1.0}, {"a": 1e-9}, gradients=gradients)["a"].tol == least
 
 
 def test_zeros_take_the_scale_of_their_peers():
     peaks = {"dead": 0.0, "a": 1.0, "b": 3.0, "c": 100.0}
-    for bounds in (double_bounds(peaks), single_bounds(peaks, {"a": 1e-7, "b": 1e-7, "c": 1e-7}, ULPS)):
+    for bounds in (double_bounds(peaks), single_bounds(peaks, {"a": 1e-7, "b": 1e-7, "c": 1e-7}, gradients=True)):
         assert bounds["dead"].scale == 3.0
         assert "zero" in bounds["dead"].note
         assert bounds["a"].scale == 0.0
@@ -49,7 +60,7 @@ def test_rounding_residue_takes_the_scale_of_its_peers():
     peaks = {"residue": 1e-17, "a": 1.0, "b": 2.0}
     floors = {"residue": 1e-8, "a": 1e-7, "b": 1e-7}
     assert double_bounds(peaks, floors)["residue"].scale == 1.5
-    bound = single_bounds({**peaks, "residue": 1e-9}, floors, ULPS)["residue"]
+    bound = single_bounds({**peaks, "residue": 1e-9}, floors, gradients=True)["residue"]
     assert bound.scale == 1.5
     assert 4 * 1e-8 / 1.5 < bound.tol < 1e-5
 

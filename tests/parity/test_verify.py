@@ -114,7 +114,7 @@ def test_nan_on_both_sides_is_told_and_nothing_but_nan_is_no_proof():
     assert not verify(model(), on=[Fake("a", outputs=nan(3)), Fake("b", outputs=nan(3))]).passed
 
 
-def test_a_gradient_beyond_its_bound_in_one_sample_of_three_is_a_kink():
+def test_a_gradient_beyond_its_bound_in_a_minority_of_samples_is_a_kink():
     calls = []
 
     def kinked(found):
@@ -122,9 +122,9 @@ def test_a_gradient_beyond_its_bound_in_one_sample_of_three_is_a_kink():
         return {**found, "x": found["x"] * np.float32(1.01 if len(calls) == 1 else 1)}
 
     check = by_name(verify(model(), on=[RIGHT, Fake("kinked", gradients=kinked)], backward=True, batch=8))["x"]
-    assert len(calls) == 3
+    assert len(calls) == 4
     assert check.verdict == "pass"
-    assert "in 1 of 3 samples" in check.note
+    assert "in 1 of 4 samples" in check.note
     assert check.max_rel < 1e-5
 
 
