@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
@@ -14,6 +15,8 @@ from graphkit.ir.origin import Origin, origin_of, set_origin
 from graphkit.ir.params import kind_of
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import torch
 
 __all__ = ["name_ends", "name_nodes", "natives", "output_names"]
@@ -77,12 +80,12 @@ def name_ends(model: ir.Model, outputs: list[str]) -> None:
         value.name = wanted
 
 
-def natives(model: ir.Model, program: torch.export.ExportedProgram) -> dict[str, str]:
-    """Node of the program that holds each inner value, by the value's name, where type and shape agree."""
+def natives(model: ir.Model, program: torch.export.ExportedProgram) -> dict[ir.Value, str]:
+    """Node of the program that holds each inner value, where type and shape agree."""
     import torch
 
     metas = {node.name: node.meta.get("val") for node in program.graph.nodes}
-    found: dict[str, str] = {}
+    found: dict[ir.Value, str] = {}
     for node in model.graph:
         native = node.metadata_props.get(NATIVE, "")
         value, meta = node.outputs[0], metas.get(native)
@@ -91,8 +94,9 @@ def natives(model: ir.Model, program: torch.export.ExportedProgram) -> dict[str,
         sizes = [size if isinstance(size, int) else None for size in value.shape]
         fixed = [size if isinstance(size, int) else None for size in meta.shape]
         if sizes == fixed and value.dtype.name == ir.DataType.from_numpy(_numpy(meta)).name:
-            found[value.name or ""] = native
-    return {name: native for name, native in found.items() if list(found.values()).count(native) == 1}
+            found[value] = native
+    counts = Counter(found.values())
+    return {value: native for value, native in found.items() if counts[native] == 1}
 
 
 def _numpy(tensor: torch.Tensor) -> Any:
@@ -103,16 +107,21 @@ def _numpy(tensor: torch.Tensor) -> Any:
     return np.dtype(getattr(ml_dtypes, name, name))
 
 
-def name_nodes(model: ir.Model) -> None:
+def name_nodes(model: ir.Model, attributes: Collection[str]) -> None:
     """Name nodes by module scope and operator, their values after them, and constants after their first user, in place.
 
     The node that computes the result of a leaf module is called like the module (``layer1.0.conv1``), any other after
     its scope and operator (``layer1.0.add``).
+
+    Args:
+        model: A canonical model with origins.
+        attributes: Constants that are attributes of modules, which keep their names.
     """
     graph = model.graph
     _scopes_of_parameters(model)
     taken = {value.name or "" for value in (*graph.inputs, *graph.outputs)}
-    taken.update(name for name, value in graph.initializers.items() if kind_of(value) != "constant")
+    fixed = {name for name, value in graph.initializers.items() if kind_of(value) != "constant" or name in attributes}
+    taken |= fixed
     ends = set(graph.outputs)
     nodes = nodes_of(model)
     calls = {node: node.metadata_props.pop(CALL, "") for node in nodes}
@@ -137,7 +146,7 @@ def name_nodes(model: ir.Model) -> None:
                 if value not in ends:
                     stem = node.name or node.op_type
                     value.name = _free(stem if len(node.outputs) == 1 else f"{stem}.{index}", taken)
-    _name_constants(model, taken)
+    _name_constants(model, taken, fixed)
 
 
 def _scopes_of_parameters(model: ir.Model) -> None:
@@ -160,8 +169,8 @@ def _scopes_of_parameters(model: ir.Model) -> None:
                 break
 
 
-def _name_constants(model: ir.Model, taken: set[str]) -> None:
-    constants = {name: value for name, value in model.graph.initializers.items() if kind_of(value) == "constant"}
+def _name_constants(model: ir.Model, taken: set[str], fixed: set[str]) -> None:
+    constants = {name: value for name, value in model.graph.initializers.items() if name not in fixed}
     for name in constants:
         model.graph.initializers.pop(name)
     for node in nodes_of(model):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from typing import TYPE_CHECKING, Any, Final
 
 from graphkit.errors import InputError
@@ -47,7 +48,7 @@ def prepared(
     out_of_place(module)
     signature = _tensor_outputs(module, program.graph_signature, warn, label)
     _warn_of_writes(module, signature, warn, label)
-    return rebuilt(program, module, signature)
+    return _rebuilt(program, module, signature)
 
 
 def _copied(module: torch.fx.GraphModule) -> torch.fx.GraphModule:
@@ -60,12 +61,19 @@ def _copied(module: torch.fx.GraphModule) -> torch.fx.GraphModule:
     return fresh
 
 
-def rebuilt(
+def _rebuilt(
     program: torch.export.ExportedProgram, module: torch.fx.GraphModule, signature: Any
 ) -> torch.export.ExportedProgram:
-    """A program of the same weights with another graph."""
+    """A program of the same weights with another graph; if it has fewer outputs, it returns them as a tuple."""
     import torch
+    from torch.utils import _pytree
 
+    calls = program.module_call_graph
+    whole = calls[0].signature
+    count = len(signature.user_outputs)
+    if whole is not None and count != len(program.graph_signature.user_outputs):
+        spec = _pytree.tree_structure((0,) * count)
+        calls = [dataclasses.replace(calls[0], signature=dataclasses.replace(whole, out_spec=spec)), *calls[1:]]
     with quiet():
         return torch.export.ExportedProgram(
             module,
@@ -73,7 +81,7 @@ def rebuilt(
             signature,
             program.state_dict,
             program.range_constraints,
-            program.module_call_graph,
+            calls,
             program.example_inputs,
             program.constants,
             verifiers=program.verifiers,
@@ -108,6 +116,9 @@ def _tensor_outputs(module: torch.fx.GraphModule, signature: Any, warn: Callable
     kept = [not isinstance(spec.arg, ConstantArgument) for spec in signature.output_specs]
     if all(kept):
         return signature
+    specs = [spec for spec, keep in zip(signature.output_specs, kept, strict=True) if keep]
+    if not any(isinstance(value, torch.fx.Node) for value in values):
+        raise InputError(f"{label} returns no tensor, so there is nothing to convert.")
     constants = [
         repr(spec.arg.value)
         for spec, keep in zip(signature.output_specs, kept, strict=True)
@@ -115,9 +126,6 @@ def _tensor_outputs(module: torch.fx.GraphModule, signature: Any, warn: Callable
     ]
     if constants:
         warn(f"{label} returns constants beside its tensors ({', '.join(constants)}); the converted model does not.")
-    specs = [spec for spec, keep in zip(signature.output_specs, kept, strict=True) if keep]
-    if not any(isinstance(value, torch.fx.Node) for value in values):
-        raise InputError(f"{label} returns no tensor, so there is nothing to convert.")
     output.update_arg(0, tuple(value for value, keep in zip(values, kept, strict=True) if keep))
     module.recompile()
     return ExportGraphSignature(input_specs=signature.input_specs, output_specs=specs)

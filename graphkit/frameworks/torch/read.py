@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 from graphkit.frameworks.torch.annotate import annotate
 from graphkit.frameworks.torch.load import load
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from graphkit.frameworks.base import ReadOptions
 
 __all__ = ["from_program", "read"]
+
+_LIFTED: Final = re.compile(r"(?:^|\.)lifted_tensor_\d+$")
+"""What torch.export calls tensors that the code makes, rather than a module has."""
 
 
 def read(source: Any, options: ReadOptions) -> ir.Model:
@@ -50,10 +54,8 @@ def from_program(program: torch.export.ExportedProgram, options: ReadOptions, la
     annotate(model, evaluating)
     name_ends(model, output_names(program))
     canonical(model)
-    name_nodes(model)
-    names = dict(zip([value.name or "" for value in model.graph.inputs], native_inputs, strict=True))
-    names |= natives(model, program)
-    set_source(
-        model, Source("torch", label, program, {name: native for name, native in names.items() if name != native})
-    )
+    computed = natives(model, program)
+    name_nodes(model, [name for name in evaluating.constants if not _LIFTED.search(name)])
+    computed.update(zip(model.graph.inputs, native_inputs, strict=True))
+    set_source(model, Source("torch", label, program, {value.name or "": name for value, name in computed.items()}))
     return model

@@ -102,7 +102,9 @@ def _functional(
     eps: float,
 ) -> list[ir.Value]:
     result = _batch_norm(emit, x, weight, bias, mean, variance, momentum, eps)
-    return [result, *emit.untranslated("statistics saved by batch_norm", 2, x), mean, variance]
+    # Resting, it writes back the statistics it was given.
+    kept = [emit.op("Identity", mean), emit.op("Identity", variance)]
+    return [result, *emit.untranslated("statistics saved by batch_norm", 2, x), *kept]
 
 
 def _instance_norm(
