@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import onnx_ir as ir
 
-__all__ = ["dims_of", "unknown_inputs"]
+__all__ = ["dims_of", "how_to_give", "shown", "unknown_inputs"]
 
 
 def dims_of(value: ir.Value) -> tuple[int | str | None, ...] | None:
@@ -16,6 +18,11 @@ def dims_of(value: ir.Value) -> tuple[int | str | None, ...] | None:
     if shape is None:
         return None
     return tuple(dim if isinstance(dim, int) else (None if dim.value is None else str(dim.value)) for dim in shape)
+
+
+def shown(dims: Sequence[int | str | None]) -> str:
+    """A shape for people, e.g. ``batch×3×?×?``."""
+    return "×".join("?" if dim is None else str(dim) for dim in dims) or "a scalar"
 
 
 def unknown_inputs(value: ir.Value) -> list[str]:
@@ -36,3 +43,10 @@ def unknown_inputs(value: ir.Value) -> list[str]:
             if dims is None or None in dims:
                 found[current.name or ""] = None
     return list(found)
+
+
+def how_to_give(value: ir.Value) -> str:
+    """What to tell who has to give the shapes that a value's own depends on: the options of the command line."""
+    names = sorted(unknown_inputs(value)) or ["NAME"]
+    options = " ".join(f"--input {name}:SHAPE" for name in names)
+    return f"{options}, SHAPE being sizes such as 1x3x224x224, the batch first"

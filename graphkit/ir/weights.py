@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from graphkit.errors import ParameterError
-from graphkit.ir.dims import dims_of
+from graphkit.ir.dims import dims_of, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -51,14 +51,11 @@ def _check(node: ir.Node, value: ir.Value, wanted: Dims) -> None:
         want == size or not isinstance(want, int) for size, want in zip(found, wanted, strict=True)
     ):
         return
+    known = [dim if isinstance(dim, int) else None for dim in wanted]
     raise ParameterError(
-        f"{value.name!r} has shape {_shown(found)}, but node {node.name!r} ({node.op_type}) asks for {_shown(wanted)}. "
+        f"{value.name!r} has shape {shown(found)}, but node {node.name!r} ({node.op_type}) asks for {shown(known)}. "
         f"The parameters are not those of this graph; give the file that belongs to it."
     )
-
-
-def _shown(dims: Dims) -> str:
-    return "×".join(str(dim) if isinstance(dim, int) else "?" for dim in dims) or "a scalar"
 
 
 def _times(dim: Dim, factor: int) -> Dim:

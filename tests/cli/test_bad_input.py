@@ -31,7 +31,7 @@ def refused(tmp_path, monkeypatch, capfd):
         out, err = capfd.readouterr()
         assert left.value.code == 2, out + err
         assert not out
-        assert err.startswith("graphkit: error: ")
+        assert err.startswith("graphkit: error:")
         assert "Traceback" not in err
         assert "\n\n" not in err.strip()
         assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before, "something was written"

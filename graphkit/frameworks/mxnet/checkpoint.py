@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 __all__ = ["newest_params", "prefix_of", "read", "write"]
 
 _SUFFIX = "-symbol.json"
+_FILE = r"(-symbol)?\.json|(-\d{4})?\.params"
+"""How names of the two files end after what they have in common."""
 
 
 def prefix_of(path: Path) -> Path:
-    """``x`` of ``x-symbol.json``; any other name without its last suffix."""
-    if path.name.endswith(_SUFFIX):
-        return path.with_name(path.name.removesuffix(_SUFFIX))
-    return path.with_suffix("")
+    """``x`` of ``x-symbol.json``, ``x.json``, ``x-0000.params`` and ``x``; ``net1.0`` is a prefix with a dot."""
+    ending = re.search(rf"(?:{_FILE})$", path.name)
+    return path if ending is None or not ending.start() else path.with_name(path.name[: ending.start()])
 
 
 def newest_params(path: Path) -> Path | None:

@@ -10,9 +10,10 @@ import onnx_ir as ir
 from graphkit.errors import ShapeNeededError, UnsupportedError, UnsupportedNode
 from graphkit.frameworks.mxnet import schema
 from graphkit.frameworks.mxnet.variables import Variables
+from graphkit.frameworks.mxnet.weights import misfits
 from graphkit.ir import params
 from graphkit.ir.canonical import OPSET
-from graphkit.ir.dims import dims_of, unknown_inputs
+from graphkit.ir.dims import dims_of, how_to_give, shown
 from graphkit.ir.origin import Origin, set_origin
 from graphkit.ir.shapes import infer_node
 from graphkit.ops.index import index
@@ -77,8 +78,9 @@ class _Reader:
         """Convert one node, or note why it cannot be."""
         self._node, self._emitted = node, []
         found = index().form_of(node)
-        if found is None:
-            reason = "graphkit does not know this operator, or not with these parameters"
+        problems = schema.validate(node)
+        if found is None or problems:
+            reason = " and ".join(problems) or "graphkit does not know this operator, or not with these parameters"
             self._refused.append(UnsupportedNode(node.op, node.name, reason))
             return
         if any(not ref.node.is_variable and id(ref.node) not in self._values for ref in node.inputs):
@@ -87,6 +89,8 @@ class _Reader:
             result = self._convert(*found, node)
         except ShapeNeededError as error:
             self._unshaped.append(error)
+            return
+        if result is None:
             return
         if isinstance(result, Refusal):
             self._refused.append(UnsupportedNode(node.op, node.name, result.reason))
@@ -129,7 +133,8 @@ class _Reader:
         self._nodes.extend(self._emitted)
         return copy
 
-    def _convert(self, op: Op, form: MxForm, node: MxNode) -> ir.Value | Sequence[ir.Value] | Refusal:
+    def _convert(self, op: Op, form: MxForm, node: MxNode) -> ir.Value | Sequence[ir.Value] | Refusal | None:
+        """What the node computes, why it cannot be converted, or None if its parameters do not fit it."""
         names = schema.arguments(node.op, node.attrs)
         operands: list[ir.Value | None] = []
         for position, ref in enumerate(node.inputs):
@@ -137,6 +142,8 @@ class _Reader:
             if isinstance(operand, Refusal):
                 return operand
             operands.append(operand)
+        if self._misfits(node, names, operands):
+            return None
         known = {attr.mx for attr in form.attrs}.union(form.pin, form.derive, form.ignore, form.reads)
         strange = [name for name in node.attrs if name not in known]
         if strange:
@@ -145,6 +152,24 @@ class _Reader:
             return form.read(self, node, operands) if form.read else self._read_row(op, form, node, operands)
         except ValueError as error:
             return Refusal(f"its parameters are not what MXNet writes: {error}")
+
+    def _misfits(self, node: MxNode, names: Sequence[str], operands: Sequence[ir.Value | None]) -> bool:
+        """Whether stored parameters of a node do not fit it, which is noted."""
+        stored = {
+            name: self._variables.stored[ref.node.name]
+            for name, ref in zip(names, node.inputs, strict=False)
+            if ref.node.is_variable and ref.node.name in self._variables.stored
+        }
+        data = dims_of(operands[0]) if operands and operands[0] is not None else None
+        found = misfits(node, data, stored)
+        for slot, shape, wanted, decides in found:
+            name = node.inputs[list(names).index(slot)].node.name
+            reads = "" if decides is None else f", which reads {shown(decides)},"
+            self._variables.misfit(
+                f"{name!r} is {shown(shape)}, and node {node.name!r} ({node.op}){reads} asks for {shown(wanted)}",
+                from_data=decides is not None,
+            )
+        return bool(found)
 
     def _operand(self, ref: MxRef, slot: str) -> ir.Value | Refusal:
         if ref.node.is_variable:
@@ -255,10 +280,9 @@ class _Reader:
         return tuple(known)
 
     def _shape_needed(self, value: ir.Value) -> ShapeNeededError:
-        names = " and ".join(f"--input {name}:SHAPE" for name in unknown_inputs(value)) or "--input NAME:SHAPE"
         return ShapeNeededError(
             f"{self._label}: {self._where()} can only be converted when the shape of what it reads is known, and the "
-            f"file does not tell. Give it with {names}, for example --input data:1x3x224x224."
+            f"file does not tell. Give {how_to_give(value)}."
         )
 
     def warn(self, message: str) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.errors import FeedError, FormatError, ParameterError
-from graphkit.frameworks.mxnet import schema
+from graphkit.frameworks.mxnet.implied import implied
+from graphkit.frameworks.mxnet.weights import WEIGHTS, missing
 from graphkit.ir import params
 from graphkit.ir.dtypes import from_mxnet
 from graphkit.ops.spec import ints
@@ -27,25 +28,6 @@ BATCH = "batch"
 """Name of the free first dimension."""
 
 _STATE_SLOTS = frozenset({"moving_mean", "moving_var"})
-_WEIGHT_SLOTS = _STATE_SLOTS | {"weight", "bias", "gamma", "beta", "parameters"}
-_TRUE = (None, "True", "true", "TRUE", "1")
-_RANK_KEEPERS = frozenset(
-    {
-        "Activation",
-        "BatchNorm",
-        "Cast",
-        "Dropout",
-        "LRN",
-        "LeakyReLU",
-        "Pooling",
-        "_copy",
-        "_div_scalar",
-        "_minus_scalar",
-        "_mul_scalar",
-        "_plus_scalar",
-        "relu",
-    }
-)
 
 
 class Variables:
@@ -55,6 +37,9 @@ class Variables:
         mx: The symbol and its parameters.
         options: Given inputs, and whether the batch dimension is left free.
         label: What the symbol is called in messages.
+
+    Attributes:
+        stored: Shape of each stored argument and auxiliary state, by name.
 
     Raises:
         FeedError: A given input is not one of the symbol's.
@@ -68,8 +53,11 @@ class Variables:
         self._fed = list(
             dict.fromkeys(v.name for v in mx.graph.variables() if v.name not in mx.args and v.name not in mx.aux)
         )
+        self.stored = {name: array.shape for name, array in {**mx.args, **mx.aux}.items()}
         self._given = self._match_inputs()
         self._first_dim: int | None = None
+        self._misfits: list[str] = []
+        self._other_size = False
 
     def _match_inputs(self) -> dict[str, InputSpec]:
         given: dict[str, InputSpec] = {}
@@ -120,9 +108,9 @@ class Variables:
         if spec is not None:
             shape, dtype = spec.shape, spec.dtype
         else:
-            shape, dtype = self._declared_shape(variable) or self._guessed_shape(variable), ""
+            shape, dtype = self._declared_shape(variable) or self._implied_shape(variable), ""
         element = ir.DataType.from_numpy(np.dtype(dtype)) if dtype else self._declared_dtype(variable)
-        if spec is None and slot in _WEIGHT_SLOTS:
+        if spec is None and slot in WEIGHTS:
             fixed = None if shape is None else ir.Shape(shape)  # a weight without a value has no batch
         else:
             fixed = self._free_batch(shape)
@@ -158,49 +146,69 @@ class Variables:
         floats = {array.dtype for array in self._mx.args.values() if array.dtype.kind not in "iub"}
         return ir.DataType.from_numpy(floats.pop()) if len(floats) == 1 else ir.DataType.FLOAT
 
-    def _guessed_shape(self, variable: MxNode) -> list[int | None] | None:
-        """Rank and channels where the first thing that matters to the input is a convolution of known weights."""
-        reached = {id(variable)}
-        for node in self._mx.graph.nodes:
-            if node.is_variable or not node.inputs or id(node.inputs[0].node) not in reached:
-                continue
-            if node.op in _RANK_KEEPERS:
-                reached.add(id(node))
-            elif node.op == "Convolution" and node.attrs.get("layout", "None") in ("None", "NCW", "NCHW", "NCDHW"):
-                weight = self._mx.args.get(node.inputs[1].node.name)
-                if weight is None or weight.ndim < 3:
-                    return None
-                channels = weight.shape[1] * int(node.attrs.get("num_group", "1"))
-                return [None, channels, *[None] * (weight.ndim - 2)]
-        return None
+    def _implied_shape(self, variable: MxNode) -> Sequence[int | None] | None:
+        shape, assumed = implied(self._mx.graph, variable, self.stored)
+        if assumed:
+            self._options.warn(
+                f"{self._label}: {variable.name!r} is taken to be batch×{shape[-1] if shape else '?'}, which is what "
+                f"node {assumed!r} flattens it to; give --input {variable.name}:SHAPE if its samples have more axes."
+            )
+        return shape
 
     def inputs(self, outputs: Sequence[ir.Value]) -> list[ir.Value]:
         """The inputs that something reads, in the symbol's order; labels of loss heads are not among them."""
         read = [self._values[name] for name in self._fed if name in self._values]
         return [value for value in read if value.uses() or value in outputs]
 
+    def misfit(self, told: str, *, from_data: bool) -> None:
+        """Note a stored parameter that does not fit its operator.
+
+        Args:
+            told: Both shapes, as a clause.
+            from_data: Whether it is what the operator reads that asks for another shape.
+        """
+        self._misfits.append(told)
+        self._other_size |= from_data
+
     def check(self) -> None:
-        """Refuse a symbol whose parameters are incomplete.
+        """Refuse a symbol whose parameters are incomplete or do not fit.
 
         Raises:
             ParameterError: Variables that stand where operators have their weights, but are neither stored nor given
-                as inputs.
+                as inputs; or stored ones that were noted as misfits.
         """
-        given = {spec.name for spec in self._options.inputs}.union(self._mx.args, self._mx.aux)
-        missing: dict[str, None] = {}
-        for node in self._mx.graph.nodes:
-            names = schema.arguments(node.op, node.attrs) if not node.is_variable else ()
-            for slot, ref in zip(names, node.inputs, strict=False):
-                free = node.op.startswith("BatchNorm") and slot == "gamma" and node.attrs.get("fix_gamma") in _TRUE
-                if ref.node.is_variable and slot in _WEIGHT_SLOTS and ref.node.name not in given and not free:
-                    missing[ref.node.name] = None
-        if missing:
+        lacking = missing(self._mx.graph, {*self._given, *self.stored})
+        if lacking:
+            count = "1 parameter" if len(lacking) == 1 else f"{len(lacking)} parameters"
             raise ParameterError(
-                f"{self._label}: {len(missing)} parameters of the symbol have no value: {', '.join([*missing][:8])}"
-                f"{', …' if len(missing) > 8 else ''}. Give the parameter file that belongs to it with --params."
+                f"{self._label}: the symbol needs a value for {count} more: {_few(lacking)}.{self._why()} Give the "
+                f"parameter file that belongs to it with --params."
             )
+        if self._misfits:
+            cause = "Give the parameter file that belongs to it with --params"
+            if self._other_size and self._given:
+                cause = (
+                    f"Either --input gives another size than the model was made for, or {cause[0].lower()}{cause[1:]}"
+                )
+            raise ParameterError(f"{self._label}: {_few(self._misfits, 3, '; ')}. {cause}.")
+
+    def _why(self) -> str:
+        """Why parameters may be lacking, as a sentence where something tells."""
+        if not self.stored and self._options.params is None:
+            return f" There is no {self._label}-NNNN.params beside it."
+        names = {node.name for node in self._mx.graph.variables()}
+        if names.isdisjoint(self.stored):
+            return (
+                f" None of the arrays of the file is named as one of the symbol's variables: it has "
+                f"{_few([*self.stored], 3)}. save_parameters names them otherwise than the symbol does, export alike."
+            )
+        return ""
 
     def initializers(self, outputs: Sequence[ir.Value]) -> list[ir.Value]:
         """The parameters and auxiliary states that something reads, in the symbol's order."""
         stored = [value for value in self._values.values() if value.const_value is not None]
         return [value for value in stored if value.uses() or value in outputs]
+
+
+def _few(items: Sequence[str], most: int = 8, separator: str = ", ") -> str:
+    return separator.join([*items[:most], *(["…"] if len(items) > most else [])])

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from graphkit.errors import ShapeNeededError, UnsupportedError, UnsupportedNode
 from graphkit.frameworks.mxnet import schema
 from graphkit.ir import params
-from graphkit.ir.dims import dims_of, unknown_inputs
+from graphkit.ir.dims import dims_of, how_to_give
 from graphkit.ir.dtypes import dtype_of
 from graphkit.ops.index import index
 from graphkit.ops.mxgraph import VARIABLE, Layout, MxGraph, MxModel, MxNode, MxRef
@@ -307,9 +307,8 @@ class _Builder:
         """Shape of a value."""
         dims = dims_of(value)
         if dims is None:
-            names = " ".join(f"--input {name}:…" for name in unknown_inputs(value)) or "the inputs' shapes"
             raise ShapeNeededError(
-                f"The shape of {value.name!r} is not known, and {self._where()} needs it: give {names}."
+                f"The shape of {value.name!r} is not known, and {self._where()} needs it. Give {how_to_give(value)}."
             )
         return dims
 

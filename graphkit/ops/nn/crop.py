@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphkit.ops.spec import BOOL, Case, Limit, MxForm, Op, arr, ints
+from graphkit.ops.tensor.sizes import END, rank_is_known, some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,21 +16,31 @@ if TYPE_CHECKING:
     from graphkit.ops.mxgraph import MxNode
 
 
-def _size(b: OnnxBuilder, value: ir.Value) -> tuple[int, ...]:
-    known = [dim for dim in b.shape(value)[2:4] if isinstance(dim, int)]
-    return tuple(known) if len(known) == 2 else b.static_shape(value)[2:4]
+def _sizes(b: OnnxBuilder, value: ir.Value) -> list[int] | ir.Value:
+    """Height and width of an image: numbers where they are known, else computed."""
+    known = [dim for dim in b.shape(value)[2:4] if isinstance(dim, int)] if rank_is_known(value) else []
+    return known if len(known) == 2 else b.op("Shape", value, start=2, end=4)
 
 
 def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
-    data, like = x[0], x[1] if len(x) > 1 else None
-    assert data is not None
-    size = ints(node.attrs.get("h_w", "(0, 0)")) if like is None else _size(b, like)
+    data, like = some(x[0]), x[1] if len(x) > 1 else None
+    size = list(ints(node.attrs.get("h_w", "(0, 0)"))) if like is None else _sizes(b, like)
     if BOOL.parse(node.attrs.get("center_crop", "False")):
-        first = tuple((whole - part) // 2 for whole, part in zip(_size(b, data), size, strict=True))
-    else:
-        first = ints(node.attrs.get("offset", "(0, 0)"))
-    last = [start + length for start, length in zip(first, size, strict=True)]
-    return b.op("Slice", data, list(first), last, [2, 3])
+        whole = _sizes(b, data)
+        if isinstance(whole, list) and isinstance(size, list):
+            return _window(b, data, [(all_ - part) // 2 for all_, part in zip(whole, size, strict=True)], size)
+        first = b.op("Div", b.op("Sub", whole, size), [2])
+        return b.op("Slice", data, first, b.op("Add", first, size), [2, 3])
+    return _window(b, data, list(ints(node.attrs.get("offset", "(0, 0)"))), size)
+
+
+def _window(b: OnnxBuilder, data: ir.Value, first: list[int], size: list[int] | ir.Value) -> ir.Value:
+    if isinstance(size, list):
+        last = [start + length for start, length in zip(first, size, strict=True)]
+        return b.op("Slice", data, first, last, [2, 3])
+    if any(first):
+        data = b.op("Slice", data, first, [END, END], [2, 3])
+    return b.op("Slice", data, [0, 0], size, [2, 3])
 
 
 _IMAGE = arr(2, 3, 6, 7)

@@ -36,36 +36,40 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
         return Refusal(_COMPUTED)
     dims = b.shape(source)
     cuts: list[_Cut] = []
+    limits: dict[MxRef, list[int]] = {}
     for number, (start, end) in enumerate(zip(starts, ends, strict=True)):
         axis = number if axes is None else axes[number] % len(dims)
         step = 1 if steps is None else steps[number]
         if not isinstance(end, int):
-            limited = _up_to(b, node, data, axis, end) if start == 0 and step == 1 else Refusal(_COMPUTED)
-            if isinstance(limited, Refusal):
-                return limited
-            data = limited
+            like = _limit(b, node, axis, end) if start == 0 and step == 1 else Refusal(_COMPUTED)
+            if isinstance(like, Refusal):
+                return like
+            if like is not None:
+                limits.setdefault(like, []).append(axis)
             continue
         cut = _clipped(axis, start, end, step, dims[axis])
         if cut is None:
             return Refusal(_EMPTY)
         if cut[1:] != (None, None, 1):
             cuts.append(cut)
+    for like, limited in limits.items():
+        data = b.op("slice_like", data, like, axes=tuple(limited))
     return _emit(b, data, cuts, dims)
 
 
-def _up_to(b: MxBuilder, node: ir.Node, data: MxRef, axis: int, size: str | None) -> MxRef | Refusal:
-    """The start of an axis up to a size that another array has, e.g. ``table[:, :tokens]``."""
+def _limit(b: MxBuilder, node: ir.Node, axis: int, size: str | None) -> MxRef | Refusal | None:
+    """What has a size, by name, along an axis, so that ``table[:, :tokens]`` is cut like it; None for all of it."""
     dims = b.shape(some(node.inputs[0]))
     if size is not None and size == dims[axis]:
-        return data
+        return None
     found = None if size is None else dim_source(b, node, size)
     if found is None:
         return Refusal(_COMPUTED)
     like, other = found
-    if other != axis:
-        line = b.op("_zeros", shape=(1,) * len(dims), dtype="float32")
-        like = b.op("broadcast_like", line, like, lhs_axes=(axis,), rhs_axes=(other,))
-    return b.op("slice_like", data, like, axes=(axis,))
+    if other == axis:
+        return like
+    line = b.op("_zeros", shape=(1,) * len(dims), dtype="float32")
+    return b.op("broadcast_like", line, like, lhs_axes=(axis,), rhs_axes=(other,))
 
 
 def _clipped(axis: int, start: int, end: int, step: int, size: Dim) -> _Cut | None:

@@ -63,7 +63,6 @@ def test_axes_that_share_a_dropout_mask_are_kept() -> None:
         ("Pooling", {"pool_type": "max"}, "neither a kernel nor global_pool"),
         ("Pooling", {"kernel": "(2, 2)", "stride": "(1, 1, 1)"}, "one number for each of the 2"),
         ("Pooling", {"kernel": "(2, 2)", "surprise": "1"}, "surprise"),
-        ("Convolution", {"kernel": "(1, 1)", "num_filter": "2", "layout": "NHWC"}, "GPUs only"),
         ("_contrib_BilinearResize2D", {"mode": "odd_scale"}, "needs both"),
     ],
 )
@@ -72,11 +71,31 @@ def test_what_mxnet_itself_does_not_do_is_refused(op: str, attrs: dict[str, str]
         read(op, attrs, InputSpec("x", (None, 2, 4, 4)))
 
 
+def test_a_convolution_with_its_channels_last_is_refused() -> None:
+    attrs = {"kernel": "(1, 1)", "num_filter": "2", "no_bias": "1", "layout": "NHWC"}
+    with pytest.raises(UnsupportedError, match="GPUs only"):
+        read("Convolution", attrs, InputSpec("x", (None, 4, 4, 2)), args={"w": np.zeros((2, 1, 1, 2), np.float32)})
+
+
+@pytest.mark.parametrize("attrs", [{}, {"offset": "(1, 2)"}, {"center_crop": "True"}])
+@pytest.mark.parametrize("size", [(5, 7), (8, 6)])
+def test_an_image_is_cropped_like_another_of_a_free_size(attrs: dict[str, str], size: tuple[int, int]) -> None:
+    free = (None, 1, None, None)
+    model = read("Crop", {"num_args": "2", **attrs}, InputSpec("x", free), InputSpec("like", free))
+    x = np.random.default_rng(0).standard_normal((2, 1, *size)).astype(np.float32)
+    with runtimes()["reference"].open(model) as session:
+        (found,) = session.forward({"x": x, "like": np.zeros((2, 1, 3, 4), np.float32)}).values()
+    top, left = {"": (0, 0), "offset": (1, 2), "center_crop": ((size[0] - 3) // 2, (size[1] - 4) // 2)}["".join(attrs)]
+    np.testing.assert_array_equal(found, x[:, :, top : top + 3, left : left + 4])
+    if "center_crop" not in attrs:
+        ops = [node.op for node in to_symbol(model).graph.nodes if not node.is_variable]
+        assert ops == ["slice", "slice_like"][-len(ops) :]
+
+
 @pytest.mark.parametrize(
     ("op", "attrs"),
     [
         ("_contrib_AdaptiveAvgPooling2D", {"output_size": "(2, 3)"}),
-        ("Crop", {"num_args": "1", "h_w": "(2, 2)", "center_crop": "True"}),
         ("_contrib_BilinearResize2D", {"mode": "to_even_up"}),
     ],
 )

@@ -1,0 +1,63 @@
+"""The two files of a checkpoint: how they are named and found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mxsymbols import graph, op, var
+
+import graphkit
+from graphkit.frameworks.base import ReadOptions
+from graphkit.frameworks.mxnet import checkpoint, params
+from graphkit.ops.mxgraph import MxModel
+
+
+def layer(**arrays) -> MxModel:  # type: ignore[no-untyped-def]
+    """A FullyConnected of 4 features and 3 outputs."""
+    dense = op("FullyConnected", "fc", var("data"), var("fc_weight"), var("fc_bias"), num_hidden=3)
+    given = {"fc_weight": np.ones((3, 4), np.float32), "fc_bias": np.zeros(3, np.float32), **arrays}
+    return MxModel(graph(dense), given)
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix"),
+    [
+        ("net-symbol.json", "net"),
+        ("net.json", "net"),
+        ("net-0012.params", "net"),
+        ("net.params", "net"),
+        ("net", "net"),
+        ("squeezenet1.0", "squeezenet1.0"),
+        ("squeezenet1.0-symbol.json", "squeezenet1.0"),
+        (".json", ".json"),
+    ],
+)
+def test_a_prefix_is_a_name_without_the_endings_of_a_checkpoint(name: str, prefix: str) -> None:
+    assert checkpoint.prefix_of(Path("folder") / name) == Path("folder") / prefix
+
+
+def test_a_prefix_with_a_dot_is_written_and_found_again(tmp_path: Path) -> None:
+    files = checkpoint.write(layer(), checkpoint.prefix_of(tmp_path / "net1.0"))
+    assert [file.name for file in files] == ["net1.0-symbol.json", "net1.0-0000.params"]
+    assert checkpoint.newest_params(files[0]) == files[1]
+
+
+def test_the_newest_epoch_is_read(tmp_path: Path) -> None:
+    symbol, _ = checkpoint.write(layer(), tmp_path / "net")
+    for epoch in (2, 10, 9):
+        params.write(tmp_path / f"net-{epoch:04}.params", {"arg:fc_bias": np.full(3, epoch, np.float32)})
+    params.write(tmp_path / "net-best.params", {"arg:fc_bias": np.full(3, 99, np.float32)})
+    params.write(tmp_path / "another-0099.params", {"arg:fc_bias": np.full(3, 99, np.float32)})
+    assert checkpoint.read(symbol, ReadOptions()).args["fc_bias"][0] == 10
+
+
+def test_an_older_checkpoint_that_counts_as_newer_is_told_of(tmp_path: Path) -> None:
+    symbol, _ = checkpoint.write(layer(), tmp_path / "net")
+    model = graphkit.load(symbol, inputs=["data:2x4"])
+    params.write(tmp_path / "out-0003.params", {})
+    told: list[str] = []
+    graphkit.save(model, tmp_path / "out", to="mxnet", warn=told.append)
+    assert len(told) == 1
+    assert "out-0003.params" in told[0]
