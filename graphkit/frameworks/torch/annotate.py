@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from graphkit.frameworks.torch.explain import user_line
 from graphkit.frameworks.torch.lasting import NAMESPACE
+from graphkit.frameworks.torch.tensors import identity, to_array
 from graphkit.ir.edit import graphs_of, nodes_of
 from graphkit.ir.origin import Origin, set_origin
 from graphkit.ir.params import exact, set_exact, set_kind
@@ -123,7 +124,7 @@ def _initializers(model: ir.Model, program: torch.export.ExportedProgram) -> Non
     buffers = set(signature.inputs_to_buffers.values())
     first: dict[Any, str] = {}
     for name, tensor in program.state_dict.items():
-        first.setdefault(_identity(tensor), name)
+        first.setdefault(identity(tensor), name)
     kept: dict[str, ir.Value] = {}
     values = list(model.graph.initializers.values())
     model.graph.initializers.clear()
@@ -134,33 +135,15 @@ def _initializers(model: ir.Model, program: torch.export.ExportedProgram) -> Non
         if not isinstance(tensor, torch.Tensor):
             kept[name] = value
             continue
-        name = first.get(_identity(tensor), name)
+        name = first.get(identity(tensor), name)
         if name in kept:
             value.replace_all_uses_with(kept[name])
             continue
         value.name = name
-        value.const_value = ir.Tensor(_array(tensor), dtype=value.dtype, name=name)
+        value.const_value = ir.Tensor(to_array(tensor), dtype=value.dtype, name=name)
         kept[name] = value
     for value in kept.values():
         model.graph.register_initializer(value)
-
-
-def _identity(tensor: torch.Tensor) -> Any:
-    """Equal for tensors that are one and the same piece of memory."""
-    if not tensor.numel():
-        return id(tensor)
-    return tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype
-
-
-def _array(tensor: torch.Tensor) -> np.ndarray[Any, np.dtype[Any]]:
-    import ml_dtypes
-    import torch
-
-    detached = torch.view_as_real(tensor) if tensor.is_complex() else tensor
-    detached = detached.detach().cpu()
-    if detached.dtype == torch.bfloat16:
-        return detached.contiguous().view(torch.int16).numpy().view(ml_dtypes.bfloat16)
-    return detached.numpy()
 
 
 def _doubles(model: ir.Model) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import inspect
 import re
@@ -15,8 +16,11 @@ from graphkit.frameworks.torch.capture import capture, is_free
 from graphkit.frameworks.torch.explain import sentence
 from graphkit.frameworks.torch.quiet import quiet
 from graphkit.frameworks.torch.samples import Sample, fitting, from_program, from_specs
+from graphkit.frameworks.torch.tensors import identity
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     import torch
 
     from graphkit.frameworks.base import ReadOptions
@@ -64,9 +68,9 @@ def load(source: Any, options: ReadOptions) -> tuple[torch.export.ExportedProgra
     else:
         found, label = source, type(source).__name__
     if isinstance(found, torch.export.ExportedProgram):
-        program = _fitted(found, options, label)
+        program = _fitted(_program_on_cpu(found), options, label)
     else:
-        program = _from_module(found, options, label)
+        program = _from_module(_module_on_cpu(found, label), options, label)
     # The caller may go on training what it gave us: the model read is the one of this moment.
     return _detached(program), label
 
@@ -75,7 +79,7 @@ def _from_file(path: Path, options: ReadOptions) -> torch.export.ExportedProgram
     kind = archive.kind_of_file(path)
     label = path.name
     if kind == "program":
-        return _fitted(_load_program(path, trusted=options.trust_pickle), options, label)
+        return _fitted(_program_on_cpu(_load_program(path, trusted=options.trust_pickle)), options, label)
     if kind == "torchscript":
         return _from_module(torchscript_module(path), options, label)
     if kind == "compiled":
@@ -89,7 +93,7 @@ def _from_file(path: Path, options: ReadOptions) -> torch.export.ExportedProgram
             f"{path} is a pickle (torch.save), which runs code of its author when it is loaded and often holds weights "
             f"only; {_REMEDY}. If you trust its author and it holds a whole module, allow it with --trust-pickle."
         )
-    return _from_module(_unpickled(path), options, label)
+    return _from_module(_module_on_cpu(_unpickled(path), label), options, label)
 
 
 def torchscript_module(path: Path) -> torch.jit.ScriptModule:
@@ -222,30 +226,51 @@ def _fitted(program: torch.export.ExportedProgram, options: ReadOptions, label: 
     return program
 
 
+def _module_on_cpu(module: torch.nn.Module, label: str) -> torch.nn.Module:
+    """The module, or a copy where its weights are on another device.
+
+    Raises:
+        InputError: It has no weights at all: it was made on the meta device.
+    """
+    devices = {tensor.device.type for tensor in (*module.parameters(), *module.buffers())}
+    if "meta" in devices:
+        raise InputError(f"{label} is on the meta device, so it has no weights to convert; load them first.")
+    return module if devices <= {"cpu"} else copy.deepcopy(module).cpu()
+
+
+def _program_on_cpu(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
+    tensors = [*program.state_dict.values(), *program.constants.values()]
+    if {getattr(getattr(tensor, "device", None), "type", "cpu") for tensor in tensors} <= {"cpu"}:
+        return program
+    from torch.export.passes import move_to_device_pass
+
+    return move_to_device_pass(program, "cpu")
+
+
 def _detached(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
     """A program with copies of the weights; tied ones stay tied."""
     import torch
 
-    copies: dict[int, torch.Tensor] = {}
+    copies: dict[Hashable, torch.Tensor] = {}
 
-    def copy(value: Any) -> Any:
+    def copied(value: Any) -> Any:
         if not isinstance(value, torch.Tensor):
             return value
-        if id(value) not in copies:
+        key = identity(value)
+        if key not in copies:
             fresh = value.detach().clone()
-            copies[id(value)] = (
-                torch.nn.Parameter(fresh, value.requires_grad) if isinstance(value, torch.nn.Parameter) else fresh
-            )
-        return copies[id(value)]
+            parameter = isinstance(value, torch.nn.Parameter)
+            copies[key] = torch.nn.Parameter(fresh, value.requires_grad) if parameter else fresh
+        return copies[key]
 
     return torch.export.ExportedProgram(
         program.graph_module,
         program.graph,
         program.graph_signature,
-        {name: copy(value) for name, value in program.state_dict.items()},
+        {name: copied(value) for name, value in program.state_dict.items()},
         program.range_constraints,
         program.module_call_graph,
         program.example_inputs,
-        {name: copy(value) for name, value in program.constants.items()},
+        {name: copied(value) for name, value in program.constants.items()},
         verifiers=program.verifiers,
     )

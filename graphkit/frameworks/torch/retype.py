@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphkit.frameworks.torch.mode import set_mode
 from graphkit.frameworks.torch.quiet import quiet
+from graphkit.frameworks.torch.tensors import identity
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     import torch
 
     from graphkit.frameworks.base import Mode
@@ -47,25 +50,15 @@ def _own_tensors(module: torch.fx.GraphModule, dtypes: dict[torch.dtype, torch.d
     """Give the module copies of its tensors; those that share memory go on sharing it."""
     import torch
 
-    copies: dict[Any, torch.Tensor] = {}
+    copies: dict[Hashable, torch.Tensor] = {}
 
-    def copy(tensor: torch.Tensor) -> torch.Tensor:
-        key = (
-            tensor.untyped_storage().data_ptr(),
-            tensor.storage_offset(),
-            tensor.shape,
-            tensor.stride(),
-            tensor.dtype,
-        )
-        if not tensor.numel():
-            key = id(tensor)  # type: ignore[assignment]  # empty tensors all start at address 0
+    def copied(tensor: torch.Tensor) -> torch.Tensor:
+        key = identity(tensor)
         if key not in copies:
             fresh = tensor.detach().to(dtypes.get(tensor.dtype, tensor.dtype), copy=True)
-            copies[key] = (
-                torch.nn.Parameter(fresh)
-                if isinstance(tensor, torch.nn.Parameter) and (fresh.is_floating_point() or fresh.is_complex())
-                else fresh
-            )
+            differentiable = fresh.is_floating_point() or fresh.is_complex()
+            parameter = isinstance(tensor, torch.nn.Parameter) and differentiable
+            copies[key] = torch.nn.Parameter(fresh) if parameter else fresh
         return copies[key]
 
     for inner in module.modules():
@@ -73,7 +66,7 @@ def _own_tensors(module: torch.fx.GraphModule, dtypes: dict[torch.dtype, torch.d
         for holder in holders:
             for name, tensor in list(holder.items()):
                 if isinstance(tensor, torch.Tensor):
-                    holder[name] = copy(tensor)
+                    holder[name] = copied(tensor)
 
 
 def _replace_dtypes(module: torch.fx.GraphModule, dtypes: dict[torch.dtype, torch.dtype]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from graphkit.errors import ExecutionError, MissingError, UnsupportedError, UnsupportedNode
 from graphkit.frameworks.feeds import check_feeds, check_seeds, check_taps
+from graphkit.frameworks.torch.tensors import to_array, to_tensor
 from graphkit.ir.origin import source_of
 from graphkit.ir.params import of_kind
 
@@ -107,20 +108,20 @@ class TorchSession:
 
         checked = check_feeds(self._model, feeds)
         wanted = self._tapped(taps)
-        inputs = {name: torch.from_numpy(_native(array).copy()) for name, array in checked.items()}
+        inputs = {name: to_tensor(array) for name, array in checked.items()}
         with torch.no_grad():
             outputs, tapped = self._run(list(inputs.values()), set(wanted.values()))
-        found = dict(zip(self._output_names(), map(_array, outputs), strict=True))
+        found = dict(zip(self._output_names(), map(_copied, outputs), strict=True))
         known: dict[str, npt.NDArray[np.generic]] = dict(checked)
         parameters = dict(self._module.named_parameters(remove_duplicate=False))
         parameters |= dict(self._module.named_buffers(remove_duplicate=False))
         for tap in taps:
             if tap in wanted:
-                found.setdefault(tap, _array(tapped[wanted[tap]]))
+                found.setdefault(tap, _copied(tapped[wanted[tap]]))
             elif tap in known:
                 found.setdefault(tap, known[tap])
             elif tap in parameters:
-                found.setdefault(tap, _array(parameters[tap]))
+                found.setdefault(tap, _copied(parameters[tap]))
         return found
 
     def backward(self, feeds: Arrays, seeds: Arrays) -> dict[str, npt.NDArray[np.generic]]:
@@ -133,7 +134,7 @@ class TorchSession:
         import torch
 
         checked = check_feeds(self._model, feeds)
-        inputs = {name: torch.from_numpy(_native(array).copy()) for name, array in checked.items()}
+        inputs = {name: to_tensor(array) for name, array in checked.items()}
         parameters = dict(self._module.named_parameters(remove_duplicate=False))
         targets: dict[str, torch.Tensor] = {}
         for name, tensor in inputs.items():
@@ -149,15 +150,17 @@ class TorchSession:
                 [tensor * 1 if tensor.requires_grad else tensor for tensor in inputs.values()], set()
             )
             given = check_seeds(
-                self._model, seeds, {name: _array(out) for name, out in zip(self._output_names(), outputs, strict=True)}
+                self._model,
+                seeds,
+                {name: to_array(out) for name, out in zip(self._output_names(), outputs, strict=True)},
             )
             ends = [
-                (out, torch.from_numpy(_native(given[name]).copy()))
+                (out, to_tensor(given[name]))
                 for name, out in zip(self._output_names(), outputs, strict=True)
                 if name in given and out.requires_grad
             ]
             if not ends or not targets:
-                return {name: np.zeros(tuple(tensor.shape), _array(tensor).dtype) for name, tensor in targets.items()}
+                return {name: np.zeros(tuple(tensor.shape), to_array(tensor).dtype) for name, tensor in targets.items()}
             try:
                 found = torch.autograd.grad(
                     [out for out, _ in ends],
@@ -168,7 +171,7 @@ class TorchSession:
                 )
             except Exception as error:
                 raise ExecutionError(_refusal(error)) from error
-        return {name: _array(gradient) for name, gradient in zip(targets, found, strict=True)}
+        return {name: _copied(gradient) for name, gradient in zip(targets, found, strict=True)}
 
     def close(self) -> None:
         """Free the weights."""
@@ -284,13 +287,8 @@ def _default_dtype(program: torch.export.ExportedProgram, name: str) -> torch.dt
     return torch.float64 if found == {torch.float64} else torch.float32
 
 
-def _native(array: npt.NDArray[np.generic]) -> npt.NDArray[Any]:
-    return array.astype(array.dtype.newbyteorder("=")) if not array.dtype.isnative else array
-
-
-def _array(tensor: torch.Tensor) -> npt.NDArray[np.generic]:
-    found: npt.NDArray[np.generic] = tensor.detach().cpu().numpy().copy()
-    return found
+def _copied(tensor: torch.Tensor) -> npt.NDArray[np.generic]:
+    return to_array(tensor).copy()
 
 
 def _refusal(error: Exception) -> str:

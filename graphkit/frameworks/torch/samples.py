@@ -133,8 +133,9 @@ def from_specs(
             extra.append(blank)
         else:
             takes = ", ".join(parameter.name for parameter in known) or "no inputs"
-            shown = repr(spec.name) if spec.name else f"{len(specs)} of them"
-            raise InputError(f"{label} has no input {shown}; its forward takes {takes}.")
+            if not spec.name:
+                raise InputError(f"{len(specs)} inputs are given for {label}, whose forward takes {takes}.")
+            raise InputError(f"{label} has no input {spec.name!r}; its forward takes {takes}.")
     missing = [
         parameter.name for parameter in known if parameter.default is parameter.empty and parameter.name not in given
     ]

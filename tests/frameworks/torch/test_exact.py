@@ -68,3 +68,21 @@ def test_a_model_of_doubles_stays_one() -> None:
     with runtimes()["torch"].open(model) as one, runtimes()["ort"].open(model) as other:
         left, right = one.forward({"input": x}), other.forward({"input": x})
     assert np.allclose(left["output"], right["output"], atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+def test_models_of_short_floats_keep_them(kind: str) -> None:
+    import ml_dtypes
+
+    module = nn.Linear(3, 2).to(getattr(torch, kind))
+    model = graphkit.load(module, inputs=["1x3"])
+    x = np.array([[1, 2, 3]], getattr(ml_dtypes, kind, kind))
+    with runtimes()["torch"].open(model) as session:
+        found = session.forward({"input": x})["output"]
+        slopes = session.backward({"input": x}, {"output": np.ones_like(found)})
+    assert found.dtype == slopes["input"].dtype == x.dtype
+    wanted = x.astype(np.float64) @ module.weight.detach().double().numpy().T + module.bias.detach().double().numpy()
+    assert np.allclose(found.astype(np.float64), wanted, rtol=0.02, atol=0.02)
+    weight = model.graph.initializers["weight"].const_value
+    assert weight is not None
+    assert np.array_equal(weight.numpy().astype(np.float32), module.weight.detach().float().numpy())

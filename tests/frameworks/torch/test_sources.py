@@ -188,7 +188,7 @@ def test_a_class_of_two_inputs_takes_them_by_name(package: str) -> None:
         ("module", ["x:2x3"], "no input 'x'"),
         ("module", ["2x4"], "cannot capture"),
         ("Net", ["x:2x3"], "'y'"),
-        ("Net", ["2x3", "2x3", "2x3"], "3 of them"),
+        ("Net", ["2x3", "2x3", "2x3"], "3 inputs are given"),
         ("module", ["2x3:complex32"], "complex32"),
     ],
 )
@@ -307,6 +307,12 @@ def test_all_operators_without_translation_are_listed_at_once() -> None:
         graphkit.load(Unknown(), inputs=["1x3"])
     assert sorted(node.op for node in caught.value.nodes) == ["prims.erf_inv.default"] + ["prims.lgamma.default"] * 2
     assert all(Path(__file__).name in node.name for node in caught.value.nodes)
+
+
+def test_modules_without_weights_are_refused() -> None:
+    with torch.device("meta"):
+        module = nn.Linear(3, 2)
+    assert "no weights" in refusal(module, inputs=["1x3"])
 
 
 class Branches(nn.Module):
