@@ -1,4 +1,4 @@
-"""What all tests of the command line need."""
+"""The command line as it is away from a terminal, whatever starts the tests."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def _no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lines of the length that they have in a file; pytest-xdist's processes say that they have a terminal."""
+def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Test runners tell the processes that they start a width, which wraps messages and cuts tables."""
     monkeypatch.delenv("COLUMNS", raising=False)
