@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import difflib
 import importlib
 import inspect
 import re
@@ -165,7 +166,7 @@ def _from_callable(reference: str) -> torch.nn.Module | torch.export.ExportedPro
         raise InputError(f"Importing {module_name!r} fails: {type(error).__name__}: {sentence(error)}.") from error
     for part in attribute.split("."):
         if not hasattr(found, part):
-            raise InputError(f"{module_name!r} has no {attribute!r}; it has {_offers(found)}.")
+            raise InputError(f"{module_name!r} has no {attribute!r}; it has {_offers(found, part)}.")
         found = getattr(found, part)
     if not isinstance(found, torch.nn.Module | torch.export.ExportedProgram) and callable(found):
         try:
@@ -180,7 +181,7 @@ def _from_callable(reference: str) -> torch.nn.Module | torch.export.ExportedPro
     return found
 
 
-def _offers(module: Any) -> str:
+def _offers(module: Any, wanted: str) -> str:
     import torch
 
     names = [
@@ -190,7 +191,8 @@ def _offers(module: Any) -> str:
         and (isinstance(value, torch.nn.Module) or inspect.isfunction(value) or inspect.isclass(value))
         and getattr(value, "__module__", module.__name__) == module.__name__
     ]
-    return ", ".join(sorted(names)[:8]) or "nothing to call"
+    near = difflib.get_close_matches(wanted, names)
+    return ", ".join(near or sorted(names)[:8]) or "nothing to call"
 
 
 def _from_module(module: torch.nn.Module, options: ReadOptions, label: str) -> torch.export.ExportedProgram:
