@@ -10,16 +10,21 @@ by more than 1e-5 between equal implementations.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812  # torch's own spelling
 from torch import Tensor, nn
 
+import graphkit
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["NETWORKS", "Network", "calibrated"]
+    import onnx_ir as ir
+
+__all__ = ["NETWORKS", "Network", "calibrated", "model"]
 
 
 def conv_bn(
@@ -535,3 +540,10 @@ NETWORKS: dict[str, Network] = {
         Network("fpn", FPN, (2, 3, 32, 32), (1, 3, 256, 256)),
     )
 }
+
+
+@cache
+def model(name: str) -> ir.Model:
+    """A network in canonical form; it is read once per process and must not be changed."""
+    network = NETWORKS[name]
+    return graphkit.load(network.module(), inputs=["x".join(map(str, network.shape))])

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
-from networks import NETWORKS
+from networks import NETWORKS, model
 
 import graphkit
 from graphkit.frameworks.mxnet.write import to_symbol
 
 if TYPE_CHECKING:
-    import onnx_ir as ir
-
     from graphkit.report.report import Report
 
 pytest.importorskip("torch")
 pytest.importorskip("onnxruntime")
-
-
-@cache
-def model(name: str) -> ir.Model:
-    network = NETWORKS[name]
-    return graphkit.load(network.module(), inputs=[network.shape])
 
 
 def failures(report: Report) -> list[str]:

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-import graphkit
 from graphkit.frameworks.base import runtimes
 from graphkit.ir.params import of_kind
 
 torch = pytest.importorskip("torch")
-from networks import NETWORKS  # noqa: E402 -- it imports torch
+from networks import NETWORKS, model  # noqa: E402 -- it imports torch
 
 if TYPE_CHECKING:
-    import onnx_ir as ir
     from torch import nn
 
 FLOAT32 = 2e-5
@@ -26,11 +24,6 @@ FLOAT32 = 2e-5
 @cache
 def module(name: str) -> nn.Module:
     return NETWORKS[name].module()
-
-
-@cache
-def model(name: str) -> ir.Model:
-    return graphkit.load(module(name), inputs=["x".join(map(str, NETWORKS[name].shape))])
 
 
 @pytest.mark.parametrize("name", NETWORKS)
