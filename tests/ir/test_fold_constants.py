@@ -118,6 +118,16 @@ def test_exact_numbers_go_through_the_arithmetic():
     assert exact(value) == np.sqrt(0.1 * 3)
 
 
+def test_exact_numbers_are_chosen_among():
+    model = _model(
+        "c = Less(a, b) d = Where(c, a, b) y = Add(x, d)", {"a": np.float32(0.1), "b": np.array([3, 4], np.float32)}
+    )
+    set_exact(model.graph.initializers["a"], np.array(0.1))
+    canonical(model)
+    (value,) = model.graph.initializers.values()
+    np.testing.assert_array_equal(exact(value), [0.1, 0.1])
+
+
 def test_integers_made_from_floats_are_those_of_the_model_s_own_precision():
     """In float32 0.1 × 30 is 3, exactly; in float64 the rounded 0.1 makes it a little more."""
     model = _model(

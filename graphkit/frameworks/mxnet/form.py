@@ -51,9 +51,9 @@ class Form:
     Attributes:
         nodes: All nodes, each after those that it reads.
         heads: What computes each of the model's outputs.
-        slopes: The same for the backward pass of a source symbol, changed so that it gives the derivative: output
-            layers that carry a loss, which ignore their cotangents, are replaced by what they compute, operators with
-            a wrong backward pass by others that compute the same, and nothing flows back into indices.
+        slopes: The same for the backward pass, changed so that it gives the derivative: output layers that carry a
+            loss, which ignore their cotangents, are replaced by what they compute, operators with a wrong backward
+            pass by others that compute the same, and nothing flows back into indices.
         arrays: Values of arguments and auxiliary states, by variable.
         variables: Variable by IR name, where the names differ.
         values: What computes each IR value, as far as the symbol does.
@@ -115,10 +115,11 @@ def form_of(model: ir.Model, native: bool) -> Form:
     mx = to_symbol(model)
     here = {id(node) for node in mx.graph.nodes}
     values = {name: ref for name, ref in mx.values.items() if id(ref.node) in here}
+    twins = _differentiable(mx.graph.nodes)
     return Form(
-        nodes=mx.graph.nodes,
+        nodes=[*mx.graph.nodes, *_flat(twins)],
         heads=mx.graph.heads,
-        slopes=mx.graph.heads,
+        slopes=_slopes(mx.graph.heads, twins),
         arrays={**mx.args, **mx.aux},
         variables={},
         values=values,
@@ -143,9 +144,9 @@ def _source_form(model: ir.Model, source: Source) -> Form:
     twins = _differentiable(nodes)
     fed = {source.names.get(value.name or "", value.name or "") for value in model.graph.inputs}
     return Form(
-        nodes=[*nodes, *(twin for chain in twins.values() for twin in chain)],
+        nodes=[*nodes, *_flat(twins)],
         heads=heads,
-        slopes=[MxRef(twins[id(ref.node)][-1], ref.output) if id(ref.node) in twins else ref for ref in heads],
+        slopes=_slopes(heads, twins),
         arrays=arrays,
         variables=source.names,
         values=_values(model, nodes),
@@ -221,6 +222,14 @@ def _differentiable(nodes: Sequence[MxNode]) -> dict[int, list[MxNode]]:
         elif inputs != node.inputs:
             twins[id(node)] = [MxNode(node.op, name, node.attrs, inputs, node.subgraphs, node.hidden)]
     return twins
+
+
+def _flat(twins: Mapping[int, Sequence[MxNode]]) -> list[MxNode]:
+    return [twin for chain in twins.values() for twin in chain]
+
+
+def _slopes(heads: Sequence[MxRef], twins: Mapping[int, Sequence[MxNode]]) -> list[MxRef]:
+    return [MxRef(twins[id(ref.node)][-1], ref.output) if id(ref.node) in twins else ref for ref in heads]
 
 
 def _plain_softmax(node: MxNode, data: MxRef) -> list[MxNode]:

@@ -6,6 +6,7 @@ many axes as its kernel, and reads as many channels as its weight.
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphkit.errors import FormatError
@@ -80,6 +81,7 @@ _RANK: Final = frozenset(
     }
 )
 """Operators that keep the rank of each of their data inputs."""
+_REDUCING: Final = frozenset({"max", "mean", "min", "norm", "prod", "sum"})
 _IMAGES: Final = frozenset(
     {
         "Crop",
@@ -101,8 +103,8 @@ class Implied(NamedTuple):
 
     Attributes:
         shape: Its dimensions, None for a free one; None where not even the rank is known.
-        assumed: Name of the FullyConnected that flattens the input to what ``shape`` says, where its weight fixes how
-            many numbers a sample has and nothing says how these are arranged; else empty.
+        assumed: Name of the node that fixes how many numbers a sample has, where nothing says how these are arranged
+            and ``shape`` has them in one row; else empty.
     """
 
     shape: tuple[int | None, ...] | None
@@ -114,12 +116,14 @@ class _Trace(NamedTuple):
 
     Attributes:
         keeps: ``"all"``: it has the input's shape; ``"leading"``: its rank and first two axes; ``"rank"``: its rank;
-            ``"sample"``: as many numbers per sample.
+            ``"sample"``: the batch comes first, and there are ``factor`` times as many numbers per sample.
         order: The input's axis that each of its axes is, where they were transposed.
+        factor: See ``keeps``.
     """
 
     keeps: str = "all"
     order: tuple[int, ...] | None = None
+    factor: int = 1
 
     def weaker(self, keeps: str) -> _Trace:
         levels = ("all", "leading", "rank")
@@ -133,6 +137,11 @@ class _Facts:
         self.rank: int | None = None
         self.sizes: dict[int, int] = {}
         self.features: tuple[int, str] | None = None
+
+    def learn_sample(self, numbers: int, trace: _Trace, name: str) -> None:
+        """Note how many numbers a sample has, as a node asks for them."""
+        if self.features is None and trace.order is None and numbers > 0 and numbers % trace.factor == 0:
+            self.features = numbers // trace.factor, name
 
     def found(self) -> Implied:
         if self.rank is not None:
@@ -160,7 +169,7 @@ def implied(graph: MxGraph, variable: MxNode, stored: Shapes) -> Implied:
                 continue
             try:
                 _learn(node, position, trace, stored, facts)
-                after = _after(node, position, trace)
+                after = _after(node, position, trace, traces)
             except (FormatError, KeyError, ValueError):
                 continue  # said where the node is read
             if after is not None:
@@ -168,32 +177,38 @@ def implied(graph: MxGraph, variable: MxNode, stored: Shapes) -> Implied:
     return facts.found()
 
 
-def _after(node: MxNode, position: int, trace: _Trace) -> _Trace | None:
+def _after(node: MxNode, position: int, trace: _Trace, traces: Mapping[int, _Trace]) -> _Trace | None:
     """How the first output of a node relates to the input, if it reads what relates to it as ``trace`` says."""
-    if trace.keeps == "sample":
-        return trace if node.op in _SAME or node.op.endswith("_scalar") else None
     names = schema.arguments(node.op, node.attrs)
     if position < len(names) and names[position] in WEIGHTS:
         return None
     if node.op in _SAME or node.op.endswith("_scalar"):
         return trace
+    if node.op == "Flatten" and trace.order is None and trace.keeps in ("all", "sample"):
+        return trace._replace(keeps="sample")
+    if node.op == "Embedding" and position == 0 and trace == _Trace():
+        return _Trace("sample", factor=int(node.attrs["output_dim"]))
+    if trace.keeps == "sample":
+        return None
     if node.op in _LEADING:
         return trace.weaker("leading")
     if node.op in _RANK or (node.op == "SliceChannel" and not BOOL.parse(node.attrs.get("squeeze_axis", "False"))):
         return trace.weaker("rank")
+    if node.op in _REDUCING and BOOL.parse(node.attrs.get("keepdims", "False")):
+        return trace.weaker("rank")
     if node.op == "transpose" and trace == _Trace() and (axes := ints(node.attrs.get("axes", "()"))):
         return _Trace("all", axes)
-    if node.op == "Flatten" and trace == _Trace():
-        return _Trace("sample")
-    if node.op.startswith("broadcast_") and len(node.inputs) == 2 and node.inputs[1 - position].node.is_variable:
-        return trace.weaker("rank")  # a scale or a shift: what has a batch has the rank of the result
+    if node.op.startswith("broadcast_") and len(node.inputs) == 2:
+        other = node.inputs[1 - position].node
+        if other.is_variable or id(other) in traces:  # a scale or a shift: what has a batch has the rank of the result
+            return trace.weaker("rank")
     return None
 
 
 def _learn(node: MxNode, position: int, trace: _Trace, stored: Shapes, facts: _Facts) -> None:
     """Note what a node that reads the input, or what it became, asks of its shape."""
-    if node.op == "FullyConnected" and position == 0:
-        _learn_dense(node, trace, stored, facts)
+    if trace.keeps in ("all", "sample") and position == 0:
+        _learn_sample(node, trace, stored, facts)
     if trace.keeps == "sample":
         return
     rank = _rank(node, position)
@@ -210,11 +225,14 @@ def _learn(node: MxNode, position: int, trace: _Trace, stored: Shapes, facts: _F
             facts.sizes.setdefault(trace.order[axis], size)
 
 
-def _learn_dense(node: MxNode, trace: _Trace, stored: Shapes, facts: _Facts) -> None:
-    weight = stored.get(node.inputs[1].node.name, ())
-    flattens = BOOL.parse(node.attrs.get("flatten", "True"))
-    if len(weight) == 2 and flattens and trace in (_Trace(), _Trace("sample")) and facts.features is None:
-        facts.features = weight[1], node.name
+def _learn_sample(node: MxNode, trace: _Trace, stored: Shapes, facts: _Facts) -> None:
+    if node.op == "FullyConnected" and BOOL.parse(node.attrs.get("flatten", "True")):
+        weight = stored.get(node.inputs[1].node.name, ())
+        facts.learn_sample(weight[1] if len(weight) == 2 else 0, trace, node.name)
+    elif node.op == "Reshape" and not BOOL.parse(node.attrs.get("reverse", "False")):
+        first, *rest = ints(node.attrs.get("shape", "()")) or (1,)
+        if first in (0, -1) and rest and min(rest) > 0:
+            facts.learn_sample(prod(rest), trace, node.name)
 
 
 def _rank(node: MxNode, position: int) -> int | None:

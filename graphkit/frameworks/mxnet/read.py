@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from graphkit.errors import ShapeNeededError, UnsupportedError, UnsupportedNode
 from graphkit.frameworks.mxnet import schema
-from graphkit.frameworks.mxnet.variables import Variables
+from graphkit.frameworks.mxnet.variables import Variables, initializer
 from graphkit.frameworks.mxnet.weights import misfits
 from graphkit.ir import params
 from graphkit.ir.canonical import OPSET
@@ -235,8 +235,7 @@ class _Reader:
             data = data.astype(np.int64)
         base = "constant" if self._node is None else self._node.name
         name = self._unique(f"{base}_const")
-        value = ir.Value(name=name, const_value=ir.tensor(data, name=name))
-        params.set_kind(value, "constant")
+        value = initializer(name, data, "constant")
         if given.dtype == np.float64 and data.dtype != np.float64 and data.dtype.kind not in "iub":
             params.set_exact(value, given)
         self._constants.append(value)

@@ -22,12 +22,20 @@ if TYPE_CHECKING:
     from graphkit.frameworks.base import InputSpec, ReadOptions
     from graphkit.ops.mxgraph import MxModel, MxNode
 
-__all__ = ["Variables"]
+__all__ = ["Variables", "initializer"]
 
 BATCH = "batch"
 """Name of the free first dimension."""
 
 _STATE_SLOTS = frozenset({"moving_mean", "moving_var"})
+
+
+def initializer(name: str, array: npt.NDArray[np.generic], kind: params.Kind) -> ir.Value:
+    """A stored array as an IR value; the array is referred to, not copied."""
+    tensor = ir.tensor(array, name=name)
+    value = ir.val(name, tensor.dtype, array.shape, const_value=tensor)
+    params.set_kind(value, kind)
+    return value
 
 
 class Variables:
@@ -86,21 +94,15 @@ class Variables:
         if name not in self._values:
             stored = self._mx.aux.get(name, self._mx.args.get(name))
             if stored is not None and (name in self._mx.aux or slot in _STATE_SLOTS):
-                self._values[name] = self._initializer(name, stored, "buffer")
+                self._values[name] = initializer(name, stored, "buffer")
             elif name in self._mx.args:
                 array = self._mx.args[name]
                 frozen = variable.hidden.get("__lr_mult__") == "0.0" and variable.hidden.get("__wd_mult__") == "0.0"
                 trained = array.dtype.kind not in "iub" and not frozen
-                self._values[name] = self._initializer(name, array, "parameter" if trained else "constant")
+                self._values[name] = initializer(name, array, "parameter" if trained else "constant")
             else:
                 self._values[name] = self._input(variable, slot)
         return self._values[name]
-
-    @staticmethod
-    def _initializer(name: str, array: npt.NDArray[np.generic], kind: params.Kind) -> ir.Value:
-        value = ir.Value(name=name, const_value=ir.tensor(array, name=name))
-        params.set_kind(value, kind)
-        return value
 
     def _input(self, variable: MxNode, slot: str) -> ir.Value:
         spec = self._given.get(variable.name)
@@ -149,9 +151,10 @@ class Variables:
     def _implied_shape(self, variable: MxNode) -> Sequence[int | None] | None:
         shape, assumed = implied(self._mx.graph, variable, self.stored)
         if assumed:
+            numbers = shape[-1] if shape else None
             self._options.warn(
-                f"{self._label}: {variable.name!r} is taken to be batch×{shape[-1] if shape else '?'}, which is what "
-                f"node {assumed!r} flattens it to; give --input {variable.name}:SHAPE if its samples have more axes."
+                f"{self._label}: {variable.name!r} is taken to be batch×{numbers}, because node {assumed!r} asks for "
+                f"{numbers} numbers per sample; give --input {variable.name}:SHAPE if the samples have more axes."
             )
         return shape
 

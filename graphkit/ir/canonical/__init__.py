@@ -64,7 +64,7 @@ def canonical(model: ir.Model) -> ir.Model:
     model.ir_version = _IR_VERSION
     for _ in range(_ROUNDS):
         infer_shapes(model)
-        changed = [step(model) for step in (fold_shapes, fold_constants, fold_branches, fold_sequences, drop_neutral)]
+        changed = [step(model) for step in (fold_constants, fold_shapes, fold_branches, fold_sequences, drop_neutral)]
         drop_identities(model)
         drop_unused(model)
         if not any(changed):

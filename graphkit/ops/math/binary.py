@@ -178,13 +178,16 @@ _POWER = _Names("Pow", "_power", "broadcast_power", "_power_scalar", "_rpower_sc
 def _read_mod(b: OnnxBuilder, left: ir.Value, right: ir.Value) -> ir.Value:
     """Floored modulo, 0 for a zero divisor, exact for floats: fmod, moved into the divisor's sign."""
     zero = b.scalar(0, right)
-    none = b.op("Equal", right, zero)
-    divisor = b.op("Where", none, b.scalar(1, right), right)
+    stored = b.value(right)
+    none = None if stored is not None and stored.all() else b.op("Equal", right, zero)
+    divisor = right if none is None else b.op("Where", none, b.scalar(1, right), right)
     if b.dtype(left).kind in "iu":
-        return b.op("Where", none, zero, b.op("Mod", left, divisor))
-    rest = b.op("Mod", left, divisor, fmod=1)
-    other_sign = b.op("Less", b.op("Mul", b.op("Sign", rest), b.op("Sign", divisor)), zero)
-    return b.op("Where", none, zero, b.op("Where", other_sign, b.op("Add", rest, divisor), rest))
+        result = b.op("Mod", left, divisor)
+    else:
+        rest = b.op("Mod", left, divisor, fmod=1)
+        other_sign = b.op("Less", b.op("Mul", b.op("Sign", rest), b.op("Sign", divisor)), zero)
+        result = b.op("Where", other_sign, b.op("Add", rest, divisor), rest)
+    return result if none is None else b.op("Where", none, zero, result)
 
 
 def _mod_form(op: str, order: str, also: tuple[str, ...] = ()) -> MxForm:
@@ -198,7 +201,11 @@ def _mod_form(op: str, order: str, also: tuple[str, ...] = ()) -> MxForm:
     if order == "pair":
         cases = (Case("signs", (signs, given([[2.0, -2.0, 1.5], [3.0, 2.0, -4.0]], "float32")), grad=False),)
         return MxForm(op, also=also, read=read, direction="read", cases=cases)
-    cases = (Case("scalar", (signs,), {"scalar": "-2.5"}, grad=False),)
+    cases = (
+        Case("scalar", (signs,), {"scalar": "-2.5"}, grad=False),
+        Case("zero", (signs,), {"scalar": "0"}, grad=False),
+        Case("of another double", (signs,), {"scalar": "0.7"}, grad=False),
+    )
     return MxForm(op, read=read, reads=("scalar",), ignore=("is_int",), direction="read", cases=cases)
 
 

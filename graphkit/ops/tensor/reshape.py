@@ -29,11 +29,14 @@ def reshape_to(b: MxBuilder, data: MxRef, source: ir.Value, target: ir.Value) ->
     have, want = b.shape(source), b.shape(target)
     if _flattens(have, want):
         return b.op("Flatten", data)
-    codes = codes_for(have, want)
+    codes, turned = codes_for(have, want), False
+    if codes is None:  # from the last axis on, where -4 does not exist
+        found = codes_for(have[::-1], want[::-1])
+        codes, turned = None if found is None or -4 in found else found[::-1], True
     if codes is None:
         shape = " x ".join("?" if dim is None else str(dim) for dim in want)
         return Refusal(f"its shape is computed, and MXNet's Reshape cannot make {shape} at every size of its input")
-    return b.op("Reshape", data, shape=codes or (1,))
+    return b.op("Reshape", data, shape=codes or (1,), reverse=turned or None)
 
 
 def _flattens(have: Sequence[Dim], want: Sequence[Dim]) -> bool:

@@ -36,6 +36,10 @@ def norm(data: MxRef, **attrs: object) -> MxRef:
     return op("BatchNorm", "bn", data, *[var("vector")] * 4, **attrs)
 
 
+def embed(data: MxRef, size: int) -> MxRef:
+    return op("Embedding", "embed", data, var("table"), input_dim=9, output_dim=size)
+
+
 def shape_of(*heads: MxRef) -> tuple[int | None, ...] | None:
     return implied(graph(*heads), X.node, SHAPES).shape
 
@@ -62,6 +66,13 @@ def shape_of(*heads: MxRef) -> tuple[int | None, ...] | None:
         (conv(norm(X)), (None, 3, None, None)),
         (dense(X), (None, 12)),
         (dense(op("Flatten", "flat", X)), (None, 12)),
+        (dense(op("Reshape", "rows", X, shape="(-1, 3, 4)")), (None, 12)),
+        (dense(op("Flatten", "flat", embed(X, 4))), (None, 3)),
+        (op("Reshape", "rows", embed(X, 4), shape="(0, 1, 6, 4)"), (None, 6)),
+        (
+            conv(op("broadcast_sub", "centred", X, op("mean", "mean", X, axis="(2, 3)", keepdims=True))),
+            (None, None, None, None),
+        ),
         (dense(op("Activation", "act", op("_mul_scalar", "half", X, scalar=0.5), act_type="relu")), (None, 12)),
     ],
 )
@@ -75,9 +86,10 @@ def test_rank_and_sizes_follow_from_kernels_and_weights(head: MxRef, shape: tupl
         norm(X),
         dense(X, flatten=False),
         op("Pooling", "pool", X, global_pool=True, kernel="(7, 7)"),
-        op("Embedding", "embed", X, var("w"), input_dim=3, output_dim=3),
+        embed(X, 3),
         dense(op("Pooling", "pool", X, global_pool=True)),
-        dense(op("Reshape", "rows", X, shape="(-1, 12)")),
+        dense(op("Reshape", "rows", X, shape="(-1, 0)")),
+        dense(embed(X, 5)),
         dense(op("SwapAxis", "swap", X, dim1=0, dim2=1)),
         op("LeakyReLU", "act", X, var("slope"), act_type="prelu"),
         op("softmax", "soft", X),

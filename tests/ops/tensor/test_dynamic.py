@@ -65,6 +65,22 @@ def test_heads_are_split_and_merged_at_any_batch_and_length() -> None:
     agree(model, x=(1, 3, 12))
 
 
+@pytest.mark.parametrize("size", [4, 7])
+def test_all_axes_but_the_last_are_merged_at_any_size(size: int) -> None:
+    model = model_of(
+        "float[N, 6, H, W] x",
+        "float[a, b] y",
+        """
+        w = Shape <start = 3, end = 4> (x)
+        rows = Concat <axis = 0> (rest, w)
+        y = Reshape (x, rows)
+        """,
+        "int64[1] rest = {-1}",
+    )
+    assert ops_of(model) == ["Reshape"]
+    agree(model, x=(2, 6, 3, size))
+
+
 @pytest.mark.parametrize("batch", [1, 3])
 def test_a_token_is_expanded_to_the_batch(batch: int) -> None:
     model = model_of(

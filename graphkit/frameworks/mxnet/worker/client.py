@@ -144,9 +144,8 @@ class Worker:
         self._process.kill()
         self._process.wait()
         self._listener.join(1.0)
-        if not self._listener.is_alive():
-            for pipe in self._pipes:
-                pipe.close()
+        for pipe in self._pipes[:2]:  # the listener closes the third, which a process of the worker's may hold open
+            pipe.close()
 
     def abandon(self) -> None:
         """Let go of a process that belongs to the parent of this one, after a fork."""
@@ -225,8 +224,9 @@ class Worker:
                 view = view[count:]
 
     def _listen(self) -> None:
-        for line in self._pipes[2]:
-            self._stderr.append(line.decode(errors="replace").rstrip())
+        with self._pipes[2] as stderr:
+            for line in stderr:
+                self._stderr.append(line.decode(errors="replace").rstrip())
 
     def _last_words(self) -> str:
         lines = [line.strip() for line in list(self._stderr)]
