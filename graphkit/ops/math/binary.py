@@ -199,8 +199,8 @@ def _mod_form(op: str, order: str, also: tuple[str, ...] = ()) -> MxForm:
 
     signs = given([[-7.5, 7.5, 3.2], [-0.4, 6.1, -9.3]], "float32")
     if order == "pair":
-        cases = (Case("signs", (signs, given([[2.0, -2.0, 1.5], [3.0, 2.0, -4.0]], "float32")), grad=False),)
-        return MxForm(op, also=also, read=read, direction="read", cases=cases)
+        pair_case = Case("signs", (signs, given([[2.0, -2.0, 1.5], [3.0, 2.0, -4.0]], "float32")), grad=False)
+        return MxForm(op, also=also, read=read, direction="read", cases=(pair_case,))
     cases = (
         Case("scalar", (signs,), {"scalar": "-2.5"}, grad=False),
         Case("zero", (signs,), {"scalar": "0"}, grad=False),
