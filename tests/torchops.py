@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F  # noqa: N812 -- torch's own spelling
 from torch import Tensor, nn
+from torchparts import LOOKUPS, WRITES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,13 +94,6 @@ def positive(*names: str) -> dict[str, Callable[..., Any]]:
 
 def binary(*names: str) -> dict[str, Callable[..., Any]]:
     return {name: (lambda x, y, name=name: getattr(torch, name)(x, y)) for name in names}
-
-
-def assigned(x: Tensor) -> Tensor:
-    x = x.clone()
-    x[:, 0] = 0.5
-    x[:, 1:3, 2:4] = x[:, 2:4, :2] * 1.5
-    return x
 
 
 IMAGE = (2, 4, 9, 8)
@@ -375,12 +369,13 @@ FAMILIES: dict[str, Family] = {
                 "rolled": lambda x: x.roll((1, -2), (2, 3)),
                 "rolled_whole": lambda x: x.roll(3),
                 "triangle=Trilu": lambda x: x.tril(1),
-                "assigned": assigned,
                 "one_hot": lambda x: F.one_hot(x.argmax(1), 4),
                 "unshuffled": lambda x: F.pixel_unshuffle(x[:, :, :8], 2),
                 "product": lambda x, y: x @ y.mT,
                 "einsum": lambda x, y: torch.einsum("nchw,ncij->nhwij", x, y),
             },
         ),
+        ("writes", (IMAGE, IMAGE), WRITES),
+        ("lookups", (IMAGE, (2, 4, 7, 8)), LOOKUPS),
     )
 }

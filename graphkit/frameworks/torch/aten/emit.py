@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = ["UNTRANSLATED", "Emit", "known", "rank"]
+__all__ = ["UNTRANSLATED", "Emit", "integers", "known", "origin", "rank"]
 
 UNTRANSLATED: Final = "graphkit.untranslated"
 """Domain of the nodes that stand for what has no translation, until it is known which of them are used."""
@@ -81,3 +81,28 @@ def rank(value: ir.Value) -> int:
     """The number of dimensions of a value."""
     assert value.shape is not None
     return len(value.shape)
+
+
+def origin(value: ir.Value) -> ir.Value:
+    """What a value is a copy of."""
+    node = value.producer()
+    while node is not None and node.op_type == "Identity" and node.inputs[0] is not None:
+        value = node.inputs[0]
+        node = value.producer()
+    return value
+
+
+def integers(value: ir.Value | None) -> list[int] | None:
+    """The elements of a constant of integers, None for anything else."""
+    node = None if value is None else origin(value).producer()
+    while node is not None and node.op_type == "Cast" and node.attributes.get_int("to", 0) == ir.DataType.INT64:
+        node = None if node.inputs[0] is None else origin(node.inputs[0]).producer()
+    if node is None or node.op_type != "Constant":
+        return None
+    if (tensor := node.attributes.get("value")) is not None:
+        array = tensor.as_tensor().numpy()
+        return [int(number) for number in array.reshape(-1)] if array.dtype.kind == "i" else None
+    if (number := node.attributes.get("value_int")) is not None:
+        return [number.as_int()]
+    numbers = node.attributes.get("value_ints")
+    return None if numbers is None else list(numbers.as_ints())

@@ -131,13 +131,7 @@ def _pixel_unshuffle(emit: Emit, x: ir.Value, downscale_factor: int) -> ir.Value
     return emit.op("Reshape", turned, emit.ints(-1, channels * r * r, height // r, width // r))
 
 
-def _embedding_bag(emit: Emit, weight: ir.Value, indices: ir.Value, *_rest: Any, **_more: Any) -> list[ir.Value]:
-    """torch.onnx makes a loop of it that ONNX's type checker rejects."""
-    return emit.untranslated("aten.embedding_bag.padding_idx", 4, weight, indices)
-
-
 ROWS: dict[str, Callable[..., Any]] = {
-    "aten.embedding_bag.padding_idx": _embedding_bag,
     "aten.expand.default": _expand,
     "aten.index.Tensor": _index,
     "aten.pixel_unshuffle.default": _pixel_unshuffle,

@@ -1,0 +1,110 @@
+"""Choosing rows of a table and elements by their rank, and distances."""
+
+from __future__ import annotations
+
+from math import inf, prod
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from graphkit.frameworks.torch.aten.emit import integers, known, origin, rank
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import onnx_ir as ir
+
+    from graphkit.frameworks.torch.aten.emit import Emit
+
+__all__ = ["ROWS"]
+
+_REDUCTIONS: Final = ("ReduceSum", "ReduceMean", "ReduceMax")
+"""What torch's modes of EmbeddingBag mean."""
+_NORMS: Final = {1.0: "ReduceL1", 2.0: "ReduceL2", inf: "ReduceMax"}
+
+
+def _embedding_bag(
+    emit: Emit,
+    weight: ir.Value,
+    indices: ir.Value,
+    offsets: ir.Value,
+    scale_grad_by_freq: bool = False,  # noqa: ARG001 -- part of ATen's signature
+    mode: int = 0,
+    sparse: bool = False,  # noqa: ARG001 -- part of ATen's signature
+    per_sample_weights: ir.Value | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> list[ir.Value]:
+    """Bags of one size, as torch makes them of indices in two dimensions."""
+    rest = emit.untranslated("sizes of embedding bags", 3, weight)
+    size = None if include_last_offset else _bag_size(offsets)
+    if size is None or (padding_idx is not None and padding_idx >= 0):
+        what = "embedding bags that differ in size" if size is None else "embedding bags that leave out a row"
+        return [*emit.untranslated(what, 1, weight), *rest]
+    rows = emit.op("Gather", weight, emit.op("Reshape", indices, emit.ints(-1, size)), axis=0)
+    if per_sample_weights is not None:
+        factors = emit.op("Reshape", per_sample_weights, emit.ints(-1, size, 1))
+        rows = emit.op("Mul", rows, factors)
+    return [emit.op(_REDUCTIONS[mode], rows, emit.ints(1), keepdims=0), *rest]
+
+
+def _bag_size(offsets: ir.Value) -> int | None:
+    """The step of offsets 0, n, 2n, …; None where they are others."""
+    numbers = integers(offsets)
+    if numbers is not None:
+        steps = set(np.diff(numbers).tolist())
+        return steps.pop() if len(steps) == 1 and numbers[0] == 0 else None
+    node = origin(offsets).producer()
+    if node is None or node.op_type != "Range":
+        return None
+    start, step = integers(node.inputs[0]), integers(node.inputs[2])
+    return step[0] if start == [0] and step is not None else None
+
+
+def _kth(emit: Emit, x: ir.Value, k: int, axis: int, keepdim: bool) -> list[ir.Value]:
+    """The k-th smallest element along an axis, k counted from 1, and where it is."""
+    found = emit.ops("TopK", 2, x, emit.ints(k), axis=axis, largest=0, sorted=1)
+    if keepdim:
+        return [emit.op("Slice", part, emit.ints(k - 1), emit.ints(k), emit.ints(axis)) for part in found]
+    return [emit.op("Gather", part, emit.array(np.asarray(k - 1)), axis=axis) for part in found]
+
+
+def _kthvalue(emit: Emit, x: ir.Value, k: int, dim: int = -1, keepdim: bool = False) -> list[ir.Value]:
+    return _kth(emit, x, k, dim % rank(x), keepdim)
+
+
+def _median(emit: Emit, x: ir.Value, dim: int, keepdim: bool = False) -> list[ir.Value]:
+    """The lower median."""
+    size = known(x)[dim]
+    if size is None:
+        return emit.untranslated("median of a free dimension", 2, x)
+    return _kth(emit, x, (size + 1) // 2, dim % rank(x), keepdim)
+
+
+def _median_of_all(emit: Emit, x: ir.Value) -> ir.Value:
+    sizes = known(x)
+    if None in sizes:
+        return emit.untranslated("median of a free size", 1, x)[0]
+    flat = emit.op("Reshape", x, emit.ints(-1))
+    return _kth(emit, flat, (prod(size or 0 for size in sizes) + 1) // 2, 0, False)[0]
+
+
+def _distances(emit: Emit, x: ir.Value, y: ir.Value, p: float, compute_mode: int | None = None) -> ir.Value:  # noqa: ARG001 -- part of ATen's signature
+    """Distances of the vectors of one set from those of another."""
+    gaps = emit.op("Sub", emit.op("Unsqueeze", x, emit.ints(-2)), emit.op("Unsqueeze", y, emit.ints(-3)))
+    if p in _NORMS:
+        return emit.op(_NORMS[p], emit.op("Abs", gaps) if p == inf else gaps, emit.ints(-1), keepdims=0)
+    if p == 0:
+        return emit.untranslated("distance that counts what differs", 1, x, y)[0]
+    powers = emit.op("Pow", emit.op("Abs", gaps), emit.floats(p, x))
+    return emit.op("Pow", emit.op("ReduceSum", powers, emit.ints(-1), keepdims=0), emit.floats(1 / p, x))
+
+
+ROWS: dict[str, Callable[..., Any]] = {
+    "aten._cdist_forward.default": _distances,
+    "aten.embedding_bag.default": _embedding_bag,
+    "aten.embedding_bag.padding_idx": _embedding_bag,
+    "aten.kthvalue.default": _kthvalue,
+    "aten.median.default": _median_of_all,
+    "aten.median.dim": _median,
+}
