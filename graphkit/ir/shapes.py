@@ -47,7 +47,7 @@ def infer_node(node: ir.Node) -> None:
     if node.domain != "":
         return
     rule = RULES.get(node.op_type)
-    if rule is not None and any(_is_open(output) for output in node.outputs):
+    if rule is not None and any(_is_open(output) or _is_computed(output) for output in node.outputs):
         for output, shape in zip(node.outputs, rule(node) or (), strict=False):
             if shape is not None:
                 _refine(output, ir.Shape([dim_of(size) for size in shape]))
@@ -106,6 +106,11 @@ def _infer_nodes(nodes: Iterable[ir.Node], declared: Mapping[ir.Value, ir.Shape]
 def _is_open(value: ir.Value) -> bool:
     """Whether rank or a dimension is unknown."""
     return value.shape is None or any(not isinstance(dim, int) and dim.value is None for dim in value.shape)
+
+
+def _is_computed(value: ir.Value) -> bool:
+    """Whether a dimension is a term rather than a number or a name, as PyTorch's n // (n // 3) for 3."""
+    return any(not isinstance(dim, int) and not str(dim.value).isidentifier() for dim in value.shape or ())
 
 
 def _infer_by_schema(node: ir.Node) -> None:
@@ -180,14 +185,20 @@ def _data_bytes(value: ir.Value) -> bytes | None:
 
 
 def _refine(value: ir.Value, shape: ir.Shape, *, over: bool = False) -> None:
-    """Fill what is unknown of a value's shape from another; with ``over`` fill the other from the value instead."""
+    """Fill what is unknown of a value's shape from another; with ``over`` fill the other from the value instead.
+
+    A number is preferred to a name.
+    """
     known = value.shape
     if known is None or (over and len(known) != len(shape)):
         value.shape = shape
     elif len(known) == len(shape):
         first, second = (shape, known) if over else (known, shape)
         value.shape = ir.Shape(
-            [other if size_of(dim) is None else dim for dim, other in zip(first, second, strict=True)]
+            [
+                other if size_of(dim) is None or (isinstance(other, int) and not isinstance(dim, int)) else dim
+                for dim, other in zip(first, second, strict=True)
+            ]
         )
 
 

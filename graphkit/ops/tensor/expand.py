@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64, ints
 from graphkit.ops.tensor.broadcasting import stretch
+from graphkit.ops.tensor.fill import filled
 from graphkit.ops.tensor.sizes import rank_is_known, size_along, some
 
 if TYPE_CHECKING:
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 
 def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
-    return stretch(b, node, some(x[0]), b.shape(some(node.inputs[0])), b.shape(node.outputs[0]))
+    data = some(node.inputs[0])
+    if b.value(data) is not None and (number := b.number(data)) is not None:
+        return filled(b, node, number)
+    return stretch(b, node, some(x[0]), b.shape(data), b.shape(node.outputs[0]))
 
 
 def _read_to(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
@@ -95,5 +99,7 @@ OP = Op(
         Case("no change", (_X, int64([1, 3, 1])), const=(1,)),
         Case("integers", (arr(1, 3, low=-9, high=9, dtype="int64"), int64([2, 3])), const=(1,), grad=False),
         Case("truths", (arr(1, 3, dtype="bool"), int64([2, 3])), const=(1,), grad=False),
+        Case("constant", (arr(1, 1), int64([2, 3])), const=(0, 1), grad=False),
+        Case("constant truth", (arr(1, dtype="bool"), int64([2, 3])), const=(0, 1), grad=False),
     ),
 )

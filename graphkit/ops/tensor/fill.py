@@ -25,14 +25,19 @@ _LARGEST = 2**53
 def _write(b: MxBuilder, node: ir.Node, _x: Sequence[MxRef | None]) -> MxRef | Refusal:
     attribute = node.attributes.get("value")
     value = np.float32(0) if attribute is None else attribute.as_tensor().numpy().reshape(-1)[0]
+    like = _shape_of(node)
+    if like is not None and carrier(b, like) == (dtype := carrier(b, node.outputs[0])) and dtype.name in DTYPES:
+        return _like(b, b.ref(like), value)
+    return filled(b, node, value)
+
+
+def filled(b: MxBuilder, node: ir.Node, value: np.generic | float) -> MxRef | Refusal:
+    """An array of one value for the output of a node."""
     dtype = carrier(b, node.outputs[0])
     if dtype.name not in DTYPES:
         return Refusal(f"MXNet 1.9.1 does not compute in {dtype.name}; cast to another type")
-    if dtype.kind in "iu" and abs(int(value)) > _LARGEST:
+    if dtype.kind in "iu" and abs(int(np.asarray(value))) > _LARGEST:
         return Refusal(f"MXNet would round its value {value} to a float64")
-    like = _shape_of(node)
-    if like is not None and carrier(b, like) == dtype:
-        return _like(b, b.ref(like), value)
     dims = b.shape(node.outputs[0])
     if 0 in dims:
         return Refusal("it makes an array without elements, which MXNet does not have")
@@ -55,7 +60,7 @@ def _like(b: MxBuilder, ref: MxRef, value: np.generic) -> MxRef:
     return zeros if value == 0 else b.op("_plus_scalar", zeros, scalar=value)
 
 
-def _full(b: MxBuilder, shape: tuple[int, ...], value: np.generic, dtype: np.dtype[Any]) -> MxRef:
+def _full(b: MxBuilder, shape: tuple[int, ...], value: np.generic | float, dtype: np.dtype[Any]) -> MxRef:
     if value in (0, 1):
         return b.op("_ones" if value else "_zeros", shape=shape, dtype=dtype.name)
     return b.op("_full", shape=shape, value=value, dtype=dtype.name)
