@@ -21,7 +21,7 @@ IMAGE = 'float["n",3,"h","w"] x'
 SYMBOLIC = {
     "depth-to-space": 'float["n",8,"h","w"] x',
     "expand": 'float["n",1,"w"] x',
-    "group-norm-per-group": 'float["n",4,"h"] x',
+    "group-norm": 'float["n",4,"h"] x',
     "squeeze-attribute": 'float["n",1,"h",1] x',
 }
 CURRENT = [case for case in CASES if 23 in case.opsets and case.inputs == "float[2,3,4,5] x"] + [

@@ -32,6 +32,7 @@ _LOSS_HEADS: Final = {
     "SVMOutput": "_copy",
     "make_loss": "_copy",
 }
+_LABELLED: Final = frozenset({"SoftmaxOutput", *_LOSS_HEADS})
 _INDICES: Final = {
     "Embedding": 0,
     "SequenceLast": 1,
@@ -135,14 +136,15 @@ def _source_form(model: ir.Model, source: Source) -> Form:
             f"{source.label} has {len(mx.graph.heads)} outputs and the model read from it {len(model.graph.outputs)}; "
             f"run the converted form instead."
         )
-    arrays = {**mx.args, **mx.aux}
+    fed = {source.names.get(value.name or "", value.name or "") for value in model.graph.inputs}
+    spare = fed | (_label_names(mx.graph) - set(model.graph.initializers))  # stored, of the batch size it was saved at
+    arrays = {name: array for name, array in {**mx.args, **mx.aux}.items() if name not in spare}
     if source.dtype:
         arrays = {name: array.astype(source.dtype) if _is_float(array) else array for name, array in arrays.items()}
     copies = _copies(mx.graph, source.dtype or None)
     nodes = list(copies.values())
     heads = [MxRef(copies[id(ref.node)], ref.output) for ref in mx.graph.heads]
     twins = _differentiable(nodes)
-    fed = {source.names.get(value.name or "", value.name or "") for value in model.graph.inputs}
     return Form(
         nodes=[*nodes, *_flat(twins)],
         heads=heads,
@@ -154,6 +156,12 @@ def _source_form(model: ir.Model, source: Source) -> Form:
         labels=[node.name for node in nodes if node.is_variable and node.name not in arrays and node.name not in fed],
         np_shape=mx.graph.np_shape,
     )
+
+
+def _label_names(graph: MxGraph) -> set[str]:
+    """Names of the variables that output layers take their labels from."""
+    heads = [node for node in graph.nodes if node.op in _LABELLED and len(node.inputs) > 1]
+    return {node.inputs[1].node.name for node in heads if node.inputs[1].node.is_variable}
 
 
 def _is_float(array: npt.NDArray[np.generic]) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
-from graphkit.errors import FeedError, FormatError, ParameterError
+from graphkit.errors import FeedError, FormatError, InputError, ParameterError
 from graphkit.frameworks.mxnet.implied import implied
 from graphkit.frameworks.mxnet.weights import WEIGHTS, missing
 from graphkit.ir import params
@@ -58,10 +58,11 @@ class Variables:
         self._options = options
         self._label = label
         self._values: dict[str, ir.Value] = {}
-        self._fed = list(
-            dict.fromkeys(v.name for v in mx.graph.variables() if v.name not in mx.args and v.name not in mx.aux)
-        )
-        self.stored = {name: array.shape for name, array in {**mx.args, **mx.aux}.items()}
+        named = {spec.name for spec in options.inputs}
+        self._arrays = {name: array for name, array in {**mx.args, **mx.aux}.items() if name not in named}
+        self.stored = {name: array.shape for name, array in self._arrays.items()}
+        self._fed = list(dict.fromkeys(v.name for v in mx.graph.variables() if v.name not in self._arrays))
+        self._data: dict[str, tuple[int, ...]] = {}
         self._given = self._match_inputs()
         self._first_dim: int | None = None
         self._misfits: list[str] = []
@@ -92,11 +93,12 @@ class Variables:
         """
         name = variable.name
         if name not in self._values:
-            stored = self._mx.aux.get(name, self._mx.args.get(name))
-            if stored is not None and (name in self._mx.aux or slot in _STATE_SLOTS):
-                self._values[name] = initializer(name, stored, "buffer")
-            elif name in self._mx.args:
-                array = self._mx.args[name]
+            array = self._arrays.get(name)
+            if array is not None and slot == "data":
+                self._data[name] = array.shape
+            if array is not None and (name in self._mx.aux or slot in _STATE_SLOTS):
+                self._values[name] = initializer(name, array, "buffer")
+            elif array is not None:
                 frozen = variable.hidden.get("__lr_mult__") == "0.0" and variable.hidden.get("__wd_mult__") == "0.0"
                 trained = array.dtype.kind not in "iub" and not frozen
                 self._values[name] = initializer(name, array, "parameter" if trained else "constant")
@@ -159,9 +161,20 @@ class Variables:
         return shape
 
     def inputs(self, outputs: Sequence[ir.Value]) -> list[ir.Value]:
-        """The inputs that something reads, in the symbol's order; labels of loss heads are not among them."""
-        read = [self._values[name] for name in self._fed if name in self._values]
-        return [value for value in read if value.uses() or value in outputs]
+        """The inputs that something reads, in the symbol's order; labels of loss heads are not among them.
+
+        Raises:
+            InputError: Nothing is left to feed, because the data is stored among the parameters.
+        """
+        values = [self._values[name] for name in self._fed if name in self._values]
+        read = [value for value in values if value.uses() or value in outputs]
+        if self._data and not read:
+            options = " ".join(f"--input {name}:{'x'.join(map(str, shape))}" for name, shape in self._data.items())
+            raise InputError(
+                f"{self._label} has no inputs, because its parameter file has a value for every variable, for "
+                f"{_few([*self._data])} too. Say which of them are inputs, as with {options}."
+            )
+        return read
 
     def misfit(self, told: str, *, from_data: bool) -> None:
         """Note a stored parameter that does not fit its operator.

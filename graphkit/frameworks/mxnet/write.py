@@ -230,7 +230,9 @@ class _Builder:
         array = array.reshape(1) if array.ndim == 0 else array
         array = array.astype(np.float32) if array.dtype.kind == "b" else array
         self._arrays[variable.name] = array
-        _declare(variable, array.shape, ir.DataType.from_numpy(array.dtype))
+        dtype = ir.DataType.from_numpy(array.dtype)
+        _declare(variable, array.shape, dtype)
+        variable.hidden["__dtype__"] = str(dtype_of(dtype).mxnet)
 
     def derived(self, value: ir.Value, layout: Layout) -> MxRef:
         """A parameter in another layout: stored so where it has no other use, otherwise computed."""
@@ -326,7 +328,7 @@ class _Builder:
 
 
 def _declare(variable: MxNode, dims: Sequence[Dim] | None, dtype: ir.DataType | None) -> None:
-    """Say a variable's shape (0 where it is free) and dtype, as Gluon's own exports do."""
+    """Say a variable's shape (0 where it is free), and its dtype where it is not the usual one."""
     if dims is not None:
         variable.hidden["__shape__"] = show(tuple(dim if isinstance(dim, int) else 0 for dim in dims or (1,)))
     if dtype is not None and dtype not in (ir.DataType.FLOAT, ir.DataType.BOOL):

@@ -9,7 +9,8 @@ import pytest
 from mxsymbols import graph, op, var
 
 import graphkit
-from graphkit.frameworks.base import ReadOptions
+from graphkit.errors import InputError
+from graphkit.frameworks.base import ReadOptions, runtimes
 from graphkit.frameworks.mxnet import checkpoint, params
 from graphkit.ops.mxgraph import MxModel
 
@@ -61,3 +62,26 @@ def test_an_older_checkpoint_that_counts_as_newer_is_told_of(tmp_path: Path) -> 
     graphkit.save(model, tmp_path / "out", to="mxnet", warn=told.append)
     assert len(told) == 1
     assert "out-0003.params" in told[0]
+
+
+@pytest.fixture
+def everything(tmp_path: Path) -> Path:
+    """A checkpoint of everything that an executor held: the data and the labels of the last batch, too."""
+    dense = op("FullyConnected", "fc", var("data"), var("fc_weight"), var("fc_bias"), num_hidden=3)
+    head = op("SoftmaxOutput", "softmax", dense, var("softmax_label"))
+    held = {"data": np.ones((2, 4), np.float32), "softmax_label": np.zeros(2, np.float32)}
+    symbol, _ = checkpoint.write(MxModel(graph(head), {**layer().args, **held}), tmp_path / "net")
+    return symbol
+
+
+def test_stored_data_is_not_taken_for_a_parameter(everything: Path) -> None:
+    with pytest.raises(InputError, match="a value for every variable, for data too.* --input data:2x4"):
+        graphkit.load(everything)
+
+
+def test_a_stored_batch_is_not_run_with_another(everything: Path) -> None:
+    model = graphkit.load(everything, inputs=["data:?x4"])
+    assert set(model.graph.initializers) == {"fc_weight", "fc_bias"}
+    with runtimes()["mxnet"].open(model) as session:
+        (found,) = session.forward({"data": np.ones((5, 4), np.float32)}).values()
+    np.testing.assert_allclose(found, np.full((5, 3), 1 / 3), rtol=1e-6)
