@@ -75,7 +75,7 @@ def everything(tmp_path: Path) -> Path:
 
 
 def test_stored_data_is_not_taken_for_a_parameter(everything: Path) -> None:
-    with pytest.raises(InputError, match="a value for every variable, for data too.* --input data:2x4"):
+    with pytest.raises(InputError, match=r"a value for every variable, for data too.* --input data:2x4"):
         graphkit.load(everything)
 
 
