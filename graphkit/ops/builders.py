@@ -9,15 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
     import onnx_ir as ir
 
-    from graphkit.ops.mxgraph import Layout, MxRef
+    from graphkit.ops.layout import Layout
+    from graphkit.ops.mxgraph import MxRef
+    from graphkit.ops.torchprogram import Arg, Code, Size, Targets, Var
 
-__all__ = ["Dim", "MxBuilder", "OnnxBuilder", "Operand"]
+__all__ = ["Dim", "MxBuilder", "OnnxBuilder", "Operand", "TorchBuilder"]
 
 Dim: TypeAlias = "int | str | None"
 """A dimension: known, symbolic (equal names are equal sizes; may be an expression such as ``"2*n + 1"``) or unknown."""
@@ -145,6 +147,123 @@ class MxBuilder(Protocol):
 
     def ref(self, value: ir.Value) -> MxRef:
         """The MXNet reference that holds an IR value already written."""
+        ...
+
+    def warn(self, message: str) -> None:
+        """Record a deviation that the user must know of; the message names the node by itself."""
+        ...
+
+
+class TorchBuilder(Protocol):
+    """Emits statements of a torch module while an ONNX graph is written as source.
+
+    Every method that emits returns the variable it binds. How statements are nested into expressions, grouped into
+    classes and named is the printer's business: rooms emit one thing at a time and never name anything.
+    """
+
+    def call(self, function: str, *args: Arg, **kwargs: Arg) -> Var:
+        """``function(*args, **kwargs)`` of ``torch``, ``F`` (torch.nn.functional) or Python, e.g. ``"F.relu"``."""
+        ...
+
+    def calls(self, function: str, outputs: Targets | int, *args: Arg, **kwargs: Arg) -> tuple[Any, ...]:
+        """A call of several results, unpacked into that many variables or into a nested pattern of :meth:`var`."""
+        ...
+
+    def method(self, name: str, of: Arg, *args: Arg, **kwargs: Arg) -> Var:
+        """``of.name(*args, **kwargs)``."""
+        ...
+
+    def infix(self, operator: str, left: Arg, right: Arg) -> Var:
+        """``left operator right``.
+
+        An operand that is a constant of one element is written as a number where that changes neither dtype nor shape
+        of the result.
+        """
+        ...
+
+    def prefix(self, operator: str, operand: Arg) -> Var:
+        """``-operand`` or ``~operand``."""
+        ...
+
+    def item(self, of: Arg, *index: Arg) -> Var:
+        """``of[index]``; a Python slice prints as ``start:stop:step``, ``Code("...")`` as an ellipsis."""
+        ...
+
+    def layer(
+        self,
+        type_: str,
+        inputs: Sequence[Arg],
+        tensors: Mapping[str, ir.Value | tuple[ir.Value, Layout] | npt.NDArray[np.generic] | None],
+        *args: Arg,
+        outputs: Targets | None = None,
+        **kwargs: Arg,
+    ) -> Any:
+        """Call a submodule that owns its tensors, or return None where it cannot own them.
+
+        It can when all are initializers that no other statement uses (the very same layer called twice is one layer).
+        The room then emits a functional call on the stored tensors instead.
+
+        Args:
+            type_: Class, e.g. ``"nn.Conv2d"``.
+            inputs: Arguments of the call.
+            tensors: Its parameters and buffers by their names in its ``state_dict``: an initializer, an initializer
+                with the layout it is stored in, or an array of its own; None for one that is absent.
+            args: Positional arguments of the constructor: literals.
+            outputs: Pattern of the result where it is unpacked, else one variable.
+            kwargs: Keyword arguments of the constructor: literals.
+        """
+        ...
+
+    def var(self) -> Var:
+        """A new variable for a pattern of results."""
+        ...
+
+    def derived(self, value: ir.Value, layout: Layout) -> Arg:
+        """An initializer in another layout: stored so; for a computed value the steps are emitted."""
+        ...
+
+    def const(self, array: npt.ArrayLike) -> Arg:
+        """A constant tensor of the module, for tables that are no literals."""
+        ...
+
+    def size(self, value: ir.Value, axis: int) -> int | Size:
+        """Size of an axis: a number where it is known, else ``x.shape[axis]``."""
+        ...
+
+    def number(self, value: ir.Value | None) -> float | int | bool | None:
+        """The one element of a constant initializer, in double precision where the source had it; else None."""
+        ...
+
+    def value(self, value: ir.Value | None) -> npt.NDArray[np.generic] | None:
+        """The array of a *constant* (shape, axes, scalar, table); None for parameters, inputs and computed values."""
+        ...
+
+    def is_initializer(self, value: ir.Value | None) -> bool:
+        """Whether the value is stored with the model (a parameter, buffer or constant)."""
+        ...
+
+    def dtype(self, value: ir.Value) -> np.dtype[Any]:
+        """Element type of a value."""
+        ...
+
+    def torch_dtype(self, dtype: npt.DTypeLike | ir.DataType) -> Code:
+        """``torch.float32`` and so on.
+
+        Raises:
+            ValueError: torch has no such dtype.
+        """
+        ...
+
+    def rank(self, value: ir.Value) -> int:
+        """Rank of a value.
+
+        Raises:
+            ShapeNeededError: It is unknown; the message names the graph input whose shape must be given.
+        """
+        ...
+
+    def shape(self, value: ir.Value) -> tuple[Dim, ...]:
+        """Shape of a value, dimensions possibly symbolic or unknown; raises like :meth:`rank`."""
         ...
 
     def warn(self, message: str) -> None:

@@ -7,7 +7,7 @@ itself stores; the codecs of :mod:`graphkit.ops.spec` give them types.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,14 +15,12 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["VARIABLE", "Layout", "MxGraph", "MxModel", "MxNode", "MxRef"]
+    from graphkit.ops.layout import Layout
+
+__all__ = ["VARIABLE", "MxGraph", "MxModel", "MxNode", "MxRef"]
 
 VARIABLE = "null"
 """The operator name that MXNet gives variables."""
-
-
-Layout: TypeAlias = "tuple[tuple[Literal['transpose', 'reshape'], tuple[int, ...]], ...]"
-"""Steps that lead from one array layout to another: a permutation of the axes, or a new shape."""
 
 
 class MxRef(NamedTuple):

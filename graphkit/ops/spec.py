@@ -15,8 +15,9 @@ import numpy as np
 import onnx_ir as ir
 
 if TYPE_CHECKING:
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg
 
 __all__ = [
     "BOOL",
@@ -41,6 +42,7 @@ __all__ = [
     "int64",
     "ints",
     "show",
+    "torch_call",
 ]
 
 
@@ -167,8 +169,22 @@ Read: TypeAlias = "Callable[[OnnxBuilder, MxNode, Sequence[ir.Value | None]], ir
 """MXNet to ONNX: (builder, node, inputs) -> one value per output that the node has."""
 Write: TypeAlias = "Callable[[MxBuilder, ir.Node, Sequence[MxRef | None]], MxRef | Sequence[MxRef] | Refusal]"
 """ONNX to MXNet: (builder, node, inputs) -> one reference per output of the ONNX node."""
+Torch: TypeAlias = "Callable[[TorchBuilder, ir.Node, Sequence[Any]], Arg | Sequence[Arg] | Refusal]"
+"""ONNX to torch: (builder, node, inputs) -> one argument per output of the ONNX node. Inputs that are present are
+variables or stored tensors; absent ones are None."""
 When: TypeAlias = "Callable[[MxBuilder, ir.Node], bool | Refusal]"
 Derive: TypeAlias = "Callable[[MxBuilder, ir.Node], Any]"
+
+
+def torch_call(function: str) -> Torch:
+    """Emits a call of a torch function, or an infix operator, on an operator's inputs in order; no attributes."""
+
+    def emit(b: TorchBuilder, _node: ir.Node, x: Sequence[Any]) -> Arg:
+        if "." not in function and len(x) == 2:
+            return b.infix(function, x[0], x[1])
+        return b.prefix(function, x[0]) if "." not in function else b.call(function, *x)
+
+    return emit
 
 
 def always(_builder: MxBuilder, _node: ir.Node) -> bool:
@@ -325,6 +341,7 @@ class Op:
     Attributes:
         onnx: ONNX operator type; empty for an MXNet operator that no ONNX operator corresponds to.
         mx: How MXNet expresses it, in order of preference on writing.
+        torch: Function that writes it as statements of a torch module.
         cases: Uses of the ONNX operator.
         limits: Known gaps.
         domain: ONNX operator domain.
@@ -332,6 +349,7 @@ class Op:
 
     onnx: str
     mx: tuple[MxForm, ...] = ()
+    torch: Torch | None = None
     cases: tuple[Case, ...] = ()
     limits: tuple[Limit, ...] = ()
     domain: str = ""
@@ -345,6 +363,8 @@ class Row:
         onnx: ONNX operator type.
         mx: MXNet operator.
         cases: Uses of it.
+        torch: What torch calls it: a function such as ``"torch.abs"``, or an operator such as ``"+"``; empty where it
+            has none.
         also: Other MXNet operators that are read the same way.
         limits: Known gaps.
     """
@@ -352,9 +372,16 @@ class Row:
     onnx: str
     mx: str
     cases: tuple[Case, ...]
+    torch: str = ""
     also: tuple[str, ...] = ()
     limits: tuple[Limit, ...] = ()
 
     def op(self) -> Op:
         """The row as an :class:`Op`."""
-        return Op(self.onnx, mx=(MxForm(self.mx, also=self.also),), cases=self.cases, limits=self.limits)
+        return Op(
+            self.onnx,
+            mx=(MxForm(self.mx, also=self.also),),
+            torch=torch_call(self.torch) if self.torch else None,
+            cases=self.cases,
+            limits=self.limits,
+        )

@@ -10,7 +10,8 @@ from graphkit.errors import InputError
 from graphkit.frameworks.mxnet import schema, symbol
 from graphkit.frameworks.mxnet.write import to_symbol
 from graphkit.ir.origin import Source, origin_of, source_of
-from graphkit.ops.mxgraph import Layout, MxGraph, MxModel, MxNode, MxRef
+from graphkit.ops.layout import Layout
+from graphkit.ops.mxgraph import MxGraph, MxModel, MxNode, MxRef
 from graphkit.ops.spec import BOOL
 
 if TYPE_CHECKING:

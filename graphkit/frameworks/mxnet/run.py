@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from graphkit.frameworks.base import Ability, Arrays, Mode
     from graphkit.frameworks.mxnet.form import Form
     from graphkit.frameworks.mxnet.worker.client import Worker
-    from graphkit.ops.mxgraph import Layout, MxRef
+    from graphkit.ops.layout import Layout
+    from graphkit.ops.mxgraph import MxRef
 
 __all__ = ["RUNTIME", "MxRuntime", "MxSession"]
 

@@ -13,7 +13,8 @@ from graphkit.ir import params
 from graphkit.ir.dims import dims_of, how_to_give
 from graphkit.ir.dtypes import dtype_of
 from graphkit.ops.index import index
-from graphkit.ops.mxgraph import VARIABLE, Layout, MxGraph, MxModel, MxNode, MxRef
+from graphkit.ops.layout import Layout, arrange
+from graphkit.ops.mxgraph import VARIABLE, MxGraph, MxModel, MxNode, MxRef
 from graphkit.ops.spec import MxForm, Refusal, show
 
 if TYPE_CHECKING:
@@ -241,8 +242,7 @@ class _Builder:
         array = self._array(value)
         if array is not None and len(value.uses()) == 1 and not value.is_graph_output() and not self._is_read(value):
             self._refs.pop(value, None)
-            for step, argument in layout:
-                array = array.transpose(argument) if step == "transpose" else array.reshape(argument)
+            array = arrange(array, layout)
             variable = self._variable(value.name or "")
             self._store(variable, array, params.kind_of(value))
             self._derived[variable.name] = layout

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.builders import MxBuilder, OnnxBuilder
-    from graphkit.ops.mxgraph import Layout, MxNode, MxRef
+    from graphkit.ops.layout import Layout
+    from graphkit.ops.mxgraph import MxNode, MxRef
 
 
 def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> Sequence[ir.Value]:
