@@ -170,7 +170,7 @@ def implied(graph: MxGraph, variable: MxNode, stored: Shapes) -> Implied:
             try:
                 _learn(node, position, trace, stored, facts)
                 after = _after(node, position, trace, traces)
-            except (FormatError, KeyError, ValueError):
+            except (FormatError, IndexError, KeyError, ValueError):
                 continue  # said where the node is read
             if after is not None:
                 traces.setdefault(id(node), after)

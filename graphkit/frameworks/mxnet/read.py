@@ -142,16 +142,18 @@ class _Reader:
             if isinstance(operand, Refusal):
                 return operand
             operands.append(operand)
-        if self._misfits(node, names, operands):
-            return None
         known = {attr.mx for attr in form.attrs}.union(form.pin, form.derive, form.ignore, form.reads)
         strange = [name for name in node.attrs if name not in known]
         if strange:
             return Refusal(f"graphkit does not know its parameter {strange[0]}={node.attrs[strange[0]]}")
         try:
+            if self._misfits(node, names, operands):
+                return None
             return form.read(self, node, operands) if form.read else self._read_row(op, form, node, operands)
         except ValueError as error:
             return Refusal(f"its parameters are not what MXNet writes: {error}")
+        except IndexError:
+            return Refusal("its parameters ask for more axes than what it reads has")
 
     def _misfits(self, node: MxNode, names: Sequence[str], operands: Sequence[ir.Value | None]) -> bool:
         """Whether stored parameters of a node do not fit it, which is noted."""

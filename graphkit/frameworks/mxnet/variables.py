@@ -94,12 +94,12 @@ class Variables:
         name = variable.name
         if name not in self._values:
             array = self._arrays.get(name)
-            if array is not None and slot == "data":
+            frozen = variable.hidden.get("__lr_mult__") == "0.0" and variable.hidden.get("__wd_mult__") == "0.0"
+            if array is not None and slot == "data" and not frozen:
                 self._data[name] = array.shape
             if array is not None and (name in self._mx.aux or slot in _STATE_SLOTS):
                 self._values[name] = initializer(name, array, "buffer")
             elif array is not None:
-                frozen = variable.hidden.get("__lr_mult__") == "0.0" and variable.hidden.get("__wd_mult__") == "0.0"
                 trained = array.dtype.kind not in "iub" and not frozen
                 self._values[name] = initializer(name, array, "parameter" if trained else "constant")
             else:

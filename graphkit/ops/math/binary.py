@@ -51,7 +51,7 @@ def pair(node: ir.Node) -> tuple[ir.Value, ir.Value]:
 
 def read_scalar(b: OnnxBuilder, node: MxNode, like: ir.Value) -> ir.Value:
     """The ``scalar`` parameter as a constant of the dtype of ``like``."""
-    return b.scalar(FLOAT.parse(node.attrs["scalar"]), like)
+    return b.scalar(FLOAT.parse(node.attrs.get("scalar", "1")), like)
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ def _read_logic(onnx: str, *, scalar: bool) -> Read:
     def read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
         left = x[0]
         assert left is not None
-        right = b.const(np.asarray(float(node.attrs["scalar"]) != 0)) if scalar else x[1]
+        right = b.const(np.asarray(float(node.attrs.get("scalar", "1")) != 0)) if scalar else x[1]
         assert right is not None
         return _back(b, b.op(onnx, _truth(b, left), right if scalar else _truth(b, right)), left)
 

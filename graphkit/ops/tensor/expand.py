@@ -25,8 +25,11 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
     return stretch(b, node, some(x[0]), b.shape(data), b.shape(node.outputs[0]))
 
 
-def _read_to(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
-    return b.op("Expand", x[0], [size or 1 for size in ints(node.attrs["shape"])])
+def _read_to(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
+    data, sizes = some(x[0]), ints(node.attrs.get("shape", "()"))
+    if not sizes or (rank_is_known(data) and len(sizes) != b.rank(data)):
+        return Refusal(f"shape={sizes} has not one size for each axis of what it reads")
+    return b.op("Expand", data, [size or 1 for size in sizes])
 
 
 def _read_axis(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
