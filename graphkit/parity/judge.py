@@ -30,12 +30,12 @@ class Pass:
     Attributes:
         kinds: What each wanted tensor is, by IR value name.
         gradients: Whether the tensors are gradients.
-        single: Names of the tensors behind which MXNet computes in float32.
+        single: Names of the tensors behind which a runtime computes with float32 numbers, by its name.
     """
 
     kinds: Mapping[str, Kind]
     gradients: bool
-    single: frozenset[str]
+    single: Mapping[str, frozenset[str]]
 
     def of(self, side: Side) -> Arrays:
         """What a side gave."""
@@ -89,8 +89,11 @@ def _bounds(wanted: Pass, left: Side, right: Side, floors: Mapping[str, float] |
     peaks = {name: magnitude(array) for name, array in wanted.of(left).items() if array.dtype.kind in "fV"}
     if "float32" in (left.dtype, right.dtype):
         return single_bounds(peaks, floors or {}, gradients=wanted.gradients)
-    mxnet = "mxnet" in (left.runtime.name, right.runtime.name)
-    return double_bounds(peaks, floors, wanted.single if mxnet else frozenset())
+    holders: dict[str, list[str]] = {}
+    for runtime in dict.fromkeys((left.runtime, right.runtime)):
+        for name in wanted.single.get(runtime.name, ()):
+            holders.setdefault(name, []).append(runtime.label)
+    return double_bounds(peaks, floors, {name: " and ".join(labels) for name, labels in holders.items()})
 
 
 def _levelled(

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import onnx_ir as ir
 
 from graphkit.ir.dims import dims_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import onnx_ir as ir
 
 __all__ = ["Range", "range_of"]
 
@@ -21,10 +20,11 @@ _FREE = 10
 _MASK = 2
 """Integers below which an input is drawn that is used as a truth value."""
 _BYTES = 256
-_BOOL = 9
-"""ONNX's code of booleans, as Cast's ``to`` gives it."""
+_BOOL = ir.DataType.BOOL
 _INDEXED = {"Gather": 1, "GatherElements": 1, "ScatterElements": 1}
 """Operators that index the ``axis`` of their first operand, with the position of the indices."""
+_CLASSES = {"NegativeLogLikelihoodLoss": 1, "SoftmaxCrossEntropyLoss": 1}
+"""Operators in which an integer names a class, which is a place along axis 1 of their first operand."""
 _INDEXED_ND = {"GatherND": 1, "ScatterND": 1}
 _PASSES = frozenset(
     [
@@ -32,6 +32,8 @@ _PASSES = frozenset(
         "Concat",
         "Expand",
         "Flatten",
+        "Gather",
+        "GatherElements",
         "Identity",
         "Reshape",
         "Slice",
@@ -56,8 +58,9 @@ class Range:
 def range_of(value: ir.Value, sizes: Mapping[str, int]) -> Range:
     """The integers that make sense for a graph input.
 
-    Follows the input through casts and changes of shape to the operators that use its numbers: an index of Gather
-    and its relatives or of OneHot stays below the size of what it indexes, a truth value is 0 or 1.
+    Follows the input through casts, changes of shape and constants added to it to the operators that use its numbers:
+    an index of Gather and its relatives or of OneHot stays below the size of what it indexes, a class below the number
+    of classes, a truth value is 0 or 1. So is an integer of 32 or 64 bits that becomes a float, as attention masks do.
 
     Args:
         value: A graph input.
@@ -66,20 +69,23 @@ def range_of(value: ir.Value, sizes: Mapping[str, int]) -> Range:
     limits: list[int] = []
     hints: list[int] = []
     seen: set[ir.Value] = set()
-    stack = [value]
+    stack = [(value, 0)]
+    wide = value.dtype in (ir.DataType.INT32, ir.DataType.INT64)
     while stack:
-        current = stack.pop()
+        current, shift = stack.pop()
         if current in seen:
             continue
         seen.add(current)
         for node, position in current.uses():
             limit = _limit(node, position, sizes)
             if limit is not None:
-                limits.append(limit)
+                limits.append(limit - shift)
+            elif node.op_type == "Add" and (added := _largest(node.inputs[1 - position])) is not None:
+                stack.extend((output, shift + added) for output in node.outputs)
             elif node.op_type in _PASSES and (position == 0 or node.op_type == "Concat"):
-                if node.op_type == "Cast" and node.attributes.get_int("to", 0) == _BOOL:
+                if node.op_type == "Cast" and (_to(node) == _BOOL or (_to(node).is_floating_point() and wide)):
                     hints.append(_MASK)
-                stack.extend(node.outputs)
+                stack.extend((output, shift) for output in node.outputs)
             elif node.op_type in ("Equal", "Not", "Where") and position == 0:
                 hints.append(_MASK)
     if limits:
@@ -87,6 +93,18 @@ def range_of(value: ir.Value, sizes: Mapping[str, int]) -> Range:
     if value.dtype is not None and value.dtype.name == "UINT8" and not hints:
         return Range(_BYTES, index=False)
     return Range(min([*hints, _FREE]), index=False)
+
+
+def _to(node: ir.Node) -> ir.DataType:
+    return ir.DataType(node.attributes.get_int("to", 0))
+
+
+def _largest(value: ir.Value | None) -> int | None:
+    """The largest element of a constant of integers."""
+    tensor = None if value is None else value.const_value
+    if tensor is None or not tensor.dtype.is_integer() or not tensor.size:
+        return None
+    return int(tensor.numpy().max())
 
 
 def _limit(node: ir.Node, position: int, sizes: Mapping[str, int]) -> int | None:
@@ -101,6 +119,8 @@ def _limit(node: ir.Node, position: int, sizes: Mapping[str, int]) -> int | None
     if _INDEXED.get(node.op_type) == position:
         axis = node.attributes.get_int("axis", 0)
         return _size(dims[axis], sizes)
+    if _CLASSES.get(node.op_type) == position and len(dims) > 1:
+        return _size(dims[1], sizes)
     if _INDEXED_ND.get(node.op_type) == position:
         known = [_size(dim, sizes) for dim in dims]
         return min((size for size in known if size is not None), default=None)

@@ -85,10 +85,12 @@ class Sampler:
         ]
         floors = _Floors(self, feeds, seeds if self.learners else None, seed)
         double = any(side.dtype == "float64" for side in self.sides)
-        single = single_outputs(self.pool.model("float64")) if double else frozenset()
+        names = {side.runtime.name for side in self.sides} if double else ()
+        single = {name: single_outputs(self.pool.model("float64"), name) for name in names}
+        behind = {name: frozenset(gradients) for name, concerned in single.items() if concerned}
         passes = (
             (Pass(outputs, False, single), self.sides),
-            (Pass(gradients, True, frozenset(gradients) if single else frozenset()), self.learners),
+            (Pass(gradients, True, behind), self.learners),
         )
         found = []
         for wanted, sides in passes:

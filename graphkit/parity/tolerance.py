@@ -4,7 +4,7 @@
 largest magnitude in practice, so :data:`DOUBLE` = 1e-9 leaves room for depth and ill-conditioning and still catches
 a wrong epsilon. Where MXNet itself holds a parameter or constant in float32 (the slope of LeakyReLU, the bounds of
 clip, GELU's polynomial, …) it cannot do better than :data:`SINGLE_INSIDE` = 1e-6; :mod:`graphkit.parity.single` finds
-out where.
+out where. So does ONNX Runtime hold attributes, the scale of Attention and the factor of a fused matrix product.
 
 **float32.** The bound is :data:`MARGIN` = 4 times the *noise floor*: how far the same model, on one runtime, is from
 itself in float64 (:mod:`graphkit.parity.floor` says how that is measured). Three things keep a floor from being small
@@ -33,7 +33,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 __all__ = [
     "DOUBLE",
@@ -73,7 +73,9 @@ class Bound:
 
 
 def double_bounds(
-    peaks: Mapping[str, float], floors: Mapping[str, float] | None = None, single: Iterable[str] = ()
+    peaks: Mapping[str, float],
+    floors: Mapping[str, float] | None = None,
+    single: Mapping[str, str] | None = None,
 ) -> dict[str, Bound]:
     """Bounds for tensors compared in float64.
 
@@ -81,14 +83,14 @@ def double_bounds(
         peaks: Largest magnitude of each reference, for tensors that are peers (all outputs, or all gradients).
         floors: Largest difference between float32 and float64 of each, absolute, where it was measured; only used to
             tell residue.
-        single: Names of the tensors behind which MXNet computes in float32.
+        single: What runtime computes with a number in float32 behind a tensor, by name of the tensor.
     """
-    inside = set(single)
+    holders = single or {}
     bounds = {}
     for name in peaks:
         scale, note = _scale(name, peaks, floors or {})
-        tol = SINGLE_INSIDE if name in inside else DOUBLE
-        reason = "MXNet holds a constant in float32" if name in inside else ""
+        tol = SINGLE_INSIDE if name in holders else DOUBLE
+        reason = f"{holders[name]} holds a constant in float32" if name in holders else ""
         bounds[name] = Bound(tol, scale, note="; ".join(filter(None, (note, reason))))
     return bounds
 

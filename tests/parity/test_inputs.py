@@ -106,7 +106,11 @@ TABLE = "float[3, 2] table = {1, 2, 3, 4, 5, 6}"
         (TABLE, "y = Gather<axis = 1>(table, x)", 2),
         (TABLE + ", int64[1] axes = {0}", "a = Unsqueeze(x, axes) b = Cast<to = 6>(a) y = Gather(table, b)", 3),
         ("int64 depth = {4}, float[2] values = {0, 1}", "y = OneHot(x, depth, values)", 4),
+        (TABLE, "y = SoftmaxCrossEntropyLoss(table, x)", 2),
+        (TABLE + ", int64 one = {1}", "a = Add(x, one) y = Gather(table, a)", 2),
+        (TABLE + ", int64[3] picked = {4, 1, 0}", "a = Gather(x, picked) y = Gather(table, a)", 3),
         ("", "y = Cast<to = 9>(x)", 2),
+        ("", "y = Cast<to = 1>(x)", 2),
         ("", "y = Neg(x)", 10),
     ],
 )
