@@ -2,7 +2,8 @@
 
 The names of the claims, for ``Limit.where``:
 ``onnxruntime``, ``schema``, ``mxnet``, ``mxnet-float64``, ``mxnet-backward``, ``round-trip``,
-``read``, ``read-float64``, ``read-backward``, ``read-round-trip``.
+``read``, ``read-float64``, ``read-backward``, ``read-round-trip``,
+``torch``, ``torch-float64``, ``torch-backward``, ``read-torch``.
 """
 
 from __future__ import annotations
@@ -173,6 +174,37 @@ def test_mxnets_gradients_are_the_derivatives(use: Use) -> None:
     with runtimes()["mxnet"].open(model, native=False) as session:
         gradients = session.backward(feeds, seeds)
     assert_gradients(model, feeds, gradients, seeds)
+
+
+@over(onnx_uses(), "torch")
+def test_torch_source_computes_what_onnx_says(use: Use) -> None:
+    model, feeds = onnx_model(use)
+    canonical(model)
+    assert_same(run("torch", model, feeds), run("reference", model, feeds), use.tol.float32)
+
+
+@over(in_float64(onnx_uses()), "torch-float64")
+def test_torch_source_computes_in_float64_what_onnx_says(use: Use) -> None:
+    model, feeds = onnx_model(use, "float64")
+    canonical(model)
+    assert_same(run("torch", model, feeds), run("reference", model, feeds), 1e-9)
+
+
+@over(onnx_uses(), "torch-backward", gradients=True)
+def test_torch_sources_gradients_are_the_derivatives(use: Use) -> None:
+    model, feeds = onnx_model(use, "float64")
+    canonical(model)
+    seeds = seeds_for(run("reference", model, feeds))
+    with runtimes()["torch"].open(model, native=False) as session:
+        gradients = session.backward(feeds, seeds)
+    assert_gradients(model, feeds, gradients, seeds)
+
+
+@over(mx_uses(), "read-torch")
+def test_what_is_read_from_mxnet_computes_the_same_as_torch_source(use: Use) -> None:
+    model, _, feeds = converted(use)
+    feeds = {name: array for name, array in feeds.items() if name in input_names(model)}
+    assert_same(run("torch", model, feeds), run("reference", model, feeds), use.tol.float32)
 
 
 @over(onnx_uses(), "round-trip")

@@ -37,10 +37,12 @@ __all__ = [
     "Row",
     "Tol",
     "arr",
+    "decimal",
     "enum",
     "given",
     "int64",
     "ints",
+    "per_axis",
     "show",
     "torch_call",
 ]
@@ -174,6 +176,16 @@ Torch: TypeAlias = "Callable[[TorchBuilder, ir.Node, Sequence[Any]], Arg | Seque
 variables or stored tensors; absent ones are None."""
 When: TypeAlias = "Callable[[MxBuilder, ir.Node], bool | Refusal]"
 Derive: TypeAlias = "Callable[[MxBuilder, ir.Node], Any]"
+
+
+def per_axis(numbers: Sequence[int]) -> int | tuple[int, ...]:
+    """One number for each axis as torch's arguments are written: a single one where all are equal."""
+    return numbers[0] if len(set(numbers)) == 1 else tuple(numbers)
+
+
+def decimal(number: float) -> float:
+    """The shortest decimal that rounds to a float32, which is what an ONNX attribute's author wrote (1e-05)."""
+    return float(str(np.float32(number)))
 
 
 def torch_call(function: str) -> Torch:
@@ -314,6 +326,8 @@ class MxForm:
         when: Whether the form can express an ONNX node; a Refusal says why not.
         read: Function that reads it, where a row cannot.
         reads: MXNet parameters that ``read`` heeds; a node with any other is refused.
+        train: Function that reads it in the model's training form, where that is another: it gives the same value,
+            and a loss (:meth:`~graphkit.ops.builders.OnnxBuilder.loss`).
         write: Function that writes it, where a row cannot.
         direction: ``"read"`` or ``"write"`` where only that direction exists.
         cases: Uses of the MXNet operator; attributes are MXNet parameters.
@@ -329,6 +343,7 @@ class MxForm:
     when: When = always
     read: Read | None = None
     reads: tuple[str, ...] = ()
+    train: Read | None = None
     write: Write | None = None
     direction: Literal["both", "read", "write"] = "both"
     cases: tuple[Case, ...] = ()

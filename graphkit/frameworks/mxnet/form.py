@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphkit.errors import InputError
 from graphkit.frameworks.mxnet import schema, symbol
+from graphkit.frameworks.mxnet.unstack import is_stacked, unstacked
 from graphkit.frameworks.mxnet.write import to_symbol
 from graphkit.ir.origin import Source, origin_of, source_of
-from graphkit.ops.layout import Layout
 from graphkit.ops.mxgraph import MxGraph, MxModel, MxNode, MxRef
 from graphkit.ops.spec import BOOL
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import onnx_ir as ir
+
+    from graphkit.ops.layout import Layout
 
 __all__ = ["Form", "form_of"]
 
@@ -208,37 +210,49 @@ def _retyped(node: MxNode, dtype: str | None) -> dict[str, str]:
     return attrs
 
 
-def _differentiable(nodes: Sequence[MxNode]) -> dict[int, list[MxNode]]:
+class _Twin(NamedTuple):
+    """What replaces a node: new nodes, and what computes each of its outputs."""
+
+    nodes: Sequence[MxNode]
+    outputs: Sequence[MxRef] = ()
+
+    def output(self, number: int) -> MxRef:
+        return self.outputs[number] if self.outputs else MxRef(self.nodes[-1], number)
+
+
+def _differentiable(nodes: Sequence[MxNode]) -> dict[int, _Twin]:
     """Replacements of nodes whose backward pass is not the derivative, and of all that depends on them.
 
     Returns:
-        The replacing nodes, of which the last one has the result, by the identity of the replaced one.
+        The replacement, by the identity of the replaced node.
     """
-    twins: dict[int, list[MxNode]] = {}
+    twins: dict[int, _Twin] = {}
     for node in nodes:
         name = f"{node.name}_plain"
-        inputs = [MxRef(twins[id(ref.node)][-1], ref.output) if id(ref.node) in twins else ref for ref in node.inputs]
+        inputs = [twins[id(ref.node)].output(ref.output) if id(ref.node) in twins else ref for ref in node.inputs]
         if node.op == "SoftmaxOutput":
-            twins[id(node)] = _plain_softmax(node, inputs[0])
+            twins[id(node)] = _Twin(_plain_softmax(node, inputs[0]))
         elif node.op in _LOSS_HEADS:
-            twins[id(node)] = [MxNode(_LOSS_HEADS[node.op], name, {}, inputs[:1])]
+            twins[id(node)] = _Twin([MxNode(_LOSS_HEADS[node.op], name, {}, inputs[:1])])
         elif node.op in _INDICES and _INDICES[node.op] < len(inputs):
             stop = MxNode("BlockGrad", f"{name}_indices", {}, [inputs[_INDICES[node.op]]])
             inputs[_INDICES[node.op]] = MxRef(stop)
-            twins[id(node)] = [stop, MxNode(node.op, name, node.attrs, inputs)]
+            twins[id(node)] = _Twin([stop, MxNode(node.op, name, node.attrs, inputs)])
         elif node.op == "LeakyReLU" and node.attrs.get("act_type") == "prelu":
-            twins[id(node)] = _plain_prelu(node, inputs)
+            twins[id(node)] = _Twin(_plain_prelu(node, inputs))
+        elif is_stacked(node):
+            twins[id(node)] = _Twin(*unstacked(node, inputs, name))
         elif inputs != node.inputs:
-            twins[id(node)] = [MxNode(node.op, name, node.attrs, inputs, node.subgraphs, node.hidden)]
+            twins[id(node)] = _Twin([MxNode(node.op, name, node.attrs, inputs, node.subgraphs, node.hidden)])
     return twins
 
 
-def _flat(twins: Mapping[int, Sequence[MxNode]]) -> list[MxNode]:
-    return [twin for chain in twins.values() for twin in chain]
+def _flat(twins: Mapping[int, _Twin]) -> list[MxNode]:
+    return [made for twin in twins.values() for made in twin.nodes]
 
 
-def _slopes(heads: Sequence[MxRef], twins: Mapping[int, Sequence[MxNode]]) -> list[MxRef]:
-    return [MxRef(twins[id(ref.node)][-1], ref.output) if id(ref.node) in twins else ref for ref in heads]
+def _slopes(heads: Sequence[MxRef], twins: Mapping[int, _Twin]) -> list[MxRef]:
+    return [twins[id(ref.node)].output(ref.output) if id(ref.node) in twins else ref for ref in heads]
 
 
 def _plain_softmax(node: MxNode, data: MxRef) -> list[MxNode]:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
-from graphkit.errors import ShapeNeededError, UnsupportedError, UnsupportedNode
+from graphkit.errors import UnsupportedError, UnsupportedNode
+from graphkit.frameworks.asking import Asking
 from graphkit.frameworks.mxnet import schema
 from graphkit.ir import params
-from graphkit.ir.dims import dims_of, how_to_give
+from graphkit.ir.dims import dims_of
 from graphkit.ir.dtypes import dtype_of
 from graphkit.ops.index import index
 from graphkit.ops.layout import Layout, arrange
@@ -50,19 +51,18 @@ def to_symbol(model: ir.Model, warn: Callable[[str], None] = lambda _message: No
     return builder.finish()
 
 
-class _Builder:
+class _Builder(Asking):
     """Implements :class:`graphkit.ops.builders.MxBuilder`, one ONNX node at a time."""
 
     def __init__(self, model: ir.Model, warn: Callable[[str], None]) -> None:
+        super().__init__(warn)
         self._model = model
-        self._warn = warn
         self._refs: dict[ir.Value, MxRef] = {}
         self._nodes: list[MxNode] = []
         self._refusals: dict[int, UnsupportedNode] = {}
         self._arrays: dict[str, npt.NDArray[np.generic]] = {}
         self._derived: dict[str, Layout] = {}
         self._layouts: dict[tuple[ir.Value, Layout], MxRef] = {}
-        self._node: ir.Node | None = None
         self._emitted: list[tuple[MxNode, str]] = []
         self._names: set[str] = {value.name or "" for value in model.graph.inputs}
         self._names.update(model.graph.initializers)
@@ -275,56 +275,6 @@ class _Builder:
     @staticmethod
     def _array(value: ir.Value) -> npt.NDArray[np.generic] | None:
         return None if value.const_value is None else value.const_value.numpy()
-
-    def number(self, value: ir.Value | None) -> float | int | bool | None:
-        """The one element of a constant."""
-        array = self.value(value)
-        if value is None or array is None or array.size != 1:
-            return None
-        double = params.exact(value)
-        number: float | int | bool = (array if double is None else double).reshape(()).item()
-        return number
-
-    def value(self, value: ir.Value | None) -> npt.NDArray[np.generic] | None:
-        """The array of a constant."""
-        if value is None or value.const_value is None or params.kind_of(value) != "constant":
-            return None
-        return value.const_value.numpy()
-
-    def is_initializer(self, value: ir.Value | None) -> bool:
-        """Whether the value is stored with the model."""
-        return value is not None and value.const_value is not None
-
-    def dtype(self, value: ir.Value) -> np.dtype[Any]:
-        """Element type of a value."""
-        dtype = value.const_value.dtype if value.const_value is not None else value.dtype
-        if dtype is None:
-            raise ShapeNeededError(
-                f"The element type of {value.name!r} is not known, and {self._where()} needs it: give the types of "
-                f"the model's inputs with --input NAME:SHAPE:DTYPE."
-            )
-        return np.dtype(dtype.numpy())
-
-    def shape(self, value: ir.Value) -> tuple[Dim, ...]:
-        """Shape of a value."""
-        dims = dims_of(value)
-        if dims is None:
-            raise ShapeNeededError(
-                f"The shape of {value.name!r} is not known, and {self._where()} needs it. Give {how_to_give(value)}."
-            )
-        return dims
-
-    def rank(self, value: ir.Value) -> int:
-        """Rank of a value."""
-        return len(self.shape(value))
-
-    def warn(self, message: str) -> None:
-        """Pass on a deviation with the name of the node."""
-        self._warn(f"{self._where()}: {message}")
-
-    def _where(self) -> str:
-        node = self._node
-        return "the model" if node is None else f"node {node.name!r} ({node.op_type})"
 
 
 def _declare(variable: MxNode, dims: Sequence[Dim] | None, dtype: ir.DataType | None) -> None:

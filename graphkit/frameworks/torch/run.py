@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
     import torch
 
-    from graphkit.frameworks.base import Ability, Arrays, Mode
+    from graphkit.frameworks.base import Ability, Arrays, Mode, Session
     from graphkit.ir.origin import Source
 
 __all__ = ["RUNTIME", "TorchRuntime", "TorchSession"]
@@ -57,28 +57,20 @@ class TorchRuntime:
         """Version of PyTorch."""
         return f"torch {importlib.metadata.version('torch')}"
 
-    def open(self, model: ir.Model, *, mode: Mode = "eval", native: bool = True) -> TorchSession:
-        """Open the program that a model was read from, in the model's float type.
+    def open(self, model: ir.Model, *, mode: Mode = "eval", native: bool = True) -> Session:
+        """Open the program that a model was read from, in the model's float type, or the source written for it.
 
         Raises:
             MissingError: PyTorch is not installed.
-            UnsupportedError: The model was not read from PyTorch, or its source is not wanted.
+            UnsupportedError: Nodes of a converted model that torch cannot express.
         """
         if (problem := self.missing()) is not None:
             raise MissingError(f"PyTorch is not available: {problem}.")
         source = source_of(model)
         if source is None or source.framework != "torch" or not native:
-            came = f"it was read from {source.label}" if source is not None else "its source is not at hand"
-            raise UnsupportedError(
-                "PyTorch",
-                [
-                    UnsupportedNode(
-                        "model",
-                        model.graph.name or "main",
-                        f"running a converted model on PyTorch is not available yet, and {came}; use ort or mxnet",
-                    )
-                ],
-            )
+            from graphkit.frameworks.torch.converted import ConvertedSession
+
+            return ConvertedSession(model, mode)
         return TorchSession(model, source, mode)
 
 

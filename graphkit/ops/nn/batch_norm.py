@@ -10,20 +10,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphkit.ops.spec import BOOL, FLOAT, Case, Limit, MxForm, Op, Read, Refusal, arr
+from graphkit.ops.spec import BOOL, FLOAT, Case, Limit, MxForm, Op, Read, Refusal, arr, decimal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg, Var
 
+_BATCH_NORM = {2: 1, 3: 1, 4: 2, 5: 3}
+"""Number in the name of torch's layer for each rank of its input."""
+_TORCH_EPS = float(np.float32(1e-5))
+_KEPT = float(np.float32(0.9))
+"""How much of the old statistics stays, by default in every framework; torch's momentum is the rest."""
 _FROZEN = "graphkit.use_global_stats"
 _EPS = float(np.float32(1e-3))
 
@@ -101,6 +107,39 @@ def _by_elements(b: MxBuilder, operands: Sequence[MxRef], rank: int, eps: float)
     return b.op("broadcast_add", result, bias)
 
 
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    if node.attributes.get_int("training_mode", 0):
+        return Refusal("it is in training form; its statistics belong to the module's mode")
+    source, scale, bias, mean, var = node.inputs
+    assert source is not None
+    assert mean is not None
+    rank = b.rank(source)
+    eps, momentum = node.attributes.get_float("epsilon", 1e-5), node.attributes.get_float("momentum", 0.9)
+    options: dict[str, Arg] = {"eps": decimal(eps)} if eps != _TORCH_EPS else {}
+    if momentum != _KEPT:
+        options["momentum"] = decimal(1 - decimal(momentum))
+    channels = b.shape(mean)[0]
+    frozen = node.metadata_props.get(_FROZEN)
+    if 2 <= rank <= 5 and isinstance(channels, int) and not frozen:
+        tensors = {
+            "weight": scale,
+            "bias": bias,
+            "running_mean": mean,
+            "running_var": var,
+            "num_batches_tracked": np.zeros((), np.int64),
+        }
+        made: Var | None = b.layer(f"nn.BatchNorm{_BATCH_NORM[rank]}d", (x[0],), tensors, channels, **options)
+        if made is not None:
+            return made
+    if b.is_initializer(mean) and b.is_initializer(var):
+        return b.call("F.batch_norm", x[0], x[3], x[4], x[1], x[2], eps=options.get("eps"))
+    rows = (-1, *(1,) * (rank - 2))
+    gamma, beta, center, spread = (b.method("reshape", x[k], *rows) if rank > 2 else x[k] for k in range(1, 5))
+    spread = b.call("torch.rsqrt", b.infix("+", spread, decimal(eps)))
+    scaled = b.infix("*", b.infix("-", x[0], center), b.infix("*", spread, gamma))
+    return b.infix("+", scaled, beta)
+
+
 _IMAGE, _GAMMA, _BETA, _MEAN, _VAR = arr(2, 3, 4, 5), arr(3), arr(3), arr(3), arr(3, low=0.5, high=2.0)
 _STATS = (_GAMMA, _BETA, _MEAN, _VAR)
 _STORED = (1, 2, 3, 4)
@@ -159,6 +198,7 @@ OP = Op(
             cases=(Case("with relu", _ONNX, {"fix_gamma": False}, const=_STORED),),
         ),
     ),
+    torch=_torch,
     cases=(
         Case("image", _ONNX, const=_STORED, buffers=(3, 4), dynamic=(0,)),
         Case("parameters", _ONNX, {"epsilon": 1e-2, "momentum": 0.5}, const=_STORED, buffers=(3, 4)),

@@ -6,18 +6,19 @@ own. MXNet convolves 1 to 3 spatial axes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from graphkit.ops.nn.windows import CHANNELS_FIRST, mx_window, onnx_window, pad_spatial
-from graphkit.ops.spec import BOOL, Case, MxForm, Op, Refusal, arr, ints
+from graphkit.ops.nn.windows import CHANNELS_FIRST, mx_window, onnx_window, pad_spatial, torch_window
+from graphkit.ops.spec import BOOL, Case, MxForm, Op, Refusal, arr, ints, per_axis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg, Var
 
 
 def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
@@ -72,6 +73,34 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
     )
 
 
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    data, weight, bias = x[0], x[1], x[2] if len(x) > 2 else None
+    filters = node.inputs[1]
+    assert filters is not None
+    shape = b.shape(filters)
+    kernel = tuple(node.attributes.get_ints("kernel_shape", [k for k in shape[2:] if isinstance(k, int)]))
+    rank = len(shape) - 2
+    if len(kernel) != rank:
+        return Refusal("the shape of its weight is not known; give the shapes of the model's inputs with --input")
+    if not 1 <= rank <= 3:
+        return Refusal(f"torch convolves 1 to 3 spatial axes, not {rank}")
+    window = onnx_window(b, node, kernel)
+    if isinstance(window, Refusal):
+        return window
+    data, options = torch_window(b, data, window)
+    group = node.attributes.get_int("group", 1)
+    if group != 1:
+        options["groups"] = group
+    if isinstance(shape[0], int) and isinstance(shape[1], int):
+        tensors = {"weight": filters, "bias": node.inputs[2] if bias is not None else None}
+        sizes = (shape[1] * group, shape[0], per_axis(kernel))
+        use_bias = None if bias is not None else False
+        made: Var | None = b.layer(f"nn.Conv{rank}d", (data,), tensors, *sizes, **options, bias=use_bias)
+        if made is not None:
+            return made
+    return b.call(f"F.conv{rank}d", data, weight, *(() if bias is None else (bias,)), **options)
+
+
 _IMAGE, _FILTERS, _BIAS = arr(2, 4, 6, 7), arr(6, 4, 3, 3), arr(6)
 
 OP = Op(
@@ -100,6 +129,7 @@ OP = Op(
             ),
         ),
     ),
+    torch=_torch,
     cases=(
         Case("2-D", (_IMAGE, _FILTERS, _BIAS), {"pads": [1, 1, 1, 1]}, const=(1, 2), dynamic=(0,)),
         Case("no bias", (_IMAGE, _FILTERS), const=(1,)),

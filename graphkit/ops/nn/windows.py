@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
 
-from graphkit.ops.spec import Refusal, ints
+from graphkit.ops.spec import Refusal, ints, per_axis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import Dim, MxBuilder
+    from graphkit.ops.builders import Dim, MxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg
 
 __all__ = [
     "CHANNELS_FIRST",
@@ -27,6 +28,8 @@ __all__ = [
     "onnx_window",
     "pad_spatial",
     "pool",
+    "torch_pad",
+    "torch_window",
 ]
 
 CHANNELS_FIRST = ("None", "NCW", "NCHW", "NCDHW")
@@ -115,7 +118,7 @@ def onnx_ints(node: ir.Node, name: str, rank: int, default: int) -> tuple[int, .
 
 
 def onnx_pads(
-    b: MxBuilder, node: ir.Node, extents: tuple[int, ...], strides: tuple[int, ...]
+    b: MxBuilder | TorchBuilder, node: ir.Node, extents: tuple[int, ...], strides: tuple[int, ...]
 ) -> tuple[tuple[int, ...], tuple[int, ...]] | Refusal:
     """Pads before and after each spatial axis, ``auto_pad`` resolved as the ONNX operator texts define it."""
     rank = len(extents)
@@ -139,7 +142,7 @@ def onnx_pads(
     return (small, large) if auto == "SAME_UPPER" else (large, small)
 
 
-def onnx_window(b: MxBuilder, node: ir.Node, kernel: tuple[int, ...]) -> Window | Refusal:
+def onnx_window(b: MxBuilder | TorchBuilder, node: ir.Node, kernel: tuple[int, ...]) -> Window | Refusal:
     """The window that the attributes of a Conv or pooling node describe."""
     rank = len(kernel)
     strides, dilations = onnx_ints(node, "strides", rank, 1), onnx_ints(node, "dilations", rank, 1)
@@ -235,3 +238,31 @@ def global_pool(b: MxBuilder, data: MxRef, rank: int, kind: str) -> MxRef:
     if rank in (3, 4, 5):
         return b.op("Pooling", data, global_pool=True, pool_type=kind, kernel=(1,) * (rank - 2))
     return b.op("mean" if kind == "avg" else kind, data, axis=tuple(range(2, rank)), keepdims=True)
+
+
+def torch_pad(
+    b: TorchBuilder, data: Arg, begins: Sequence[int], ends: Sequence[int], value: float | None = None
+) -> Arg:
+    """Pad the last axes of a tensor with a constant, zero where none is given; negative pads crop."""
+    if not any((*begins, *ends)):
+        return data
+    pairs = [pad for begin, end in zip(reversed(begins), reversed(ends), strict=True) for pad in (begin, end)]
+    return b.call("F.pad", data, tuple(pairs), value=value)
+
+
+def torch_window(b: TorchBuilder, data: Arg, window: Window, value: float | None = None) -> tuple[Arg, dict[str, Arg]]:
+    """The data and the keyword arguments with which torch moves the window over it.
+
+    Torch pads both sides alike; uneven pads become a pad of their own, of zeros or of ``value``.
+    """
+    pads = window.begins
+    if window.begins != window.ends:
+        data, pads = torch_pad(b, data, window.begins, window.ends, value), (0,) * len(pads)
+    options: dict[str, Arg] = {}
+    if set(window.strides) != {1}:
+        options["stride"] = per_axis(window.strides)
+    if any(pads):
+        options["padding"] = per_axis(pads)
+    if set(window.dilations) != {1}:
+        options["dilation"] = per_axis(window.dilations)
+    return data, options

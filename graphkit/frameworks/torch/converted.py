@@ -1,0 +1,179 @@
+"""Converted models on PyTorch: the source that is written for them, executed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from graphkit.errors import ExecutionError
+from graphkit.frameworks.feeds import check_feeds, check_seeds, check_taps
+from graphkit.frameworks.torch.source.flat import flat
+from graphkit.frameworks.torch.source.program import to_program
+from graphkit.frameworks.torch.tensors import to_array, to_tensor
+from graphkit.ir.params import of_kind
+from graphkit.ops.torchprogram import Stored
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+    import onnx_ir as ir
+    import torch
+
+    from graphkit.frameworks.base import Arrays, Mode
+    from graphkit.frameworks.torch.source.flat import Source
+    from graphkit.ops.layout import Layout
+
+__all__ = ["ConvertedSession"]
+
+
+class ConvertedSession:
+    """A canonical model as the torch module that its source makes.
+
+    The module's tensors are computed from one leaf for each initializer, so that gradients come by the names and in
+    the layouts of the model.
+    """
+
+    def __init__(self, model: ir.Model, mode: Mode) -> None:
+        from graphkit.frameworks.torch.source.write import to_source
+
+        self._model = model
+        self._train = mode == "train"
+        self._program = to_program(model)
+        self._module = _Module(to_source(self._program, model), train=self._train)
+        self._leaves: dict[str, torch.Tensor] = {}
+
+    def forward(self, feeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:
+        """Outputs of the module, and the values named in ``taps``.
+
+        Raises:
+            FeedError: A feed is missing, unknown, or of the wrong shape or dtype; a tap names no value.
+            ExecutionError: PyTorch refused.
+        """
+        import torch
+
+        checked = check_feeds(self._model, feeds)
+        known: dict[str, npt.NDArray[np.generic]] = dict(checked)
+        inner = []
+        for value in check_taps(self._model, taps):
+            if value.const_value is not None:
+                known[value.name or ""] = value.const_value.numpy()
+            elif value.name not in checked and value.name not in self._outputs():
+                inner.append(value.name or "")
+        module = self._module if not inner else _Module(flat(self._program, inner), train=self._train)
+        with torch.no_grad():
+            results = module.run([to_tensor(array) for array in checked.values()], self._leaf)
+        known.update(zip([*self._outputs(), *inner], map(_copied, results), strict=True))
+        return {name: known[name] for name in dict.fromkeys([*self._outputs(), *taps])}
+
+    def backward(self, feeds: Arrays, seeds: Arrays) -> dict[str, npt.NDArray[np.generic]]:
+        """Gradients of Σ⟨seed, output⟩ in every float input and every parameter; zeros where it does not depend on one.
+
+        Raises:
+            FeedError: A feed or a seed is missing, unknown, or of the wrong shape or dtype.
+            ExecutionError: PyTorch refused.
+        """
+        import torch
+
+        inputs = {name: to_tensor(array) for name, array in check_feeds(self._model, feeds).items()}
+        targets = {name: tensor.requires_grad_() for name, tensor in inputs.items() if tensor.is_floating_point()}
+        for value in of_kind(self._model, "parameter"):
+            leaf = self._leaf(value)
+            if leaf.is_floating_point():
+                targets[value.name or ""] = leaf.requires_grad_()
+        with torch.enable_grad():
+            results = dict(zip(self._outputs(), self._module.run([*inputs.values()], self._leaf), strict=True))
+            given = check_seeds(self._model, seeds, {name: to_array(result) for name, result in results.items()})
+            ends = [(results[name], to_tensor(seed)) for name, seed in given.items() if results[name].requires_grad]
+            if not ends or not targets:
+                return {name: np.zeros(tuple(tensor.shape), to_array(tensor).dtype) for name, tensor in targets.items()}
+            try:
+                found = torch.autograd.grad(
+                    [end for end, _ in ends],
+                    list(targets.values()),
+                    [seed for _, seed in ends],
+                    allow_unused=True,
+                    materialize_grads=True,
+                )
+            except Exception as error:
+                raise ExecutionError(_refusal(error)) from error
+        return {name: _copied(gradient) for name, gradient in zip(targets, found, strict=True)}
+
+    def close(self) -> None:
+        """Free the weights."""
+        self._leaves.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _outputs(self) -> list[str]:
+        return [value.name or "" for value in self._model.graph.outputs]
+
+    def _leaf(self, value: ir.Value) -> torch.Tensor:
+        """The tensor of an initializer in the model's own layout."""
+        name = value.name or ""
+        if name not in self._leaves:
+            assert value.const_value is not None
+            self._leaves[name] = to_tensor(value.const_value.numpy())
+        return self._leaves[name]
+
+
+class _Module:
+    """A source, executed."""
+
+    def __init__(self, source: Source, *, train: bool) -> None:
+        import torch
+
+        space: dict[str, Any] = {}
+        exec(compile(source.text, "model.py", "exec"), space)
+        with torch.device("meta"):
+            self._module: torch.nn.Module = space[source.name]().train(train)
+        self._tensors = source.tensors
+
+    def run(self, inputs: list[torch.Tensor], leaf: Any) -> list[torch.Tensor]:
+        """The results for given inputs; ``leaf`` gives the tensor of each initializer."""
+        import torch
+        from torch.utils import _pytree
+
+        state = {key: self._tensor(tensor, leaf) for key, tensor in self._tensors.items()}
+        try:
+            result = torch.func.functional_call(self._module, state, tuple(inputs), tie_weights=False, strict=True)
+        except Exception as error:
+            raise ExecutionError(_refusal(error)) from error
+        return [torch.as_tensor(item) for item in _pytree.tree_leaves(result)]
+
+    @staticmethod
+    def _tensor(tensor: Stored | npt.NDArray[np.generic], leaf: Any) -> torch.Tensor:
+        if not isinstance(tensor, Stored):
+            return to_tensor(tensor)
+        return _arranged(leaf(tensor.value), tensor.layout)
+
+
+def _arranged(tensor: torch.Tensor, layout: Layout) -> torch.Tensor:
+    """What :func:`graphkit.ops.layout.arrange` does, differentiably."""
+    for step, numbers in layout:
+        if step == "transpose":
+            tensor = tensor.permute(numbers)
+        elif step == "reshape":
+            tensor = tensor.reshape(numbers)
+        elif step == "slice":
+            axis, start, stop = numbers
+            tensor = tensor.narrow(axis, start, stop - start)
+        else:
+            axis, *taken = numbers
+            tensor = tensor[(slice(None),) * axis + (taken,)]
+    return tensor
+
+
+def _copied(tensor: torch.Tensor) -> npt.NDArray[np.generic]:
+    return to_array(tensor).copy()
+
+
+def _refusal(error: Exception) -> str:
+    from graphkit.frameworks.torch.explain import sentence
+
+    return f"PyTorch refuses to run the converted model: {sentence(error)}."

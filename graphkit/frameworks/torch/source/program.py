@@ -1,0 +1,336 @@
+"""Canonical model to a torch program."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import onnx_ir as ir
+
+from graphkit.errors import UnsupportedError, UnsupportedNode
+from graphkit.frameworks.asking import Asking
+from graphkit.ir import params
+from graphkit.ir.dims import dims_of
+from graphkit.ir.dtypes import dtype_of
+from graphkit.ops.index import index
+from graphkit.ops.spec import Refusal
+from graphkit.ops.torchprogram import Code, Layer, Size, Stmt, Stored, TorchProgram, Var
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from graphkit.ops.layout import Layout
+    from graphkit.ops.torchprogram import Arg, Targets
+
+__all__ = ["BUFFERS", "read_by", "stored_by", "stored_in", "to_program"]
+
+BUFFERS = frozenset({"running_mean", "running_var", "num_batches_tracked"})
+"""Tensors of torch's layers that are no parameters."""
+
+
+def to_program(model: ir.Model, warn: Callable[[str], None] = lambda _message: None) -> TorchProgram:
+    """Convert a canonical model.
+
+    Args:
+        model: The model; it is not changed, and its weights are referred to, not copied.
+        warn: Receives deviations that the user must know of.
+
+    Raises:
+        UnsupportedError: Nodes that torch cannot express, all of them.
+        ShapeNeededError: A node can only be converted when more of the model's shapes are given.
+    """
+    shared: set[ir.Value] = set()
+    while True:
+        warnings: list[str] = []
+        builder = _Builder(model, warnings.append, shared)
+        for node in model.graph:
+            builder.write(node)
+        program = builder.finish()
+        conflicts = _conflicts(program)
+        if not conflicts - shared:
+            break
+        shared |= conflicts
+    for message in dict.fromkeys(warnings):
+        warn(message)
+    return program
+
+
+def read_by(stmt: Stmt) -> Iterator[Var]:
+    """The variables that a statement reads, in order, as often as it reads them."""
+    for arg in (*stmt.args, *stmt.kwargs.values()):
+        yield from (part for part in _parts(arg) if isinstance(part, Var))
+
+
+def stored_by(stmt: Stmt) -> Iterator[Stored]:
+    """The tensors that a statement uses directly, in order."""
+    for arg in (*stmt.args, *stmt.kwargs.values()):
+        yield from (part for part in _parts(arg) if isinstance(part, Stored))
+
+
+def stored_in(program: TorchProgram) -> Iterator[Stored]:
+    """The tensors that a program uses directly, rather than as those of a layer."""
+    for stmt in program.stmts:
+        yield from stored_by(stmt)
+    yield from (output for output in program.outputs if isinstance(output, Stored))
+
+
+def _parts(arg: Arg) -> Iterator[Arg]:
+    if isinstance(arg, Size):
+        yield arg.of
+    elif isinstance(arg, tuple | list):
+        for item in arg:
+            yield from _parts(item)
+    elif isinstance(arg, slice):
+        for item in (arg.start, arg.stop, arg.step):
+            yield from _parts(item)
+    else:
+        yield arg
+
+
+def _conflicts(program: TorchProgram) -> set[ir.Value]:
+    """Trained initializers that would be stored twice, so that they would be trained apart."""
+    owners: dict[ir.Value, set[tuple[Layout, int]]] = {}
+    for stmt in program.stmts:
+        if stmt.layer is not None:
+            for tensor in stmt.layer.tensors.values():
+                if isinstance(tensor, Stored):
+                    owners.setdefault(tensor.value, set()).add((tensor.layout, id(stmt.layer)))
+    for stored in stored_in(program):
+        owners.setdefault(stored.value, set()).add((stored.layout, 0))
+    return {
+        value
+        for value, uses in owners.items()
+        if params.kind_of(value) != "constant" and len(uses) > 1 and not _apart([layout for layout, _ in uses])
+    }
+
+
+def _apart(layouts: Sequence[Layout]) -> bool:
+    """Whether all of them begin by slicing pieces of one axis that do not overlap."""
+    if not all(layout and layout[0][0] == "slice" for layout in layouts):
+        return False
+    pieces = sorted(layout[0][1] for layout in layouts)
+    return all(before[0] == after[0] and before[2] <= after[1] for before, after in pairwise(pieces))
+
+
+class _Builder(Asking):
+    """Implements :class:`graphkit.ops.builders.TorchBuilder`, one ONNX node at a time."""
+
+    def __init__(self, model: ir.Model, warn: Callable[[str], None], shared: set[ir.Value]) -> None:
+        super().__init__(warn)
+        self._model = model
+        self._shared = shared
+        self._stmts: list[Stmt] = []
+        self._layers: dict[Hashable, Layer] = {}
+        self._refusals: dict[Stmt, UnsupportedNode] = {}
+        self._inputs = [Var(value) for value in model.graph.inputs if not value.is_initializer()]
+        self._args: dict[ir.Value, Arg] = {var.value: var for var in self._inputs if var.value is not None}
+        self._constants = 0
+
+    def write(self, node: ir.Node) -> None:
+        """Convert one node, or note why it cannot be."""
+        self._node = node
+        before = len(self._stmts)
+        result = self._convert(node)
+        if not isinstance(result, Refusal):
+            results = list(result) if isinstance(result, tuple | list) else [cast("Arg", result)]
+            for value, arg in zip(node.outputs, results, strict=False):
+                self._bind(value, arg)
+            missing = [v.name for v in node.outputs[len(results) :] if v.uses() or v.is_graph_output()]
+            if not missing:
+                return
+            result = Refusal(f"torch does not give its output {missing[0]!r}")
+        del self._stmts[before:]
+        outputs = tuple(Var(value) for value in node.outputs)
+        read = tuple(self._arg(value) for value in node.inputs if value is not None)
+        stmt = self._emit("call", "?", read, {}, outputs)
+        self._refusals[stmt] = UnsupportedNode(node.op_type, node.name or "", result.reason)
+        self._args.update(zip(node.outputs, outputs, strict=True))
+
+    def finish(self) -> TorchProgram:
+        """The program of the model's outputs, without the statements that none of them needs."""
+        outputs: list[Var | Stored] = []
+        for value in self._model.graph.outputs:
+            arg = self._arg(value)
+            outputs.append(arg if isinstance(arg, Var | Stored) else self.call("torch.tensor", arg))
+        needed = {output for output in outputs if isinstance(output, Var)}
+        kept: list[Stmt] = []
+        for stmt in reversed(self._stmts):
+            if any(var in needed for var in _flat(stmt.outputs)):
+                needed.update(read_by(stmt))
+                kept.append(stmt)
+        kept.reverse()
+        refused = [self._refusals[stmt] for stmt in kept if stmt in self._refusals]
+        if refused:
+            raise UnsupportedError("PyTorch", refused)
+        return TorchProgram(self._model.graph.name or "model", self._inputs, outputs, kept)
+
+    def _convert(self, node: ir.Node) -> Arg | Sequence[Arg] | Refusal:
+        op = index().by_onnx.get((node.domain, node.op_type))
+        if op is None or op.torch is None:
+            return Refusal("graphkit has no torch source for it")
+        return op.torch(self, node, [None if value is None else self._arg(value) for value in node.inputs])
+
+    def _bind(self, value: ir.Value, arg: Arg) -> None:
+        """Remember what holds a value; a variable that was made for it holds it by name."""
+        self._args[value] = arg
+        if isinstance(arg, Var) and arg.value is None:
+            arg.value = value
+
+    def _arg(self, value: ir.Value) -> Arg:
+        if value not in self._args:
+            assert value.const_value is not None, f"{value.name!r} is read before it is computed"
+            return Stored(value)
+        return self._args[value]
+
+    def _emit(
+        self, kind: Any, head: str, args: Sequence[Arg], kwargs: Mapping[str, Arg], outputs: Targets, layer: Any = None
+    ) -> Stmt:
+        given: dict[str, Arg] = {name: arg for name, arg in kwargs.items() if arg is not None}
+        stmt = Stmt(kind, head, tuple(args), given, outputs, layer, self._node)
+        self._stmts.append(stmt)
+        return stmt
+
+    def _one(self, kind: Any, head: str, args: Sequence[Arg], kwargs: Mapping[str, Arg] | None = None) -> Var:
+        var = Var()
+        self._emit(kind, head, args, kwargs or {}, (var,))
+        return var
+
+    def call(self, function: str, *args: Arg, **kwargs: Arg) -> Var:
+        """Call a function; see :class:`~graphkit.ops.builders.TorchBuilder`."""
+        return self._one("call", function, args, kwargs)
+
+    def calls(self, function: str, outputs: Targets | int, *args: Arg, **kwargs: Arg) -> tuple[Any, ...]:
+        """Call a function of several results."""
+        targets = tuple(Var() for _ in range(outputs)) if isinstance(outputs, int) else outputs
+        self._emit("call", function, args, kwargs, targets)
+        return targets
+
+    def method(self, name: str, of: Arg, *args: Arg, **kwargs: Arg) -> Var:
+        """Call a method."""
+        return self._one("method", name, (of, *args), kwargs)
+
+    def infix(self, operator: str, left: Arg, right: Arg) -> Var:
+        """Apply a binary operator."""
+        return self._one("infix", operator, (self._literal(left, right), self._literal(right, left)))
+
+    def prefix(self, operator: str, operand: Arg) -> Var:
+        """Apply a unary operator."""
+        return self._one("prefix", operator, (operand,))
+
+    def item(self, of: Arg, *index: Arg) -> Var:
+        """Index something."""
+        return self._one("item", "", (of, *index))
+
+    def layer(
+        self,
+        type_: str,
+        inputs: Sequence[Arg],
+        tensors: Mapping[str, ir.Value | tuple[ir.Value, Layout] | npt.NDArray[np.generic] | None],
+        *args: Arg,
+        outputs: Targets | None = None,
+        **kwargs: Arg,
+    ) -> Any:
+        """Call a submodule that owns its tensors, or return None."""
+        held: dict[str, Stored | npt.NDArray[np.generic]] = {}
+        frozen = []
+        for name, tensor in tensors.items():
+            if isinstance(tensor, np.ndarray):
+                held[name] = tensor
+            elif tensor is not None:
+                value, layout = tensor if isinstance(tensor, tuple) else (tensor, ())
+                if value.const_value is None or value in self._shared or value in self._args:
+                    return None
+                held[name] = Stored(value, layout)
+                if name not in BUFFERS and params.kind_of(value) != "parameter":
+                    frozen.append(name)
+        given: dict[str, Arg] = {name: arg for name, arg in kwargs.items() if arg is not None}
+        stored = tuple((n, t) for n, t in held.items() if isinstance(t, Stored))
+        key: Hashable = (type_, repr((args, given)), stored or len(self._layers))
+        layer = self._layers.setdefault(key, Layer(type_, tuple(args), given, held, tuple(frozen)))
+        targets = (Var(),) if outputs is None else outputs
+        self._emit("layer", "", inputs, {}, targets, layer)
+        return targets[0] if outputs is None else targets
+
+    def var(self) -> Var:
+        """A new variable."""
+        return Var()
+
+    def derived(self, value: ir.Value, layout: Layout) -> Arg:
+        """An initializer in another layout, or the steps to it."""
+        if value.const_value is not None and value not in self._shared and value not in self._args:
+            return Stored(value, layout)
+        arg = self._arg(value)
+        for step, numbers in layout:
+            if step == "transpose":
+                arg = self.method("t", arg) if numbers == (1, 0) else self.method("permute", arg, *numbers)
+            elif step == "reshape":
+                arg = self.method("reshape", arg, *numbers)
+            elif step == "slice":
+                axis, start, stop = numbers
+                arg = self.item(arg, *(slice(None),) * axis, slice(start or None, stop))
+            else:
+                axis, *taken = numbers
+                arg = self.item(arg, *(slice(None),) * axis, list(taken))
+        return arg
+
+    def const(self, array: npt.ArrayLike) -> Arg:
+        """A constant tensor of the module."""
+        tensor = np.asarray(array)
+        self._constants += 1
+        base = self._node.name if self._node is not None and self._node.name else "constant"
+        name = f"{base}_const{self._constants}"
+        value = ir.Value(name=name, const_value=ir.tensor(tensor, name=name))
+        params.set_kind(value, "constant")
+        return Stored(value)
+
+    def size(self, value: ir.Value, axis: int) -> int | Size:
+        """Size of an axis."""
+        dims = dims_of(value)
+        if dims is not None and isinstance(dims[axis], int):
+            return int(dims[axis] or 0)
+        arg = self._arg(value)
+        assert isinstance(arg, Var | Stored)
+        return Size(arg, axis)
+
+    def number(self, value: ir.Value | None) -> float | int | bool | None:
+        """The one element of a constant; one held in float32 as the shortest decimal that rounds to it."""
+        found = super().number(value)
+        if isinstance(found, float) and value is not None and params.exact(value) is None:
+            dtype = self.dtype(value)
+            return found if dtype.kind != "f" or dtype.itemsize > 4 else float(str(dtype.type(found)))
+        return found
+
+    def torch_dtype(self, dtype: npt.DTypeLike | ir.DataType) -> Code:
+        """Torch's name of an element type."""
+        code = dtype if isinstance(dtype, ir.DataType) else ir.DataType.from_numpy(np.dtype(dtype))
+        name = dtype_of(code).torch
+        if name is None:
+            raise ValueError(f"torch has no element type {code.name.lower()}")
+        return Code(f"torch.{name}")
+
+    def _literal(self, arg: Arg, other: Arg) -> Arg:
+        """A constant of one element as a number, where the result keeps its dtype and shape."""
+        if not isinstance(arg, Stored) or arg.layout or not isinstance(other, Var | Stored):
+            return arg
+        number = self.number(arg.value)
+        if number is None:
+            return arg
+        if other.value is not None:
+            rank = len(dims_of(arg.value) or ())
+            dims = dims_of(other.value)
+            if (rank and (dims is None or len(dims) < rank)) or self.dtype(other.value) != self.dtype(arg.value):
+                return arg
+            if isinstance(other, Stored) and self.number(other.value) is not None:
+                return arg
+        return number
+
+
+def _flat(targets: Targets) -> Iterator[Var]:
+    for target in targets:
+        if isinstance(target, Var):
+            yield target
+        else:
+            yield from _flat(target)
