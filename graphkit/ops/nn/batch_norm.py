@@ -115,7 +115,7 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     assert mean is not None
     rank = b.rank(source)
     eps, momentum = node.attributes.get_float("epsilon", 1e-5), node.attributes.get_float("momentum", 0.9)
-    options: dict[str, Arg] = {"eps": decimal(eps)} if eps != _TORCH_EPS else {}
+    options: dict[str, Any] = {"eps": decimal(eps)} if eps != _TORCH_EPS else {}
     if momentum != _KEPT:
         options["momentum"] = decimal(1 - decimal(momentum))
     channels = b.shape(mean)[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.spec import Refusal, ints, per_axis
 
@@ -250,7 +250,7 @@ def torch_pad(
     return b.call("F.pad", data, tuple(pairs), value=value)
 
 
-def torch_window(b: TorchBuilder, data: Arg, window: Window, value: float | None = None) -> tuple[Arg, dict[str, Arg]]:
+def torch_window(b: TorchBuilder, data: Arg, window: Window, value: float | None = None) -> tuple[Arg, dict[str, Any]]:
     """The data and the keyword arguments with which torch moves the window over it.
 
     Torch pads both sides alike; uneven pads become a pad of their own, of zeros or of ``value``.
@@ -258,7 +258,7 @@ def torch_window(b: TorchBuilder, data: Arg, window: Window, value: float | None
     pads = window.begins
     if window.begins != window.ends:
         data, pads = torch_pad(b, data, window.begins, window.ends, value), (0,) * len(pads)
-    options: dict[str, Arg] = {}
+    options: dict[str, Any] = {}
     if set(window.strides) != {1}:
         options["stride"] = per_axis(window.strides)
     if any(pads):
