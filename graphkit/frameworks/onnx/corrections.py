@@ -4,6 +4,8 @@
 LRN                 sums over as many channels as there are examples in the batch
 GlobalMaxPool       takes the right axes for 4-D input only
 GlobalLpPool        is missing
+MaxRoiPool          is missing
+NonMaxSuppression   refuses absent thresholds and a number that is 0-d
 MeanVarianceNormal… refuses float64
 Resize              takes axes counted from behind for others
 GroupNormalization  computes in float32 whatever its input is
@@ -28,6 +30,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from onnx.reference.op_run import OpRun
 from onnx.reference.ops.op_resize import Resize as ReferenceResize
+
+from graphkit.frameworks.onnx.box_corrections import BOX_CORRECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -314,6 +318,7 @@ class ConvTranspose(OpRun):
 
 
 CORRECTIONS = [
+    *BOX_CORRECTIONS,
     AveragePool,
     ConvTranspose,
     Erf,

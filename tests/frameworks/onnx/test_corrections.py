@@ -19,13 +19,13 @@ def drawn(*shape: int) -> np.ndarray:
     return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
 
 
-def agree(op: str, data: np.ndarray, *stored: np.ndarray, **attrs: Any) -> None:
+def agree(op: str, data: np.ndarray, *stored: np.ndarray, kind: int = onnx.TensorProto.FLOAT, **attrs: Any) -> None:
     names = [f"w{number}" for number in range(len(stored))]
     graph = helper.make_graph(
         [helper.make_node(op, ["x", *names], ["y"], **attrs)],
         "g",
         [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, data.shape)],
-        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)],
+        [helper.make_tensor_value_info("y", kind, None)],
         [numpy_helper.from_array(array, name) for name, array in zip(names, stored, strict=True)],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
@@ -90,3 +90,22 @@ def test_normalisations() -> None:
 def test_resizing_axes_counted_from_behind() -> None:
     none = np.zeros(0, np.float32)
     agree("Resize", drawn(1, 2, 3, 4), none, none, np.asarray([5, 6]), axes=[-1, -2], mode="nearest")
+
+
+def test_pooling_of_regions() -> None:
+    rng = np.random.default_rng(3)
+    regions = np.hstack([rng.integers(0, 2, (9, 1)), rng.uniform(-4, 22, (9, 4))]).astype(np.float32)
+    for scale, bins in product((0.5, 1.0), ((1, 1), (2, 3), (5, 4))):
+        agree("MaxRoiPool", drawn(2, 3, 9, 8), regions, pooled_shape=bins, spatial_scale=scale)
+
+
+@pytest.mark.parametrize("center", [0, 1])
+def test_suppression_of_boxes(center: int) -> None:
+    rng = np.random.default_rng(5)
+    boxes = rng.uniform(-1, 1, (2, 12, 4)).astype(np.float32)
+    scores = rng.integers(0, 5, (2, 3, 12)).astype(np.float32)
+    limits = [np.asarray([7], np.int64), np.asarray([0.2], np.float32), np.asarray([1.0], np.float32)]
+    named: Any = {"center_point_box": center, "kind": onnx.TensorProto.INT64}
+    for count in (1, 2, 3):
+        agree("NonMaxSuppression", boxes, scores, *limits[:count], **named)
+    agree("NonMaxSuppression", boxes, scores, np.asarray(2, np.int64), *limits[1:], **named)
