@@ -102,7 +102,7 @@ def test_pooling_of_regions() -> None:
 @pytest.mark.parametrize("center", [0, 1])
 def test_suppression_of_boxes(center: int) -> None:
     rng = np.random.default_rng(5)
-    boxes = rng.uniform(-1, 1, (2, 12, 4)).astype(np.float32)
+    boxes = rng.uniform(0 if center else -1, 1, (2, 12, 4)).astype(np.float32)
     scores = rng.integers(0, 5, (2, 3, 12)).astype(np.float32)
     limits = [np.asarray([7], np.int64), np.asarray([0.2], np.float32), np.asarray([1.0], np.float32)]
     named: Any = {"center_point_box": center, "kind": onnx.TensorProto.INT64}
