@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from graphkit.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["whole"]
 
@@ -21,8 +21,9 @@ __all__ = ["whole"]
 def whole(*targets: Path) -> Iterator[tuple[Path, ...]]:
     """Write files beside their targets and move them into place once all of them are complete.
 
-    Links are followed, and the permissions of a file that is replaced are kept. A file that is open or mapped in memory
-    while it is replaced keeps its old contents for those who hold it.
+    Of several files that belong together, old ones are moved away before the first new one is in place: whenever the
+    process ends, no old file lies beside a new one. Links are followed, and the permissions of a file that is replaced
+    are kept. A file that is open or mapped in memory while it is replaced keeps its old contents for those who hold it.
 
     Args:
         targets: Files to write; their folders must exist.
@@ -32,7 +33,7 @@ def whole(*targets: Path) -> Iterator[tuple[Path, ...]]:
         unwritten is not an error, and its target is not touched.
 
     Raises:
-        InputError: A target cannot be written. Nothing was changed, unless moving one of several files failed.
+        InputError: A target cannot be written. Nothing was changed.
     """
     ends = [Path(os.path.realpath(target)) for target in targets]
     for target, end in zip(targets, ends, strict=True):
@@ -45,14 +46,38 @@ def whole(*targets: Path) -> Iterator[tuple[Path, ...]]:
     drafts = tuple(end.with_name(f".{secrets.token_hex(4)}-{end.name}") for end in ends)
     try:
         yield drafts
-        for draft, end in zip(drafts, ends, strict=True):
-            if draft.exists():
-                if end.exists():
-                    shutil.copymode(end, draft)
-                os.replace(draft, end)
+        _move([(draft, end) for draft, end in zip(drafts, ends, strict=True) if draft.exists()])
     except OSError as error:
         names = " and ".join(str(target) for target in targets)
         raise InputError(f"{names} cannot be written: {error}. Nothing was left half written.") from error
     finally:
         for draft in drafts:
             draft.unlink(missing_ok=True)
+
+
+def _move(moves: Sequence[tuple[Path, Path]]) -> None:
+    for draft, end in moves:
+        if end.exists():
+            shutil.copymode(end, draft)
+    if len(moves) == 1:
+        os.replace(*moves[0])
+        return
+    old: list[tuple[Path, Path]] = []
+    new: list[Path] = []
+    try:
+        for _, end in moves:
+            if end.exists():
+                aside = end.with_name(f".{secrets.token_hex(4)}-old-{end.name}")
+                os.replace(end, aside)
+                old.append((aside, end))
+        for draft, end in moves:
+            os.replace(draft, end)
+            new.append(end)
+    except BaseException:
+        for end in new:
+            end.unlink(missing_ok=True)
+        for aside, end in old:
+            os.replace(aside, end)
+        raise
+    for aside, _ in old:
+        aside.unlink(missing_ok=True)

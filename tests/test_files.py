@@ -37,6 +37,36 @@ def test_an_error_of_the_disk_is_told_in_a_paragraph(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("failing", [1, 2, 3, 4])
+def test_files_that_belong_together_are_replaced_together_or_not_at_all(tmp_path, monkeypatch, failing):
+    """Both old files are moved away before the first new one is in place, so no old file is ever beside a new one."""
+    seen = []
+    replace = os.replace
+
+    def watched(source, target):
+        if len(seen) == failing - 1:
+            seen.append(None)
+            raise OSError(5, "Input/output error")
+        replace(source, target)
+        seen.append({name: (tmp_path / name).read_text() for name in "ab" if (tmp_path / name).exists()})
+
+    def write():
+        with whole(tmp_path / "a", tmp_path / "b") as (a, b):
+            a.write_text("new")
+            b.write_text("new")
+
+    for name in "ab":
+        (tmp_path / name).write_text("old")
+    monkeypatch.setattr(os, "replace", watched)
+    with pytest.raises(InputError, match="Input/output error"):
+        write()
+    assert all(len(set(found.values())) <= 1 for found in seen[: failing - 1])
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "old", "b": "old"}
+    monkeypatch.undo()
+    write()
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "new", "b": "new"}
+
+
 def test_a_missing_folder_and_a_folder_in_the_way_are_refused(tmp_path):
     with pytest.raises(InputError, match="its folder does not exist"), whole(tmp_path / "none" / "a"):
         pass

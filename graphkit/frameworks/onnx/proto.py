@@ -25,8 +25,9 @@ _LOCATION = "weights"
 def self_contained(model: ir.Model) -> ir.Model:
     """A copy of a model whose protobuf holds all tensors, also those that lie in other files."""
     copy = model.clone()
-    for value in copy.graph.initializers.values():
-        _inline(value)
+    for graph in copy.graphs():
+        for value in graph.initializers.values():
+            _inline(value)
     return copy
 
 
@@ -73,4 +74,7 @@ def weightless_proto(
         value.const_value = ir.ExternalTensor(
             _LOCATION, 0, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=name
         )
+    for inner in graph.subgraphs():
+        for value in inner.initializers.values():
+            _inline(value)
     return ir.serde.serialize_model(copy), weights

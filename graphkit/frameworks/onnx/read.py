@@ -29,7 +29,8 @@ __all__ = ["read"]
 def read(path: Path, options: ReadOptions) -> ir.Model:
     """Read an ``.onnx`` file of opset 7 or later.
 
-    Weights in external files are mapped into memory, not loaded; they must lie in the model's own folder. The batch
+    Weights in external files are mapped into memory, not loaded, so that they stay what they are when the file is
+    replaced; they must lie in the model's own folder. The batch
     dimension is as free as the file says; ``options.inputs`` frees or pins dimensions.
 
     Raises:
@@ -40,6 +41,7 @@ def read(path: Path, options: ReadOptions) -> ir.Model:
     model = _load(path)
     try:
         check_complete(model)
+        _map_weights(model)
         _note_origins(model)
         freed = _apply_inputs(model, options.inputs)
         if options.inputs:
@@ -84,6 +86,14 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logger.disabled = before
+
+
+def _map_weights(model: ir.Model) -> None:
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            tensor = value.const_value
+            if isinstance(tensor, ir.ExternalTensor):
+                value.const_value = ir.Tensor(tensor.numpy(), dtype=tensor.dtype, name=tensor.name)
 
 
 def _note_origins(model: ir.Model) -> None:

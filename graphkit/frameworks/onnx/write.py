@@ -4,34 +4,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import onnx_ir as ir
+import onnx
 
 from graphkit._version import __version__
+from graphkit.errors import UnsupportedError, UnsupportedNode
 from graphkit.files import whole
-from graphkit.frameworks.onnx.proto import self_contained
+from graphkit.frameworks.onnx.proto import weightless_proto
 from graphkit.ir.opset import OPSET
-from graphkit.passes.lower_opset import lower_opset
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
     from typing import BinaryIO
+
+    import onnx_ir as ir
 
     from graphkit.frameworks.base import WriteOptions
 
 __all__ = ["write"]
 
-INLINE_LIMIT: Final = 2**31 - 2**26
-"""Bytes of weights from which on they go into a file of their own; a protobuf ends at 2 GiB."""
-_ALONE: Final = 1024
-"""Bytes up to which a tensor stays in the protobuf all the same, so that shapes and scalars can be read there."""
+INLINE_LIMIT: Final = 2**31 - 2**20
+"""Bytes from which on weights go into a file of their own; a protobuf ends at 2 GiB."""
 _ALIGNMENT: Final = 64
+_BYTES: Final = 2
+"""Wire type of messages and bytes in protobuf's encoding."""
 
 
 def write(model: ir.Model, path: Path, options: WriteOptions) -> list[Path]:
-    """Write an ``.onnx`` file, and past 2 GiB of weights a data file ``<name>.data`` beside it.
+    """Write an ``.onnx`` file, and past 2 GiB a data file ``<name>.data`` beside it, which it names without a folder.
 
     The file carries kinds and origins as metadata, so that graphkit reads back what it wrote. Both files appear
-    complete or not at all; weights are streamed.
+    complete or not at all; weights are streamed from where they are, none is copied in memory.
 
     Returns:
         The files written.
@@ -40,37 +43,86 @@ def write(model: ir.Model, path: Path, options: WriteOptions) -> list[Path]:
         UnsupportedError: ``options.opset`` cannot express nodes; all of them are listed.
         InputError: The files cannot be written.
     """
-    copy = model.clone()
-    copy.producer_name, copy.producer_version = "graphkit", __version__
-    if options.opset is not None and options.opset != OPSET:
-        lower_opset(copy, options.opset)
-    tensors = [value for value in copy.graph.initializers.values() if value.const_value is not None]
-    total = sum(value.const_value.nbytes for value in tensors if value.const_value is not None)
-    if total < INLINE_LIMIT:
-        with whole(path) as (draft,):
-            draft.write_bytes(ir.serde.serialize_model(self_contained(copy)).SerializeToString())
+    proto, weights = weightless_proto(model, opset=options.opset or OPSET)
+    proto.producer_name, proto.producer_version = "graphkit", __version__
+    size = proto.ByteSize()
+    if size >= INLINE_LIMIT:
+        raise _too_much(model, size)
+    if size + sum(tensor.nbytes for tensor in weights.values()) < INLINE_LIMIT:
+        with whole(path) as (draft,), draft.open("wb") as file:
+            _write_inline(proto, weights, file)
         return [path]
     data = path.with_name(path.name + ".data")
     with whole(path, data) as (draft, data_draft):
         with data_draft.open("wb") as file:
-            for value in tensors:
-                _move_out(value, file, data.name)
-        draft.write_bytes(ir.serde.serialize_model(copy).SerializeToString())
+            _write_beside(proto, weights, file, data.name)
+        draft.write_bytes(proto.SerializeToString())
     return [path, data]
 
 
-def _move_out(value: ir.Value, file: BinaryIO, location: str) -> None:
-    tensor = value.const_value
-    if tensor is None or tensor.nbytes <= _ALONE or tensor.dtype == ir.DataType.STRING:
-        return
-    file.write(b"\0" * (-file.tell() % _ALIGNMENT))
-    offset = file.tell()
+def _write_inline(proto: onnx.ModelProto, weights: Mapping[str, ir.TensorProtocol], file: BinaryIO) -> None:
+    """Write a protobuf with its weights, whose fields follow those that are small.
+
+    Protobuf's encoding allows the fields of a message in any order, those of submessages too
+    (https://protobuf.dev/programming-guides/encoding/).
+    """
+    pieces: list[tuple[bytes, ir.TensorProtocol | None]] = []
+    for tensor in proto.graph.initializer:
+        data = weights.get(tensor.name)
+        if data is not None:
+            tensor.ClearField("external_data")
+            tensor.ClearField("data_location")
+        header = tensor.SerializeToString()
+        if data is not None:
+            header += _start(onnx.TensorProto.RAW_DATA_FIELD_NUMBER, data.nbytes)
+        length = len(header) + (0 if data is None else data.nbytes)
+        pieces.append((_start(onnx.GraphProto.INITIALIZER_FIELD_NUMBER, length) + header, data))
+    del proto.graph.initializer[:]
+    body = proto.graph.SerializeToString()
+    length = len(body) + sum(len(header) + (0 if data is None else data.nbytes) for header, data in pieces)
+    proto.ClearField("graph")
+    file.write(proto.SerializeToString() + _start(onnx.ModelProto.GRAPH_FIELD_NUMBER, length) + body)
+    for header, data in pieces:
+        file.write(header)
+        if data is not None:
+            _stream(data, file)
+
+
+def _write_beside(
+    proto: onnx.ModelProto, weights: Mapping[str, ir.TensorProtocol], file: BinaryIO, location: str
+) -> None:
+    """Write weights to a file of their own, and to the protobuf where in it they are."""
+    for tensor in proto.graph.initializer:
+        data = weights.get(tensor.name)
+        if data is None:
+            continue
+        file.write(b"\0" * (-file.tell() % _ALIGNMENT))
+        del tensor.external_data[:]
+        for key, value in (("location", location), ("offset", file.tell()), ("length", data.nbytes)):
+            tensor.external_data.add(key=key, value=str(value))
+        _stream(data, file)
+
+
+def _stream(tensor: ir.TensorProtocol, file: BinaryIO) -> None:
+    start = file.tell()
     tensor.tofile(file)  # type: ignore[attr-defined]  # every tensor of onnx_ir has it, the protocol does not say so
-    value.const_value = ir.ExternalTensor(
-        location,
-        offset,
-        file.tell() - offset,
-        tensor.dtype,
-        shape=ir.Shape(tensor.shape.numpy()),
-        name=value.name or "",
-    )
+    if file.tell() - start != tensor.nbytes:
+        raise OSError(f"{tensor.name!r} should be {tensor.nbytes} bytes, and {file.tell() - start} were written")
+
+
+def _too_much(model: ir.Model, size: int) -> UnsupportedError:
+    reason = f"all but its weights takes {size:,} bytes, and a protobuf ends at 2 GiB"
+    return UnsupportedError("ONNX", [UnsupportedNode("graph", model.graph.name or "", reason)])
+
+
+def _start(field: int, length: int) -> bytes:
+    """What stands before a message or bytes of a length."""
+    return _varint(field << 3 | _BYTES) + _varint(length)
+
+
+def _varint(number: int) -> bytes:
+    found = bytearray()
+    while number > 0x7F:
+        found.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*found, number])

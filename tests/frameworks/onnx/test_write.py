@@ -23,7 +23,7 @@ from graphkit.ir.params import kind_of, set_kind
 if TYPE_CHECKING:
     from pathlib import Path
 
-X = np.array([[1, -2, 3]], np.float32)
+X = np.array([[1, -2, 3], [2, 0, -1]], np.float32)
 
 
 @pytest.fixture
@@ -111,6 +111,30 @@ def test_large_weights_go_beside_the_file(model, tmp_path, monkeypatch):
     np.testing.assert_array_equal(_expected(again), _expected(model))
     _write(again, path)
     np.testing.assert_array_equal(_run(path), _expected(model))
+
+
+def test_a_model_outlives_the_data_file_that_it_was_read_from(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.import_module("graphkit.frameworks.onnx.write"), "INLINE_LIMIT", 1000)
+    path = tmp_path / "out.onnx"
+    _write(model, path)
+    again = FRAMEWORK.read(path, ReadOptions())
+    before = _expected(model)
+    weight = model.graph.initializers["w"]
+    weight.const_value = ir.tensor(2 * weight.const_value.numpy(), name="w")
+    _write(model, path)
+    np.testing.assert_array_equal(_run(path), _expected(model))
+    with FRAMEWORK.runtimes[0].open(again, native=False) as session:
+        np.testing.assert_array_equal(session.forward({"x": X})["y"], before)
+    assert not np.array_equal(_run(path), before)
+
+
+def test_external_data_is_named_without_a_folder(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.import_module("graphkit.frameworks.onnx.write"), "INLINE_LIMIT", 1000)
+    _write(model, tmp_path / "out.onnx")
+    (tmp_path / "moved").mkdir()
+    for name in ("out.onnx", "out.onnx.data"):
+        (tmp_path / name).rename(tmp_path / "moved" / name)
+    np.testing.assert_array_equal(_run(tmp_path / "moved" / "out.onnx"), _expected(model))
 
 
 def test_weights_of_another_file_are_taken_along(model, tmp_path, monkeypatch):
