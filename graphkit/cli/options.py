@@ -45,6 +45,7 @@ _READING = (
     ),
     click.option("--trust-pickle", is_flag=True, help="Load a pickled module. This runs code from the file."),
     click.option("--static-batch", is_flag=True, help="Keep the batch size instead of leaving it free."),
+    click.option("--train", is_flag=True, help="Keep the labels and losses of an MXNet symbol's output layers."),
 )
 
 
@@ -58,6 +59,7 @@ class Reading:
         params: Parameter file of an MXNet symbol.
         trust_pickle: Whether a pickled module may be loaded.
         static_batch: Whether the batch dimension stays what it is.
+        train: Whether output layers keep their labels and losses.
     """
 
     source: str
@@ -65,6 +67,7 @@ class Reading:
     params: Path | None
     trust_pickle: bool
     static_batch: bool
+    train: bool
 
     def specs(self) -> tuple[InputSpec, ...]:
         """The given inputs, parsed."""
@@ -82,6 +85,7 @@ class Reading:
             params=self.params,
             trust_pickle=self.trust_pickle,
             dynamic_batch=not self.static_batch,
+            train=self.train,
             warn=warn,
         )
 
@@ -95,9 +99,10 @@ def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
         params: Path | None,
         trust_pickle: bool,
         static_batch: bool,
+        train: bool,
         **rest: Any,
     ) -> Any:
-        return function(Reading(source, inputs, params, trust_pickle, static_batch), **rest)
+        return function(Reading(source, inputs, params, trust_pickle, static_batch, train), **rest)
 
     gather.__doc__ = inspect.cleandoc(function.__doc__ or "") + _SOURCE
     gather.__name__ = function.__name__

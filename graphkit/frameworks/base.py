@@ -136,6 +136,7 @@ class ReadOptions:
         params: Parameter file of an MXNet symbol, where it is not the newest beside it.
         trust_pickle: Whether pickled modules may be loaded, which executes code from the file.
         dynamic_batch: Whether the first dimension of the inputs is left free.
+        train: Whether MXNet's output layers are read in their training form, with labels and losses.
         warn: Receives deviations that the user must know of.
     """
 
@@ -143,6 +144,7 @@ class ReadOptions:
     params: Path | None = None
     trust_pickle: bool = False
     dynamic_batch: bool = True
+    train: bool = False
     warn: Callable[[str], None] = field(default=lambda _message: None)
 
 

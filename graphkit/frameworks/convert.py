@@ -39,6 +39,7 @@ def load(
     params: str | Path | None = None,
     trust_pickle: bool = False,
     dynamic_batch: bool = True,
+    train: bool = False,
     warn: Warn | None = None,
 ) -> ir.Model:
     """Read a model into canonical form.
@@ -51,10 +52,13 @@ def load(
         params: Parameter file of an MXNet symbol; None for the newest beside it.
         trust_pickle: Whether a pickled module may be loaded, which executes code from the file.
         dynamic_batch: Whether the first dimension of the inputs is left free.
+        train: Whether MXNet's output layers (SoftmaxOutput, …) are read in their training form: their labels are
+            inputs, and each gives the loss that it trains as an output of its own.
         warn: Receives deviations that the user must know of; None for Python's :mod:`warnings`.
 
     Raises:
-        InputError: The source is not there, is nothing that graphkit reads, or an input does not fit it.
+        InputError: The source is not there, is nothing that graphkit reads, an input does not fit it, or it has no
+            training form.
         FormatError: The file is damaged.
         ParameterError: The parameters do not fit the graph.
         UnsupportedError: Nodes that have no canonical form.
@@ -65,9 +69,16 @@ def load(
         params=None if params is None else Path(params),
         trust_pickle=trust_pickle,
         dynamic_batch=dynamic_batch,
+        train=train,
         warn=warn or _warn,
     )
-    model = _framework_of(source).read(source, options)
+    framework = _framework_of(source)
+    if train and framework.name != "mxnet":
+        raise InputError(
+            f"{source} has no training form of its own: only MXNet's output layers carry a loss that is left out "
+            f"otherwise. Read it without --train."
+        )
+    model = framework.read(source, options)
     check_weights(model)
     return model
 
@@ -108,6 +119,7 @@ def convert(
     params: str | Path | None = None,
     trust_pickle: bool = False,
     dynamic_batch: bool = True,
+    train: bool = False,
     opset: int | None = None,
     warn: Warn | None = None,
 ) -> list[Path]:
@@ -121,6 +133,7 @@ def convert(
         params: Parameter file of an MXNet symbol.
         trust_pickle: Whether a pickled module may be loaded.
         dynamic_batch: Whether the first dimension of the inputs is left free.
+        train: Whether MXNet's output layers are read in their training form.
         opset: ONNX opset to write.
         warn: Receives deviations.
 
@@ -130,7 +143,13 @@ def convert(
     writer_of(to)
     path = default_output(source, to) if out is None else Path(out)
     model = load(
-        source, inputs=inputs, params=params, trust_pickle=trust_pickle, dynamic_batch=dynamic_batch, warn=warn
+        source,
+        inputs=inputs,
+        params=params,
+        trust_pickle=trust_pickle,
+        dynamic_batch=dynamic_batch,
+        train=train,
+        warn=warn,
     )
     return save(model, path, to=to, opset=opset, warn=warn)
 

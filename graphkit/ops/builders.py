@@ -80,6 +80,14 @@ class OnnxBuilder(Protocol):
         """The array of an initializer, None for anything that is computed or fed."""
         ...
 
+    def stopped(self, value: ir.Value) -> ir.Value:
+        """The same numbers, through which no gradient flows back."""
+        ...
+
+    def loss(self, value: ir.Value) -> None:
+        """Give the model a loss of the node: a scalar output of its own."""
+        ...
+
     def warn(self, message: str) -> None:
         """Record a deviation that the user must know of; the message names the node by itself."""
         ...

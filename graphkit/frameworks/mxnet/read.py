@@ -16,11 +16,12 @@ from graphkit.ir.canonical import OPSET
 from graphkit.ir.dims import dims_of, how_to_give, shown
 from graphkit.ir.origin import Origin, set_origin
 from graphkit.ir.shapes import infer_node
+from graphkit.ir.training import set_losses, stop_gradient
 from graphkit.ops.index import index
 from graphkit.ops.spec import MxForm, Op, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     import numpy.typing as npt
 
@@ -42,15 +43,16 @@ def from_symbol(mx: MxModel, options: ReadOptions, label: str) -> ir.Model:
         label: What the symbol is called in messages.
 
     Returns:
-        A model of the canonical opset, not yet cleaned up by :func:`graphkit.ir.canonical.canonical`. Inputs and
-        initializers have the names of the symbol's variables; outputs those that MXNet gives them.
+        A model of the canonical opset, its losses noted (:mod:`graphkit.ir.training`), not yet cleaned up by
+        :func:`graphkit.ir.canonical.canonical`. Inputs and initializers have the names of the symbol's variables;
+        outputs those that MXNet gives them, and each loss that of its node with ``_loss`` appended.
 
     Raises:
         UnsupportedError: Nodes that graphkit cannot express, all of them.
         ParameterError: Parameters that are missing or have another shape than the graph asks for.
         ShapeNeededError: A node can only be converted when the shape of an input is given.
     """
-    reader = _Reader(mx, Variables(mx, options, label), label, options.warn)
+    reader = _Reader(mx, Variables(mx, options, label), label, options)
     for node in mx.graph.nodes:
         if not node.is_variable:
             reader.read(node)
@@ -60,9 +62,10 @@ def from_symbol(mx: MxModel, options: ReadOptions, label: str) -> ir.Model:
 class _Reader:
     """Implements :class:`graphkit.ops.builders.OnnxBuilder`."""
 
-    def __init__(self, mx: MxModel, variables: Variables, label: str, warn: Callable[[str], None]) -> None:
+    def __init__(self, mx: MxModel, variables: Variables, label: str, options: ReadOptions) -> None:
         self._mx = mx
-        self._warn = warn
+        self._warn = options.warn
+        self._train = options.train
         self._variables = variables
         self._label = label
         self._values: dict[int, list[ir.Value]] = {}
@@ -71,6 +74,7 @@ class _Reader:
         self._refused: list[UnsupportedNode] = []
         self._unshaped: list[ShapeNeededError] = []
         self._emitted: list[ir.Node] = []
+        self._losses: dict[int, ir.Value] = {}
         self._node: MxNode | None = None
         self._names = {node.name for node in mx.graph.variables()}
 
@@ -115,6 +119,9 @@ class _Reader:
             if value.producer() is None or value in outputs:
                 value = self._copy_of(value)
             outputs.append(value)
+        outputs.extend(self._losses.values())
+        if self._train and not self._losses:
+            self._warn(f"{self._label} has no output layer that carries a loss, so --train changes nothing.")
         inputs = self._variables.inputs(outputs)
         graph = ir.Graph(
             inputs,
@@ -124,7 +131,9 @@ class _Reader:
             opset_imports={"": OPSET},
             name=self._label,
         )
-        return ir.Model(graph, ir_version=IR_VERSION, producer_name="graphkit")
+        model = ir.Model(graph, ir_version=IR_VERSION, producer_name="graphkit")
+        set_losses(model, [value.name or "" for value in self._losses.values()])
+        return model
 
     def _copy_of(self, value: ir.Value) -> ir.Value:
         self._emitted = []
@@ -149,7 +158,8 @@ class _Reader:
         try:
             if self._misfits(node, names, operands):
                 return None
-            return form.read(self, node, operands) if form.read else self._read_row(op, form, node, operands)
+            read = form.train if self._train and form.train else form.read
+            return read(self, node, operands) if read else self._read_row(op, form, node, operands)
         except ValueError as error:
             return Refusal(f"its parameters are not what MXNet writes: {error}")
         except IndexError:
@@ -208,6 +218,8 @@ class _Reader:
             for number, value in enumerate(emitted.outputs):
                 part = "output" if len(emitted.outputs) == 1 else f"output{number}"
                 value.name = self._unique(f"{emitted.name}_{part}")
+        if id(node) in self._losses:
+            self._losses[id(node)].name = self._unique(f"{node.name}_loss")
         if len(values) > 1:
             for number, value in enumerate(values):
                 if value.producer() in self._emitted:
@@ -285,6 +297,16 @@ class _Reader:
             f"{self._label}: {self._where()} can only be converted when the shape of what it reads is known, and the "
             f"file does not tell. Give {how_to_give(value)}."
         )
+
+    def stopped(self, value: ir.Value) -> ir.Value:
+        """The same numbers, through which no gradient flows back."""
+        result = self.op("Identity", value)
+        stop_gradient(self._emitted[-1])
+        return result
+
+    def loss(self, value: ir.Value) -> None:
+        """Give the model a loss of the node."""
+        self._losses[id(self._node)] = value
 
     def warn(self, message: str) -> None:
         """Pass on a deviation with the name of the node."""

@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.errors import FeedError, FormatError, InputError, ParameterError
+from graphkit.frameworks.mxnet.heads import label_names
 from graphkit.frameworks.mxnet.implied import implied
 from graphkit.frameworks.mxnet.weights import WEIGHTS, missing
 from graphkit.ir import params
@@ -32,7 +33,7 @@ _STATE_SLOTS = frozenset({"moving_mean", "moving_var"})
 
 def initializer(name: str, array: npt.NDArray[np.generic], kind: params.Kind) -> ir.Value:
     """A stored array as an IR value; the array is referred to, not copied."""
-    tensor = ir.tensor(array, name=name)
+    tensor = ir.Tensor(array, name=name)
     value = ir.val(name, tensor.dtype, array.shape, const_value=tensor)
     params.set_kind(value, kind)
     return value
@@ -58,7 +59,7 @@ class Variables:
         self._options = options
         self._label = label
         self._values: dict[str, ir.Value] = {}
-        named = {spec.name for spec in options.inputs}
+        named = {spec.name for spec in options.inputs} | (label_names(mx.graph) if options.train else set())
         self._arrays = {name: array for name, array in {**mx.args, **mx.aux}.items() if name not in named}
         self.stored = {name: array.shape for name, array in self._arrays.items()}
         self._fed = list(dict.fromkeys(v.name for v in mx.graph.variables() if v.name not in self._arrays))

@@ -17,6 +17,7 @@ Erf, Gelu           round to float32 whatever their input is
 LogSoftmax          takes the logarithm of a softmax that may have underflowed
 Pad                 refuses negative pads
 GatherElements      refuses a negative axis and indices of fewer rows
+NegativeLogLikeli…  counts ignored labels in the mean when the ignored one is -1
 =================== ===================================================================================
 
 What they compute follows the operator texts of opset 23.
@@ -29,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from onnx.reference.op_run import OpRun
+from onnx.reference.ops.op_negative_log_likelihood_loss import NegativeLogLikelihoodLoss as ReferenceLikelihood
 from onnx.reference.ops.op_resize import Resize as ReferenceResize
 
 from graphkit.frameworks.onnx.box_corrections import BOX_CORRECTIONS
@@ -317,6 +319,21 @@ class ConvTranspose(OpRun):
         return (y.astype(x.dtype),)
 
 
+class NegativeLogLikelihoodLoss(ReferenceLikelihood):
+    def _run(
+        self,
+        x: Array,
+        target: Array,
+        weight: Array | None = None,
+        ignore_index: int | None = None,
+        reduction: str | None = None,
+    ) -> tuple[Array]:
+        weights = np.ones(x.shape[1], x.dtype) if weight is None else weight
+        original: Any = super()._run
+        found: tuple[Array] = original(x, target, weights, ignore_index, reduction)
+        return found
+
+
 CORRECTIONS = [
     *BOX_CORRECTIONS,
     AveragePool,
@@ -333,6 +350,7 @@ CORRECTIONS = [
     LpPool,
     MaxPool,
     MeanVarianceNormalization,
+    NegativeLogLikelihoodLoss,
     Pad,
     Resize,
 ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from graphkit.ir.edit import nodes_of, redirect
+from graphkit.ir.training import stops_gradient
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -18,10 +19,11 @@ def drop_identities(model: ir.Model) -> None:
     """Remove Identity nodes, in place; outputs keep their names.
 
     One stays where an output is an input, an initializer, another output, or a value of an outer graph: ONNX has no
-    other way to give one value two names.
+    other way to give one value two names. One through which no gradient flows back stays, too
+    (:mod:`graphkit.ir.training`).
     """
     for node in nodes_of(model):
-        if node.op_type != "Identity" or node.domain or node.graph is None:
+        if node.op_type != "Identity" or node.domain or node.graph is None or stops_gradient(node):
             continue
         source, result = node.inputs[0], node.outputs[0]
         if source is None:

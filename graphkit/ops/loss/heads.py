@@ -1,14 +1,16 @@
-"""MXNet's output layers in their inference form: what they compute forward, without their label.
+"""MXNet's output layers: what they compute forward, and in the training form the loss that they train.
 
-Their backward pass ignores the gradient that flows in from above and injects the loss's own instead; that belongs to
-training and is not part of the inference form.
+Their backward pass ignores the gradient that flows in from above and injects that of a loss instead. In the inference
+form they are what they compute and their labels go; :mod:`graphkit.ops.loss.objectives` has the training form.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphkit.ops.spec import BOOL, Case, MxForm, Op, Refusal, arr
+from graphkit.ops.loss import objectives
+from graphkit.ops.loss.objectives import flag
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,16 +35,12 @@ _TRAINING_ONLY = (
 )
 
 
-def _flag(node: MxNode, name: str) -> bool:
-    return bool(BOOL.parse(node.attrs.get(name, "False")))
-
-
 def _read_softmax(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
     data = x[0]
     assert data is not None
-    if _flag(node, "multi_output"):
+    if flag(node, "multi_output"):
         return b.op("Softmax", data, axis=1)
-    if _flag(node, "preserve_shape"):
+    if flag(node, "preserve_shape"):
         return b.op("Softmax", data, axis=-1)
     if data.shape is None or b.rank(data) == 2:
         if data.shape is None:
@@ -52,16 +50,42 @@ def _read_softmax(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) ->
     return b.op("Reshape", flat, b.op("Shape", data))
 
 
+def _train_softmax(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
+    data, label = x
+    assert data is not None
+    assert label is not None
+    result = _read_softmax(b, node, x)
+    return result if isinstance(result, Refusal) else objectives.softmax(b, node, data, label, result)
+
+
 def _reads(onnx: str) -> Read:
     return lambda b, _node, x: b.op(onnx, x[0])
+
+
+def _trains(onnx: str) -> Read:
+    def train(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+        data, label = x
+        assert data is not None
+        assert label is not None
+        result = data if onnx == "Identity" else b.op(onnx, data)
+        return objectives.regression(b, node, data, label, result)
+
+    return train
 
 
 _DATA, _LABELS = arr(3, 4), arr(3, low=0, high=4)
 
 
-def _head(op: str, onnx: str, *inputs: object) -> MxForm:
-    case = Case("inference", (_DATA, *(arr(3, 4) for _ in inputs)), grad=False)
-    return MxForm(op, read=_reads(onnx), ignore=_TRAINING_ONLY, direction="read", cases=(case,))
+def _regression(op: str, onnx: str) -> MxForm:
+    case = Case("inference", (_DATA, arr(3, 4)), grad=False)
+    reads = _reads(onnx)
+    return MxForm(op, read=reads, train=_trains(onnx), ignore=_TRAINING_ONLY, direction="read", cases=(case,))
+
+
+def _made(op: str, train: Read) -> MxForm:
+    case = Case("inference", (_DATA,), grad=False)
+    reads = _reads("Identity")
+    return MxForm(op, read=reads, train=train, ignore=_TRAINING_ONLY, direction="read", cases=(case,))
 
 
 OP = Op(
@@ -70,6 +94,7 @@ OP = Op(
         MxForm(
             "SoftmaxOutput",
             read=_read_softmax,
+            train=_train_softmax,
             reads=("multi_output", "preserve_shape"),
             ignore=_TRAINING_ONLY,
             direction="read",
@@ -80,17 +105,18 @@ OP = Op(
                 Case("flattened", (arr(2, 3, 4), arr(2, 3)), grad=False),
             ),
         ),
-        _head("LinearRegressionOutput", "Identity", _LABELS),
-        _head("MAERegressionOutput", "Identity", _LABELS),
-        _head("LogisticRegressionOutput", "Sigmoid", _LABELS),
+        _regression("LinearRegressionOutput", "Identity"),
+        _regression("MAERegressionOutput", "Identity"),
+        _regression("LogisticRegressionOutput", "Sigmoid"),
         MxForm(
             "SVMOutput",
             read=_reads("Identity"),
+            train=objectives.svm,
             ignore=_TRAINING_ONLY,
             direction="read",
             cases=(Case("inference", (_DATA, _LABELS), grad=False),),
         ),
-        _head("MakeLoss", "Identity"),
-        _head("make_loss", "Identity"),
+        _made("MakeLoss", objectives.make_loss),
+        _made("make_loss", objectives.make_loss_plain),
     ),
 )

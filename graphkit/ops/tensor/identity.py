@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from graphkit.ir.training import stops_gradient
 from graphkit.ops.spec import Case, MxForm, Op, arr
 from graphkit.ops.tensor.sizes import some
 
@@ -12,12 +13,17 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg
 
 
-def _write(_b: MxBuilder, _node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
-    return some(x[0])
+def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
+    return b.op("BlockGrad", some(x[0])) if stops_gradient(node) else some(x[0])
+
+
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    return b.method("detach", x[0]) if stops_gradient(node) else x[0]
 
 
 def _read(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
@@ -25,8 +31,7 @@ def _read(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Val
 
 
 def _read_block_grad(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
-    b.warn("it stops gradients, which ONNX cannot say: the converted model passes them on")
-    return b.op("Identity", x[0])
+    return b.stopped(some(x[0]))
 
 
 _X = arr(2, 3)
@@ -43,6 +48,7 @@ OPS = (
                 cases=(Case("any", (_X, arr(2, 3))),),
             ),
         ),
+        torch=_torch,
         cases=(Case("any", (_X,), dynamic=(0,)), Case("scalar", (arr(),))),
     ),
     Op(

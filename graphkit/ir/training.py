@@ -1,0 +1,53 @@
+"""What training must know and ONNX has no word for: where gradients stop, and which outputs are losses.
+
+Both are kept in ``metadata_props``, so they survive in ONNX files.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_ir as ir
+
+__all__ = ["losses", "set_losses", "stop_gradient", "stops_gradient"]
+
+_STOPS = "graphkit.stops_gradient"
+_LOSSES = "graphkit.losses"
+
+
+def stop_gradient(node: ir.Node) -> None:
+    """Note that no gradient flows back through an Identity node; the canonical form then keeps it.
+
+    Raises:
+        ValueError: The node is no Identity.
+    """
+    if node.op_type != "Identity" or node.domain:
+        raise ValueError(f"{node.op_type} node {node.name!r} is no Identity")
+    node.metadata_props[_STOPS] = "1"
+
+
+def stops_gradient(node: ir.Node) -> bool:
+    """Whether the node hands its input on and no gradient back."""
+    return node.op_type == "Identity" and not node.domain and _STOPS in node.metadata_props
+
+
+def set_losses(model: ir.Model, names: Sequence[str]) -> None:
+    """Note which outputs are losses: scalars whose sum training makes small."""
+    if names:
+        model.metadata_props[_LOSSES] = json.dumps(list(names))
+    else:
+        model.metadata_props.pop(_LOSSES, None)
+
+
+def losses(model: ir.Model) -> list[str]:
+    """Names of the outputs that are losses, in the model's order; none where the model is in inference form."""
+    try:
+        noted = json.loads(model.metadata_props.get(_LOSSES, "[]"))
+    except ValueError:
+        return []
+    names = {name for name in noted if isinstance(name, str)} if isinstance(noted, list) else set()
+    return [value.name for value in model.graph.outputs if value.name is not None and value.name in names]
