@@ -75,7 +75,13 @@ def dim_of(size: Size) -> int | ir.SymbolicDim:
     if size is None:
         return ir.SymbolicDim(None)
     size = tidy(size)
-    return size if isinstance(size, int) else ir.SymbolicDim(size)
+    return size if isinstance(size, int) else _symbolic(size)
+
+
+@lru_cache(maxsize=4096)
+def _symbolic(size: sympy.Basic) -> ir.SymbolicDim:
+    """A term as a dimension, printed once."""
+    return ir.SymbolicDim(size)
 
 
 def shape_of(value: ir.Value) -> tuple[Size, ...] | None:
@@ -109,6 +115,8 @@ def equal(left: Size, right: Size) -> bool | None:
         return None
     if not isinstance(left, sympy.Basic) and not isinstance(right, sympy.Basic):
         return bool(left == right)
+    if left == right:
+        return True
     difference = tidy(left - right)
     if not isinstance(difference, sympy.Basic):
         return bool(difference == 0)
