@@ -7,18 +7,29 @@ are divided by the number of elements that each of them covers.
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from graphkit.ops.nn.windows import counts, global_pool, onnx_window, pad_spatial, pool
-from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr
+from graphkit.ops.nn.windows import (
+    Window,
+    counts,
+    global_pool,
+    onnx_window,
+    pad_spatial,
+    pool,
+    torch_pad,
+    torch_pool,
+    torch_windows,
+)
+from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, per_axis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder
+    from graphkit.ops.builders import MxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxRef
+    from graphkit.ops.torchprogram import Arg
 
 
 def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
@@ -62,6 +73,43 @@ def _write_global(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxR
     return global_pool(b, data, b.rank(source), "avg")
 
 
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    source = node.inputs[0]
+    assert source is not None
+    kernel = tuple(node.attributes.get_ints("kernel_shape", []))
+    rank = len(kernel)
+    if not 1 <= rank <= 3:
+        return Refusal(f"torch pools 1 to 3 spatial axes, not {rank}")
+    window = onnx_window(b, node, kernel)
+    if isinstance(window, Refusal):
+        return window
+    include = bool(node.attributes.get_int("count_include_pad", 0))
+    even = window.begins == window.ends and all(2 * pad <= k for pad, k in zip(window.begins, kernel, strict=True))
+    if even and set(window.dilations) == {1}:
+        _, options = torch_pool(b, x[0], window)
+        if any(window.begins) and not include:
+            options["count_include_pad"] = False
+        return b.call(f"F.avg_pool{rank}d", x[0], per_axis(kernel), **options)
+    total, divisor = torch_windows(b, x[0], window, b.size(source, 1))
+    if window.whole_ends == window.ends and (include or not any((*window.begins, *window.ends))):
+        return total if divisor == 1 else b.infix("/", total, divisor)
+    covered: Arg = b.call("torch.ones_like", b.item(x[0], slice(1), slice(1)))
+    if include:
+        covered = torch_pad(b, covered, window.begins, window.ends, 1)
+        overhang = tuple(whole - end for whole, end in zip(window.whole_ends, window.ends, strict=True))
+        window = Window(kernel, window.strides, window.dilations, (0,) * rank, overhang)
+    return b.infix("/", total, torch_windows(b, covered, window, 1)[0])
+
+
+def _torch_global(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    source = node.inputs[0]
+    assert source is not None
+    rank = b.rank(source)
+    if rank in (3, 4, 5):
+        return b.call(f"F.adaptive_avg_pool{rank - 2}d", x[0], 1)
+    return b.method("mean", x[0], tuple(range(2, rank)), keepdim=True)
+
+
 _ROW, _IMAGE, _VOLUME = arr(2, 2, 9), arr(2, 3, 7, 8), arr(1, 2, 5, 6, 4)
 _OVERHANG = {"kernel_shape": [3, 2], "strides": [2, 2], "pads": [1, 0, 1, 0], "ceil_mode": 1}
 _DROPPED = {"kernel_shape": [2], "strides": [2], "pads": [1, 1], "ceil_mode": 1}
@@ -71,6 +119,7 @@ OPS = (
     Op(
         "AveragePool",
         mx=(MxForm("Pooling", write=_write, direction="write"),),
+        torch=_torch,
         cases=(
             Case("2-D", (_IMAGE,), {"kernel_shape": [2, 2], "strides": [2, 2]}, dynamic=(0,)),
             Case("1-D", (_ROW,), {"kernel_shape": [3], "strides": [2]}),
@@ -104,6 +153,7 @@ OPS = (
     Op(
         "GlobalAveragePool",
         mx=(MxForm("Pooling", write=_write_global, direction="write"),),
+        torch=_torch_global,
         cases=(
             Case("1-D", (_ROW,), dynamic=(0,)),
             Case("2-D", (_IMAGE,)),

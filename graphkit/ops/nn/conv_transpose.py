@@ -8,18 +8,19 @@ transposed one stands for is written: of the input with zeros between its elemen
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from graphkit.ops.nn.windows import CHANNELS_FIRST, Window, mx_window, onnx_ints, pad_spatial
-from graphkit.ops.spec import BOOL, Case, Limit, MxForm, Op, Refusal, arr, ints
+from graphkit.ops.nn.windows import CHANNELS_FIRST, Window, mx_window, onnx_ints, pad_spatial, torch_pad
+from graphkit.ops.spec import BOOL, Case, Limit, MxForm, Op, Refusal, arr, ints, per_axis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import Dim, MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import Dim, MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg, Var
 
 
 def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
@@ -170,6 +171,52 @@ def _as_convolution(
     )
 
 
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    """Torch crops both sides alike and adds fewer elements at the end than its stride or dilation."""
+    source, filters, bias = node.inputs[0], node.inputs[1], node.inputs[2] if len(node.inputs) > 2 else None
+    assert source is not None
+    assert filters is not None
+    shape = [dim for dim in b.shape(filters) if isinstance(dim, int)]
+    rank = b.rank(filters) - 2
+    if len(shape) != rank + 2:
+        return Refusal("the shape of its weight is not known; give the shapes of the model's inputs with --input")
+    if not 1 <= rank <= 3:
+        return Refusal(f"torch convolves 1 to 3 spatial axes, not {rank}")
+    none, kernel = (0,) * rank, tuple(shape[2:])
+    window = Window(kernel, onnx_ints(node, "strides", rank, 1), onnx_ints(node, "dilations", rank, 1), none, none)
+    crops = _crops(b.shape(source)[2:], node, window)
+    if isinstance(crops, Refusal):
+        return crops
+    begins, ends = crops
+    added = tuple(begin - end for begin, end in zip(begins, ends, strict=True))
+    limits = [max(pair) for pair in zip(window.strides, window.dilations, strict=True)]
+    fits = all(0 <= more < limit for more, limit in zip(added, limits, strict=True))
+    pad = begins if fits else tuple(max(min(pair), 0) for pair in zip(begins, ends, strict=True))
+    late = bias is not None and not fits and min(ends) < 0
+    group = node.attributes.get_int("group", 1)
+    options: dict[str, Any] = {}
+    for name, numbers, default in (("stride", window.strides, 1), ("padding", pad, 0)):
+        if set(numbers) != {default}:
+            options[name] = per_axis(numbers)
+    if fits and any(added):
+        options["output_padding"] = per_axis(added)
+    if group != 1:
+        options["groups"] = group
+    if set(window.dilations) != {1}:
+        options["dilation"] = per_axis(window.dilations)
+    tensors = {"weight": filters, "bias": None if late else bias}
+    sizes = (shape[0], shape[1] * group, per_axis(kernel))
+    use_bias = None if bias is not None and not late else False
+    made: Var | None = b.layer(f"nn.ConvTranspose{rank}d", (x[0],), tensors, *sizes, **options, bias=use_bias)
+    result: Arg = made
+    if made is None:
+        result = b.call(f"F.conv_transpose{rank}d", *x[: 2 if late else 3], **options)
+    if not fits:
+        before, after = (tuple(done - cut for cut, done in zip(cuts, pad, strict=True)) for cuts in crops)
+        result = torch_pad(b, result, before, after)
+    return b.infix("+", result, b.method("reshape", x[2], -1, *(1,) * rank)) if late else result
+
+
 _READS = ("kernel", "stride", "dilate", "pad", "adj", "target_shape")
 _ROW, _IMAGE, _FILTERS, _BIAS = arr(2, 4, 5), arr(2, 4, 4, 5), arr(4, 3, 3, 3), arr(3)
 _VOLUME, _CUBES = arr(1, 2, 3, 4, 3), arr(2, 3, 2, 3, 2)
@@ -213,6 +260,7 @@ OP = Op(
             ),
         ),
     ),
+    torch=_torch,
     cases=(
         Case("2-D", (_IMAGE, _FILTERS, _BIAS), {"strides": [2, 2], "pads": [1, 1, 1, 1]}, const=(1, 2), dynamic=(0,)),
         Case("no bias", (_IMAGE, _FILTERS), const=(1,)),

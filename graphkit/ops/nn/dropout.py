@@ -6,19 +6,20 @@ drops in inference too, is refused.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, ints, show
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, decimal, given, ints, show
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg
 
 _AXES = "graphkit.dropout_axes"
 
@@ -47,6 +48,27 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
     return b.op("Dropout", data, p=np.float32(ratio), axes=node.metadata_props.get(_AXES))
 
 
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    source, data = node.inputs[0], x[0]
+    assert source is not None
+    ratio = b.number(node.inputs[1]) if len(node.inputs) > 1 and node.inputs[1] is not None else 0.5
+    if ratio is None:
+        return Refusal("its ratio is computed while it runs; torch's layer needs it when it is made")
+    if ratio == 0:
+        return cast("Arg", data)
+    p = () if ratio == 0.5 else (decimal(ratio),)
+    axes = ints(node.metadata_props.get(_AXES, "()"))
+    if not axes:
+        return cast("Arg", b.layer("nn.Dropout", (data,), {}, *p))
+    rank = b.rank(source)
+    shared = {axis % rank for axis in axes}
+    if rank in (3, 4, 5) and shared == set(range(2, rank)):
+        return cast("Arg", b.layer(f"nn.Dropout{rank - 2}d", (data,), {}, *p))
+    one = b.item(data, *(slice(1) if axis in shared else slice(None) for axis in range(max(shared) + 1)))
+    mask = b.layer("nn.Dropout", (b.call("torch.ones_like", one),), {}, *p)
+    return b.infix("*", data, mask)
+
+
 _DATA = arr(2, 3, 4)
 
 OP = Op(
@@ -64,6 +86,7 @@ OP = Op(
             ),
         ),
     ),
+    torch=_torch,
     cases=(
         Case("defaults", (_DATA,), dynamic=(0,)),
         Case("ratio", (_DATA, given(0.2, "float32")), const=(1,)),

@@ -6,18 +6,19 @@ it is the p-norm for p = 2 only.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from graphkit.ops.nn.windows import global_pool, onnx_window, pool
-from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr
+from graphkit.ops.nn.windows import global_pool, onnx_window, pool, torch_pad, torch_windows
+from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, per_axis
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder
+    from graphkit.ops.builders import MxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxRef
+    from graphkit.ops.torchprogram import Arg
 
 
 def _by_powers(b: MxBuilder, data: MxRef, p: int, total: Callable[[MxRef], MxRef]) -> MxRef:
@@ -67,12 +68,39 @@ def _write_global(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxR
     return _by_powers(b, data, p, lambda powers: global_pool(b, powers, rank, "sum"))
 
 
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    source = node.inputs[0]
+    assert source is not None
+    kernel, p = tuple(node.attributes.get_ints("kernel_shape", [])), node.attributes.get_int("p", 2)
+    if not 1 <= len(kernel) <= 3:
+        return Refusal(f"torch pools 1 to 3 spatial axes, not {len(kernel)}")
+    window = onnx_window(b, node, kernel)
+    if isinstance(window, Refusal):
+        return window
+    data = x[0] if p % 2 == 0 else b.method("abs", x[0])
+    if set(window.dilations) == {1}:
+        data = torch_pad(b, data, window.begins, window.whole_ends)
+        stride = per_axis(window.strides) if window.strides != kernel else None
+        return b.call(f"F.lp_pool{len(kernel)}d", data, p, per_axis(kernel), stride=stride)
+    powers = data if p == 1 else b.infix("**", data, p)
+    total, _ = torch_windows(b, powers, window, b.size(source, 1))
+    return total if p == 1 else b.method("sqrt", total) if p == 2 else b.infix("**", total, 1 / p)
+
+
+def _torch_global(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    source = node.inputs[0]
+    assert source is not None
+    axes, p = tuple(range(2, b.rank(source))), node.attributes.get_int("p", 2)
+    return b.call("torch.linalg.vector_norm", x[0], p, axes, keepdim=True)
+
+
 _ROW, _IMAGE, _VOLUME = arr(2, 2, 9), arr(2, 3, 7, 8), arr(1, 2, 5, 6, 4)
 
 OPS = (
     Op(
         "LpPool",
         mx=(MxForm("Pooling", write=_write, direction="write"),),
+        torch=_torch,
         cases=(
             Case("p = 2", (_IMAGE,), {"kernel_shape": [2, 3], "strides": [2, 1]}, dynamic=(0,)),
             Case("p = 2, 1-D", (_ROW,), {"kernel_shape": [3], "pads": [1, 1], "strides": [2]}),
@@ -94,6 +122,7 @@ OPS = (
     Op(
         "GlobalLpPool",
         mx=(MxForm("Pooling", write=_write_global, direction="write"),),
+        torch=_torch_global,
         cases=(
             Case("p = 2", (_IMAGE,), dynamic=(0,)),
             Case("p = 1", (_ROW,), {"p": 1}),

@@ -6,20 +6,21 @@ elsewhere the sum over channels is a pooling of the squares.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphkit.ops.nn.windows import pad_spatial
-from graphkit.ops.spec import FLOAT, INT, Attr, Case, Limit, MxForm, Op, arr
+from graphkit.ops.spec import FLOAT, INT, Attr, Case, Limit, MxForm, Op, arr, decimal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder
+    from graphkit.ops.builders import MxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxRef
+    from graphkit.ops.torchprogram import Arg
 
 
 def _has_kernel(b: MxBuilder, node: ir.Node) -> bool:
@@ -50,6 +51,26 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
     return b.op("elemwise_mul", data, b.op("_power_scalar", scale, scalar=-beta))
 
 
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    """Torch takes the larger half of an even size from the channels before, ONNX from those after."""
+    source, data = node.inputs[0], x[0]
+    assert source is not None
+    size, row = node.attributes.get_int("size", 1), b.rank(source) == 2
+    options: dict[str, Any] = {}
+    for name, onnx, default in (("alpha", "alpha", 1e-4), ("beta", "beta", 0.75), ("k", "bias", 1.0)):
+        number = decimal(node.attributes.get_float(onnx, default))
+        if number != default:
+            options[name] = number
+    if row:
+        data = b.method("unsqueeze", data, 2)
+    if size % 2 == 0:
+        data = b.method("flip", data, 1)
+    result = b.call("F.local_response_norm", data, size, **options)
+    if size % 2 == 0:
+        result = b.method("flip", result, 1)
+    return b.method("squeeze", result, 2) if row else result
+
+
 _IMAGE = arr(2, 6, 3, 2)
 _ATTRS = {"size": 3, "alpha": 0.5, "beta": 0.25, "bias": 1.5}
 
@@ -72,6 +93,7 @@ OP = Op(
         ),
         MxForm("Pooling", write=_write, direction="write"),
     ),
+    torch=_torch,
     cases=(
         Case("defaults", (_IMAGE,), {"size": 3}, dynamic=(0,)),
         Case("given", (_IMAGE,), _ATTRS),

@@ -5,18 +5,21 @@ MXNet pools floats only, along one to three axes; dilated windows become a maxim
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from graphkit.ops.nn.windows import global_pool, onnx_window, pool
-from graphkit.ops.spec import Arr, Case, Limit, MxForm, Op, Refusal, arr
+import numpy as np
+
+from graphkit.ops.nn.windows import global_pool, onnx_window, pool, torch_pool
+from graphkit.ops.spec import Arr, Case, Limit, MxForm, Op, Refusal, arr, per_axis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder
+    from graphkit.ops.builders import MxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxRef
+    from graphkit.ops.torchprogram import Arg
 
 
 def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
@@ -43,6 +46,32 @@ def _write_global(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxR
     return global_pool(b, data, b.rank(source), "max")
 
 
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    source = node.inputs[0]
+    assert source is not None
+    kernel = tuple(node.attributes.get_ints("kernel_shape", []))
+    if not 1 <= len(kernel) <= 3:
+        return Refusal(f"torch pools 1 to 3 spatial axes, not {len(kernel)}")
+    window = onnx_window(b, node, kernel)
+    if isinstance(window, Refusal):
+        return window
+    dtype = b.dtype(source)
+    lowest = float("-inf") if dtype.kind not in "iu" else int(np.iinfo(dtype).min)
+    data, options = torch_pool(b, x[0], window, lowest or None)
+    if set(window.dilations) != {1}:
+        options["dilation"] = per_axis(window.dilations)
+    return b.call(f"F.max_pool{len(kernel)}d", data, per_axis(kernel), **options)
+
+
+def _torch_global(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    source = node.inputs[0]
+    assert source is not None
+    rank = b.rank(source)
+    if rank in (3, 4, 5):
+        return b.call(f"F.adaptive_max_pool{rank - 2}d", x[0], 1)
+    return b.method("amax", x[0], tuple(range(2, rank)), keepdim=True)
+
+
 def _distinct(*shape: int) -> Arr:
     """Numbers of which no two are close, in an order that puts maxima everywhere."""
     size = 1
@@ -58,6 +87,7 @@ OPS = (
     Op(
         "MaxPool",
         mx=(MxForm("Pooling", write=_write, direction="write"),),
+        torch=_torch,
         cases=(
             Case("2-D", (_IMAGE,), {"kernel_shape": [2, 2], "strides": [2, 2]}, dynamic=(0,)),
             Case("overlapping", (_IMAGE,), {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}),
@@ -101,6 +131,7 @@ OPS = (
     Op(
         "GlobalMaxPool",
         mx=(MxForm("Pooling", write=_write_global, direction="write"),),
+        torch=_torch_global,
         cases=(
             Case("1-D", (_ROW,), dynamic=(0,)),
             Case("2-D", (_IMAGE,)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import reduce
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.spec import Refusal, ints, per_axis
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from graphkit.ops.builders import Dim, MxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
-    from graphkit.ops.torchprogram import Arg
+    from graphkit.ops.torchprogram import Arg, Size
 
 __all__ = [
     "CHANNELS_FIRST",
@@ -29,7 +30,9 @@ __all__ = [
     "pad_spatial",
     "pool",
     "torch_pad",
+    "torch_pool",
     "torch_window",
+    "torch_windows",
 ]
 
 CHANNELS_FIRST = ("None", "NCW", "NCHW", "NCDHW")
@@ -266,3 +269,47 @@ def torch_window(b: TorchBuilder, data: Arg, window: Window, value: float | None
     if set(window.dilations) != {1}:
         options["dilation"] = per_axis(window.dilations)
     return data, options
+
+
+def torch_pool(b: TorchBuilder, data: Arg, window: Window, outside: float | None = None) -> tuple[Arg, dict[str, Any]]:
+    """The data and the keyword arguments with which torch pools it, kernel and dilation excepted.
+
+    Torch moves a window by its own size where no stride is given, and pads both sides alike by half a window at most;
+    other padding becomes a pad of its own, of zeros or of ``outside``.
+    """
+    pads, ceil = window.begins, window.ceil
+    fits = all(2 * pad <= extent for pad, extent in zip(pads, window.extents, strict=True))
+    if pads != window.ends or not fits:
+        data, pads, ceil = torch_pad(b, data, window.begins, window.whole_ends, outside), (0,) * len(pads), False
+    options: dict[str, Any] = {}
+    if window.strides != window.kernel:
+        options["stride"] = per_axis(window.strides)
+    if any(pads):
+        options["padding"] = per_axis(pads)
+    if ceil and any(stride > 1 for stride in window.strides):
+        options["ceil_mode"] = True
+    return data, options
+
+
+def torch_windows(b: TorchBuilder, data: Arg, window: Window, channels: int | Size) -> tuple[Arg, int]:
+    """Every window of an (N, C, …) tensor of one to three spatial axes added up, all padding included.
+
+    Args:
+        b: The builder.
+        data: The tensor.
+        window: The window; one that overhangs the padding sees zeros there.
+        channels: Number of channels.
+
+    Returns:
+        The mean over each window and 1, or where torch has no pooling for it, the sum and the number of taps.
+    """
+    data, rank = torch_pad(b, data, window.begins, window.whole_ends), len(window.kernel)
+    whole = Window(window.kernel, window.strides, window.dilations, (0,) * rank, (0,) * rank)
+    if set(window.dilations) == {1}:
+        data, options = torch_pool(b, data, whole)
+        return b.call(f"F.avg_pool{rank}d", data, per_axis(window.kernel), **options), 1
+    ones = b.method("new_ones", data, channels, 1, *window.kernel)
+    _, options = torch_window(b, data, whole)
+    if channels != 1:
+        options["groups"] = channels
+    return b.call(f"F.conv{rank}d", data, ones, **options), prod(window.kernel)
