@@ -45,6 +45,8 @@ __all__ = [
     "per_axis",
     "show",
     "torch_call",
+    "torch_float",
+    "whole",
 ]
 
 
@@ -186,6 +188,18 @@ def per_axis(numbers: Sequence[int]) -> int | tuple[int, ...]:
 def decimal(number: float) -> float:
     """The shortest decimal that rounds to a float32, which is what an ONNX attribute's author wrote (1e-05)."""
     return float(str(np.float32(number)))
+
+
+def torch_float(b: TorchBuilder, node: ir.Node, name: str, default: float) -> float:
+    """A float attribute as a torch argument: what its author wrote, or in double precision the float32 that it is."""
+    number, data = node.attributes.get_float(name, default), node.inputs[0]
+    double = data is not None and b.dtype(data) == np.float64
+    return float(np.float32(number)) if double else decimal(number)
+
+
+def whole(number: float | None) -> float | int | None:
+    """A number as one writes it: an integer where it is one."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 def torch_call(function: str) -> Torch:

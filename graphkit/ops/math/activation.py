@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphkit.ops.spec import FLOAT, Attr, Case, Limit, MxForm, Op, Tol, arr, given
+from graphkit.ops.spec import (
+    FLOAT,
+    Attr,
+    Case,
+    Limit,
+    MxForm,
+    Op,
+    Refusal,
+    Tol,
+    arr,
+    decimal,
+    given,
+    torch_call,
+    torch_float,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
-    from graphkit.ops.spec import Write
+    from graphkit.ops.spec import Torch, Write
+    from graphkit.ops.torchprogram import Arg
 
 _F32_SLOPE = Tol(float64=1e-6, reason="MXNet holds the slope in float32")
 _F32_BOUNDS = Tol(float64=1e-6, reason="MXNet holds the bounds in float32")
@@ -27,12 +42,12 @@ _ANY = Case("any", (_X,))
 _LARGE = Case("large", (given([-100.0, -30.0, 0.5, 30.0, 100.0], "float32"),))
 
 
-def _activation(onnx: str, act_type: str, own: str, *extra: Case) -> Op:
+def _activation(onnx: str, act_type: str, own: str, torch: str, *extra: Case) -> Op:
     """An operator that MXNet spells as an ``act_type`` of Activation, and as an operator of its own."""
     forms = [MxForm("Activation", pin={"act_type": act_type}, cases=(_ANY,))]
     if own:
         forms.append(MxForm(own, direction="read", cases=(_ANY,)))
-    return Op(onnx, mx=tuple(forms), cases=(_ANY, *extra))
+    return Op(onnx, mx=tuple(forms), torch=torch_call(torch), cases=(_ANY, *extra))
 
 
 def _leaky(act_type: str) -> dict[str, str]:
@@ -40,39 +55,6 @@ def _leaky(act_type: str) -> dict[str, str]:
 
 
 _UNUSED_SLOPES = ("lower_bound", "upper_bound")
-
-
-def _write_prelu(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
-    """MXNet's own prelu where the slope is constant.
-
-    Its backward pass may write the gradient of the data over the cotangent before it computes that of the slope from
-    it, so that inside of a graph the slope's gradient is wrong by a factor of the slope.
-    """
-    data, slope = node.inputs
-    assert data is not None
-    assert slope is not None
-    assert x[0] is not None
-    assert x[1] is not None
-    rank, dims = b.rank(data), b.shape(slope)
-    per_channel = [1] * (rank - len(dims)) + list(dims)
-    constant = b.value(slope) is not None
-    if constant and rank > 1 and all(dim == 1 for axis, dim in enumerate(per_channel) if axis != 1):
-        size = math.prod(dim for dim in dims if isinstance(dim, int))
-        gamma = x[1] if dims == (size,) else b.derived(slope, (("reshape", (size,)),))
-        return b.op("LeakyReLU", x[0], gamma, act_type="prelu")
-    negative = b.op("broadcast_mul", b.op("_minimum_scalar", x[0], scalar=0.0), x[1])
-    return b.op("elemwise_add", b.op("Activation", x[0], act_type="relu"), negative)
-
-
-def _read_prelu(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
-    data, gamma = x[0], x[1]
-    assert data is not None
-    assert gamma is not None
-    size = b.static_shape(gamma)[-1]
-    rank = b.rank(data)
-    if rank > 2 and size != 1:
-        gamma = b.op("Reshape", gamma, [size] + [1] * (rank - 2))
-    return b.op("PRelu", data, gamma)
 
 
 def _write_selu(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
@@ -133,35 +115,6 @@ def _write_mish(b: MxBuilder, _node: ir.Node, x: Sequence[MxRef | None]) -> MxRe
     return b.op("elemwise_mul", x[0], b.op("tanh", b.op("Activation", x[0], act_type="softrelu")))
 
 
-def _write_clip(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
-    data, bounds = x[0], [*node.inputs[1:], None, None][:2]
-    assert data is not None
-    low, high = (b.number(bound) for bound in bounds)
-    if low is not None and high is not None and np.float32(low) == low and np.float32(high) == high:
-        return b.op("clip", data, a_min=low, a_max=high)
-    for bound, number, scalar, tensor in (
-        (bounds[0], low, "_maximum_scalar", "broadcast_maximum"),
-        (bounds[1], high, "_minimum_scalar", "broadcast_minimum"),
-    ):
-        if bound is not None:
-            data = b.op(scalar, data, scalar=number) if number is not None else b.op(tensor, data, b.ref(bound))
-    return data if data != x[0] else b.op("_copy", data)
-
-
-def _read_clip(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
-    assert x[0] is not None
-    low, high = (b.scalar(FLOAT.parse(node.attrs[name]), x[0]) for name in ("a_min", "a_max"))
-    return b.op("Clip", x[0], low, high)
-
-
-def _read_rrelu(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
-    """In inference the slope is the middle of the range it is drawn from in training."""
-    low, high = (
-        float(node.attrs.get(key, default)) for key, default in (("lower_bound", 0.125), ("upper_bound", 0.334))
-    )
-    return b.op("LeakyRelu", x[0], alpha=(low + high) / 2)
-
-
 def _read_smooth_l1(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
     """½(σx)² where |x| < 1/σ², else |x| − ½/σ²."""
     assert x[0] is not None
@@ -172,42 +125,71 @@ def _read_smooth_l1(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) 
     return b.op("Where", b.op("Less", size, b.scalar(1 / (sigma * sigma), x[0])), near, far)
 
 
+def _torch_alpha(function: str, default: float) -> Torch:
+    """A call that takes ``alpha``, left out where it is the default of both."""
+
+    def emit(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+        alpha = torch_float(b, node, "alpha", default)
+        return b.call(function, x[0], *(() if alpha == default else (alpha,)))
+
+    return emit
+
+
+def _torch_selu(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    """Torch's own selu has the constants in double precision, ONNX's attributes hold them in single precision."""
+    alpha, gamma = torch_float(b, node, "alpha", _SELU[0]), torch_float(b, node, "gamma", _SELU[1])
+    if (alpha, gamma) == _SELU:
+        return b.call("F.selu", x[0])
+    return b.infix("*", gamma, b.call("F.elu", x[0], alpha))
+
+
+def _torch_gelu(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    approximate = node.attributes.get_string("approximate", "none")
+    return b.call("F.gelu", x[0], approximate=None if approximate == "none" else approximate)
+
+
+def _torch_hard_sigmoid(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    alpha, beta = torch_float(b, node, "alpha", 0.2), torch_float(b, node, "beta", 0.5)
+    if np.float32(1 / 6) == alpha and beta == 0.5:
+        return b.call("F.hardsigmoid", x[0])
+    return b.method("clamp", b.infix("+", b.infix("*", x[0], alpha), beta), 0, 1)
+
+
+def _torch_hard_swish(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    """ONNX defines it through a float32 of 1/6, torch divides by 6."""
+    assert node.inputs[0] is not None
+    if b.dtype(node.inputs[0]) != np.float64:
+        return b.call("F.hardswish", x[0])
+    gate = b.infix("+", b.infix("*", x[0], float(np.float32(1 / 6))), 0.5)
+    return b.infix("*", x[0], b.method("clamp", gate, 0, 1))
+
+
+def _torch_thresholded(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    return b.call("F.threshold", x[0], torch_float(b, node, "alpha", 1.0), 0.0)
+
+
+def _torch_shrink(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    assert node.inputs[0] is not None
+    if b.dtype(node.inputs[0]).kind != "f":
+        return Refusal("torch shrinks floating-point numbers only; cast its input")
+    bias, bound = torch_float(b, node, "bias", 0.0), torch_float(b, node, "lambd", 0.5)
+    for function, fits in (("F.hardshrink", bias == 0), ("F.softshrink", bias == bound)):
+        if fits and bound >= 0:
+            return b.call(function, x[0], *(() if bound == 0.5 else (bound,)))
+    down = b.call("torch.where", b.infix(">", x[0], bound), b.infix("-", x[0], bias), 0.0)
+    return b.call("torch.where", b.infix("<", x[0], -bound), b.infix("+", x[0], bias), down)
+
+
+_SELU = (decimal(1.67326319217681884765625), decimal(1.05070102214813232421875))
+
 OPS = (
-    _activation("Relu", "relu", "relu"),
-    _activation("Sigmoid", "sigmoid", "sigmoid", _LARGE),
-    _activation("Tanh", "tanh", "tanh", _LARGE),
-    _activation("Softplus", "softrelu", "", Case("large", (given([-30.0, 0.5, 30.0, 100.0], "float32"),))),
-    _activation("Softsign", "softsign", "softsign"),
-    Op(
-        "LeakyRelu",
-        mx=(
-            MxForm(
-                "LeakyReLU",
-                attrs=(Attr("slope", "alpha", FLOAT, onnx_default=np.float32(0.01), mx_default=0.25),),
-                pin=_leaky("leaky"),
-                pin_default=_leaky("leaky"),
-                ignore=_UNUSED_SLOPES,
-                cases=(Case("defaults", (_X,)), Case("slope", (_X,), {"slope": "0.1"}, tol=_F32_SLOPE)),
-            ),
-            MxForm(
-                "LeakyReLU",
-                pin=_leaky("rrelu"),
-                read=_read_rrelu,
-                reads=_UNUSED_SLOPES,
-                ignore=("slope",),
-                direction="read",
-                cases=(Case("rrelu", (_X,), {"act_type": "rrelu"}, tol=_F32_SLOPE),),
-            ),
-        ),
-        cases=(
-            Case("default", (_X,), tol=_F32_SLOPE),
-            Case("alpha", (_X,), {"alpha": 0.2}, tol=_F32_SLOPE),
-            Case("quarter", (_X,), {"alpha": 0.25}),
-        ),
-        limits=(
-            Limit("read-backward", "MXNet's gradient of rrelu in inference uses slopes that were never drawn", "rrelu"),
-        ),
+    _activation("Relu", "relu", "relu", "F.relu"),
+    _activation("Sigmoid", "sigmoid", "sigmoid", "torch.sigmoid", _LARGE),
+    _activation("Tanh", "tanh", "tanh", "torch.tanh", _LARGE),
+    _activation(
+        "Softplus", "softrelu", "", "F.softplus", Case("large", (given([-30.0, 0.5, 30.0, 100.0], "float32"),))
     ),
+    _activation("Softsign", "softsign", "softsign", "F.softsign"),
     Op(
         "Elu",
         mx=(
@@ -219,6 +201,7 @@ OPS = (
                 cases=(Case("default slope", (_X,), _leaky("elu")),),
             ),
         ),
+        torch=_torch_alpha("F.elu", 1.0),
         cases=(_ANY, Case("alpha", (_X,), {"alpha": 0.7}, tol=_F32_SLOPE)),
     ),
     Op(
@@ -233,6 +216,7 @@ OPS = (
                 cases=(Case("selu", (_X,), _leaky("selu"), tol=_F32_SLOPE),),
             ),
         ),
+        torch=_torch_selu,
         cases=(
             Case("default", (_X,), tol=_F32_SLOPE),
             Case("alpha and gamma", (_X,), {"alpha": 1.5, "gamma": 0.5}, tol=_F32_SLOPE),
@@ -251,33 +235,8 @@ OPS = (
                 cases=(Case("gelu", (_X,), _leaky("gelu"), tol=_F32_ERF),),
             ),
         ),
+        torch=_torch_gelu,
         cases=(Case("erf", (_X,), tol=_F32_ERF), Case("tanh", (_X,), {"approximate": "tanh"})),
-    ),
-    Op(
-        "PRelu",
-        mx=(
-            MxForm("LeakyReLU", write=_write_prelu, direction="write"),
-            MxForm(
-                "LeakyReLU",
-                pin=_leaky("prelu"),
-                read=_read_prelu,
-                ignore=(*_UNUSED_SLOPES, "slope"),
-                direction="read",
-                cases=(
-                    Case("per channel", (arr(2, 3, 4, 2), arr(3)), _leaky("prelu"), const=(1,), tol=_F32_SLOPE),
-                    Case("one slope", (arr(2, 3, 4), arr(1)), _leaky("prelu"), const=(1,), tol=_F32_SLOPE),
-                    Case("matrix", (arr(2, 3), arr(3)), _leaky("prelu"), const=(1,), tol=_F32_SLOPE),
-                ),
-            ),
-        ),
-        cases=(
-            Case("per channel", (arr(2, 3, 4, 2), arr(3, 1, 1)), const=(1,)),
-            Case("one constant slope", (arr(2, 3, 4), arr(1)), const=(1,), tol=_F32_SLOPE),
-            Case("matrix", (arr(2, 3), arr(3)), const=(1,)),
-            Case("per element", (arr(2, 3, 4), arr(2, 3, 4)), const=(1,)),
-            Case("last axis", (arr(2, 3, 4), arr(4)), const=(1,)),
-            Case("computed", (arr(2, 3, 4), arr(3, 1))),
-        ),
     ),
     Op(
         "HardSigmoid",
@@ -291,6 +250,7 @@ OPS = (
                 cases=(Case("defaults", (_X,), tol=_F32_BOUNDS),),
             ),
         ),
+        torch=_torch_hard_sigmoid,
         cases=(
             Case("default", (_X,), tol=_F32_BOUNDS),
             Case("alpha and beta", (_X,), {"alpha": 1 / 6, "beta": 0.4}, tol=_F32_BOUNDS),
@@ -299,46 +259,32 @@ OPS = (
     Op(
         "HardSwish",
         mx=(MxForm("hard_sigmoid", write=_gate("hard_sigmoid", alpha=1 / 6, beta=0.5), direction="write"),),
+        torch=_torch_hard_swish,
         cases=(Case("any", (arr(2, 3, 4, low=-5.0, high=5.0),), tol=_F32_BOUNDS),),
     ),
-    Op("Mish", mx=(MxForm("Activation", write=_write_mish, direction="write"),), cases=(_ANY,)),
+    Op(
+        "Mish",
+        mx=(MxForm("Activation", write=_write_mish, direction="write"),),
+        torch=torch_call("F.mish"),
+        cases=(_ANY,),
+    ),
     Op(
         "Celu",
         mx=(MxForm("LeakyReLU", write=_write_celu, direction="write"),),
+        torch=_torch_alpha("F.celu", 1.0),
         cases=(_ANY, Case("alpha", (_X,), {"alpha": 2.0})),
     ),
     Op(
         "ThresholdedRelu",
         mx=(MxForm("_greater_scalar", write=_write_thresholded, direction="write"),),
+        torch=_torch_thresholded,
         cases=(_ANY, Case("alpha", (_X,), {"alpha": 0.5})),
     ),
     Op(
         "Shrink",
         mx=(MxForm("_greater_scalar", write=_write_shrink, direction="write"),),
+        torch=_torch_shrink,
         cases=(_ANY, Case("bias", (_X,), {"bias": 1.5, "lambd": 1.0})),
-    ),
-    Op(
-        "Clip",
-        mx=(
-            MxForm(
-                "clip",
-                read=_read_clip,
-                reads=("a_min", "a_max"),
-                write=_write_clip,
-                cases=(
-                    Case("both", (_X,), {"a_min": "-0.3", "a_max": "1e0"}, tol=_F32_BOUNDS),
-                    Case("integers", (arr(3, low=-5, high=5, dtype="int32"),), {"a_min": -1, "a_max": 2}, grad=False),
-                ),
-            ),
-        ),
-        cases=(
-            Case("both", (_X, given(0.0, "float32"), given(6.0, "float32")), const=(1, 2)),
-            Case("both inexact", (_X, given(-0.3, "float32"), given(0.7, "float32")), const=(1, 2)),
-            Case("low", (_X, given(-0.3, "float32")), const=(1,)),
-            Case("high", (_X, None, given(0.3, "float32")), const=(2,)),
-            Case("neither", (_X,)),
-            Case("computed bounds", (_X, given(-0.3, "float32"), given(0.7, "float32")), grad=False),
-        ),
     ),
     Op(
         "",

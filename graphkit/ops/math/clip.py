@@ -1,0 +1,90 @@
+"""Clipping."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphkit.ops.spec import FLOAT, Case, MxForm, Op, Tol, arr, given, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_ir as ir
+
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg
+
+_F32_BOUNDS = Tol(float64=1e-6, reason="MXNet holds the bounds in float32")
+
+_X = arr(2, 3, 4, low=-3.0, high=3.0)
+
+
+def _write_clip(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
+    data, bounds = x[0], [*node.inputs[1:], None, None][:2]
+    assert data is not None
+    low, high = (b.number(bound) for bound in bounds)
+    if low is not None and high is not None and np.float32(low) == low and np.float32(high) == high:
+        return b.op("clip", data, a_min=low, a_max=high)
+    for bound, number, scalar, tensor in (
+        (bounds[0], low, "_maximum_scalar", "broadcast_maximum"),
+        (bounds[1], high, "_minimum_scalar", "broadcast_minimum"),
+    ):
+        if bound is not None:
+            data = b.op(scalar, data, scalar=number) if number is not None else b.op(tensor, data, b.ref(bound))
+    return data if data != x[0] else b.op("_copy", data)
+
+
+def _read_clip(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+    assert x[0] is not None
+    low, high = (b.scalar(FLOAT.parse(node.attrs[name]), x[0]) for name in ("a_min", "a_max"))
+    return b.op("Clip", x[0], low, high)
+
+
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    """Of crossed bounds the upper one wins, in ONNX as in torch."""
+    bounds = [*node.inputs[1:], None, None][:2]
+    low, high = (whole(b.number(bound)) for bound in bounds)
+    refs = [ref if number is None else None for ref, number in zip([*x[1:], None, None], (low, high), strict=False)]
+    if (low, high) == (0, 6) and node.inputs[0] is not None and b.dtype(node.inputs[0]).kind == "f":
+        return b.call("F.relu6", x[0])
+    if refs == [None, None] and (low, high) != (None, None):
+        return (
+            b.method("clamp", x[0], low, high)
+            if low is not None and high is not None
+            else b.method("clamp", x[0], min=low, max=high)
+        )
+    result: Arg = x[0]
+    for name, number, ref in (("min", low, refs[0]), ("max", high, refs[1])):
+        bound = ref if number is None else number
+        if bound is not None:
+            result = b.method("clamp", result, **{name: bound})
+    return result
+
+
+OP = Op(
+    "Clip",
+    mx=(
+        MxForm(
+            "clip",
+            read=_read_clip,
+            reads=("a_min", "a_max"),
+            write=_write_clip,
+            cases=(
+                Case("both", (_X,), {"a_min": "-0.3", "a_max": "1e0"}, tol=_F32_BOUNDS),
+                Case("integers", (arr(3, low=-5, high=5, dtype="int32"),), {"a_min": -1, "a_max": 2}, grad=False),
+            ),
+        ),
+    ),
+    torch=_torch,
+    cases=(
+        Case("both", (_X, given(0.0, "float32"), given(6.0, "float32")), const=(1, 2)),
+        Case("both inexact", (_X, given(-0.3, "float32"), given(0.7, "float32")), const=(1, 2)),
+        Case("low", (_X, given(-0.3, "float32")), const=(1,)),
+        Case("high", (_X, None, given(0.3, "float32")), const=(2,)),
+        Case("neither", (_X,)),
+        Case("computed bounds", (_X, given(-0.3, "float32"), given(0.7, "float32")), grad=False),
+    ),
+)
