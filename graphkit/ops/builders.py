@@ -226,6 +226,10 @@ class TorchBuilder(Protocol):
         """A new variable for a pattern of results."""
         ...
 
+    def arg(self, value: ir.Value) -> Arg:
+        """What holds an IR value that is stored or already written."""
+        ...
+
     def derived(self, value: ir.Value, layout: Layout) -> Arg:
         """An initializer in another layout: stored so; for a computed value the steps are emitted."""
         ...

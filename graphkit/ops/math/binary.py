@@ -8,21 +8,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from graphkit.ops.math.linear import biased_linear
-from graphkit.ops.spec import FLOAT, Case, MxForm, Op, Refusal, Tol, arr, given
+from graphkit.ops.math.linear import biased_linear, torch_biased_linear
+from graphkit.ops.spec import FLOAT, Case, MxForm, Op, Refusal, Tol, arr, given, torch_call, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.spec import Torch
+    from graphkit.ops.torchprogram import Arg
 
 __all__ = ["pair", "read_scalar", "same_shape", "scalar_of"]
 
 
-def same_shape(b: MxBuilder, left: ir.Value, right: ir.Value) -> bool:
+def same_shape(b: MxBuilder | TorchBuilder, left: ir.Value, right: ir.Value) -> bool:
     """Whether two values are known to have equal shapes, symbolic dimensions included."""
     if left.shape is None or right.shape is None:
         return False
@@ -30,7 +32,7 @@ def same_shape(b: MxBuilder, left: ir.Value, right: ir.Value) -> bool:
     return None not in dims and dims == b.shape(right)
 
 
-def scalar_of(b: MxBuilder, scalar: ir.Value | None, other: ir.Value | None) -> float | None:
+def scalar_of(b: MxBuilder | TorchBuilder, scalar: ir.Value | None, other: ir.Value | None) -> float | None:
     """The number that an operand is, where broadcasting it to the other operand keeps the other's shape."""
     number = b.number(scalar)
     if number is None or scalar is None or other is None:
@@ -148,13 +150,51 @@ def _forms(names: _Names) -> tuple[MxForm, ...]:
     return tuple(forms)
 
 
-def _op(names: _Names, *extra: Case, first: tuple[MxForm, ...] = ()) -> Op:
-    return Op(names.onnx, mx=(*first, *_forms(names)), cases=_cases(*extra))
+def _op(names: _Names, torch: Torch, *extra: Case, first: tuple[MxForm, ...] = ()) -> Op:
+    return Op(names.onnx, mx=(*first, *_forms(names)), torch=torch, cases=_cases(*extra))
 
 
 _INTS = Case("integers", (arr(2, 3, low=1, high=9, dtype="int64"), arr(3, low=1, high=4, dtype="int64")), grad=False)
 _F32_HYPOT = Tol(float64=1e-6, reason="MXNet takes the root of the sum with a scalar in float32")
 _LINEAR = MxForm("FullyConnected", write=biased_linear, direction="write")
+
+
+def _torch_add(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    made = torch_biased_linear(b, node)
+    return b.infix("+", x[0], x[1]) if made is None else made
+
+
+def _torch_div(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    """Of integers ONNX keeps the whole part of the quotient."""
+    left, right = pair(node)
+    if b.dtype(left).kind == "f":
+        return b.infix("/", x[0], x[1])
+    divisor = scalar_of(b, right, left)
+    return b.call("torch.div", x[0], x[1] if divisor is None else divisor, rounding_mode="trunc")
+
+
+def _torch_pow(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    """The result has the dtype of the base, where torch promotes."""
+    left, right = pair(node)
+    base, exponent = b.dtype(left), b.dtype(right)
+    number = scalar_of(b, right, left)
+    short = whole(number)
+    exact = isinstance(short, int) if base.kind == "f" else exponent.kind != "f"
+    if number is not None and not b.is_initializer(left) and (base == exponent or exact):
+        return b.infix("**", x[0], short)
+    power = x[1]
+    if base.kind == exponent.kind == "f" and base != exponent:
+        power = b.method("to", power, b.torch_dtype(base))
+    result = b.infix("**", x[0], power)
+    return result if base == exponent or base.kind == "f" else b.method("to", result, b.torch_dtype(base))
+
+
+def _torch_mod(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    if not node.attributes.get_int("fmod", 0):
+        return b.infix("%", x[0], x[1])
+    left, right = pair(node)
+    divisor = scalar_of(b, right, left)
+    return b.call("torch.fmod", x[0], x[1] if divisor is None else divisor)
 
 
 def _write_pow(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
@@ -226,12 +266,13 @@ _SIGNED = given([[-7.5, 7.5, 3.2], [-0.4, 6.1, -9.3]], "float32")
 OPS = (
     _op(
         _Names("Add", "elemwise_add", "broadcast_add", "_plus_scalar", "_plus_scalar", ("_grad_add",)),
+        _torch_add,
         _INTS,
         first=(_LINEAR,),
     ),
-    _op(_Names("Sub", "elemwise_sub", "broadcast_sub", "_minus_scalar", "_rminus_scalar"), _INTS),
-    _op(_Names("Mul", "elemwise_mul", "broadcast_mul", "_mul_scalar", "_mul_scalar"), _INTS),
-    _op(_Names("Div", "elemwise_div", "broadcast_div", "_div_scalar", "_rdiv_scalar"), _INTS),
+    _op(_Names("Sub", "elemwise_sub", "broadcast_sub", "_minus_scalar", "_rminus_scalar"), torch_call("-"), _INTS),
+    _op(_Names("Mul", "elemwise_mul", "broadcast_mul", "_mul_scalar", "_mul_scalar"), torch_call("*"), _INTS),
+    _op(_Names("Div", "elemwise_div", "broadcast_div", "_div_scalar", "_rdiv_scalar"), _torch_div, _INTS),
     Op(
         "Pow",
         mx=(
@@ -239,6 +280,7 @@ OPS = (
             *(form for form in _forms(_POWER) if form.op != "broadcast_power"),
             MxForm("broadcast_power", read=_plain("Pow"), direction="read", cases=(Case("broadcast", (_A, _ROW)),)),
         ),
+        torch=_torch_pow,
         cases=_cases(
             Case("square", (arr(2, 3), given(2, "int64")), const=(1,)),
             Case("integer exponents", (_A, arr(4, low=1, high=4, dtype="int64"))),
@@ -253,6 +295,7 @@ OPS = (
             _mod_form("_mod_scalar", "scalar"),
             _mod_form("_rmod_scalar", "reverse"),
         ),
+        torch=_torch_mod,
         cases=(
             Case("integers", (given([-7, 7, -8, 5], "int64"), given([3, -3, 2, 2], "int64")), grad=False),
             Case("fmod", (_SIGNED, given([[2.0, -2.0, 1.5], [3.0, 2.0, -4.0]], "float32")), {"fmod": 1}),

@@ -6,37 +6,53 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphkit.ops.spec import BOOL, FLOAT, Case, MxForm, Op, Refusal, arr, given
+from graphkit.ops.spec import BOOL, FLOAT, Case, MxForm, Op, Refusal, arr, given, torch_float
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.layout import Layout
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg, Var
 
-__all__ = ["biased_linear"]
+__all__ = ["biased_linear", "torch_biased_linear"]
+
+
+def _stored(
+    b: MxBuilder | TorchBuilder, matrix: ir.Value | None, *, transposed: bool
+) -> tuple[ir.Value, bool, int, int] | None:
+    """The stored matrix that ``matrix`` (or its transpose) is: whether it is (in, out) rather than (out, in), and both.
+
+    Args:
+        b: Answers questions about the graph.
+        matrix: The right operand of a product.
+        transposed: Whether the product is with its transpose.
+    """
+    producer = None if matrix is None else matrix.producer()
+    if producer is not None and producer.op_type == "Transpose" and b.is_initializer(producer.inputs[0]):
+        matrix, transposed = producer.inputs[0], not transposed
+    if matrix is None or not b.is_initializer(matrix) or b.rank(matrix) != 2:
+        return None
+    rows, columns = b.shape(matrix)
+    assert isinstance(rows, int)
+    assert isinstance(columns, int)
+    return (matrix, False, columns, rows) if transposed else (matrix, True, rows, columns)
 
 
 def _weight(b: MxBuilder, matrix: ir.Value, *, transposed: bool) -> tuple[MxRef, int] | None:
     """A stored (out, in) matrix and its number of outputs, where ``matrix`` (or its transpose) is one."""
-    producer = matrix.producer()
-    if producer is not None and producer.op_type == "Transpose" and b.is_initializer(producer.inputs[0]):
-        assert producer.inputs[0] is not None
-        matrix, transposed = producer.inputs[0], not transposed
-    if not b.is_initializer(matrix) or b.rank(matrix) != 2:
+    found = _stored(b, matrix, transposed=transposed)
+    if found is None:
         return None
-    rows, columns = b.shape(matrix)
-    if transposed:
-        assert isinstance(rows, int)
-        return b.ref(matrix), rows
-    assert isinstance(columns, int)
-    return b.derived(matrix, (("transpose", (1, 0)),)), columns
+    value, turned, _, outputs = found
+    return b.derived(value, (("transpose", (1, 0)),)) if turned else b.ref(value), outputs
 
 
-def biased_linear(b: MxBuilder, node: ir.Node, _x: Sequence[MxRef | None]) -> MxRef | Refusal:
-    """MatMul with a stored matrix and Add of a stored vector: one FullyConnected."""
+def _biased(b: MxBuilder | TorchBuilder, node: ir.Node) -> tuple[ir.Value, ir.Value, ir.Value] | None:
+    """The data, matrix and vector of an Add of a stored vector to a MatMul with a stored matrix."""
     for product, bias in (tuple(node.inputs), tuple(reversed(node.inputs))):
         producer = None if product is None else product.producer()
         if producer is None or producer.op_type != "MatMul" or not b.is_initializer(bias) or bias is None:
@@ -46,10 +62,79 @@ def biased_linear(b: MxBuilder, node: ir.Node, _x: Sequence[MxRef | None]) -> Mx
         assert matrix is not None
         if b.rank(bias) != 1 or matrix.shape is None or data.shape is None or b.rank(data) < 2:
             continue
-        found = _weight(b, matrix, transposed=False)
-        if found is not None and b.shape(bias)[0] == found[1]:
-            return b.op("FullyConnected", b.ref(data), found[0], b.ref(bias), num_hidden=found[1], flatten=False)
-    return Refusal("it is no sum of a matrix product and a bias")
+        found = _stored(b, matrix, transposed=False)
+        if found is not None and b.shape(bias)[0] == found[3]:
+            return data, matrix, bias
+    return None
+
+
+def biased_linear(b: MxBuilder, node: ir.Node, _x: Sequence[MxRef | None]) -> MxRef | Refusal:
+    """MatMul with a stored matrix and Add of a stored vector: one FullyConnected."""
+    parts = _biased(b, node)
+    found = None if parts is None else _weight(b, parts[1], transposed=False)
+    if parts is None or found is None:
+        return Refusal("it is no sum of a matrix product and a bias")
+    return b.op("FullyConnected", b.ref(parts[0]), found[0], b.ref(parts[2]), num_hidden=found[1], flatten=False)
+
+
+def _layer(b: TorchBuilder, data: Arg, matrix: ir.Value, bias: ir.Value | None, *, transposed: bool) -> Var | None:
+    """``nn.Linear``, None where the matrix (or its transpose) is not one of its own."""
+    found = _stored(b, matrix, transposed=transposed)
+    if found is None or b.dtype(matrix).kind != "f":
+        return None
+    value, turned, inputs, outputs = found
+    layout: Layout = (("transpose", (1, 0)),) if turned else ()
+    use_bias = None if bias is not None else False
+    tensors = {"weight": (value, layout), "bias": bias}
+    made: Var | None = b.layer("nn.Linear", (data,), tensors, inputs, outputs, bias=use_bias)
+    return made
+
+
+def torch_biased_linear(b: TorchBuilder, node: ir.Node) -> Var | None:
+    """MatMul with a stored matrix, whose product nothing else uses, and Add of a stored vector: one ``nn.Linear``."""
+    parts = _biased(b, node)
+    if parts is None:
+        return None
+    data, matrix, bias = parts
+    product = next(value for value in node.inputs if value is not None and value is not bias)
+    if len(product.uses()) != 1 or product.is_graph_output():
+        return None
+    return _layer(b, b.arg(data), matrix, bias, transposed=False)
+
+
+def _torch_gemm(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    left, right = node.inputs[0], node.inputs[1]
+    assert left is not None
+    assert right is not None
+    extra, term = (node.inputs[2], x[2]) if len(x) > 2 else (None, None)
+    alpha, beta = torch_float(b, node, "alpha", 1.0), torch_float(b, node, "beta", 1.0)
+    if b.dtype(left).kind != "f" and not (alpha == beta == 1):
+        return Refusal("it scales integers by floating-point numbers; cast them first")
+    transposed = bool(node.attributes.get_int("transB", 0))
+    found = _stored(b, right, transposed=transposed)
+    data = b.method("t", x[0]) if node.attributes.get_int("transA", 0) else x[0]
+    plain = alpha == beta == 1 and extra is not None and found is not None and b.shape(extra) == (found[3],)
+    if plain:
+        made = _layer(b, data, right, extra if b.is_initializer(extra) else None, transposed=transposed)
+        if made is not None:
+            return made if b.is_initializer(extra) else b.infix("+", made, term)
+        if transposed:
+            return b.call("F.linear", data, x[1], term)
+    product: Arg = None if plain else _layer(b, data, right, None, transposed=transposed)
+    if product is None:
+        product = b.infix("@", data, b.method("t", x[1]) if transposed else x[1])
+    if alpha != 1:
+        product = b.infix("*", alpha, product)
+    if extra is None:
+        return product
+    return b.infix("+", product, term if beta == 1 else b.infix("*", beta, term))
+
+
+def _torch_matmul(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    right = node.inputs[1]
+    assert right is not None
+    made = _layer(b, x[0], right, None, transposed=False)
+    return b.infix("@", x[0], x[1]) if made is None else made
 
 
 def _write_gemm(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
@@ -216,6 +301,7 @@ OPS = (
                 ),
             ),
         ),
+        torch=_torch_gemm,
         cases=(
             Case("linear", (_X, _W, _BIAS), {"transB": 1}, const=(1, 2), dynamic=(0,)),
             Case("no bias", (_X, _W), {"transB": 1}, const=(1,)),
@@ -263,6 +349,7 @@ OPS = (
                 cases=(Case("scaled", (arr(2, 2, 3, 4), arr(2, 2, 5, 4)), {"transpose_b": True, "alpha": "0.3"}),),
             ),
         ),
+        torch=_torch_matmul,
         cases=(
             Case("matrices", (_X, arr(4, 5))),
             Case("stored matrix", (arr(2, 3, 4), arr(4, 5)), const=(1,), dynamic=(0,)),

@@ -144,7 +144,7 @@ class _Builder(Asking):
             result = Refusal(f"torch does not give its output {missing[0]!r}")
         del self._stmts[before:]
         outputs = tuple(Var(value) for value in node.outputs)
-        read = tuple(self._arg(value) for value in node.inputs if value is not None)
+        read = tuple(self.arg(value) for value in node.inputs if value is not None)
         stmt = self._emit("call", "?", read, {}, outputs)
         self._refusals[stmt] = UnsupportedNode(node.op_type, node.name or "", result.reason)
         self._args.update(zip(node.outputs, outputs, strict=True))
@@ -153,7 +153,7 @@ class _Builder(Asking):
         """The program of the model's outputs, without the statements that none of them needs."""
         outputs: list[Var | Stored] = []
         for value in self._model.graph.outputs:
-            arg = self._arg(value)
+            arg = self.arg(value)
             outputs.append(arg if isinstance(arg, Var | Stored) else self.call("torch.tensor", arg))
         needed = {output for output in outputs if isinstance(output, Var)}
         kept: list[Stmt] = []
@@ -171,7 +171,7 @@ class _Builder(Asking):
         op = index().by_onnx.get((node.domain, node.op_type))
         if op is None or op.torch is None:
             return Refusal("graphkit has no torch source for it")
-        return op.torch(self, node, [None if value is None else self._arg(value) for value in node.inputs])
+        return op.torch(self, node, [None if value is None else self.arg(value) for value in node.inputs])
 
     def _bind(self, value: ir.Value, arg: Arg) -> None:
         """Remember what holds a value; a variable that was made for it holds it by name."""
@@ -179,7 +179,8 @@ class _Builder(Asking):
         if isinstance(arg, Var) and arg.value is None:
             arg.value = value
 
-    def _arg(self, value: ir.Value) -> Arg:
+    def arg(self, value: ir.Value) -> Arg:
+        """What holds a value."""
         if value not in self._args:
             assert value.const_value is not None, f"{value.name!r} is read before it is computed"
             return Stored(value)
@@ -213,8 +214,10 @@ class _Builder(Asking):
         return self._one("method", name, (of, *args), kwargs)
 
     def infix(self, operator: str, left: Arg, right: Arg) -> Var:
-        """Apply a binary operator."""
-        return self._one("infix", operator, (self._literal(left, right), self._literal(right, left)))
+        """Apply a binary operator; a matrix product takes no numbers."""
+        if operator != "@":
+            left, right = self._literal(left, right), self._literal(right, left)
+        return self._one("infix", operator, (left, right))
 
     def prefix(self, operator: str, operand: Arg) -> Var:
         """Apply a unary operator."""
@@ -262,7 +265,7 @@ class _Builder(Asking):
         """An initializer in another layout, or the steps to it."""
         if value.const_value is not None and value not in self._shared and value not in self._args:
             return Stored(value, layout)
-        arg = self._arg(value)
+        arg = self.arg(value)
         for step, numbers in layout:
             if step == "transpose":
                 arg = self.method("t", arg) if numbers == (1, 0) else self.method("permute", arg, *numbers)
@@ -291,7 +294,7 @@ class _Builder(Asking):
         dims = dims_of(value)
         if dims is not None and isinstance(dims[axis], int):
             return int(dims[axis] or 0)
-        arg = self._arg(value)
+        arg = self.arg(value)
         assert isinstance(arg, Var | Stored)
         return Size(arg, axis)
 
