@@ -44,7 +44,11 @@ _READING = (
         help="Parameter file of an MXNet symbol.",
     ),
     click.option("--trust-pickle", is_flag=True, help="Load a pickled module. This runs code from the file."),
-    click.option("--static-batch", is_flag=True, help="Keep the batch size instead of leaving it free."),
+    click.option(
+        "--dynamic-batch/--no-dynamic-batch",
+        default=True,
+        help="Leave the batch size free, or keep the given one. Default: free.",
+    ),
     click.option("--train", is_flag=True, help="Keep the labels and losses of an MXNet symbol's output layers."),
 )
 
@@ -58,7 +62,7 @@ class Reading:
         inputs: Given inputs, as spelled.
         params: Parameter file of an MXNet symbol.
         trust_pickle: Whether a pickled module may be loaded.
-        static_batch: Whether the batch dimension stays what it is.
+        dynamic_batch: Whether the batch dimension is left free.
         train: Whether output layers keep their labels and losses.
     """
 
@@ -66,7 +70,7 @@ class Reading:
     inputs: tuple[str, ...]
     params: Path | None
     trust_pickle: bool
-    static_batch: bool
+    dynamic_batch: bool
     train: bool
 
     def specs(self) -> tuple[InputSpec, ...]:
@@ -84,7 +88,7 @@ class Reading:
             inputs=self.specs(),
             params=self.params,
             trust_pickle=self.trust_pickle,
-            dynamic_batch=not self.static_batch,
+            dynamic_batch=self.dynamic_batch,
             train=self.train,
             warn=warn,
         )
@@ -98,11 +102,11 @@ def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
         inputs: tuple[str, ...],
         params: Path | None,
         trust_pickle: bool,
-        static_batch: bool,
+        dynamic_batch: bool,
         train: bool,
         **rest: Any,
     ) -> Any:
-        return function(Reading(source, inputs, params, trust_pickle, static_batch, train), **rest)
+        return function(Reading(source, inputs, params, trust_pickle, dynamic_batch, train), **rest)
 
     gather.__doc__ = inspect.cleandoc(function.__doc__ or "") + _SOURCE
     gather.__name__ = function.__name__
