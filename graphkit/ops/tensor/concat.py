@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.booleans import as_carrier, carrier
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr
 from graphkit.ops.tensor.sizes import rank_is_known, some
+from graphkit.ops.tensor.torch_sizes import constant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg
 
 
 def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
@@ -29,6 +31,26 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
         dtype = carrier(b, parts[0][0])
         refs = [as_carrier(b, value, dtype) for value, _ in parts]
     return b.op("Concat", *refs, num_args=len(refs), dim=node.attributes.get_int("axis"))
+
+
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    axis = node.attributes.get_int("axis")
+    if len(x) == 1:
+        alone: Arg = x[0]
+        return alone
+    at = (axis,) if axis else ()
+    pieces = [_stacked(b, some(value), axis) for value in node.inputs]
+    if None not in pieces:
+        return b.call("torch.stack", pieces, *at)
+    return b.call("torch.cat", list(x), *at)
+
+
+def _stacked(b: TorchBuilder, value: ir.Value, axis: int) -> Arg | None:
+    """What was given the axis that it is joined along just for that; None for all else."""
+    producer = value.producer()
+    if producer is None or producer.op_type != "Unsqueeze" or constant(b, producer, 1) != [axis]:
+        return None
+    return b.derived(some(producer.inputs[0]), ())
 
 
 def _read_concat(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
@@ -48,6 +70,7 @@ OP = Op(
     mx=(
         MxForm(
             "Concat",
+            also=("_rnn_param_concat",),
             read=_read_concat,
             reads=("num_args", "dim"),
             write=_write,
@@ -69,6 +92,7 @@ OP = Op(
             ),
         ),
     ),
+    torch=_torch,
     cases=(
         Case("two", (_A, _B), {"axis": 1}, dynamic=(0, 1)),
         Case("three", (_A, _A, _A), {"axis": -1}),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from graphkit.ops.spec import BOOL, Case, MxForm, Op, Refusal, arr, int64, ints
 from graphkit.ops.tensor.reshape_codes import Made, codes_for, made_by
 from graphkit.ops.tensor.sizes import axis_of, constant_ints, mx_axis, rank_is_known, size_along, some
+from graphkit.ops.tensor.torch_reshape import torch_flatten, torch_reshape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -199,6 +200,7 @@ OPS = (
                 ),
             ),
         ),
+        torch=torch_reshape,
         cases=(
             Case("numbers", (_X, int64([6, 4])), const=(1,)),
             Case("flatten", (_X, int64([2, -1])), const=(1,), dynamic=(0,)),
@@ -223,6 +225,7 @@ OPS = (
                 cases=(Case("image", (_FOUR,)), Case("vector", (arr(3),))),
             ),
         ),
+        torch=torch_flatten,
         cases=(
             Case("default", (_FOUR,), dynamic=(0,)),
             Case("vector", (arr(3),)),

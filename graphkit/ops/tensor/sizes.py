@@ -26,6 +26,7 @@ __all__ = [
     "dim_ref",
     "dim_source",
     "is_never_negative",
+    "measured",
     "mx_axis",
     "positions",
     "rank_is_known",
@@ -89,13 +90,13 @@ def dim_source(b: MxBuilder, node: ir.Node, dim: str, *preferred: ir.Value) -> t
         dim: Name of the dimension.
         preferred: Values to look at first.
     """
-    for value in (*preferred, *_measured(node), *(() if node.graph is None else node.graph.inputs)):
+    for value in (*preferred, *measured(node), *(() if node.graph is None else node.graph.inputs)):
         if rank_is_known(value) and dim in (dims := b.shape(value)):
             return b.ref(value), dims.index(dim)
     return None
 
 
-def _measured(node: ir.Node) -> list[ir.Value]:
+def measured(node: ir.Node) -> list[ir.Value]:
     """The values whose Shape the operands of a node are computed from."""
     found: list[ir.Value] = []
     seen: set[ir.Node] = set()

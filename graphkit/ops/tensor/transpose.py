@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.spec import Case, MxForm, Op, arr, ints
 from graphkit.ops.tensor.sizes import some
@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg
 
 _MOST = 6
 
@@ -32,6 +33,18 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
             held[place], held[other] = held[other], held[place]
             data = b.op("SwapAxis", data, dim1=place, dim2=other)
     return data
+
+
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    given = node.attributes.get_ints("perm", None)
+    order = list(range(b.rank(some(node.inputs[0])))[::-1] if given is None else given)
+    moved = [axis for place, axis in enumerate(order) if place != axis]
+    if not moved:
+        unchanged: Arg = x[0]
+        return unchanged
+    if len(order) == 2:
+        return b.method("t", x[0])
+    return b.method("transpose", x[0], *sorted(moved)) if len(moved) == 2 else b.method("permute", x[0], *order)
 
 
 def _read_transpose(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
@@ -73,6 +86,7 @@ OP = Op(
             ),
         ),
     ),
+    torch=_torch,
     cases=(
         Case("default", (_X,), dynamic=(0,)),
         Case("perm", (_X,), {"perm": [1, 2, 0]}),

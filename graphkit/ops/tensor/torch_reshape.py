@@ -1,0 +1,111 @@
+"""How torch reshapes: by flattening, by splitting an axis, or by a list of sizes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from graphkit.ir.symbols import shape_of
+from graphkit.ops.tensor.torch_sizes import elements, is_full, size_arg
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_ir as ir
+
+    from graphkit.ir.symbols import Size
+    from graphkit.ops.builders import TorchBuilder
+    from graphkit.ops.torchprogram import Arg
+
+__all__ = ["reshaped", "torch_flatten", "torch_reshape"]
+
+
+def reshaped(b: TorchBuilder, node: ir.Node, data: Arg, source: ir.Value, want: Sequence[Size]) -> Arg | None:
+    """Reshape what holds ``source``, at every size of its free dimensions; None where that needs sizes unknown here."""
+    have = shape_of(source)
+    if have is not None:
+        if is_full(have, want):
+            return data
+        span = _merged(have, want)
+        if span is not None:
+            return _flatten(b, data, *span, len(have))
+        split = _split(have, want)
+        if split is not None:
+            axis, sizes = split
+            if len(sizes) == 2 and 1 in sizes:
+                return b.method("unsqueeze", data, axis if sizes[0] == 1 else axis + 1)
+            if 1 not in sizes:
+                return b.method("unflatten", data, axis, sizes)
+    free = [place for place, size in enumerate(want) if not isinstance(size, int)]
+    args = [-1 if [place] == free and 0 not in want else size_arg(b, node, size) for place, size in enumerate(want)]
+    if args.count(None) == 1 and 0 not in want:
+        args[args.index(None)] = -1
+    return None if None in args else b.method("reshape", data, *(args or [()]))
+
+
+def _flatten(b: TorchBuilder, data: Arg, first: int, last: int, rank: int) -> Arg:
+    if last == rank - 1:
+        return b.method("flatten", data, *((first,) if first else ()))
+    return b.method("flatten", data, first, last)
+
+
+def _merged(have: Sequence[Size], want: Sequence[Size]) -> tuple[int, int] | None:
+    """The first and last of the axes that are merged into one, where all others stay."""
+    if len(have) <= len(want):
+        return None
+    for first in reversed(range(len(want))):
+        rest = len(want) - 1 - first
+        if is_full(have[:first], want[:first]) and is_full(have[len(have) - rest :], want[first + 1 :]):
+            return first, len(have) - rest - 1
+    return None
+
+
+def _split(have: Sequence[Size], want: Sequence[Size]) -> tuple[int, tuple[int, ...]] | None:
+    """The axis that is split, where all others stay, and the sizes it is split into; -1 for a free one."""
+    more = len(want) - len(have)
+    if more <= 0:
+        return None
+    for axis in range(len(have)):
+        if is_full(have[:axis], want[:axis]) and is_full(have[axis + 1 :], want[axis + more + 1 :]):
+            sizes = tuple(size if isinstance(size, int) else -1 for size in want[axis : axis + more + 1])
+            if sizes.count(-1) <= 1 and 0 not in sizes:
+                return axis, sizes
+    return None
+
+
+def torch_reshape(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    """Write a Reshape."""
+    source, result = node.inputs[0], node.outputs[0]
+    assert source is not None
+    want = shape_of(result)
+    made = None if want is None else reshaped(b, node, x[0], source, want)
+    if made is not None:
+        return made
+    keeps_zero = node.attributes.get_int("allowzero", 0) != 0
+    found = elements(b, node, 1, x[1])
+    if found is None:
+        return b.method("reshape", x[0], b.method("tolist", x[1]))
+    return b.method("reshape", x[0], *(_sizes(b, source, found, keeps_zero=keeps_zero) or [()]))
+
+
+def _sizes(b: TorchBuilder, source: ir.Value, codes: Sequence[Arg], *, keeps_zero: bool) -> list[Arg]:
+    """ONNX's codes as torch takes them: -1 means the same in both, and 0 copies a size."""
+    return [
+        b.size(source, axis) if isinstance(code, int) and code == 0 and not keeps_zero else code
+        for axis, code in enumerate(codes)
+    ]
+
+
+def torch_flatten(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    """Write a Flatten, which leaves two axes."""
+    source = node.inputs[0]
+    assert source is not None
+    axis = node.attributes.get_int("axis", 1)
+    have = shape_of(source)
+    if have is None and axis == 1:
+        return b.method("flatten", x[0], 1)
+    rank = b.rank(source)
+    axis = axis + rank if axis < 0 else axis
+    if axis in (0, rank):
+        return b.method("reshape", x[0], *((1, -1) if axis == 0 else (-1, 1)))
+    data = b.method("flatten", x[0], axis) if axis < rank - 1 else x[0]
+    return b.method("flatten", data, 0, axis - 1) if axis > 1 else data
