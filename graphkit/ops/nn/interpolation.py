@@ -11,12 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphkit.ops.spec import Refusal, decimal
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
+    import onnx_ir as ir
+
+    from graphkit.ops.builders import Dim, MxBuilder, TorchBuilder
 
     Array = npt.NDArray[np.float64]
 
-__all__ = ["Axis", "Method"]
+__all__ = ["UNKNOWN", "Axis", "Change", "Method", "changed_axes", "method_of", "repeats"]
+
+UNKNOWN = "the sizes of its input or output are not known; give the shapes of the model's inputs with --input"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,3 +158,103 @@ class Method:
         position = self.positions(axis)
         found: npt.NDArray[np.bool_] = (position < 0) | (position > axis.before - 1)
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One axis that is resized; ``axis`` is None where a size is not known, ``scale`` where sizes alone are given."""
+
+    number: int
+    axis: Axis | None
+    scale: float | None
+
+
+def _given(b: MxBuilder | TorchBuilder, node: ir.Node, position: int) -> npt.NDArray[Any] | Refusal | None:
+    value = node.inputs[position] if len(node.inputs) > position else None
+    if value is None or (value.shape is not None and b.shape(value) == (0,)):
+        return None
+    array = b.value(value)
+    if array is None:
+        return Refusal(UNKNOWN)
+    return array if array.size else None
+
+
+def _sizes(before: Sequence[Dim], wanted: Sequence[int], policy: str) -> tuple[list[int], list[float]] | Refusal:
+    """Sizes after, and scales, under an aspect ratio policy."""
+    known = [dim for dim in before if isinstance(dim, int)]
+    if len(known) != len(before):
+        return Refusal(UNKNOWN)
+    ratios = [after / dim for after, dim in zip(wanted, known, strict=True)]
+    scale = min(ratios) if policy == "not_larger" else max(ratios)
+    return [int(scale * dim + 0.5) for dim in known], [scale] * len(known)
+
+
+def changed_axes(b: MxBuilder | TorchBuilder, node: ir.Node, method: Method) -> list[Change] | Refusal:
+    """The axes that a Resize node changes."""
+    source, result = node.inputs[0], node.outputs[0]
+    assert source is not None
+    shape = b.shape(source)
+    rank = len(shape)
+    numbers = [axis % rank for axis in node.attributes.get_ints("axes", list(range(rank)))]
+    roi: npt.NDArray[Any] | Refusal | None = None
+    if method.coordinates == "tf_crop_and_resize":
+        roi = _given(b, node, 1)
+    scales, sizes = _given(b, node, 2), _given(b, node, 3)
+    if isinstance(roi, Refusal) or isinstance(scales, Refusal):
+        return Refusal("its roi or scales are computed while it runs; they must be constants of the model")
+    after: list[Dim] = [None] * rank if result.shape is None else list(b.shape(result))
+    policy = node.attributes.get_string("keep_aspect_ratio_policy", "stretch")
+    if policy != "stretch" and scales is None:
+        if not isinstance(sizes, np.ndarray):
+            return Refusal(UNKNOWN)
+        fitted = _sizes([shape[number] for number in numbers], [int(size) for size in sizes], policy)
+        if isinstance(fitted, Refusal):
+            return fitted
+        scales = np.asarray(fitted[1])
+        for number, size in zip(numbers, fitted[0], strict=True):
+            after[number] = size
+    elif isinstance(sizes, np.ndarray):
+        for number, size in zip(numbers, sizes.tolist(), strict=True):
+            after[number] = size
+    found = []
+    for place, number in enumerate(numbers):
+        scale = None if scales is None else float(str(scales[place]))
+        start, end = (0.0, 1.0) if roi is None else (float(roi[place]), float(roi[place + len(numbers)]))
+        old, new = shape[number], after[number]
+        whole = (start, end) == (0.0, 1.0)
+        if whole and (scale == 1.0 or (scale is None and old is not None and old == new)):
+            continue
+        if isinstance(old, int) and scale is not None and not isinstance(new, int):
+            new = int(np.floor(np.float32(old) * np.float32(scale)))
+        axis = None
+        if isinstance(old, int) and isinstance(new, int):
+            axis = Axis(old, new, new / old if scale is None else scale, start, end)
+        found.append(Change(number, axis, scale))
+    return found
+
+
+def method_of(node: ir.Node) -> Method:
+    """How a Resize node interpolates."""
+    return Method(
+        node.attributes.get_string("mode", "nearest"),
+        node.attributes.get_string("coordinate_transformation_mode", "half_pixel"),
+        node.attributes.get_string("nearest_mode", "round_prefer_floor"),
+        decimal(node.attributes.get_float("cubic_coeff_a", -0.75)),
+        bool(node.attributes.get_int("exclude_outside", 0)),
+        bool(node.attributes.get_int("antialias", 0)),
+    )
+
+
+def repeats(method: Method, change: Change) -> int | None:
+    """How often every element is repeated, where that is all that happens along the axis."""
+    scale = change.scale
+    if change.axis is not None:
+        scale = change.axis.after / change.axis.before
+    if scale is None or scale != int(scale) or method.coordinates == "tf_crop_and_resize":
+        return None
+    times = int(scale)
+    if change.axis is None and method.coordinates == "align_corners":
+        return None
+    axis = change.axis or Axis(8, 8 * times, float(times))
+    expected = np.repeat(np.arange(axis.before), times)
+    return times if np.array_equal(method.indices(axis), expected) else None
