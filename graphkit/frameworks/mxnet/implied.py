@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     Shapes = Mapping[str, tuple[int, ...]]
 
-__all__ = ["Implied", "implied"]
+__all__ = ["SAME", "Implied", "implied"]
 
-_SAME: Final = frozenset(
+SAME: Final = frozenset(
     {
         "Activation",
         "BatchNorm",
@@ -182,7 +182,7 @@ def _after(node: MxNode, position: int, trace: _Trace, traces: Mapping[int, _Tra
     names = schema.arguments(node.op, node.attrs)
     if position < len(names) and names[position] in WEIGHTS:
         return None
-    if node.op in _SAME or node.op.endswith("_scalar"):
+    if node.op in SAME or node.op.endswith("_scalar"):
         return trace
     if node.op == "Flatten" and trace.order is None and trace.keeps in ("all", "sample"):
         return trace._replace(keeps="sample")

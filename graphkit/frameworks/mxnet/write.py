@@ -249,11 +249,15 @@ class _Builder(Asking):
             self._layouts[value, layout] = MxRef(variable)
             return MxRef(variable)
         ref = self.ref(value)
-        for step, argument in layout:
+        for step, numbers in layout:
             if step == "transpose":
-                ref = self.op("transpose", ref, axes=argument)
+                ref = self.op("transpose", ref, axes=numbers)
+            elif step == "reshape":
+                ref = self.op("Reshape", ref, shape=numbers)
+            elif step == "slice":
+                ref = self.op("slice_axis", ref, axis=numbers[0], begin=numbers[1], end=numbers[2])
             else:
-                ref = self.op("Reshape", ref, shape=argument)
+                ref = self.op("take", ref, self.const(np.asarray(numbers[1:], np.int32), "order"), axis=numbers[0])
         return ref
 
     def _is_read(self, value: ir.Value) -> bool:

@@ -17,6 +17,7 @@ Erf, Gelu           round to float32 whatever their input is
 LogSoftmax          takes the logarithm of a softmax that may have underflowed
 Pad                 refuses negative pads
 GatherElements      refuses a negative axis and indices of fewer rows
+LSTM, GRU, RNN      ignore lengths, clipping and most activations
 NegativeLogLikeli…  counts ignored labels in the mean when the ignored one is -1
 =================== ===================================================================================
 
@@ -34,6 +35,7 @@ from onnx.reference.ops.op_negative_log_likelihood_loss import NegativeLogLikeli
 from onnx.reference.ops.op_resize import Resize as ReferenceResize
 
 from graphkit.frameworks.onnx.box_corrections import BOX_CORRECTIONS
+from graphkit.frameworks.onnx.recurrent import GRU, LSTM, RNN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -339,12 +341,14 @@ CORRECTIONS = [
     AveragePool,
     ConvTranspose,
     Erf,
+    GRU,
     GatherElements,
     Gelu,
     GlobalLpPool,
     GlobalMaxPool,
     GroupNormalization,
     LRN,
+    LSTM,
     LogSoftmax,
     LpNormalization,
     LpPool,
@@ -352,6 +356,7 @@ CORRECTIONS = [
     MeanVarianceNormalization,
     NegativeLogLikelihoodLoss,
     Pad,
+    RNN,
     Resize,
 ]
 """What to hand to :class:`onnx.reference.ReferenceEvaluator` as ``new_ops``."""

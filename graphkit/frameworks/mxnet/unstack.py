@@ -1,0 +1,80 @@
+"""MXNet's recurrent operator of several layers as one operator per layer.
+
+Both compute the same, but MXNet 1.9.1 on the CPU without oneDNN does not differentiate the former rightly: gradients of
+GRUs and plain RNNs of several layers are wrong, and when anything is recorded for a backward pass, dropout between
+layers drops in inference mode, too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphkit.ops.mxgraph import MxNode, MxRef
+from graphkit.ops.recurrent.gates import KINDS, pieces
+from graphkit.ops.spec import BOOL, FLOAT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["is_stacked", "unstacked"]
+
+
+def is_stacked(node: MxNode) -> bool:
+    """Whether the node has several layers and MXNet may differentiate it wrongly."""
+    return (
+        node.op == "RNN"
+        and int(node.attrs["num_layers"]) > 1
+        and (node.attrs["mode"] != "lstm" or FLOAT.parse(node.attrs.get("p", "0")) > 0)
+    )
+
+
+def unstacked(node: MxNode, inputs: Sequence[MxRef], name: str) -> tuple[list[MxNode], list[MxRef]]:
+    """The same with one node per layer.
+
+    Args:
+        node: An ``RNN`` node that MXNet accepts.
+        inputs: What it reads.
+        name: Beginning of the names of the new nodes.
+
+    Returns:
+        The new nodes, each after those that it reads, and what computes each output of the old one.
+    """
+    made: list[MxNode] = []
+
+    def op(kind: str, label: str, attrs: dict[str, str], *operands: MxRef) -> MxRef:
+        made.append(MxNode(kind, f"{name}_{label}", attrs, list(operands)))
+        return MxRef(made[-1])
+
+    def part(of: MxRef, label: str, begin: int, end: int) -> MxRef:
+        bounds = {"axis": "0", "begin": str(begin), "end": str(end or None)}
+        return op("slice_axis", label, bounds, of)
+
+    kind = KINDS[node.attrs["mode"]]
+    layers, hidden = int(node.attrs["num_layers"]), int(node.attrs["state_size"])
+    directions = 2 if BOOL.parse(node.attrs.get("bidirectional", "False")) else 1
+    projection = node.attrs.get("projection_size", "None")
+    packed = pieces(kind.gates, layers, directions, 1, hidden, 0 if projection == "None" else int(projection))
+    length = packed[-1].stop  # counted from the end, places do not depend on the size of the input
+    data, flat, *initial = inputs
+    lengths = [initial.pop()] if BOOL.parse(node.attrs.get("use_sequence_length", "False")) else []
+    dropout = node.attrs.get("p", "0")
+    states: list[list[MxRef]] = []
+    for layer in range(layers):
+        if layer and FLOAT.parse(dropout):
+            data = op("Dropout", f"dropout{layer}", {"p": dropout}, data)
+        own = []
+        for what in ("weight", "bias"):
+            places = [piece for piece in packed if piece.layer == layer and piece.part.endswith(what)]
+            begin = 0 if layer == 0 and what == "weight" else places[0].start - length
+            own.append(part(flat, f"{what}{layer}", begin, places[-1].stop - length))
+        first = layer * directions
+        before = [part(state, f"state{layer}_{n}", first, first + directions) for n, state in enumerate(initial)]
+        packed_layer = op("Concat", f"parameters{layer}", {"num_args": "2", "dim": "0"}, *own)
+        attrs = {**node.attrs, "num_layers": "1", "p": "0"}
+        data = op("RNN", f"layer{layer}", attrs, data, packed_layer, *before, *lengths)
+        states.append([MxRef(data.node, 1 + n) for n in range(len(initial))])
+    outputs = [data]
+    if BOOL.parse(node.attrs.get("state_outputs", "False")):
+        joined = {"num_args": str(layers), "dim": "0"}
+        outputs += [op("Concat", f"last{n}", joined, *parts) for n, parts in enumerate(zip(*states, strict=True))]
+    return made, outputs

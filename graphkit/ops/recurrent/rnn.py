@@ -1,0 +1,31 @@
+"""Recurrent layers without gates."""
+
+from __future__ import annotations
+
+from graphkit.ops.recurrent.reading import READS, read
+from graphkit.ops.recurrent.samples import SINGLE, mx_cases, onnx_cases
+from graphkit.ops.recurrent.writing import write
+from graphkit.ops.spec import Case, Limit, MxForm, Op, arr
+
+_X, _WEIGHT, _BOTH = arr(4, 2, 3), arr(1, 3, 3), arr(2, 3, 3)
+
+OP = Op(
+    "RNN",
+    mx=(
+        MxForm("RNN", pin={"mode": "rnn_tanh"}, read=read, reads=READS, write=write, cases=mx_cases("rnn_tanh")),
+        MxForm("RNN", pin={"mode": "rnn_relu"}, read=read, reads=READS, direction="read", cases=mx_cases("rnn_relu")),
+    ),
+    cases=(
+        *onnx_cases("rnn_tanh"),
+        Case("relu", (_X, _WEIGHT, _WEIGHT), {"hidden_size": 3, "activations": ["Relu"]}, const=(1, 2), tol=SINGLE),
+        Case(
+            "two activations",
+            (_X, _BOTH, _BOTH),
+            {"hidden_size": 3, "activations": ["Tanh", "Relu"], "direction": "bidirectional"},
+            const=(1, 2),
+            outputs=2,
+            tol=SINGLE,
+        ),
+    ),
+    limits=(Limit("onnxruntime", "ONNX Runtime has no recurrent layers with the batch first", "batch first"),),
+)

@@ -1,0 +1,126 @@
+"""Cases that all kinds of recurrent layers have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from graphkit.ops.recurrent.gates import KINDS, span
+from graphkit.ops.spec import Arr, Case, Tol, arr, given
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["SINGLE", "mx_cases", "onnx_cases"]
+
+_STEPS, _BATCH, _INPUTS, _HIDDEN = 4, 2, 3, 5
+_PROJECTION = 2
+SINGLE = Tol(float64=1e-6, reason="MXNet's rnn_relu rounds to float32 inside")
+"""Tolerance of plain layers with relu."""
+
+
+def mx_cases(mode: str) -> tuple[Case, ...]:
+    """Uses of MXNet's operator in one of its modes."""
+    kind = KINDS[mode]
+
+    def case(
+        name: str,
+        layers: int = 1,
+        directions: int = 1,
+        projection: int = 0,
+        *,
+        const: Sequence[int] = (1,),
+        grad: bool = True,
+        **attrs: Any,
+    ) -> Case:
+        low = 0.0 if mode == "rnn_relu" and grad else -0.5  # so that gradients keep away from the kink
+        packed = arr(span(kind.gates, layers, directions, _INPUTS, _HIDDEN, projection), low=low, high=0.5)
+        sizes = (projection or _HIDDEN, _HIDDEN)[: kind.states]
+        states = [arr(layers * directions, _BATCH, size, low=2 * low) for size in sizes]
+        attrs = {"state_size": _HIDDEN, "num_layers": layers, **attrs}
+        if directions == 2:
+            attrs["bidirectional"] = True
+        if projection:
+            attrs["projection_size"] = projection
+        return Case(
+            f"relu, {name}" if mode == "rnn_relu" else name,
+            (arr(_STEPS, _BATCH, _INPUTS, low=2 * low), packed, *states),
+            attrs,
+            const=tuple(const),
+            outputs=1 + kind.states if "state_outputs" in attrs else 1,
+            grad=grad and not projection,  # MXNet on the CPU does not train projections
+            tol=SINGLE if mode == "rnn_relu" else Tol(),
+        )
+
+    found = [
+        case("one layer"),
+        case("states", state_outputs=True),
+        case("fed parameters", const=()),
+        case("bidirectional", directions=2, state_outputs=True),
+        case("layers", layers=3, p=0.4, state_outputs=True),
+        case("bidirectional layers", 2, 2, state_outputs=True),
+    ]
+    if mode == "rnn_relu":
+        found.append(case("both signs", 2, 2, grad=False))
+    if mode == "lstm":
+        found += [
+            case("projection", projection=_PROJECTION, state_outputs=True),
+            case("projected layers", 2, 2, _PROJECTION, state_outputs=True),
+        ]
+    return tuple(found)
+
+
+def onnx_cases(mode: str, **fixed: Any) -> tuple[Case, ...]:
+    """Uses of the ONNX operator.
+
+    Args:
+        mode: MXNet's name of the kind.
+        fixed: Attributes of all of them.
+    """
+    kind = KINDS[mode]
+    rows, last = kind.gates * _HIDDEN, 1 + kind.states
+
+    def case(
+        name: str,
+        directions: int = 1,
+        *,
+        states: bool = False,
+        outputs: int = 1,
+        lengths: Arr | None = None,
+        bias: bool = True,
+        const: Sequence[int] = (1, 2, 3),
+        dynamic: Sequence[int] = (),
+        **attrs: Any,
+    ) -> Case:
+        batch_first = bool(attrs.get("layout"))
+        state = arr(*((_BATCH, directions) if batch_first else (directions, _BATCH)), _HIDDEN)
+        inputs: list[Arr | None] = [
+            arr(*((_BATCH, _STEPS) if batch_first else (_STEPS, _BATCH)), _INPUTS),
+            arr(directions, rows, _INPUTS, low=-0.5, high=0.5),
+            arr(directions, rows, _HIDDEN, low=-0.5, high=0.5),
+            arr(directions, 2 * rows, low=-0.5, high=0.5) if bias else None,
+            lengths,
+            *([state] * kind.states if states else ()),
+        ]
+        while inputs[-1] is None:
+            inputs.pop()
+        attrs = {"hidden_size": _HIDDEN, **fixed, **attrs}
+        if directions == 2:
+            attrs["direction"] = "bidirectional"
+        stored = tuple(place for place, operand in enumerate(inputs) if place in const and operand is not None)
+        return Case(name, tuple(inputs), attrs, const=stored, outputs=outputs, dynamic=tuple(dynamic))
+
+    lengths = given([4, 2], "int32")
+    return (
+        case("forward", states=True, outputs=last),
+        case("without states", dynamic=(0,)),
+        case("without bias", bias=False, outputs=last),
+        case("fed weights", const=(), states=True),
+        case("reverse", states=True, outputs=last, direction="reverse"),
+        case("bidirectional", 2, states=True, outputs=last),
+        case("batch first", 2, states=True, outputs=last, layout=1, dynamic=(0,)),
+        case("lengths", states=True, outputs=2, lengths=lengths),
+        case("lengths in reverse", outputs=2, lengths=lengths, direction="reverse"),
+        case("lengths both ways", 2, states=True, outputs=2, lengths=lengths),
+        case("stored lengths of all", outputs=last, lengths=given([4, 4], "int32"), const=(1, 2, 3, 4)),
+        case("no steps", outputs=2, lengths=given([0, 3], "int32")),
+    )
