@@ -46,6 +46,7 @@ __all__ = [
     "show",
     "torch_call",
     "torch_float",
+    "torch_lacks",
     "whole",
 ]
 
@@ -202,10 +203,21 @@ def whole(number: float | None) -> float | int | None:
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
+def torch_lacks(b: TorchBuilder, node: ir.Node) -> Refusal | None:
+    """Why torch cannot compute with a node's operands: unsigned integers of more than 8 bits it only stores."""
+    for value in node.inputs:
+        dtype = None if value is None else b.dtype(value)
+        if dtype is not None and dtype.kind == "u" and dtype.itemsize > 1:
+            return Refusal(f"torch does not compute with {dtype.name} numbers; cast them to int64")
+    return None
+
+
 def torch_call(function: str) -> Torch:
     """Emits a call of a torch function, or an infix operator, on an operator's inputs in order; no attributes."""
 
-    def emit(b: TorchBuilder, _node: ir.Node, x: Sequence[Any]) -> Arg:
+    def emit(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+        if (lacking := torch_lacks(b, node)) is not None:
+            return lacking
         if "." not in function and len(x) == 2:
             return b.infix(function, x[0], x[1])
         return b.prefix(function, x[0]) if "." not in function else b.call(function, *x)

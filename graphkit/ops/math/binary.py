@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.math.linear import biased_linear, torch_biased_linear
-from graphkit.ops.spec import FLOAT, Case, MxForm, Op, Refusal, Tol, arr, given, torch_call, whole
+from graphkit.ops.spec import FLOAT, Case, MxForm, Op, Refusal, Tol, arr, given, torch_call, torch_lacks, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -159,13 +159,17 @@ _F32_HYPOT = Tol(float64=1e-6, reason="MXNet takes the root of the sum with a sc
 _LINEAR = MxForm("FullyConnected", write=biased_linear, direction="write")
 
 
-def _torch_add(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+def _torch_add(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    if (lacking := torch_lacks(b, node)) is not None:
+        return lacking
     made = torch_biased_linear(b, node)
     return b.infix("+", x[0], x[1]) if made is None else made
 
 
-def _torch_div(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+def _torch_div(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     """Of integers ONNX keeps the whole part of the quotient."""
+    if (lacking := torch_lacks(b, node)) is not None:
+        return lacking
     left, right = pair(node)
     if b.dtype(left).kind == "f":
         return b.infix("/", x[0], x[1])
@@ -173,8 +177,10 @@ def _torch_div(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     return b.call("torch.div", x[0], x[1] if divisor is None else divisor, rounding_mode="trunc")
 
 
-def _torch_pow(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+def _torch_pow(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     """The result has the dtype of the base, where torch promotes."""
+    if (lacking := torch_lacks(b, node)) is not None:
+        return lacking
     left, right = pair(node)
     base, exponent = b.dtype(left), b.dtype(right)
     number = scalar_of(b, right, left)
@@ -189,7 +195,9 @@ def _torch_pow(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     return result if base == exponent or base.kind == "f" else b.method("to", result, b.torch_dtype(base))
 
 
-def _torch_mod(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+def _torch_mod(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    if (lacking := torch_lacks(b, node)) is not None:
+        return lacking
     if not node.attributes.get_int("fmod", 0):
         return b.infix("%", x[0], x[1])
     left, right = pair(node)

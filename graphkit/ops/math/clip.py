@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphkit.ops.spec import FLOAT, Case, MxForm, Op, Tol, arr, given, whole
+from graphkit.ops.spec import FLOAT, Case, MxForm, Op, Refusal, Tol, arr, given, torch_lacks, whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,8 +43,10 @@ def _read_clip(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir
     return b.op("Clip", x[0], low, high)
 
 
-def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     """Of crossed bounds the upper one wins, in ONNX as in torch."""
+    if (lacking := torch_lacks(b, node)) is not None:
+        return lacking
     bounds = [*node.inputs[1:], None, None][:2]
     low, high = (whole(b.number(bound)) for bound in bounds)
     refs = [ref if number is None else None for ref, number in zip([*x[1:], None, None], (low, high), strict=False)]

@@ -6,21 +6,22 @@ casts the truth values of ONNX back to that dtype.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_ir as ir
 
 from graphkit.ops.booleans import as_carrier, carrier
 from graphkit.ops.math.binary import pair, read_scalar, same_shape, scalar_of
-from graphkit.ops.spec import Case, MxForm, Op, given
+from graphkit.ops.spec import Case, MxForm, Op, given, torch_call
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.spec import Read, Write
+    from graphkit.ops.torchprogram import Arg
 
 _MIRROR = {"greater": "lesser", "lesser": "greater", "greater_equal": "lesser_equal", "lesser_equal": "greater_equal"}
 
@@ -83,11 +84,12 @@ def _reading_forms(onnx: str, name: str, *, negated: bool = False) -> tuple[MxFo
     )
 
 
-def _comparison(onnx: str, name: str, *extra: Case) -> Op:
+def _comparison(onnx: str, name: str, torch: str, *extra: Case) -> Op:
     integers = given([1, 2, 3], "int64"), given([1, 3, 2], "int64")
     return Op(
         onnx,
         mx=(MxForm(f"broadcast_{name}", write=_write_comparison(name), direction="write"), *_reading_forms(onnx, name)),
+        torch=torch_call(torch),
         cases=(
             Case("equal shapes", (_LEFT, _RIGHT), grad=False),
             Case("broadcast", (_LEFT, _COLUMN), grad=False),
@@ -128,7 +130,7 @@ _TRUTHS, _OTHERS = given([[True, True, False, False]], "bool"), given([[True, Fa
 _NUMBERS, _MORE = given([[0.0, 2.0, -1.0, 0.0]], "float32"), given([[0.0, 0.0, 3.0, 1.0]], "float32")
 
 
-def _logic(onnx: str, name: str) -> Op:
+def _logic(onnx: str, name: str, torch: str) -> Op:
     two, one = _read_logic(onnx, scalar=False), _read_logic(onnx, scalar=True)
     broadcast = Case("broadcast", (_NUMBERS, given([[0.0], [1.0]], "float32")), grad=False)
     return Op(
@@ -151,6 +153,7 @@ def _logic(onnx: str, name: str) -> Op:
                 cases=(Case("scalar", (_NUMBERS,), {"scalar": "2"}, grad=False),),
             ),
         ),
+        torch=torch_call(torch),
         cases=(
             Case("equal shapes", (_TRUTHS, _OTHERS), grad=False),
             Case("broadcast", (_TRUTHS, given([[True], [False]], "bool")), grad=False),
@@ -179,34 +182,44 @@ def _write_isinf(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRe
     return b.op("_equal_scalar", x[0], scalar=float("inf" if up else "-inf"))
 
 
+def _torch_isinf(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    up, down = (node.attributes.get_int(f"detect_{side}", 1) for side in ("positive", "negative"))
+    if not up and not down:
+        return b.call("torch.zeros_like", x[0], dtype=b.torch_dtype(np.bool_))
+    return b.call("torch.isinf" if up and down else "torch.isposinf" if up else "torch.isneginf", x[0])
+
+
 _SPECIAL = given([1.0, np.nan, np.inf, -np.inf, 0.0], "float32")
 
 OPS = (
-    _comparison("Equal", "equal", Case("truths", (_TRUTHS, _OTHERS), grad=False)),
-    _comparison("Greater", "greater"),
-    _comparison("GreaterOrEqual", "greater_equal"),
-    _comparison("Less", "lesser"),
-    _comparison("LessOrEqual", "lesser_equal"),
+    _comparison("Equal", "equal", "==", Case("truths", (_TRUTHS, _OTHERS), grad=False)),
+    _comparison("Greater", "greater", ">"),
+    _comparison("GreaterOrEqual", "greater_equal", ">="),
+    _comparison("Less", "lesser", "<"),
+    _comparison("LessOrEqual", "lesser_equal", "<="),
     Op("", mx=_reading_forms("Equal", "not_equal", negated=True)),
-    _logic("And", "and"),
-    _logic("Or", "or"),
-    _logic("Xor", "xor"),
+    _logic("And", "and", "&"),
+    _logic("Or", "or", "|"),
+    _logic("Xor", "xor", "^"),
     Op(
         "Not",
         mx=(
             MxForm("logical_not", direction="write"),
             MxForm("logical_not", read=_read_not, direction="read", cases=(Case("numbers", (_NUMBERS,), grad=False),)),
         ),
+        torch=torch_call("~"),
         cases=(Case("truths", (_TRUTHS,), grad=False),),
     ),
     Op(
         "IsNaN",
         mx=(MxForm("_not_equal", write=_write_isnan, direction="write"),),
+        torch=torch_call("torch.isnan"),
         cases=(Case("special", (_SPECIAL,), grad=False),),
     ),
     Op(
         "IsInf",
         mx=(MxForm("_equal_scalar", write=_write_isinf, direction="write"),),
+        torch=_torch_isinf,
         cases=(
             Case("both", (_SPECIAL,), grad=False),
             Case("positive", (_SPECIAL,), {"detect_negative": 0}, grad=False),

@@ -7,7 +7,7 @@ only, free ones in one operand and the result. ``dot`` contracts one letter of t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder
+    from graphkit.ops.builders import MxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxRef
+    from graphkit.ops.torchprogram import Arg
 
 
 def _moved(b: MxBuilder, ref: MxRef, letters: str, order: str) -> MxRef:
@@ -58,6 +59,11 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
     return _moved(b, product, lead + free_left[0] + free_right[0], result)
 
 
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    equation = node.attributes.get_string("equation", "").replace(" ", "")
+    return b.call("torch.einsum", equation, *x)
+
+
 def _case(equation: str, *shapes: tuple[int, ...]) -> Case:
     return Case(equation, tuple(arr(*shape) for shape in shapes), {"equation": equation})
 
@@ -65,6 +71,7 @@ def _case(equation: str, *shapes: tuple[int, ...]) -> Case:
 OP = Op(
     "Einsum",
     mx=(MxForm("dot", write=_write, direction="write"),),
+    torch=_torch,
     cases=(
         _case("ij,jk->ik", (2, 3), (3, 4)),
         _case("ij,kj->ki", (2, 3), (4, 3)),

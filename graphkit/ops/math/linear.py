@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphkit.ops.spec import BOOL, FLOAT, Case, MxForm, Op, Refusal, arr, given, torch_float
+from graphkit.ops.spec import BOOL, FLOAT, Case, MxForm, Op, Refusal, arr, given, torch_float, torch_lacks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,6 +103,8 @@ def torch_biased_linear(b: TorchBuilder, node: ir.Node) -> Var | None:
 
 
 def _torch_gemm(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    if (lacking := torch_lacks(b, node)) is not None:
+        return lacking
     left, right = node.inputs[0], node.inputs[1]
     assert left is not None
     assert right is not None
@@ -130,7 +132,9 @@ def _torch_gemm(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refus
     return b.infix("+", product, term if beta == 1 else b.infix("*", beta, term))
 
 
-def _torch_matmul(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+def _torch_matmul(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    if (lacking := torch_lacks(b, node)) is not None:
+        return lacking
     right = node.inputs[1]
     assert right is not None
     made = _layer(b, x[0], right, None, transposed=False)

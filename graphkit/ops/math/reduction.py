@@ -5,19 +5,24 @@ MXNet has no 0-d arrays: reducing everything gives shape (1,), which is said wit
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
+from typing import TYPE_CHECKING, Any
 
-from graphkit.ops.spec import BOOL, Case, MxForm, Op, Refusal, arr, given, ints
+import numpy as np
+
+from graphkit.ops.spec import BOOL, Case, MxForm, Op, Refusal, arr, given, ints, per_axis, torch_lacks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
-    from graphkit.ops.spec import Read, Write
+    from graphkit.ops.spec import Read, Torch, Write
+    from graphkit.ops.torchprogram import Arg
 
+    TorchReduce = Callable[[TorchBuilder, ir.Value, Arg, Arg, bool], Arg | Refusal]
     Reduce = Callable[[MxBuilder, MxRef, tuple[int, ...] | None, bool], MxRef]
 
 
@@ -99,6 +104,86 @@ def _global_pool(kind: str) -> tuple[Callable[[MxBuilder, ir.Node], bool], Write
     return fits, write
 
 
+def _torch_axes(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    """The reduced axes, as torch's ``dim``; None for all of them, ``()`` for none."""
+    given_axes = node.inputs[1] if len(node.inputs) > 1 else None
+    none = () if node.attributes.get_int("noop_with_empty_axes", 0) else None
+    if given_axes is None:
+        return none
+    values = b.value(given_axes)
+    if values is None:
+        return Refusal("its axes may turn out to be none") if none == () else b.method("tolist", x[1])
+    axes = tuple(int(axis) for axis in values.reshape(-1))
+    return none if not axes else per_axis(axes) if len(axes) == 1 else axes
+
+
+def _torch(reduce: TorchReduce, elementwise: str = "", *, floats: bool = False) -> Torch:
+    """Emits a reduction.
+
+    Args:
+        reduce: Emits it over some axes.
+        elementwise: What a reduction over no axes does to each element; empty where it does nothing.
+        floats: Whether its numbers are no integers, so that ONNX leaves open how to round them to those.
+    """
+
+    def emit(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+        data = node.inputs[0]
+        assert data is not None
+        if (lacking := torch_lacks(b, node)) is not None:
+            return lacking
+        if floats and b.dtype(data).kind != "f":
+            return Refusal("of integers it is no integer, and ONNX does not say how to round it; cast its input")
+        dim = _torch_axes(b, node, x)
+        if isinstance(dim, Refusal):
+            return dim
+        if dim == ():
+            return b.call(elementwise, x[0]) if elementwise else x[0]
+        return reduce(b, data, x[0], dim, bool(node.attributes.get_int("keepdims", 1)))
+
+    return emit
+
+
+def _kept_dtype(b: TorchBuilder, data: ir.Value) -> dict[str, Arg]:
+    """Sums and products of integers have the dtype of their terms in ONNX, that of int64 in torch."""
+    dtype = b.dtype(data)
+    return {"dtype": b.torch_dtype(dtype)} if dtype.kind in "iu" and dtype != np.int64 else {}
+
+
+def _torch_method(name: str, *before: str, after: str = "") -> TorchReduce:
+    """A method that reduces over any number of axes, of elements that others change first; ``after`` ends it."""
+
+    def reduce(b: TorchBuilder, data: ir.Value, x: Arg, dim: Arg, keep: bool) -> Arg:
+        for step in before:
+            x = b.method(step, x)
+        if dim is None and (keep or name == "logsumexp"):
+            dim = tuple(range(b.rank(data)))
+        options = _kept_dtype(b, data) if name == "sum" else {}
+        result = b.method(name, x, *(() if dim is None else (dim,)), keepdim=keep or None, **options)
+        return b.method(after, result) if after else result
+
+    return reduce
+
+
+def _torch_norm(b: TorchBuilder, _data: ir.Value, x: Arg, dim: Arg, keep: bool) -> Arg:
+    return b.call("torch.linalg.vector_norm", x, dim=dim, keepdim=keep or None)
+
+
+def _torch_prod(b: TorchBuilder, data: ir.Value, x: Arg, dim: Arg, keep: bool) -> Arg | Refusal:
+    """Torch multiplies along one axis at a time."""
+    options = _kept_dtype(b, data)
+    if dim is None and not keep:
+        return b.method("prod", x, **options)
+    if dim is None:
+        dim = tuple(range(b.rank(data)))
+    if isinstance(dim, tuple):
+        axes = sorted((int(axis) % b.rank(data) for axis in dim if isinstance(axis, int)), reverse=True)
+    elif isinstance(dim, int):
+        axes = [dim]
+    else:
+        return Refusal("torch multiplies along one axis at a time, and its axes are computed while it runs")
+    return functools.reduce(lambda found, axis: b.method("prod", found, axis, keepdim=keep or None, **options), axes, x)
+
+
 def _selected(b: OnnxBuilder, node: MxNode, data: ir.Value) -> list[int] | None:
     """The reduced axes of an MXNet node; None for all of them."""
     text = node.attrs.get("axis", "None")
@@ -172,11 +257,25 @@ def _cases() -> tuple[Case, ...]:
     )
 
 
+_TORCH = {
+    "ReduceSum": _torch(_torch_method("sum")),
+    "ReduceMean": _torch(_torch_method("mean"), floats=True),
+    "ReduceMax": _torch(_torch_method("amax")),
+    "ReduceMin": _torch(_torch_method("amin")),
+    "ReduceProd": _torch(_torch_prod),
+    "ReduceL1": _torch(_torch_method("sum", "abs"), "torch.abs"),
+    "ReduceL2": _torch(_torch_norm, "torch.abs", floats=True),
+    "ReduceSumSquare": _torch(_torch_method("sum", "square"), "torch.square"),
+    "ReduceLogSum": _torch(_torch_method("sum", after="log"), "torch.log", floats=True),
+    "ReduceLogSumExp": _torch(_torch_method("logsumexp"), floats=True),
+}
+
+
 def _reduction(onnx: str, reduce: Reduce, mx: str = "", first: tuple[MxForm, ...] = ()) -> Op:
     forms = [*first, MxForm(mx or "sum", write=_writes(reduce), direction="write")]
     if mx:
         forms.append(MxForm(mx, read=_reads(onnx), reads=_READS, direction="read", cases=_read_cases()))
-    return Op(onnx, mx=tuple(forms), cases=_cases())
+    return Op(onnx, mx=tuple(forms), torch=_TORCH[onnx], cases=_cases())
 
 
 def _pooled(onnx: str, kind: str) -> Op:
@@ -188,7 +287,7 @@ def _pooled(onnx: str, kind: str) -> Op:
         Case("image", (arr(2, 3, 4, 5), given([2, 3], "int64")), const=(1,), dynamic=(0,)),
         Case("image, flat", (arr(2, 3, 4, 5), given([-1, -2], "int64")), {"keepdims": 0}, const=(1,)),
     )
-    return Op(op.onnx, mx=op.mx, cases=(*op.cases, *images))
+    return Op(op.onnx, mx=op.mx, torch=op.torch, cases=(*op.cases, *images))
 
 
 _WITH_NAN = given([[1.0, float("nan"), 3.0], [2.0, 0.5, float("nan")]], "float32")

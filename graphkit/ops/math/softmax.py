@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.spec import BOOL, FLOAT, INT, Attr, Case, Limit, MxForm, Op, Refusal, arr, given
 
@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
-    from graphkit.ops.spec import Read
+    from graphkit.ops.spec import Read, Torch
+    from graphkit.ops.torchprogram import Arg
 
 _AXIS = Attr("axis", "axis", INT, onnx_default=-1, mx_default=-1)
 _READS = ("axis", "temperature", "dtype", "use_length")
@@ -59,6 +60,20 @@ def _write_hardmax(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> Mx
     return found if axis == rank - 1 else b.op("transpose", found, axes=tuple(order))
 
 
+def _torch(function: str) -> Torch:
+    def emit(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+        return b.call(function, x[0], dim=node.attributes.get_int("axis", -1))
+
+    return emit
+
+
+def _torch_hardmax(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    """One at the first of the largest elements, which is the one that argmax finds."""
+    axis = node.attributes.get_int("axis", -1)
+    first = b.method("argmax", x[0], axis, keepdim=True)
+    return b.method("scatter", b.call("torch.zeros_like", x[0]), axis, first, 1.0)
+
+
 _X = arr(2, 3, 4)
 _READ_CASES = (
     Case("default", (_X,)),
@@ -97,6 +112,7 @@ OPS = (
                 ),
             ),
         ),
+        torch=_torch("F.softmax"),
         cases=_CASES,
         limits=(
             Limit("read-float64", "SoftmaxActivation refuses float64", "instance"),
@@ -111,11 +127,13 @@ OPS = (
             MxForm("log_softmax", attrs=(_AXIS,), direction="write"),
             MxForm("log_softmax", read=_reads("LogSoftmax"), reads=_READS, direction="read", cases=_READ_CASES),
         ),
+        torch=_torch("F.log_softmax"),
         cases=_CASES,
     ),
     Op(
         "Hardmax",
         mx=(MxForm("one_hot", write=_write_hardmax, direction="write"),),
+        torch=_torch_hardmax,
         cases=(
             Case("last axis", (_X,), grad=False),
             Case("middle axis", (_X,), {"axis": 1}, grad=False),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from graphkit.ops.spec import Case, MxForm, Op, Row, Tol, arr, given
+from graphkit.ops.spec import Case, MxForm, Op, Row, Tol, arr, given, torch_call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -163,6 +163,7 @@ OPS = (
     Op(
         "Round",
         mx=(MxForm("round", write=_write_round, direction="write"),),
+        torch=torch_call("torch.round"),
         cases=(
             _STEPS,
             Case("halves", (given([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 3.5], "float32"),), grad=False),

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import reduce
+from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.math.binary import read_scalar, same_shape, scalar_of
-from graphkit.ops.spec import Case, MxForm, Op, arr, given
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, torch_lacks, whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
-    from graphkit.ops.spec import Read, Write
+    from graphkit.ops.spec import Read, Torch, Write
+    from graphkit.ops.torchprogram import Arg
 
 
 def _operands(node: ir.Node) -> list[ir.Value]:
@@ -56,6 +58,32 @@ def _write_mean(b: MxBuilder, node: ir.Node, _x: Sequence[MxRef | None]) -> MxRe
     return b.op("_div_scalar", _total(b, node), scalar=float(len(_operands(node))))
 
 
+def _torch_extreme(name: str, side: str) -> Torch:
+    """Torch spells the extreme of a tensor and a number as a clamp with one bound."""
+
+    def emit(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+        if (lacking := torch_lacks(b, node)) is not None:
+            return lacking
+        values = _operands(node)
+        if len(values) == 2:
+            for number, other in ((1, 0), (0, 1)):
+                if (bound := scalar_of(b, values[number], values[other])) is not None:
+                    return b.method("clamp", x[other], **{side: whole(bound)})
+        result: Arg = reduce(lambda left, right: b.call(f"torch.{name}", left, right), x)
+        return result
+
+    return emit
+
+
+def _torch_sum(b: TorchBuilder, _node: ir.Node, x: Sequence[Any]) -> Arg:
+    result: Arg = reduce(lambda left, right: b.infix("+", left, right), x)
+    return result
+
+
+def _torch_mean(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    return b.infix("/", _torch_sum(b, node, x), len(x)) if len(x) > 1 else x[0]
+
+
 def _reads(onnx: str, *, scalar: bool = False) -> Read:
     def read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
         if not scalar:
@@ -81,7 +109,7 @@ def _cases(*extra: Case) -> tuple[Case, ...]:
     )
 
 
-def _extreme(onnx: str, name: str) -> Op:
+def _extreme(onnx: str, name: str, side: str) -> Op:
     return Op(
         onnx,
         mx=(
@@ -97,6 +125,7 @@ def _extreme(onnx: str, name: str) -> Op:
                 cases=(Case("scalar", (_SPREAD,), {"scalar": "0.1"}),),
             ),
         ),
+        torch=_torch_extreme(name, side),
         cases=_cases(
             Case("scalar", (_SPREAD, given(0.1, "float32")), const=(1,)),
             Case("scalar first", (given(0.1, "float32"), _SPREAD), const=(0,)),
@@ -106,8 +135,8 @@ def _extreme(onnx: str, name: str) -> Op:
 
 
 OPS = (
-    _extreme("Max", "maximum"),
-    _extreme("Min", "minimum"),
+    _extreme("Max", "maximum", "min"),
+    _extreme("Min", "minimum", "max"),
     Op(
         "Sum",
         mx=(
@@ -120,7 +149,8 @@ OPS = (
                 cases=(Case("three", (_A, _B, _C), {"num_args": 3}), Case("one", (_A,), {"num_args": 1})),
             ),
         ),
+        torch=_torch_sum,
         cases=_cases(),
     ),
-    Op("Mean", mx=(MxForm("add_n", write=_write_mean, direction="write"),), cases=_cases()),
+    Op("Mean", mx=(MxForm("add_n", write=_write_mean, direction="write"),), torch=_torch_mean, cases=_cases()),
 )
