@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.booleans import as_carrier, carrier
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr
-from graphkit.ops.tensor.sizes import rank_is_known, some
-from graphkit.ops.tensor.torch_sizes import constant
+from graphkit.ops.tensor.sizes import constant_ints, rank_is_known, some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +47,7 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
 def _stacked(b: TorchBuilder, value: ir.Value, axis: int) -> Arg | None:
     """What was given the axis that it is joined along just for that; None for all else."""
     producer = value.producer()
-    if producer is None or producer.op_type != "Unsqueeze" or constant(b, producer, 1) != [axis]:
+    if producer is None or producer.op_type != "Unsqueeze" or constant_ints(b, producer, 1) != (axis,):
         return None
     return b.derived(some(producer.inputs[0]), ())
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from graphkit.ir.symbols import equal, shape_of
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64, ints
 from graphkit.ops.tensor.broadcasting import stretch
 from graphkit.ops.tensor.fill import filled
 from graphkit.ops.tensor.sizes import rank_is_known, size_along, some
+from graphkit.ops.tensor.torch_sizes import is_full, size_arg
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg
 
 
 def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
@@ -23,6 +26,19 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
     if b.value(data) is not None and (number := b.number(data)) is not None:
         return filled(b, node, number)
     return stretch(b, node, some(x[0]), b.shape(data), b.shape(node.outputs[0]))
+
+
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    have, want = shape_of(some(node.inputs[0])), shape_of(node.outputs[0])
+    if have is not None and want is not None:
+        if is_full(have, want):
+            unchanged: Arg = x[0]
+            return unchanged
+        padded = [*(None,) * (len(want) - len(have)), *have]
+        kept = [-1 if equal(old, new) else size_arg(b, node, new) for old, new in zip(padded, want, strict=True)]
+        if None not in kept:
+            return b.method("expand", x[0], *kept)
+    return b.infix("*", x[0], b.method("new_ones", x[0], b.method("tolist", x[1])))
 
 
 def _read_to(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
@@ -91,6 +107,7 @@ OP = Op(
             ),
         ),
     ),
+    torch=_torch,
     cases=(
         Case("known", (_X, int64([2, 3, 4])), const=(1,)),
         Case("kept", (_X, int64([2, 1, 1])), const=(1,)),

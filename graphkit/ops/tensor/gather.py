@@ -6,9 +6,9 @@ to wrap. Reading keeps the clipping as a Clip of the indices, and writing finds 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from graphkit.ops.spec import BOOL, Case, MxForm, Op, Refusal, arr, given, int64
+from graphkit.ops.spec import BOOL, Case, Limit, MxForm, Op, Refusal, arr, given, int64
 from graphkit.ops.tensor.sizes import (
     as_int64,
     axis_of,
@@ -18,14 +18,20 @@ from graphkit.ops.tensor.sizes import (
     some,
     wrapped,
 )
+from graphkit.ops.tensor.torch_sizes import along
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg
+
+_FEW = 16
+"""Stored indices that are spelled out in an index, at most."""
+_HANDED_ON = frozenset({"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
 
 
 def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
@@ -66,6 +72,31 @@ def _clips(b: MxBuilder, indices: ir.Value, size: int | str | None) -> ir.Value 
     if cast is not None and cast.op_type == "Cast" and b.dtype(some(cast.inputs[0])).kind in "fiu":
         return some(cast.inputs[0])
     return raw
+
+
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    source, indices = some(node.inputs[0]), some(node.inputs[1])
+    rank = b.rank(source)
+    axis = axis_of(node, rank)
+    known = b.value(indices)
+    if known is not None and known.ndim < 2 and known.size <= _FEW:
+        return b.item(x[0], *along(axis, known.tolist(), rank=rank))
+    if axis == 0 and rank == 2 and _is_table(b, source) and _counts_forward(b, indices):
+        sizes = b.shape(source)
+        found: Arg | None = b.layer("nn.Embedding", (x[1],), {"weight": source}, *sizes)
+        return b.call("F.embedding", x[1], x[0]) if found is None else found
+    return b.item(x[0], *along(axis, x[1], rank=rank))
+
+
+def _is_table(b: TorchBuilder, value: ir.Value) -> bool:
+    return b.is_initializer(value) and b.value(value) is None and b.dtype(value).kind == "f"
+
+
+def _counts_forward(b: TorchBuilder, indices: ir.Value) -> bool:
+    """Whether no index is negative, or all are fed as they are, where a negative one is an error."""
+    while (producer := indices.producer()) is not None and producer.op_type in _HANDED_ON:
+        indices = some(producer.inputs[0])
+    return (producer is None and not b.is_initializer(indices)) or is_never_negative(b, indices)
 
 
 def _read_take(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
@@ -141,6 +172,7 @@ OPS = (
                 ),
             ),
         ),
+        torch=_torch,
         cases=(
             Case("rows", (_X, int64([[0, 2], [-1, 1]])), dynamic=(1,)),
             Case("columns", (_X, int64([0, -4, 3])), {"axis": -1}, dynamic=(0,)),
@@ -153,10 +185,19 @@ OPS = (
             Case("fed scalar", (_X, int64(-1)), {"axis": 1}),
             Case("number by a fed scalar", (arr(4), int64(2))),
             Case("table", (_TABLE, int64([[0, 2], [4, 1]])), const=(0, 1)),
-            Case("table by fed indices", (_TABLE, int64([[0, 2], [-1, 1]])), const=(0,)),
+            Case("table by fed indices", (_TABLE, int64([[0, 2], [3, 1]])), const=(0,)),
+            Case("table by negative indices", (_TABLE, int64([[0, 2], [-1, 1]])), const=(0,)),
             Case("table by bytes", (_TABLE, given([0, 4], "int32")), const=(0,)),
             Case("integers", (arr(3, 2, dtype="int64"), int64([0, -1])), grad=False),
             Case("truths", (arr(3, 2, dtype="bool"), int64([0, -1])), grad=False),
+        ),
+        limits=tuple(
+            Limit(
+                claim,
+                "torch's embedding, which fed indices of a table become, refuses negative indices",
+                "table by negative indices",
+            )
+            for claim in ("torch", "torch-float64", "torch-backward")
         ),
     ),
     Op(

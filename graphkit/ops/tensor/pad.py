@@ -7,20 +7,23 @@ negative pads is uninitialised memory, so these become slices.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.booleans import carrier
 from graphkit.ops.spec import FLOAT, Case, MxForm, Op, Refusal, arr, given, int64, ints, show
 from graphkit.ops.tensor.sizes import constant_ints, some
+from graphkit.ops.tensor.torch_sizes import along
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import Dim, MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import Dim, MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg
 
+_TORCH_MODES = {"edge": "replicate", "reflect": "reflect", "wrap": "circular"}
 _Pads = dict[int, tuple[int, int]]
 """Elements put before and after, by axis."""
 
@@ -57,7 +60,7 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
     return _padded(b, data, mode, pads, len(dims), axes, float(number))
 
 
-def _given(b: MxBuilder, node: ir.Node, rank: int) -> _Pads | Refusal:
+def _given(b: MxBuilder | TorchBuilder, node: ir.Node, rank: int) -> _Pads | Refusal:
     pads, axes = constant_ints(b, node, 1), constant_ints(b, node, 3)
     if pads is None or (axes is None and len(node.inputs) > 3 and node.inputs[3] is not None):
         return Refusal("its pads are computed; give the model's inputs fixed sizes")
@@ -120,6 +123,72 @@ def _edge(b: MxBuilder, data: MxRef, mode: str, axis: int, width: int, number: f
     return part if width == 1 else b.op("broadcast_axis", part, axis=axis, size=width)
 
 
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    source = some(node.inputs[0])
+    mode = node.attributes.get_string("mode", "constant")
+    dims = b.shape(source)
+    pads = _given(b, node, len(dims))
+    if isinstance(pads, Refusal):
+        return pads
+    if mode == "constant":
+        return _torch_constant(b, node, x, pads, len(dims))
+    data: Arg = x[0]
+    cut = {axis: pair for axis, pair in pads.items() if min(pair) < 0}
+    if any(max(pair) > 0 for pair in cut.values()):
+        return Refusal(f"it pads an axis in mode {mode} at one end and crops it at the other")
+    for axis, (before, after) in cut.items():
+        data = b.item(data, *along(axis, slice(-before or None, after or None), rank=len(dims)))
+        del pads[axis]
+    for axis, pair in pads.items():
+        problem = _too_wide(mode, dims[axis], pair)
+        if problem is not None:
+            return problem
+    return _torch_repeated(b, data, mode, pads, len(dims)) if pads else data
+
+
+def _torch_constant(b: TorchBuilder, node: ir.Node, x: Sequence[Any], pads: _Pads, rank: int) -> Arg:
+    if not pads:
+        unchanged: Arg = x[0]
+        return unchanged
+    filling = node.inputs[2] if len(node.inputs) > 2 else None
+    number = 0 if filling is None else b.number(filling)
+    pairs = _last_first(pads, rank, rank - min(pads))
+    if number is not None:
+        return b.call("F.pad", x[0], pairs, value=number or None)
+    inside = b.call("F.pad", b.call("torch.ones_like", x[0], dtype=b.torch_dtype("bool")), pairs)
+    return b.call("torch.where", inside, b.call("F.pad", x[0], pairs), x[2])
+
+
+def _torch_repeated(b: TorchBuilder, data: Arg, mode: str, pads: _Pads, rank: int) -> Arg:
+    """Pad with what is there: by torch's own function where it takes the axes, else axis by axis."""
+    if rank == 1:
+        return b.method("squeeze", _torch_repeated(b, b.method("unsqueeze", data, 0), mode, {1: pads[0]}, 2), 0)
+    count = max(rank - min(pads), rank - 2)
+    if count < rank and 1 <= count <= 3:
+        return b.call("F.pad", data, _last_first(pads, rank, count), _TORCH_MODES[mode])
+    for axis, (before, after) in pads.items():
+        front = _torch_edge(b, data, mode, axis, before, rank, front=True) if before else None
+        back = _torch_edge(b, data, mode, axis, after, rank, front=False) if after else None
+        data = b.call("torch.cat", [part for part in (front, data, back) if part is not None], axis)
+    return data
+
+
+def _last_first(pads: _Pads, rank: int, count: int) -> tuple[int, ...]:
+    """The pads of the last axes, the last axis first."""
+    return tuple(width for axis in range(rank - 1, rank - 1 - count, -1) for width in pads.get(axis, (0, 0)))
+
+
+def _torch_edge(b: TorchBuilder, data: Arg, mode: str, axis: int, width: int, rank: int, *, front: bool) -> Arg:
+    """What is put before (``front``) or after the data along an axis."""
+    if mode == "reflect":
+        span = slice(1, width + 1) if front else slice(-width - 1, -1)
+        return b.method("flip", b.item(data, *along(axis, span, rank=rank)), axis)
+    if mode == "wrap":
+        return b.item(data, *along(axis, slice(-width, None) if front else slice(width), rank=rank))
+    edge = b.item(data, *along(axis, slice(1) if front else slice(-1, None), rank=rank))
+    return edge if width == 1 else b.method("repeat_interleave", edge, width, axis)
+
+
 def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
     data, mode = some(x[0]), node.attrs["mode"]
     width = ints(node.attrs["pad_width"])
@@ -157,6 +226,7 @@ OP = Op(
             ),
         ),
     ),
+    torch=_torch,
     cases=(
         _case("image", (2, 3, 4, 5), [0, 0, 1, 2, 0, 0, 3, 0]),
         _case("image by a value", (2, 3, 4, 5), [0, 0, 1, 2, 0, 0, 3, 0], value=-0.3),

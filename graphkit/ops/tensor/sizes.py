@@ -11,7 +11,7 @@ from graphkit.ir.dims import dims_of
 from graphkit.ir.symbols import sizes_of
 
 if TYPE_CHECKING:
-    from graphkit.ops.builders import Dim, MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import Dim, MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
 
     T = TypeVar("T")
@@ -65,7 +65,7 @@ def rank_is_known(value: ir.Value) -> bool:
     return dims_of(value) is not None
 
 
-def constant_ints(b: MxBuilder, node: ir.Node, position: int) -> tuple[int, ...] | None:
+def constant_ints(b: MxBuilder | TorchBuilder, node: ir.Node, position: int) -> tuple[int, ...] | None:
     """An operand that is a constant of integers, flattened; None where it is absent, computed or fed."""
     if position >= len(node.inputs):
         return None
@@ -124,7 +124,7 @@ _VIEWS = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Transpose", "Flatten", "
 _JOINS = frozenset({"Add", "Mul", "Concat", "Min", "Tile", "Where"})
 
 
-def is_never_negative(b: MxBuilder, value: ir.Value) -> bool:
+def is_never_negative(b: MxBuilder | TorchBuilder, value: ir.Value) -> bool:
     """Whether an integer value can be seen to have no negative element."""
     if b.dtype(value).kind in "ub":
         return True

@@ -6,18 +6,21 @@ ONNX and MXNet clip bounds alike; a bound past the end is MXNet's ``None``, whos
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64, ints, show
 from graphkit.ops.tensor.sizes import END, START, constant_ints, dim_source, size_along, sizes_in, some
+from graphkit.ops.tensor.torch_sizes import along, elements
+from graphkit.ops.torchprogram import Size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import Dim, MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import Dim, MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg
 
 _HUGE = 2**31 - 1
 _EMPTY = "it makes an array without elements, which MXNet does not have"
@@ -113,6 +116,46 @@ def _fits(cut: _Cut, dims: Sequence[Dim]) -> bool:
 
 def _or_none(bound: int | None) -> str:
     return "None" if bound is None else show(bound)
+
+
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    source = some(node.inputs[0])
+    rank, dims = b.rank(source), b.shape(source)
+    starts, ends = (elements(b, node, position, x[position]) for position in (1, 2))
+    axes, steps = (constant_ints(b, node, position) for position in (3, 4))
+    given = [len(x) > position and x[position] is not None for position in (3, 4)]
+    if starts is None or ends is None or (given[0] and axes is None) or (given[1] and steps is None):
+        return Refusal("its axes, its steps or the number of its bounds are computed; give the inputs fixed sizes")
+    index: list[Arg] = [slice(None)] * rank
+    turned = []
+    for number, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        axis = number if axes is None else axes[number] % rank
+        step = 1 if steps is None else steps[number]
+        if step < 0:
+            start, end, step = _turned(b, start), _turned(b, end), -step
+            turned.append(axis)
+        size = dims[axis]
+        whole = isinstance(end, Size) and end == b.size(source, axis)
+        begin, final = _open(start, size, 0), None if whole else _open(end, size, _HUGE)
+        index[axis] = slice(begin, final, None if step == 1 else step)
+    data: Arg = b.method("flip", x[0], *sorted(turned)) if turned else x[0]
+    first = next((axis for axis in range(rank) if index[axis] != slice(None)), rank)
+    last = max((axis for axis in range(rank) if index[axis] != slice(None)), default=rank)
+    return b.item(data, *along(first, *index[first : last + 1], rank=rank)) if first < rank else data
+
+
+def _turned(b: TorchBuilder, bound: Arg) -> Arg:
+    """A bound of what runs backward, counted from the other end; -1 is the first then, and 0 the last."""
+    return ~bound if isinstance(bound, int) else b.prefix("~", bound)
+
+
+def _open(bound: Arg, size: Dim, end: int) -> Arg:
+    """A bound of a Python slice; None where it is the array's own end."""
+    if not isinstance(bound, int):
+        return bound
+    if end == 0:
+        return None if bound == 0 or bound <= -(size if isinstance(size, int) else _HUGE) else bound
+    return None if bound >= (size if isinstance(size, int) else _HUGE) else bound
 
 
 def _bounds(text: str) -> list[int | None]:
@@ -225,6 +268,7 @@ OP = Op(
             ),
         ),
     ),
+    torch=_torch,
     cases=(
         _case("one axis", [1], [3], [1]),
         _case("negative bounds", [-3], [-1], [-1]),

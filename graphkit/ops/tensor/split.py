@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.spec import BOOL, Case, MxForm, Op, Refusal, arr, int64, ints
 from graphkit.ops.tensor.sizes import END, axis_of, constant_ints, rank_is_known, some
+from graphkit.ops.tensor.torch_sizes import elements
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg
 
 
 def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> Sequence[MxRef] | Refusal:
@@ -48,6 +50,22 @@ def _sizes(b: MxBuilder, node: ir.Node, axis: int, count: int) -> tuple[int, ...
         return None
     piece = -(-size // count)
     return (piece,) * (count - 1) + (size - piece * (count - 1),)
+
+
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Sequence[Arg] | Refusal:
+    count = len(node.outputs)
+    if count == 1:
+        return [x[0]]
+    axis = node.attributes.get_int("axis", 0)
+    at = (axis,) if axis else ()
+    if len(node.inputs) < 2 or node.inputs[1] is None:
+        return b.calls("torch.chunk", count, x[0], count, *at)
+    sizes = elements(b, node, 1, x[1])
+    if sizes is None:
+        sizes = [b.item(x[1], place) for place in range(count)]
+    if len(set(map(str, sizes))) == 1:
+        return b.calls("torch.chunk", count, x[0], count, *at)
+    return b.calls("torch.split", count, x[0], sizes, *at)
 
 
 def _squeezed(b: OnnxBuilder, node: MxNode, pieces: Sequence[ir.Value], axis: int) -> Sequence[ir.Value]:
@@ -117,6 +135,7 @@ OP = Op(
             ),
         ),
     ),
+    torch=_torch,
     cases=(
         Case("equal", (_X, int64([3, 3])), {"axis": 1}, const=(1,), outputs=2, dynamic=(0,)),
         Case("unequal", (_X, int64([1, 3, 2])), {"axis": -2}, const=(1,), outputs=3, dynamic=(0,)),

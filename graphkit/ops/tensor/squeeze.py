@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from graphkit.ir.symbols import shape_of
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64, ints
 from graphkit.ops.tensor.reshape import reshape_to
 from graphkit.ops.tensor.sizes import constant_ints, rank_is_known, some
+from graphkit.ops.tensor.torch_reshape import reshaped
+from graphkit.ops.torchprogram import Code
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg
 
 
 def _write_squeeze(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
@@ -40,6 +44,40 @@ def _write_unsqueeze(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> 
     for axis in sorted(axis % rank for axis in axes):
         data = b.op("expand_dims", data, axis=axis)
     return data
+
+
+def _torch_squeeze(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    if len(node.inputs) < 2 or node.inputs[1] is None:
+        return b.method("squeeze", x[0])
+    axes = constant_ints(b, node, 1)
+    if axes is None:
+        return _reshaped(b, node, x)
+    if not axes:
+        unchanged: Arg = x[0]
+        return unchanged
+    return b.method("squeeze", x[0], axes[0] if len(axes) == 1 else axes)
+
+
+def _torch_unsqueeze(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    axes = constant_ints(b, node, 1)
+    if axes is None:
+        return _reshaped(b, node, x)
+    if len(axes) == 1:
+        return b.method("unsqueeze", x[0], axes[0])
+    rank = b.rank(some(node.inputs[0])) + len(axes)
+    new = sorted(axis % rank for axis in axes)
+    if rank == len(axes):
+        return b.method("reshape", x[0], *(1,) * rank)
+    if new == list(range(rank - len(axes), rank)):
+        return b.item(x[0], Code("..."), *(None,) * len(axes))
+    return b.item(x[0], *(None if axis in new else slice(None) for axis in range(new[-1] + 1)))
+
+
+def _reshaped(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    source = some(node.inputs[0])
+    want = shape_of(node.outputs[0])
+    made = None if want is None else reshaped(b, node, x[0], source, want)
+    return made if made is not None else Refusal("its axes are computed; give the model's inputs fixed sizes")
 
 
 def _read_squeeze(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
@@ -84,6 +122,7 @@ OPS = (
                 ),
             ),
         ),
+        torch=_torch_squeeze,
         cases=(
             Case("axes", (_ONES, int64([0, -1])), const=(1,)),
             Case("all", (_ONES,)),
@@ -104,6 +143,7 @@ OPS = (
                 cases=(Case("front", (_X,), {"axis": 0}), Case("back", (_X,), {"axis": -1})),
             ),
         ),
+        torch=_torch_unsqueeze,
         cases=(
             Case("one", (_X, int64([1])), const=(1,), dynamic=(0,)),
             Case("behind", (_X, int64([-1])), const=(1,)),

@@ -8,7 +8,7 @@ import sympy
 
 from graphkit.ir.dims import dims_of
 from graphkit.ir.symbols import equal, shape_of, sizes_of
-from graphkit.ops.tensor.sizes import measured
+from graphkit.ops.tensor.sizes import constant_ints, measured
 from graphkit.ops.torchprogram import Code
 
 if TYPE_CHECKING:
@@ -20,13 +20,7 @@ if TYPE_CHECKING:
     from graphkit.ops.builders import TorchBuilder
     from graphkit.ops.torchprogram import Arg
 
-__all__ = ["along", "constant", "elements", "is_full", "size_arg", "sizes_like"]
-
-
-def constant(b: TorchBuilder, node: ir.Node, position: int) -> list[int] | None:
-    """An operand that is a constant of integers, flattened; None where it is absent, computed or fed."""
-    array = b.value(node.inputs[position]) if position < len(node.inputs) else None
-    return None if array is None else [int(item) for item in array.reshape(-1)]
+__all__ = ["along", "elements", "is_full", "size_arg", "sizes_like"]
 
 
 def elements(b: TorchBuilder, node: ir.Node, position: int, operand: Arg) -> list[Arg] | None:
@@ -41,7 +35,7 @@ def elements(b: TorchBuilder, node: ir.Node, position: int, operand: Arg) -> lis
     value = node.inputs[position]
     if value is None:
         return None
-    known = constant(b, node, position)
+    known = constant_ints(b, node, position)
     if known is not None:
         return list(known)
     sizes = sizes_of(value)
