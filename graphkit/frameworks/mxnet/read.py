@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
-from graphkit.errors import ShapeNeededError, UnsupportedError, UnsupportedNode
+from graphkit.errors import (
+    FormatError,
+    GraphkitError,
+    ParameterError,
+    ShapeNeededError,
+    UnsupportedError,
+    UnsupportedNode,
+)
 from graphkit.frameworks.mxnet import schema
+from graphkit.frameworks.mxnet.upgrade import UNSTATED
 from graphkit.frameworks.mxnet.variables import Variables, initializer
 from graphkit.frameworks.mxnet.weights import misfits
 from graphkit.ir import params
@@ -52,6 +60,40 @@ def from_symbol(mx: MxModel, options: ReadOptions, label: str) -> ir.Model:
         ParameterError: Parameters that are missing or have another shape than the graph asks for.
         ShapeNeededError: A node can only be converted when the shape of an input is given.
     """
+    try:
+        return _converted(mx, options, label)
+    except (FormatError, ParameterError):
+        model = _of_2015(mx, options, label)
+        if model is None:
+            raise
+        return model
+
+
+def _of_2015(mx: MxModel, options: ReadOptions, label: str) -> ir.Model | None:
+    """The model with pooling as it was before MXNet knew ``pooling_convention``, None where that fits no better.
+
+    Until 2015 a window that overhangs the input counted; symbols of then do not say so. Where a symbol fits together
+    in that way only, its pooling is told to, so that MXNet itself runs it, too.
+    """
+    pools = [node for node in mx.graph.nodes if node.op == "Pooling" and "pooling_convention" not in node.attrs]
+    if mx.graph.version != UNSTATED or not pools:
+        return None
+    for node in pools:
+        node.attrs["pooling_convention"] = "full"
+    try:
+        model = _converted(mx, options, label)
+    except GraphkitError:
+        for node in pools:
+            del node.attrs["pooling_convention"]
+        return None
+    options.warn(
+        f"{label}: its layers fit together only if windows of its pooling may overhang what they pool, as they did in "
+        f"2015; it is read with pooling_convention=full."
+    )
+    return model
+
+
+def _converted(mx: MxModel, options: ReadOptions, label: str) -> ir.Model:
     reader = _Reader(mx, Variables(mx, options, label), label, options)
     for node in mx.graph.nodes:
         if not node.is_variable:

@@ -14,6 +14,9 @@ first use. It leaves out gradients and optimizer steps, which no model's symbol 
   None);
 - ``params``: type (``?`` may be None, ``!`` required), default, choices;
 - ``any``: parameters that are not listed are accepted.
+
+``forks.json`` has rows of the same form, written by hand, for operators that published symbols of MXNet's forks have
+and MXNet 1.9.1 has not: those of BMXNet (``smd_hpi/src`` of its repository) and MoonOutput of mxnet-face.
 """
 
 from __future__ import annotations
@@ -144,15 +147,20 @@ _MANY = 65536
 
 
 @cache
-def _rows() -> dict[str, Any]:
-    text = resources.files("graphkit.frameworks.mxnet").joinpath("schema.json").read_text("utf-8")
+def _rows(table: str = "schema.json") -> dict[str, Any]:
+    text = resources.files("graphkit.frameworks.mxnet").joinpath(table).read_text("utf-8")
     rows: dict[str, Any] = json.loads(text)
     return rows
 
 
 @cache
+def _all_rows() -> dict[str, Any]:
+    return _rows() | _rows("forks.json")
+
+
+@cache
 def _aliases() -> dict[str, str]:
-    return {alias: name for name, row in _rows().items() for alias in row.get("alias", ())}
+    return {alias: name for name, row in _all_rows().items() for alias in row.get("alias", ())}
 
 
 def _parameter(name: str, row: list[Any]) -> Parameter:
@@ -163,7 +171,7 @@ def _parameter(name: str, row: list[Any]) -> Parameter:
 
 
 def operators() -> tuple[str, ...]:
-    """Canonical names of all operators, sorted."""
+    """Canonical names of all operators of MXNet 1.9.1, sorted."""
     return tuple(_rows())
 
 
@@ -177,9 +185,9 @@ def canonical(op: str) -> str:
 
 @cache
 def operator(op: str) -> Operator | None:
-    """All about an operator, by any of its names; None for one that MXNet 1.9.1 does not have."""
+    """All about an operator, by any of its names; None for one that neither MXNet 1.9.1 nor a known fork has."""
     name = canonical(op)
-    row = _rows().get(name)
+    row = _all_rows().get(name)
     if row is None:
         return None
     parameters = {key: _parameter(key, value) for key, value in row.get("params", {}).items()}
@@ -237,6 +245,7 @@ def aux_names(graph: MxGraph) -> set[str]:
 def validate(node: MxNode) -> list[str]:
     """What MXNet 1.9.1 would refuse in a node, as clauses without a full stop; empty when it would load it.
 
+    An operator of a fork is looked at as that fork would.
     Looked at are the operator, its parameters and their values, the number of inputs, and which outputs of other nodes
     it reads. Shapes are not.
     """

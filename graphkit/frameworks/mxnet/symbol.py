@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from graphkit.errors import FormatError, InputError
 from graphkit.files import whole
 from graphkit.frameworks.mxnet import schema
-from graphkit.frameworks.mxnet.upgrade import CURRENT, upgrade
+from graphkit.frameworks.mxnet.upgrade import CURRENT, UNSTATED, upgrade
 from graphkit.ops.mxgraph import VARIABLE, MxGraph, MxNode, MxRef
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ __all__ = ["dumps", "loads", "read", "write"]
 
 _GRAPH_KEYS = {"nodes", "arg_nodes", "heads", "node_row_ptr", "attrs"}
 _NODE_KEYS = {"op", "name", "inputs", "attrs", "attr", "param", "control_deps", "subgraphs", "backward_source_id"}
-_UNSTATED = 800
-"""Version of a symbol that does not say which MXNet wrote it."""
 
 
 def read(path: Path) -> MxGraph:
@@ -73,7 +71,7 @@ class _Reader:
 
     def __init__(self, label: str) -> None:
         self._label = label
-        self._version = _UNSTATED
+        self._version = UNSTATED
         self._np_shape = False
 
     def _error(self, where: str, what: str) -> FormatError:
@@ -85,7 +83,7 @@ class _Reader:
     def graph(self, data: Any) -> MxGraph:
         """The graph of a whole file."""
         if isinstance(data, dict) and isinstance(data.get("attrs"), dict):
-            self._version = self._stamp(data["attrs"], "mxnet_version", _UNSTATED)
+            self._version = self._stamp(data["attrs"], "mxnet_version", UNSTATED)
             self._np_shape = bool(self._stamp(data["attrs"], "is_np_shape", 0))
         nodes, heads = self._connected(data, "it")
         graph = MxGraph(upgrade(nodes, self._version), heads, self._version, self._np_shape)

@@ -15,11 +15,15 @@ from graphkit.ops.mxgraph import VARIABLE, MxNode, MxRef
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["CURRENT", "upgrade"]
+__all__ = ["CURRENT", "UNSTATED", "upgrade"]
 
 CURRENT = 10901
 """The MXNet version that symbols are upgraded to, major × 10000 + minor × 100 + patch."""
+UNSTATED = 800
+"""The version that MXNet takes symbols for which do not say any."""
 
+_DROPPED = frozenset({"mkldnn_off"})
+"""Parameters that chose among implementations in some MXNet before 1.9.1, which no longer has them."""
 _HIDDEN = ("ctx_group", "lr_mult", "wd_mult", "force_mirroring", "mirror_stage")
 
 
@@ -33,6 +37,8 @@ def upgrade(nodes: Sequence[MxNode], version: int) -> list[MxNode]:
     3. Before 0.9.4: variables get the initialiser that the operator they feed wants.
     4. Before 0.9.5: ``axis=-1`` of argmax and argmin meant all axes.
 
+    Besides, parameters go that only ever chose an implementation and that MXNet 1.9.1 would refuse.
+
     Args:
         nodes: All nodes in topological order, hidden attributes still among the others; they are changed.
         version: MXNet version that wrote them.
@@ -43,6 +49,7 @@ def upgrade(nodes: Sequence[MxNode], version: int) -> list[MxNode]:
     if version < CURRENT:
         for node in nodes:
             _decorate(node)
+            node.attrs = {name: value for name, value in node.attrs.items() if name not in _DROPPED}
     upgraded: list[MxNode] = []
     for node in nodes:
         if not node.is_variable:
