@@ -42,6 +42,7 @@ __all__ = [
     "given",
     "int64",
     "ints",
+    "is_float",
     "per_axis",
     "show",
     "torch_call",
@@ -189,6 +190,11 @@ def per_axis(numbers: Sequence[int]) -> int | tuple[int, ...]:
 def decimal(number: float) -> float:
     """The shortest decimal that rounds to a float32, which is what an ONNX attribute's author wrote (1e-05)."""
     return float(str(np.float32(number)))
+
+
+def is_float(dtype: np.dtype[Any]) -> bool:
+    """Whether a dtype is one of floating-point numbers; numpy takes those it lacks, such as bfloat16, for void."""
+    return dtype.kind in "fV"
 
 
 def torch_float(b: TorchBuilder, node: ir.Node, name: str, default: float) -> float:

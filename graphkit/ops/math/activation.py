@@ -19,6 +19,7 @@ from graphkit.ops.spec import (
     arr,
     decimal,
     given,
+    is_float,
     torch_call,
     torch_float,
 )
@@ -170,7 +171,7 @@ def _torch_thresholded(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
 
 def _torch_shrink(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     assert node.inputs[0] is not None
-    if b.dtype(node.inputs[0]).kind != "f":
+    if not is_float(b.dtype(node.inputs[0])):
         return Refusal("torch shrinks floating-point numbers only; cast its input")
     bias, bound = torch_float(b, node, "bias", 0.0), torch_float(b, node, "lambd", 0.5)
     for function, fits in (("F.hardshrink", bias == 0), ("F.softshrink", bias == bound)):

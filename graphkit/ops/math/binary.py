@@ -9,7 +9,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.math.linear import biased_linear, torch_biased_linear
-from graphkit.ops.spec import FLOAT, Case, MxForm, Op, Refusal, Tol, arr, given, torch_call, torch_lacks, whole
+from graphkit.ops.spec import (
+    FLOAT,
+    Case,
+    MxForm,
+    Op,
+    Refusal,
+    Tol,
+    arr,
+    given,
+    is_float,
+    torch_call,
+    torch_lacks,
+    whole,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -171,7 +184,7 @@ def _torch_div(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusa
     if (lacking := torch_lacks(b, node)) is not None:
         return lacking
     left, right = pair(node)
-    if b.dtype(left).kind == "f":
+    if is_float(b.dtype(left)):
         return b.infix("/", x[0], x[1])
     divisor = scalar_of(b, right, left)
     return b.call("torch.div", x[0], x[1] if divisor is None else divisor, rounding_mode="trunc")
@@ -185,14 +198,14 @@ def _torch_pow(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusa
     base, exponent = b.dtype(left), b.dtype(right)
     number = scalar_of(b, right, left)
     short = whole(number)
-    exact = isinstance(short, int) if base.kind == "f" else exponent.kind != "f"
+    exact = isinstance(short, int) if is_float(base) else not is_float(exponent)
     if number is not None and not b.is_initializer(left) and (base == exponent or exact):
         return b.infix("**", x[0], short)
     power = x[1]
-    if base.kind == exponent.kind == "f" and base != exponent:
+    if is_float(base) and is_float(exponent) and base != exponent:
         power = b.method("to", power, b.torch_dtype(base))
     result = b.infix("**", x[0], power)
-    return result if base == exponent or base.kind == "f" else b.method("to", result, b.torch_dtype(base))
+    return result if base == exponent or is_float(base) else b.method("to", result, b.torch_dtype(base))
 
 
 def _torch_mod(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:

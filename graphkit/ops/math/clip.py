@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphkit.ops.spec import FLOAT, Case, MxForm, Op, Refusal, Tol, arr, given, torch_lacks, whole
+from graphkit.ops.spec import FLOAT, Case, MxForm, Op, Refusal, Tol, arr, given, is_float, torch_lacks, whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +50,7 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     bounds = [*node.inputs[1:], None, None][:2]
     low, high = (whole(b.number(bound)) for bound in bounds)
     refs = [ref if number is None else None for ref, number in zip([*x[1:], None, None], (low, high), strict=False)]
-    if (low, high) == (0, 6) and node.inputs[0] is not None and b.dtype(node.inputs[0]).kind == "f":
+    if (low, high) == (0, 6) and node.inputs[0] is not None and is_float(b.dtype(node.inputs[0])):
         return b.call("F.relu6", x[0])
     if refs == [None, None] and (low, high) != (None, None):
         return (

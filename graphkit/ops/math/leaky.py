@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphkit.ops.spec import FLOAT, Attr, Case, Limit, MxForm, Op, Tol, arr, torch_float
+from graphkit.ops.spec import FLOAT, Attr, Case, Limit, MxForm, Op, Tol, arr, is_float, torch_float
 from graphkit.ops.stored import stored
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _torch_prelu(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     assert data is not None
     assert slope is not None
     kept = stored(b, slope)
-    if kept is not None and b.dtype(slope).kind == "f":
+    if kept is not None and is_float(b.dtype(slope)):
         tensor, layout = kept
         rank, dims = b.rank(data), b.shape(slope)
         size = math.prod(dim for dim in dims if isinstance(dim, int))

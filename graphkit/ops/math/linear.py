@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphkit.ops.spec import BOOL, FLOAT, Case, MxForm, Op, Refusal, arr, given, torch_float, torch_lacks
+from graphkit.ops.spec import BOOL, FLOAT, Case, MxForm, Op, Refusal, arr, given, is_float, torch_float, torch_lacks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +80,7 @@ def biased_linear(b: MxBuilder, node: ir.Node, _x: Sequence[MxRef | None]) -> Mx
 def _layer(b: TorchBuilder, data: Arg, matrix: ir.Value, bias: ir.Value | None, *, transposed: bool) -> Var | None:
     """``nn.Linear``, None where the matrix (or its transpose) is not one of its own."""
     found = _stored(b, matrix, transposed=transposed)
-    if found is None or b.dtype(matrix).kind != "f":
+    if found is None or not is_float(b.dtype(matrix)):
         return None
     value, turned, inputs, outputs = found
     layout: Layout = (("transpose", (1, 0)),) if turned else ()
@@ -110,7 +110,7 @@ def _torch_gemm(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refus
     assert right is not None
     extra, term = (node.inputs[2], x[2]) if len(x) > 2 else (None, None)
     alpha, beta = torch_float(b, node, "alpha", 1.0), torch_float(b, node, "beta", 1.0)
-    if b.dtype(left).kind != "f" and not (alpha == beta == 1):
+    if not is_float(b.dtype(left)) and not (alpha == beta == 1):
         return Refusal("it scales integers by floating-point numbers; cast them first")
     transposed = bool(node.attributes.get_int("transB", 0))
     found = _stored(b, right, transposed=transposed)

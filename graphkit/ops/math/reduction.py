@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphkit.ops.spec import BOOL, Case, MxForm, Op, Refusal, arr, given, ints, per_axis, torch_lacks
+from graphkit.ops.spec import BOOL, Case, MxForm, Op, Refusal, arr, given, ints, is_float, per_axis, torch_lacks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -131,7 +131,7 @@ def _torch(reduce: TorchReduce, elementwise: str = "", *, floats: bool = False) 
         assert data is not None
         if (lacking := torch_lacks(b, node)) is not None:
             return lacking
-        if floats and b.dtype(data).kind != "f":
+        if floats and not is_float(b.dtype(data)):
             return Refusal("of integers it is no integer, and ONNX does not say how to round it; cast its input")
         dim = _torch_axes(b, node, x)
         if isinstance(dim, Refusal):
