@@ -1,4 +1,4 @@
-"""Scaled dot-product attention, composed from matrix products and a softmax."""
+"""Scaled dot-product attention, which MXNet composes from matrix products and a softmax."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.ops.booleans import as_carrier
-from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, decimal, given
+from graphkit.ops.torchprogram import Code
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphkit.ops.builders import MxBuilder
+    from graphkit.ops.builders import MxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxRef
+    from graphkit.ops.torchprogram import Arg
 
 _WIDE = (None, int(ir.DataType.FLOAT), int(ir.DataType.DOUBLE))
 """Types of the softmax that are not narrower than the operands."""
@@ -26,13 +28,9 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
     assert query is not None
     assert key is not None
     assert value is not None
-    if any(operand is not None for operand in more[1:]):
-        return Refusal("it takes keys and values of earlier calls; feed them as inputs of a model without a cache")
-    if node.attributes.get_float("softcap", 0.0):
-        return Refusal("MXNet has no attention with a soft cap")
-    precision = node.attributes.get("softmax_precision")
-    if (None if precision is None else precision.as_int()) not in _WIDE:
-        return Refusal("its softmax is computed in a narrower type than its operands")
+    refusal = _unusual(node, "MXNet")
+    if refusal is not None:
+        return refusal
     heads = [_heads(b, node, operand) for operand in (query, key)]
     if None in heads:
         return Refusal("its number of heads is not known; give the model's inputs fixed sizes")
@@ -57,7 +55,19 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
     return b.op("Reshape", b.op("transpose", mixed, axes=(0, 2, 1, 3)), shape=(0, 0, -3))
 
 
-def _heads(b: MxBuilder, node: ir.Node, operand: ir.Value) -> int | None:
+def _unusual(node: ir.Node, target: str) -> Refusal | None:
+    """Why attention of a kind that only ONNX knows is not converted."""
+    if any(operand is not None for operand in node.inputs[4:]):
+        return Refusal("it takes keys and values of earlier calls; feed them as inputs of a model without a cache")
+    if node.attributes.get_float("softcap", 0.0):
+        return Refusal(f"{target} has no attention with a soft cap")
+    precision = node.attributes.get("softmax_precision")
+    if (None if precision is None else precision.as_int()) not in _WIDE:
+        return Refusal("its softmax is computed in a narrower type than its operands")
+    return None
+
+
+def _heads(b: MxBuilder | TorchBuilder, node: ir.Node, operand: ir.Value) -> int | None:
     if b.rank(operand) == 3:
         name = "q_num_heads" if operand is node.inputs[0] else "kv_num_heads"
         return node.attributes.get_int(name, 1)
@@ -111,6 +121,50 @@ def _causal(b: MxBuilder, scores: MxRef, query: ir.Value, key: ir.Value) -> MxRe
     return b.op("BlockGrad", b.op("log", b.op("broadcast_greater_equal", row, column)))
 
 
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    query, key, value, *more = node.inputs
+    assert query is not None
+    assert key is not None
+    assert value is not None
+    refusal = _unusual(node, "torch")
+    if refusal is not None:
+        return refusal
+    many, few = (_heads(b, node, operand) for operand in (query, key))
+    options: dict[str, Any] = {}
+    mask: Arg = x[3] if more and more[0] is not None else None
+    if node.attributes.get_int("is_causal", 0):
+        if mask is None:
+            options["is_causal"] = True
+        else:
+            mask = _torch_causal(b, mask, node, x[0])
+    options["attn_mask"] = mask
+    if (scale := node.attributes.get_float("scale", 0.0)) != 0:
+        options["scale"] = decimal(scale)
+    if many is None or many != few:
+        options["enable_gqa"] = True
+    if b.rank(query) == 4:
+        return b.call("F.scaled_dot_product_attention", *x[:3], **options)
+    parts = [
+        b.method("transpose", b.method("unflatten", operand, 2, (count or 1, -1)), 1, 2)
+        for operand, count in zip(x[:3], (many, few, few), strict=True)
+    ]
+    mixed = b.call("F.scaled_dot_product_attention", *parts, **options)
+    return b.method("flatten", b.method("transpose", mixed, 1, 2), 2)
+
+
+def _torch_causal(b: TorchBuilder, mask: Arg, node: ir.Node, query: Arg) -> Arg:
+    """A mask that hides the positions after each one, too, which torch leaves to the mask where there is one."""
+    operands = [operand for operand in node.inputs[:2] if operand is not None]
+    rows, columns = (b.size(operand, -2 if b.rank(operand) == 4 else 1) for operand in operands)
+    ones = b.method("new_ones", query, rows, columns, dtype=Code("torch.bool"))
+    visible = b.method("tril", ones)
+    given_mask = node.inputs[3]
+    assert given_mask is not None
+    if b.dtype(given_mask).kind == "b":
+        return b.infix("&", mask, visible)
+    return b.method("masked_fill", mask, b.prefix("~", visible), float("-inf"))
+
+
 _QUERY, _KEY, _VALUE = arr(2, 3, 4, 5), arr(2, 3, 6, 5), arr(2, 3, 6, 2)
 _TRUTHS = given(np.arange(48).reshape(2, 1, 4, 6) % 5 != 1, "bool")
 
@@ -122,6 +176,7 @@ def _case(name: str, *more: Any, **attrs: Any) -> Case:
 OP = Op(
     "Attention",
     mx=(MxForm("_linalg_gemm2", write=_write, direction="write"),),
+    torch=_torch,
     cases=(
         _case("plain"),
         _case("scale", scale=0.25),
@@ -130,6 +185,8 @@ OP = Op(
         _case("truths", _TRUTHS),
         Case("constant truths", (_QUERY, _KEY, _VALUE, given(np.tri(4, 6) > 0, "bool")), const=(3,)),
         _case("causal", is_causal=1),
+        _case("causal with a mask", arr(4, 6), is_causal=1),
+        _case("causal with truths", _TRUTHS, is_causal=1),
         Case("free causal", (arr(2, 3, 4, 5), arr(2, 3, 4, 5), arr(2, 3, 4, 5)), {"is_causal": 1}, dynamic=(0, 1, 2)),
         Case("fewer keys", (arr(2, 4, 3, 5), arr(2, 2, 6, 5), arr(2, 2, 6, 3))),
         Case(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphkit.ops.nn.epsilon import epsilon, torch_epsilon
 from graphkit.ops.spec import BOOL, FLOAT, Case, Limit, MxForm, Op, Read, Refusal, arr, decimal
 
 if TYPE_CHECKING:
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
 
 _BATCH_NORM = {2: 1, 3: 1, 4: 2, 5: 3}
 """Number in the name of torch's layer for each rank of its input."""
-_TORCH_EPS = float(np.float32(1e-5))
-_KEPT = float(np.float32(0.9))
+_KEPT = 0.9
 """How much of the old statistics stays, by default in every framework; torch's momentum is the rest."""
 _FROZEN = "graphkit.use_global_stats"
 _EPS = float(np.float32(1e-3))
@@ -114,10 +114,8 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     assert source is not None
     assert mean is not None
     rank = b.rank(source)
-    eps, momentum = node.attributes.get_float("epsilon", 1e-5), node.attributes.get_float("momentum", 0.9)
-    options: dict[str, Any] = {"eps": decimal(eps)} if eps != _TORCH_EPS else {}
-    if momentum != _KEPT:
-        options["momentum"] = decimal(1 - decimal(momentum))
+    eps, kept = torch_epsilon(node), decimal(node.attributes.get_float("momentum", _KEPT))
+    momentum = None if kept == _KEPT else decimal(1 - kept)
     channels = b.shape(mean)[0]
     frozen = node.metadata_props.get(_FROZEN)
     if 2 <= rank <= 5 and isinstance(channels, int) and not frozen:
@@ -128,14 +126,16 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
             "running_var": var,
             "num_batches_tracked": np.zeros((), np.int64),
         }
-        made: Var | None = b.layer(f"nn.BatchNorm{_BATCH_NORM[rank]}d", (x[0],), tensors, channels, **options)
+        made: Var | None = b.layer(
+            f"nn.BatchNorm{_BATCH_NORM[rank]}d", (x[0],), tensors, channels, eps=eps, momentum=momentum
+        )
         if made is not None:
             return made
     if b.is_initializer(mean) and b.is_initializer(var):
-        return b.call("F.batch_norm", x[0], x[3], x[4], x[1], x[2], eps=options.get("eps"))
+        return b.call("F.batch_norm", x[0], x[3], x[4], x[1], x[2], eps=eps)
     rows = (-1, *(1,) * (rank - 2))
     gamma, beta, center, spread = (b.method("reshape", x[k], *rows) if rank > 2 else x[k] for k in range(1, 5))
-    spread = b.call("torch.rsqrt", b.infix("+", spread, decimal(eps)))
+    spread = b.call("torch.rsqrt", b.infix("+", spread, epsilon(node)))
     scaled = b.infix("*", b.infix("-", x[0], center), b.infix("*", spread, gamma))
     return b.infix("+", scaled, beta)
 

@@ -7,20 +7,21 @@ channel with filters that pick one tap each is the same.
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphkit.ops.nn.windows import mx_window, onnx_ints
-from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, ints
+from graphkit.ops.nn.windows import mx_window, onnx_ints, torch_pad
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, ints, per_axis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg
 
 
 def _read_im2col(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
@@ -93,6 +94,34 @@ def _write_col2im(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxR
     return b.op("squeeze", result, axis=2) if rank == 1 else result
 
 
+def _torch_col2im(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    image, block = b.value(node.inputs[1]), b.value(node.inputs[2])
+    if image is None or block is None:
+        return Refusal("the size of its image or block is computed while it runs; it must be a constant of the model")
+    size, kernel = tuple(image.reshape(-1).tolist()), tuple(block.reshape(-1).tolist())
+    rank = len(kernel)
+    if rank > 2:
+        return Refusal(f"torch folds columns to images of two axes, not {rank}")
+    pads = onnx_ints(node, "pads", 2 * rank, 0)
+    begins, ends = pads[:rank], pads[rank:]
+    missing = 2 - rank
+    even = begins == ends
+    if not even:
+        size = tuple(length + begin + end for length, begin, end in zip(size, begins, ends, strict=True))
+    options: dict[str, Any] = {}
+    for name, attribute, default in (("dilation", "dilations", 1), ("stride", "strides", 1)):
+        numbers = (default,) * missing + onnx_ints(node, attribute, rank, default)
+        if set(numbers) != {default}:
+            options[name] = per_axis(numbers)
+    if even and any(begins):
+        options["padding"] = per_axis((0,) * missing + begins)
+    ones = (1,) * missing
+    result: Arg = b.call("F.fold", x[0], (*ones, *size), per_axis((*ones, *kernel)), **options)
+    if rank == 1:
+        result = b.method("squeeze", result, 2)
+    return result if even else torch_pad(b, result, tuple(-pad for pad in begins), tuple(-pad for pad in ends))
+
+
 def _columns(taps: int, count: int) -> Sequence[int]:
     return (2, 3 * taps, count)
 
@@ -114,6 +143,7 @@ OPS = (
                 ),
             ),
         ),
+        torch=_torch_col2im,
         cases=(
             Case(
                 "defaults",

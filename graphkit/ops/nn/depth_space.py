@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.spec import INT, Attr, Case, MxForm, Op, Refusal, arr
 
@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder
+    from graphkit.ops.builders import MxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxRef
+    from graphkit.ops.torchprogram import Arg
 
 
 def _deep_first(_b: MxBuilder, node: ir.Node) -> bool | Refusal:
@@ -39,6 +40,25 @@ def _write_crd(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
     return b.op("Reshape", data, shape=(0, 0, -3, -3))
 
 
+def _torch_depth(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    """Torch shuffles pixels with the channel outermost, as CRD does."""
+    data, size, mode = x[0], node.attributes.get_int("blocksize"), node.attributes.get_string("mode", "DCR")
+    if mode not in ("DCR", "CRD"):
+        return Refusal(f"its mode {mode} is none of ONNX's")
+    return b.call("F.pixel_shuffle", _swapped(b, data, (size * size, -1)) if mode == "DCR" else data, size)
+
+
+def _torch_space(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    size = node.attributes.get_int("blocksize")
+    return _swapped(b, b.call("F.pixel_unshuffle", x[0], size), (-1, size * size))
+
+
+def _swapped(b: TorchBuilder, data: Arg, parts: tuple[int, int]) -> Arg:
+    """The channels, which are a table of that many rows and columns, in the order of its columns."""
+    table = b.method("transpose", b.method("unflatten", data, 1, parts), 1, 2)
+    return b.method("flatten", table, 1, 2)
+
+
 _BLOCK = Attr("block_size", "blocksize", INT)
 
 OPS = (
@@ -48,6 +68,7 @@ OPS = (
             MxForm("depth_to_space", attrs=(_BLOCK,), when=_deep_first, write=_write_blocks),
             MxForm("Reshape", when=_is_crd, write=_write_crd, direction="write"),
         ),
+        torch=_torch_depth,
         cases=(
             Case("DCR", (arr(2, 8, 3, 2),), {"blocksize": 2}, dynamic=(0,)),
             Case("DCR given", (arr(1, 9, 2, 2),), {"blocksize": 3, "mode": "DCR"}),
@@ -58,6 +79,7 @@ OPS = (
     Op(
         "SpaceToDepth",
         mx=(MxForm("space_to_depth", attrs=(_BLOCK,)),),
+        torch=_torch_space,
         cases=(
             Case("twos", (arr(2, 3, 4, 6),), {"blocksize": 2}, dynamic=(0,)),
             Case("threes", (arr(1, 2, 3, 6),), {"blocksize": 3}),

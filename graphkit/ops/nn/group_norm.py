@@ -6,10 +6,11 @@ types, its GroupNorm with one channel to the group is the same.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphkit.ops.nn.epsilon import torch_epsilon
 from graphkit.ops.spec import BOOL, FLOAT, Case, Limit, MxForm, Op, Refusal, arr
 
 if TYPE_CHECKING:
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg, Var
 
 
 def _read_group(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> Sequence[ir.Value]:
@@ -120,6 +122,30 @@ def _write_instance(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> M
     return b.op("GroupNorm", *operands, num_groups=channels, eps=eps)
 
 
+def _torch_group(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    scale = node.inputs[1]
+    assert scale is not None
+    groups, channels = node.attributes.get_int("num_groups", 1), b.shape(scale)[0]
+    eps = torch_epsilon(node)
+    made: Var | None = None
+    if isinstance(channels, int):
+        tensors = {"weight": scale, "bias": node.inputs[2]}
+        made = b.layer("nn.GroupNorm", (x[0],), tensors, groups, channels, eps=eps)
+    return b.call("F.group_norm", x[0], groups, *x[1:], eps=eps) if made is None else made
+
+
+def _torch_instance(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    source, scale = node.inputs[0], node.inputs[1]
+    assert source is not None
+    assert scale is not None
+    channels, rank, eps = b.shape(scale)[0], b.rank(source), torch_epsilon(node)
+    made: Var | None = None
+    if isinstance(channels, int) and rank in (3, 4, 5):
+        tensors = {"weight": scale, "bias": node.inputs[2]}
+        made = b.layer(f"nn.InstanceNorm{rank - 2}d", (x[0],), tensors, channels, eps=eps, affine=True)
+    return b.call("F.instance_norm", x[0], weight=x[1], bias=x[2], eps=eps) if made is None else made
+
+
 _IMAGE, _ROW = arr(2, 6, 4, 3), arr(2, 6, 5)
 _DOUBLE = ("read-float64", "read-backward")
 
@@ -147,6 +173,7 @@ OPS = (
                 ),
             ),
         ),
+        torch=_torch_group,
         cases=(
             Case("groups", (_IMAGE, arr(6), arr(6)), {"num_groups": 3}, const=(1, 2), dynamic=(0,)),
             Case("one group", (_ROW, arr(6), arr(6)), {"num_groups": 1, "epsilon": 0.125}, const=(1, 2)),
@@ -170,10 +197,12 @@ OPS = (
                 ),
             ),
         ),
+        torch=_torch_instance,
         cases=(
             Case("image", (_IMAGE, arr(6), arr(6)), const=(1, 2), dynamic=(0,)),
             Case("1-D", (_ROW, arr(6), arr(6)), {"epsilon": 0.125}, const=(1, 2)),
             Case("3-D", (arr(2, 4, 2, 3, 2), arr(4), arr(4)), const=(1, 2)),
+            Case("4-D", (arr(2, 2, 2, 3, 2, 2), arr(2), arr(2)), const=(1, 2)),
             Case("computed scale", (_IMAGE, arr(6), arr(6))),
         ),
         limits=tuple(

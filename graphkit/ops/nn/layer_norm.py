@@ -6,10 +6,11 @@ MXNet normalises one axis, scales and shifts it always, and gives no gradient th
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphkit.ops.nn.epsilon import epsilon, torch_epsilon
 from graphkit.ops.spec import BOOL, FLOAT, Case, MxForm, Op, arr
 
 if TYPE_CHECKING:
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.layout import Layout
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg, Var
 
 
 def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> Sequence[ir.Value]:
@@ -101,6 +103,62 @@ def _write_rms(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
     return _affine(b, x, b.op("broadcast_mul", data, inverse))
 
 
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Sequence[Arg]:
+    source, scale, bias = node.inputs[0], node.inputs[1], node.inputs[2] if len(node.inputs) > 2 else None
+    assert source is not None
+    assert scale is not None
+    shape = b.shape(source)
+    rank = len(shape)
+    axis = node.attributes.get_int("axis", -1) % rank
+    normalised = tuple(dim for dim in shape[axis:] if isinstance(dim, int))
+    statistics = any(output.uses() or output.is_graph_output() for output in node.outputs[1:])
+    if statistics or len(normalised) != rank - axis:
+        axes = tuple(range(axis - rank, 0)) if rank - axis > 1 else -1
+        var, mean = b.calls("torch.var_mean", 2, x[0], axes, correction=0, keepdim=True)
+        inverse = b.call("torch.rsqrt", b.infix("+", var, epsilon(node)))
+        return [_torch_affine(b, x, b.infix("*", b.infix("-", x[0], mean), inverse)), mean, inverse]
+    eps = torch_epsilon(node)
+    vectors = [vector for vector in (scale, bias) if vector is not None]
+    if any(b.shape(vector) != normalised for vector in vectors) or _is_plain(b, scale, bias):
+        result = b.call("F.layer_norm", x[0], normalised, eps=eps)
+        return result if _is_plain(b, scale, bias) else _torch_affine(b, x, result)
+    sizes = normalised if len(normalised) > 1 else normalised[0]
+    use_bias = None if bias is not None else False
+    tensors = {"weight": scale, "bias": bias}
+    made: Var | None = b.layer("nn.LayerNorm", (x[0],), tensors, sizes, eps=eps, bias=use_bias)
+    return b.call("F.layer_norm", x[0], normalised, *x[1:], eps=eps) if made is None else made
+
+
+def _is_plain(b: TorchBuilder, scale: ir.Value, bias: ir.Value | None) -> bool:
+    """Whether scale and bias are constants that change nothing."""
+    ones, zeros = b.value(scale), b.value(bias)
+    return ones is not None and bool((ones == 1).all()) and (bias is None or (zeros is not None and not zeros.any()))
+
+
+def _torch_affine(b: TorchBuilder, x: Sequence[Any], result: Arg) -> Arg:
+    result = b.infix("*", result, x[1])
+    return b.infix("+", result, x[2]) if len(x) > 2 and x[2] is not None else result
+
+
+def _torch_rms(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    source, scale = node.inputs[0], node.inputs[1]
+    assert source is not None
+    assert scale is not None
+    shape = b.shape(source)
+    rank = len(shape)
+    axis, eps = node.attributes.get_int("axis", -1) % rank, epsilon(node)
+    normalised = tuple(dim for dim in shape[axis:] if isinstance(dim, int))
+    if len(normalised) != rank - axis:
+        axes = tuple(range(axis - rank, 0)) if rank - axis > 1 else -1
+        squares = b.method("mean", b.method("square", x[0]), axes, keepdim=True)
+        return _torch_affine(b, x, b.infix("*", x[0], b.call("torch.rsqrt", b.infix("+", squares, eps))))
+    if b.shape(scale) != normalised:
+        return _torch_affine(b, x, b.call("F.rms_norm", x[0], normalised, eps=eps))
+    sizes = normalised if len(normalised) > 1 else normalised[0]
+    made: Var | None = b.layer("nn.RMSNorm", (x[0],), {"weight": scale}, sizes, eps=eps)
+    return b.call("F.rms_norm", x[0], normalised, x[1], eps=eps) if made is None else made
+
+
 _DATA, _FOUR = arr(2, 3, 4), arr(2, 3, 4, 5)
 
 OPS = (
@@ -128,6 +186,7 @@ OPS = (
                 ),
             ),
         ),
+        torch=_torch,
         cases=(
             Case("last axis", (_DATA, arr(4), arr(4)), const=(1, 2), dynamic=(0,)),
             Case("epsilon", (_DATA, arr(4), arr(4)), {"epsilon": 0.125, "axis": 2}, const=(1, 2)),
@@ -146,10 +205,12 @@ OPS = (
     Op(
         "RMSNormalization",
         mx=(MxForm("rsqrt", write=_write_rms, direction="write"),),
+        torch=_torch_rms,
         cases=(
             Case("last axis", (_DATA, arr(4)), const=(1,), dynamic=(0,)),
             Case("two axes", (_FOUR, arr(4, 5)), {"axis": 2, "epsilon": 0.125}, const=(1,)),
             Case("scale that broadcasts", (_FOUR, arr(5)), {"axis": 1}, const=(1,)),
+            Case("free axis", (arr(5, 4), arr(4)), {"axis": 0}, const=(1,), dynamic=(0,)),
             Case("computed scale", (_DATA, arr(4))),
         ),
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.spec import Case, MxForm, Op, arr
 
@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder
+    from graphkit.ops.builders import MxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxRef
+    from graphkit.ops.torchprogram import Arg
 
 _EPS = 1e-9
 """What the operator's text adds to the standard deviation."""
@@ -28,11 +29,19 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
     return b.op("broadcast_div", apart, b.op("_plus_scalar", b.op("sqrt", variance), scalar=_EPS))
 
 
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    axes = tuple(node.attributes.get_ints("axes", [0, 2, 3]))
+    apart = b.infix("-", x[0], b.method("mean", x[0], axes, keepdim=True))
+    deviation = b.method("std", x[0], axes, correction=0, keepdim=True)
+    return b.infix("/", apart, b.infix("+", deviation, _EPS))
+
+
 _IMAGE = arr(2, 3, 4, 5)
 
 OP = Op(
     "MeanVarianceNormalization",
     mx=(MxForm("broadcast_div", write=_write, direction="write"),),
+    torch=_torch,
     cases=(
         Case("defaults", (_IMAGE,), dynamic=(0,)),
         Case("spatial", (_IMAGE,), {"axes": [2, 3]}),

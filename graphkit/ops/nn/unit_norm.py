@@ -5,19 +5,21 @@ ONNX keeps zero vectors zero; MXNet adds a small number under the root instead.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given
+from graphkit.ops.torchprogram import Code
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg
 
 
 def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
@@ -46,6 +48,17 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
     return b.op("broadcast_div", data, b.op("elemwise_add", norm, zero))
 
 
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    """Torch divides by ``eps`` where the norm is less; the smallest number keeps all but zeros as they are."""
+    source = node.inputs[0]
+    assert source is not None
+    axis, p = node.attributes.get_int("axis", -1), node.attributes.get_int("p", 2)
+    if p not in (1, 2):
+        return Refusal(f"ONNX defines p = 1 and 2 only, not {p}")
+    tiny = Code(f"torch.finfo({b.torch_dtype(b.dtype(source)).text}).tiny")
+    return b.call("F.normalize", x[0], p=p if p != 2 else None, dim=axis if axis != 1 else None, eps=tiny)
+
+
 _DATA = arr(2, 3, 4, 5)
 
 OP = Op(
@@ -65,10 +78,12 @@ OP = Op(
         ),
         MxForm("broadcast_div", write=_write, direction="write"),
     ),
+    torch=_torch,
     cases=(
         Case("defaults", (_DATA,), dynamic=(0,)),
         Case("p = 1", (_DATA,), {"p": 1, "axis": 1}),
         Case("p = 2", (_DATA,), {"p": 2, "axis": -3}),
+        Case("tiny", (given([[2e-16, 0.0], [3e-16, 4e-16]], "float32"),), grad=False),
         Case("zeros", (given([[0.0, 0.0], [3.0, 4.0]], "float32"),), grad=False),
     ),
 )
