@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from graphkit.ops.layout import Layout
 
-__all__ = ["Arg", "Code", "Layer", "Size", "Stmt", "Stored", "Targets", "TorchProgram", "Var"]
+__all__ = ["Arg", "Code", "Device", "Layer", "Size", "Stmt", "Stored", "Targets", "TorchProgram", "Var"]
 
 
 @dataclass(eq=False, slots=True)
@@ -55,13 +55,22 @@ class Size:
 
 
 @dataclass(frozen=True, slots=True)
+class Device:
+    """``x.device``."""
+
+    of: Var | Stored
+
+
+@dataclass(frozen=True, slots=True)
 class Code:
     """Source text as it stands, such as ``torch.float64``."""
 
     text: str
 
 
-Arg: TypeAlias = "Var | Stored | Size | Code | bool | int | float | str | slice | tuple[Arg, ...] | list[Arg] | None"
+Arg: TypeAlias = (
+    "Var | Stored | Size | Device | Code | bool | int | float | str | slice | tuple[Arg, ...] | list[Arg] | None"
+)
 """An argument: something computed or stored, or a literal; tuples, lists and slices may hold any of these."""
 Targets: TypeAlias = "tuple[Var | Targets, ...]"
 """What a statement binds; a nested tuple is unpacked as such."""

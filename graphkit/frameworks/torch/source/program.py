@@ -15,7 +15,7 @@ from graphkit.ir.dims import dims_of
 from graphkit.ir.dtypes import dtype_of
 from graphkit.ops.index import index
 from graphkit.ops.spec import Refusal
-from graphkit.ops.torchprogram import Code, Layer, Size, Stmt, Stored, TorchProgram, Var
+from graphkit.ops.torchprogram import Code, Device, Layer, Size, Stmt, Stored, TorchProgram, Var
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -78,7 +78,7 @@ def stored_in(program: TorchProgram) -> Iterator[Stored]:
 
 
 def _parts(arg: Arg) -> Iterator[Arg]:
-    if isinstance(arg, Size):
+    if isinstance(arg, Size | Device):
         yield arg.of
     elif isinstance(arg, tuple | list):
         for item in arg:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from graphkit.ops.torchprogram import Code, Size, Stored, Var
+from graphkit.ops.torchprogram import Code, Device, Size, Stored, Var
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,6 +82,8 @@ def spell_arg(arg: Arg, name: Callable[[Var | Stored], Text]) -> Text:
         return name(arg)
     if isinstance(arg, Size):
         return Text(f"{name(arg.of).within(ATOM)}.shape[{arg.axis}]")
+    if isinstance(arg, Device):
+        return Text(f"{name(arg.of).within(ATOM)}.device")
     if isinstance(arg, Code):
         return Text(arg.text)
     if isinstance(arg, tuple | list):
