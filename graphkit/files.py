@@ -1,7 +1,8 @@
-"""Output files that are written whole or not at all."""
+"""Output files that are written whole or not at all, and input files that are mapped into memory."""
 
 from __future__ import annotations
 
+import mmap
 import os
 import secrets
 import shutil
@@ -14,7 +15,10 @@ from graphkit.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["whole"]
+    import numpy as np
+    import numpy.typing as npt
+
+__all__ = ["release", "whole"]
 
 
 @contextmanager
@@ -81,3 +85,15 @@ def _move(moves: Sequence[tuple[Path, Path]]) -> None:
         raise
     for aside, _ in old:
         aside.unlink(missing_ok=True)
+
+
+def release(array: npt.NDArray[np.generic]) -> None:
+    """Give back the memory of the file that a read-only array is mapped from; what is needed again is read again.
+
+    Does nothing to arrays that are in memory, or that may have been written to.
+    """
+    base: object = array
+    while (inner := getattr(base, "obj", getattr(base, "base", None))) is not None:
+        base = inner
+    if isinstance(base, mmap.mmap) and memoryview(base).readonly and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import mmap
 import os
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from graphkit.errors import InputError
-from graphkit.files import whole
+from graphkit.files import release, whole
 
 
 def _write_half(target, error):
@@ -93,3 +96,30 @@ def test_new_files_have_the_usual_permissions(tmp_path):
     finally:
         os.umask(mask)
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o644
+
+
+def _resident() -> int:
+    """Bytes of memory that this process holds."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
+
+
+def test_the_memory_of_a_mapped_file_is_given_back_and_its_contents_stay(tmp_path):
+    size = 1 << 24
+    np.arange(size, dtype=np.int32).tofile(tmp_path / "a")
+    array = np.memmap(tmp_path / "a", np.int32, "r")[8:].reshape(2, -1)
+    total = array.sum(dtype=np.int64)
+    before = _resident()
+    release(array)
+    assert before - _resident() > 2 * size
+    assert array.sum(dtype=np.int64) == total
+
+
+@pytest.mark.parametrize("mode", ["c", "r+"])
+def test_what_was_written_to_a_mapped_file_is_not_given_back(tmp_path, mode):
+    np.zeros(4096, np.int32).tofile(tmp_path / "a")
+    array = np.memmap(tmp_path / "a", np.int32, mode)
+    array[:] = 7
+    array.flags.writeable = False
+    release(array)
+    assert (array == 7).all()
+    release(np.arange(3))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import onnx
 
 from graphkit._version import __version__
 from graphkit.errors import UnsupportedError, UnsupportedNode
-from graphkit.files import whole
+from graphkit.files import release, whole
 from graphkit.frameworks.onnx.proto import weightless_proto
 from graphkit.ir.opset import OPSET
 
@@ -34,7 +35,8 @@ def write(model: ir.Model, path: Path, options: WriteOptions) -> list[Path]:
     """Write an ``.onnx`` file, and past 2 GiB a data file ``<name>.data`` beside it, which it names without a folder.
 
     The file carries kinds and origins as metadata, so that graphkit reads back what it wrote. Both files appear
-    complete or not at all; weights are streamed from where they are, none is copied in memory.
+    complete or not at all. Weights are streamed from where they are: none is copied in memory, and of those that are
+    mapped from a file one is in memory at a time.
 
     Returns:
         The files written.
@@ -108,6 +110,8 @@ def _stream(tensor: ir.TensorProtocol, file: BinaryIO) -> None:
     tensor.tofile(file)  # type: ignore[attr-defined]  # every tensor of onnx_ir has it, the protocol does not say so
     if file.tell() - start != tensor.nbytes:
         raise OSError(f"{tensor.name!r} should be {tensor.nbytes} bytes, and {file.tell() - start} were written")
+    if isinstance(tensor.raw, np.ndarray):
+        release(tensor.raw)
 
 
 def _too_much(model: ir.Model, size: int) -> UnsupportedError:
