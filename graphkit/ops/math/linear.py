@@ -77,16 +77,21 @@ def biased_linear(b: MxBuilder, node: ir.Node, _x: Sequence[MxRef | None]) -> Mx
     return b.op("FullyConnected", b.ref(parts[0]), found[0], b.ref(parts[2]), num_hidden=found[1], flatten=False)
 
 
-def _layer(b: TorchBuilder, data: Arg, matrix: ir.Value, bias: ir.Value | None, *, transposed: bool) -> Var | None:
-    """``nn.Linear``, None where the matrix (or its transpose) is not one of its own."""
+def _linear(b: TorchBuilder, data: Arg, matrix: ir.Value, bias: ir.Value | None, *, transposed: bool) -> Var | None:
+    """``nn.Linear`` or ``F.linear``; None where the matrix (or its transpose) is not stored as these have it."""
     found = _stored(b, matrix, transposed=transposed)
     if found is None or not is_float(b.dtype(matrix)):
         return None
     value, turned, inputs, outputs = found
-    layout: Layout = (("transpose", (1, 0)),) if turned else ()
-    use_bias = None if bias is not None else False
-    tensors = {"weight": (value, layout), "bias": bias}
-    made: Var | None = b.layer("nn.Linear", (data,), tensors, inputs, outputs, bias=use_bias)
+    flat: Layout = () if bias is None or b.rank(bias) == 1 else (("reshape", (outputs,)),)
+    made: Var | None = None
+    if b.value(value) is None:
+        weight: Layout = (("transpose", (1, 0)),) if turned else ()
+        tensors = {"weight": (value, weight), "bias": None if bias is None else (bias, flat)}
+        use_bias = None if bias is not None else False
+        made = b.layer("nn.Linear", (data,), tensors, inputs, outputs, bias=use_bias)
+    if made is None and not turned:
+        made = b.call("F.linear", data, b.arg(value), *(() if bias is None else (b.derived(bias, flat),)))
     return made
 
 
@@ -99,7 +104,7 @@ def torch_biased_linear(b: TorchBuilder, node: ir.Node) -> Var | None:
     product = next(value for value in node.inputs if value is not None and value is not bias)
     if len(product.uses()) != 1 or product.is_graph_output():
         return None
-    return _layer(b, b.arg(data), matrix, bias, transposed=False)
+    return _linear(b, b.arg(data), matrix, bias, transposed=False)
 
 
 def _torch_gemm(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
@@ -113,16 +118,13 @@ def _torch_gemm(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refus
     if not is_float(b.dtype(left)) and not (alpha == beta == 1):
         return Refusal("it scales integers by floating-point numbers; cast them first")
     transposed = bool(node.attributes.get_int("transB", 0))
-    found = _stored(b, right, transposed=transposed)
     data = b.method("t", x[0]) if node.attributes.get_int("transA", 0) else x[0]
-    plain = alpha == beta == 1 and extra is not None and found is not None and b.shape(extra) == (found[3],)
-    if plain:
-        made = _layer(b, data, right, extra if b.is_initializer(extra) else None, transposed=transposed)
-        if made is not None:
-            return made if b.is_initializer(extra) else b.infix("+", made, term)
-        if transposed:
-            return b.call("F.linear", data, x[1], term)
-    product: Arg = None if plain else _layer(b, data, right, None, transposed=transposed)
+    found = _stored(b, right, transposed=transposed)
+    if alpha == beta == 1 and extra is not None and found is not None:
+        fits = b.is_initializer(extra) and b.shape(extra) in ((found[3],), (1, found[3]))
+        if fits and (made := _linear(b, data, right, extra, transposed=transposed)) is not None:
+            return made
+    product: Arg = _linear(b, data, right, None, transposed=transposed)
     if product is None:
         product = b.infix("@", data, b.method("t", x[1]) if transposed else x[1])
     if alpha != 1:
@@ -137,7 +139,7 @@ def _torch_matmul(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Ref
         return lacking
     right = node.inputs[1]
     assert right is not None
-    made = _layer(b, x[0], right, None, transposed=False)
+    made = _linear(b, x[0], right, None, transposed=False)
     return b.infix("@", x[0], x[1]) if made is None else made
 
 
@@ -313,6 +315,7 @@ OPS = (
             Case("transposed data", (arr(4, 3), _W, _BIAS), {"transA": 1, "transB": 1}, const=(1, 2)),
             Case("scaled", (_X, _W, _BIAS), {"transB": 1, "alpha": 0.5, "beta": 2.0}, const=(1, 2)),
             Case("bias of one number", (_X, arr(4, 5), given(0.3, "float32")), const=(1, 2)),
+            Case("bias row", (_X, _W, arr(1, 5)), {"transB": 1}, const=(1, 2)),
             Case("bias matrix", (_X, arr(4, 5), arr(3, 5))),
             Case("computed", (_X, arr(4, 5))),
             Case("computed, all transposed", (arr(4, 3), _W, arr(1, 5)), {"transA": 1, "transB": 1}),
