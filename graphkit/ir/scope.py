@@ -52,12 +52,15 @@ def _torch_scope(node: ir.Node) -> str:
 
 
 def _mxnet_place(name: str) -> tuple[str, str]:
-    """The leading numbered blocks of a name, and the rest; Gluon adds ``_fwd`` to the operator of a layer."""
+    """What leads up to the last numbered block of a name, and the rest; Gluon adds ``_fwd`` to a layer's operator."""
     parts = name.removesuffix("_fwd").split("_")
-    blocks = 0
-    while blocks < len(parts) - 1 and _BLOCK.fullmatch(parts[blocks]) and not parts[blocks + 1][:1].isdigit():
-        blocks += 1
-    return ".".join(parts[:blocks]), "_".join(parts[blocks:])
+    last = max(
+        (k for k, part in enumerate(parts[:-1]) if _BLOCK.fullmatch(part) and not parts[k + 1][:1].isdigit()),
+        default=-1,
+    )
+    if not all(part[:1].isalpha() for part in parts[: last + 1]):
+        return "", "_".join(parts)
+    return ".".join(parts[: last + 1]), "_".join(parts[last + 1 :])
 
 
 def _name_place(name: str, op_type: str) -> tuple[str, str]:

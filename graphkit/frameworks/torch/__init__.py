@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from graphkit.errors import MissingError
-from graphkit.frameworks.base import Framework, ReadOptions
+from graphkit.frameworks.base import Framework, ReadOptions, WriteOptions
 from graphkit.frameworks.torch.load import recognises
 from graphkit.frameworks.torch.run import RUNTIME
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import onnx_ir as ir
 
 __all__ = ["FRAMEWORK"]
@@ -23,4 +25,12 @@ def _read(source: Any, options: ReadOptions) -> ir.Model:
     return read(source, options)
 
 
-FRAMEWORK = Framework(name="torch", label="PyTorch", recognises=recognises, read=_read, write=None, runtimes=(RUNTIME,))
+def _write(model: ir.Model, output: Path, options: WriteOptions) -> list[Path]:
+    from graphkit.frameworks.torch.write import write
+
+    return write(model, output, options)
+
+
+FRAMEWORK = Framework(
+    name="torch", label="PyTorch", recognises=recognises, read=_read, write=_write, runtimes=(RUNTIME,)
+)

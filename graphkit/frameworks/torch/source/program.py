@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -14,6 +13,7 @@ from graphkit.ir import params
 from graphkit.ir.dims import dims_of
 from graphkit.ir.dtypes import dtype_of
 from graphkit.ops.index import index
+from graphkit.ops.layout import arrange
 from graphkit.ops.spec import Refusal
 from graphkit.ops.torchprogram import Code, Device, Layer, Size, Stmt, Stored, TorchProgram, Var
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from graphkit.ops.layout import Layout
     from graphkit.ops.torchprogram import Arg, Targets
 
-__all__ = ["BUFFERS", "read_by", "stored_by", "stored_in", "to_program"]
+__all__ = ["BUFFERS", "read_by", "stored_by", "stored_dtype", "stored_in", "stored_shape", "to_program"]
 
 BUFFERS = frozenset({"running_mean", "running_var", "num_batches_tracked"})
 """Tensors of torch's layers that are no parameters."""
@@ -77,6 +77,20 @@ def stored_in(program: TorchProgram) -> Iterator[Stored]:
     yield from (output for output in program.outputs if isinstance(output, Stored))
 
 
+def stored_shape(tensor: Stored) -> tuple[int, ...]:
+    """Shape of a tensor as the module holds it."""
+    held = tensor.value.const_value
+    assert held is not None
+    shape = tuple(held.shape.numpy())
+    return arrange(np.broadcast_to(np.uint8(0), shape), tensor.layout).shape if tensor.layout else shape
+
+
+def stored_dtype(tensor: Stored) -> ir.DataType:
+    """Element type of a tensor."""
+    assert tensor.value.const_value is not None
+    return tensor.value.const_value.dtype
+
+
 def _parts(arg: Arg) -> Iterator[Arg]:
     if isinstance(arg, Size | Device):
         yield arg.of
@@ -103,16 +117,16 @@ def _conflicts(program: TorchProgram) -> set[ir.Value]:
     return {
         value
         for value, uses in owners.items()
-        if params.kind_of(value) != "constant" and len(uses) > 1 and not _apart([layout for layout, _ in uses])
+        if params.kind_of(value) != "constant" and len(uses) > 1 and not _apart(value, [layout for layout, _ in uses])
     }
 
 
-def _apart(layouts: Sequence[Layout]) -> bool:
-    """Whether all of them begin by slicing pieces of one axis that do not overlap."""
-    if not all(layout and layout[0][0] == "slice" for layout in layouts):
-        return False
-    pieces = sorted(layout[0][1] for layout in layouts)
-    return all(before[0] == after[0] and before[2] <= after[1] for before, after in pairwise(pieces))
+def _apart(value: ir.Value, layouts: Sequence[Layout]) -> bool:
+    """Whether no element of an initializer is in two of the layouts, nor twice in one."""
+    assert value.const_value is not None
+    numbers = np.arange(value.const_value.size).reshape(tuple(value.const_value.shape.numpy()))
+    used = np.concatenate([arrange(numbers, layout).reshape(-1) for layout in layouts])
+    return bool(used.size <= numbers.size and np.bincount(used).max(initial=0) <= 1)
 
 
 class _Builder(Asking):
@@ -250,12 +264,20 @@ class _Builder(Asking):
                 if name not in BUFFERS and params.kind_of(value) != "parameter":
                     frozen.append(name)
         given: dict[str, Arg] = {name: arg for name, arg in kwargs.items() if arg is not None}
+        if (dtype := self._float_of(held)) is not None:
+            given["dtype"] = dtype
         stored = tuple((n, t) for n, t in held.items() if isinstance(t, Stored))
         key: Hashable = (type_, repr((args, given)), stored or len(self._layers))
         layer = self._layers.setdefault(key, Layer(type_, tuple(args), given, held, tuple(frozen)))
         targets = (Var(),) if outputs is None else outputs
         self._emit("layer", "", inputs, {}, targets, layer)
         return targets[0] if outputs is None else targets
+
+    def _float_of(self, tensors: Mapping[str, Stored | npt.NDArray[np.generic]]) -> Code | None:
+        """The floating type of a layer where it is not torch's default."""
+        found = [stored_dtype(tensor) for tensor in tensors.values() if isinstance(tensor, Stored)]
+        first = next((dtype for dtype in found if dtype.is_floating_point()), ir.DataType.FLOAT)
+        return None if first == ir.DataType.FLOAT else self.torch_dtype(first)
 
     def var(self) -> Var:
         """A new variable."""

@@ -1,0 +1,150 @@
+"""Canonical models to a folder of torch source and weights."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphkit._version import __version__
+from graphkit.errors import InputError
+from graphkit.files import whole
+from graphkit.frameworks.torch.source.naming import camel
+from graphkit.frameworks.torch.source.program import to_program
+from graphkit.frameworks.torch.source.write import to_source
+from graphkit.ir.dims import dims_of, shown
+from graphkit.ir.dtypes import dtype_of
+from graphkit.ir.origin import source_of
+from graphkit.ops.layout import arrange
+from graphkit.ops.torchprogram import Stored
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy.typing as npt
+    import onnx_ir as ir
+
+    from graphkit.frameworks.base import WriteOptions
+    from graphkit.frameworks.torch.source.flat import Source
+
+__all__ = ["MODEL", "NAMES", "WEIGHTS", "write"]
+
+MODEL = "model.py"
+WEIGHTS = "model.safetensors"
+NAMES = "graphkit.names"
+"""Key of the weights' metadata that maps the keys of the ``state_dict`` to the source's own names: JSON, an object of
+``name`` and, where the tensor is stored in another layout than the source's, the steps of ``layout``
+(:data:`graphkit.ops.layout.Step`)."""
+_WIDTH = 88
+
+
+def write(model: ir.Model, folder: Path, options: WriteOptions) -> list[Path]:
+    """Write ``model.py`` and ``model.safetensors`` into a folder, which is made if it is not there.
+
+    Args:
+        model: A canonical model.
+        folder: The folder.
+        options: How to write it.
+
+    Returns:
+        The files written.
+
+    Raises:
+        UnsupportedError: Nodes that torch cannot express, all of them.
+        InputError: The files cannot be written.
+    """
+    from safetensors.numpy import save_file
+
+    program = to_program(model, options.warn)
+    name = _name(model)
+    source = to_source(program, name, _header(model, camel(name)))
+    text = formatted(source.text)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} cannot be written because it is a file; the torch source goes into a folder.")
+    made = not folder.exists()
+    try:
+        folder.mkdir(exist_ok=True)
+        targets = (folder / MODEL, folder / WEIGHTS)
+        with whole(*targets) as (source_draft, weights_draft):
+            source_draft.write_text(text, encoding="utf-8")
+            save_file(_arrays(source), weights_draft, _metadata(model, source))
+            weights_draft.chmod(source_draft.stat().st_mode)  # safetensors lets only the owner read
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error}.") from error
+    finally:
+        if made and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+    return list(targets)
+
+
+def formatted(text: str) -> str:
+    """Source as black formats it."""
+    import black
+
+    return black.format_str(text, mode=black.Mode(line_length=_WIDTH))
+
+
+def _name(model: ir.Model) -> str:
+    source = source_of(model)
+    label = source.label if source is not None else model.graph.name or "model"
+    stem = label.rpartition("/")[2].rpartition(":")[2]
+    for ending in (".json", ".onnx", ".pt2", ".pt", "-symbol"):
+        stem = stem.removesuffix(ending)
+    return stem or "model"
+
+
+def _header(model: ir.Model, name: str) -> str:
+    source = source_of(model)
+    origin = "a model" if source is None else f"{source.label} ({_LABELS.get(source.framework, source.framework)})"
+    lines = [
+        f"{name}, converted from {origin} by graphkit {__version__}.",
+        "",
+        "    import safetensors.torch",
+        f"    from model import {name}",
+        "",
+        f"    net = {name}()",
+        f'    net.load_state_dict(safetensors.torch.load_file("{WEIGHTS}"))',
+        "",
+        "It trains as it is; net.eval() puts it into inference mode.",
+        "",
+    ]
+    inputs = [value for value in model.graph.inputs if not value.is_initializer()]
+    for kind, values in (("Inputs", inputs), ("Outputs", model.graph.outputs)):
+        text = ", ".join(map(_described, values))
+        lines += textwrap.wrap(f"{kind}: {text}", _WIDTH, subsequent_indent="    ", break_long_words=False)
+    return "\n".join(lines).replace("\\", "\\\\").replace('"""', "'''") + "\n"
+
+
+_LABELS = {"mxnet": "MXNet", "torch": "PyTorch", "onnx": "ONNX"}
+
+
+def _described(value: ir.Value) -> str:
+    dims = dims_of(value)
+    dtype = "" if value.dtype is None else f" {dtype_of(value.dtype).name}"
+    return f"{value.name}{dtype} {'of unknown shape' if dims is None else shown(dims)}"
+
+
+def _arrays(source: Source) -> dict[str, npt.NDArray[Any]]:
+    return {key: np.ascontiguousarray(_array(tensor)) for key, tensor in source.tensors.items()}
+
+
+def _array(tensor: Stored | npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    if not isinstance(tensor, Stored):
+        return tensor
+    assert tensor.value.const_value is not None
+    return arrange(tensor.value.const_value.numpy(), tensor.layout)
+
+
+def _metadata(model: ir.Model, source: Source) -> dict[str, str]:
+    origin = source_of(model)
+    native = origin.names if origin is not None else {}
+    names: dict[str, dict[str, Any]] = {}
+    for key, tensor in source.tensors.items():
+        if isinstance(tensor, Stored):
+            own = tensor.value.name or ""
+            names[key] = {"name": native.get(own, own)}
+            if tensor.layout:
+                names[key]["layout"] = [[step, list(numbers)] for step, numbers in tensor.layout]
+    return {"format": "pt", "graphkit": __version__, NAMES: json.dumps(names)}
