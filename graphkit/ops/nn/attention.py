@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.ops.booleans import as_carrier
-from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, decimal, given
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, torch_float
 from graphkit.ops.torchprogram import Code
 
 if TYPE_CHECKING:
@@ -138,8 +138,8 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
         else:
             mask = _torch_causal(b, mask, node, x[0])
     options["attn_mask"] = mask
-    if (scale := node.attributes.get_float("scale", 0.0)) != 0:
-        options["scale"] = decimal(scale)
+    if (scale := torch_float(b, node, "scale", 0.0)) != 0:
+        options["scale"] = scale
     if many is None or many != few:
         options["enable_gqa"] = True
     if b.rank(query) == 4:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphkit.ops.nn.epsilon import epsilon, torch_epsilon
-from graphkit.ops.spec import BOOL, FLOAT, Case, Limit, MxForm, Op, Read, Refusal, arr, decimal
+from graphkit.ops.spec import BOOL, FLOAT, Case, Limit, MxForm, Op, Read, Refusal, arr, decimal, torch_float
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,8 +114,8 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     assert source is not None
     assert mean is not None
     rank = b.rank(source)
-    eps, kept = torch_epsilon(node), decimal(node.attributes.get_float("momentum", _KEPT))
-    momentum = None if kept == _KEPT else decimal(1 - kept)
+    eps, kept = torch_epsilon(b, node), torch_float(b, node, "momentum", _KEPT)
+    momentum = None if kept == _KEPT else 1 - kept if b.dtype(source) == np.float64 else decimal(1 - kept)
     channels = b.shape(mean)[0]
     frozen = node.metadata_props.get(_FROZEN)
     if 2 <= rank <= 5 and isinstance(channels, int) and not frozen:
@@ -135,7 +135,7 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
         return b.call("F.batch_norm", x[0], x[3], x[4], x[1], x[2], eps=eps)
     rows = (-1, *(1,) * (rank - 2))
     gamma, beta, center, spread = (b.method("reshape", x[k], *rows) if rank > 2 else x[k] for k in range(1, 5))
-    spread = b.call("torch.rsqrt", b.infix("+", spread, epsilon(node)))
+    spread = b.call("torch.rsqrt", b.infix("+", spread, epsilon(b, node)))
     scaled = b.infix("*", b.infix("-", x[0], center), b.infix("*", spread, gamma))
     return b.infix("+", scaled, beta)
 

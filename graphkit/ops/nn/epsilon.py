@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphkit.ops.spec import decimal
+from graphkit.ops.spec import torch_float
 
 if TYPE_CHECKING:
     import onnx_ir as ir
+
+    from graphkit.ops.builders import TorchBuilder
 
 __all__ = ["epsilon", "torch_epsilon"]
 
@@ -15,12 +17,12 @@ _DEFAULT = 1e-5
 """ONNX's default and torch's."""
 
 
-def epsilon(node: ir.Node) -> float:
+def epsilon(b: TorchBuilder, node: ir.Node) -> float:
     """What a normalisation adds to the variance."""
-    return decimal(node.attributes.get_float("epsilon", _DEFAULT))
+    return torch_float(b, node, "epsilon", _DEFAULT)
 
 
-def torch_epsilon(node: ir.Node) -> float | None:
-    """The ``eps`` that torch's layer must be given, None where it is torch's default."""
-    eps = epsilon(node)
+def torch_epsilon(b: TorchBuilder, node: ir.Node) -> float | None:
+    """The ``eps`` that torch must be given, None where it is torch's default."""
+    eps = epsilon(b, node)
     return None if eps == _DEFAULT else eps

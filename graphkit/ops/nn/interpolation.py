@@ -216,9 +216,10 @@ def changed_axes(b: MxBuilder | TorchBuilder, node: ir.Node, method: Method) -> 
     elif isinstance(sizes, np.ndarray):
         for number, size in zip(numbers, sizes.tolist(), strict=True):
             after[number] = size
+    exact = method.mode != "nearest" and b.dtype(source) == np.float64
     found = []
     for place, number in enumerate(numbers):
-        scale = None if scales is None else float(str(scales[place]))
+        scale = None if scales is None else float(scales[place] if exact else str(scales[place]))
         start, end = (0.0, 1.0) if roi is None else (float(roi[place]), float(roi[place + len(numbers)]))
         old, new = shape[number], after[number]
         whole = (start, end) == (0.0, 1.0)

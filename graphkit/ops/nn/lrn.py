@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphkit.ops.nn.windows import pad_spatial
-from graphkit.ops.spec import FLOAT, INT, Attr, Case, Limit, MxForm, Op, arr, decimal
+from graphkit.ops.spec import FLOAT, INT, Attr, Case, Limit, MxForm, Op, arr, torch_float
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +58,7 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     size, row = node.attributes.get_int("size", 1), b.rank(source) == 2
     options: dict[str, Any] = {}
     for name, onnx, default in (("alpha", "alpha", 1e-4), ("beta", "beta", 0.75), ("k", "bias", 1.0)):
-        number = decimal(node.attributes.get_float(onnx, default))
+        number = torch_float(b, node, onnx, default)
         if number != default:
             options[name] = number
     if row:

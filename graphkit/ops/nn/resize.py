@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from graphkit.ops.nn.interpolation import UNKNOWN, Change, Method, changed_axes, method_of, repeats
-from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, decimal, given
+from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, decimal, given, is_float, torch_float
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -141,7 +141,7 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
         return changes
     if not changes:
         return cast("Arg", data)
-    floats = b.dtype(source).kind == "f"
+    floats = is_float(b.dtype(source))
     options = _interpolation(b, node, x, method, changes) if floats else None
     if options is not None:
         return b.call("F.interpolate", data, **options)
@@ -149,7 +149,7 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
         return _torch_nearest(b, data, method, changes)
     if not floats:
         return Refusal(f"mode={method.mode} on integers rounds in a way that torch has no function for")
-    extrapolation = decimal(node.attributes.get_float("extrapolation_value", 0.0))
+    extrapolation = torch_float(b, node, "extrapolation_value", 0.0)
     return _torch_by_matrices(b, data, source, method, changes, extrapolation)
 
 
@@ -352,6 +352,7 @@ OP = Op(
         _scaled("linear, aligned", _IMAGE, [1, 1, 2, 3], {**_LINEAR, **_ALIGNED}, dynamic=(0,)),
         _scaled("linear, one axis", _IMAGE, [1, 1, 1, 2], _LINEAR),
         _scaled("linear, scale that is not the ratio", _IMAGE, [1, 1, 1.625, 0.6875], _LINEAR),
+        _scaled("linear, scales that are no binary fractions", _IMAGE, [1, 1, 0.7, 1.3], _LINEAR),
         _scaled("linear, asymmetric", _IMAGE, [1, 1, 2, 2], {**_LINEAR, **_REPEAT}),
         _scaled("linear, 1-D", _ROW, [1, 1, 2], _LINEAR, dynamic=(0,)),
         _scaled("linear, 3-D", _VOLUME, [1, 1, 2, 1.5, 2], _LINEAR),
