@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeAlias
 import graphkit.frameworks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -21,19 +21,80 @@ if TYPE_CHECKING:
     Arrays: TypeAlias = Mapping[str, npt.NDArray[np.generic]]
 
 __all__ = [
+    "Batch",
     "Framework",
     "InputSpec",
     "Mode",
     "ReadOptions",
     "Runtime",
     "Session",
+    "Sgd",
+    "Step",
+    "TrainableSession",
     "WriteOptions",
     "frameworks",
     "runtimes",
 ]
 
-Mode: TypeAlias = Literal["eval", "train"]
+Mode: TypeAlias = Literal["eval", "train", "train-no-dropout"]
+"""How BatchNorm and Dropout behave: as in inference, as in training, or in training that draws nothing at random."""
 Ability: TypeAlias = Literal["forward", "taps", "backward", "train"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sgd:
+    """Stochastic gradient descent: v ← momentum · v + gradient + weight_decay · w, then w ← w - lr · v.
+
+    Every parameter is decayed, as ``torch.optim.SGD`` and Gluon's ``Trainer`` do it. MXNet keeps -lr · v instead of v,
+    which is the same as long as the rate does not change.
+
+    Attributes:
+        lr: Learning rate.
+        momentum: Momentum.
+        weight_decay: Weight decay.
+    """
+
+    lr: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one step of training is made on.
+
+    Its loss is the sum of the model's own losses (:func:`graphkit.ir.training.losses`), or with targets half the mean
+    squared distance of ``scale · output`` from its target, summed over the outputs that have one.
+
+    Attributes:
+        feeds: Inputs.
+        targets: Target of each float output, of its shape and dtype; empty for a model with losses.
+        scales: Scale of each output that has a target.
+    """
+
+    feeds: Arrays
+    targets: Arrays = field(default_factory=dict)
+    scales: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step of training gave.
+
+    Attributes:
+        outputs: Outputs before the step; without the losses that a runtime knows the gradients of only.
+        loss: What was made smaller, a 0-d array; None where the runtime knows its gradient only.
+        parameters: Every float parameter after the step.
+        buffers: BatchNorm's running statistics after the step, as far as the runtime has them.
+        unbiased: Whether running variances were moved towards the batch's unbiased variance, which is n / (n - 1) of
+            the biased one for n numbers.
+    """
+
+    outputs: Arrays
+    loss: npt.NDArray[np.generic] | None
+    parameters: Arrays
+    buffers: Arrays
+    unbiased: bool
 
 
 class Session(Protocol):
@@ -64,6 +125,22 @@ class Session(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *exc: object) -> None: ...
+
+
+class TrainableSession(Session, Protocol):
+    """What a runtime that can ``"train"`` opens."""
+
+    def train(self, batches: Iterable[Batch], rule: Sgd) -> Iterator[Step]:
+        """Train from the model's own arrays, one step for each batch; the session itself does not change.
+
+        Parameters that the loss does not depend on have a gradient of
+        zero, and are decayed.
+
+        Raises:
+            FeedError: A feed or a target is missing, unknown, or of the wrong shape or dtype.
+            ExecutionError: The runtime refused or crashed.
+        """
+        ...
 
 
 class Runtime(Protocol):
@@ -102,7 +179,7 @@ class Runtime(Protocol):
 
         Args:
             model: The model; its float dtype (float32, float64, …) is the one computed in.
-            mode: Whether BatchNorm and Dropout behave as in inference or in training.
+            mode: How BatchNorm and Dropout behave.
             native: Run the model's own source where this runtime is native to it, rather than the converted form.
 
         Raises:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphkit.errors import FeedError
+from graphkit.ir.training import losses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import onnx_ir as ir
 
-__all__ = ["check_feeds", "check_seeds", "check_taps"]
+__all__ = ["check_feeds", "check_seeds", "check_taps", "check_targets"]
 
 
 def check_feeds(model: ir.Model, feeds: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
@@ -62,6 +63,27 @@ def check_seeds(
                 f"of the output's shape."
             )
     return found
+
+
+def check_targets(
+    model: ir.Model, targets: Mapping[str, npt.NDArray[np.generic]]
+) -> dict[str, npt.NDArray[np.generic]]:
+    """The targets of a step of training in the order of the model's float outputs, as contiguous arrays.
+
+    Args:
+        model: A canonical model.
+        targets: One array for each float output, by name; none for a model that has losses.
+
+    Raises:
+        FeedError: A target is missing, unknown, or of the wrong dtype or shape.
+    """
+    wanted: list[ir.Value] = []
+    if not losses(model):
+        wanted = [value for value in model.graph.outputs if value.dtype is None or value.dtype.is_floating_point()]
+    names = [value.name or "" for value in wanted]
+    _check_names("Target", names, list(targets))
+    sizes: dict[str, tuple[int, str]] = {}
+    return {name: _checked(value, targets[name], sizes, "Target") for name, value in zip(names, wanted, strict=True)}
 
 
 def check_taps(model: ir.Model, taps: Sequence[str]) -> list[ir.Value]:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphkit.errors import InputError
 from graphkit.frameworks.mxnet import schema, symbol
+from graphkit.frameworks.mxnet.heads import HEADS, PLAIN, label_names
 from graphkit.frameworks.mxnet.unstack import is_stacked, unstacked
 from graphkit.frameworks.mxnet.write import to_symbol
 from graphkit.ir.origin import Source, origin_of, source_of
+from graphkit.ir.training import losses
 from graphkit.ops.mxgraph import MxGraph, MxModel, MxNode, MxRef
-from graphkit.ops.spec import BOOL
+from graphkit.ops.spec import BOOL, show
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,15 +29,8 @@ __all__ = ["Form", "form_of"]
 
 _FLOATS: Final = frozenset({"float16", "bfloat16", "float32", "float64"})
 _DRAWING = ("_random_", "_sample_")
-_LOSS_HEADS: Final = {
-    "LinearRegressionOutput": "_copy",
-    "LogisticRegressionOutput": "sigmoid",
-    "MAERegressionOutput": "_copy",
-    "MakeLoss": "_copy",
-    "SVMOutput": "_copy",
-    "make_loss": "_copy",
-}
-_LABELLED: Final = frozenset({"SoftmaxOutput", *_LOSS_HEADS})
+_RRELU: Final = (("lower_bound", "0.125"), ("upper_bound", "0.334"))
+"""Bounds of randomised ReLU's slopes, with MXNet's defaults."""
 _INDICES: Final = {
     "Embedding": 0,
     "SequenceLast": 1,
@@ -54,14 +49,17 @@ class Form:
 
     Attributes:
         nodes: All nodes, each after those that it reads.
-        heads: What computes each of the model's outputs.
+        heads: What computes each of the model's outputs, except ``lacking`` ones.
         slopes: The same for the backward pass, changed so that it gives the derivative: output layers that carry a
-            loss, which ignore their cotangents, are replaced by what they compute, operators with a wrong backward
-            pass by others that compute the same, and nothing flows back into indices.
+            loss, which ignore their cotangents, are replaced by what they compute (not in the model's training form,
+            where their gradient is what is wanted), operators with a wrong backward pass by others that compute the
+            same, and nothing flows back into indices and labels.
         arrays: Values of arguments and auxiliary states, by variable.
         variables: Variable by IR name, where the names differ.
         values: What computes each IR value, as far as the symbol does.
         derived: Layouts of the parameters that are stored in another one than the IR's, by variable.
+        lacking: Outputs that MXNet does not compute: the losses of output layers, of which it has the gradient only.
+        injecting: Which of ``slopes`` are output layers that inject the gradients of these losses.
         labels: Variables without a value that the model has no input for: labels of output layers.
         np_shape: Whether it is run in MXNet's NumPy mode, which knows 0-d and empty arrays.
         numbers_for_truths: Whether truth values are fed as numbers (see :mod:`graphkit.ops.booleans`).
@@ -74,6 +72,8 @@ class Form:
     variables: Mapping[str, str]
     values: Mapping[str, MxRef]
     derived: Mapping[str, Layout]
+    lacking: Sequence[str] = ()
+    injecting: Sequence[int] = ()
     labels: Sequence[str] = ()
     np_shape: bool = False
     numbers_for_truths: bool = False
@@ -102,12 +102,13 @@ class Form:
         return any(node.op.startswith("_sg_mkldnn") for node in self.nodes)
 
 
-def form_of(model: ir.Model, native: bool) -> Form:
+def form_of(model: ir.Model, native: bool, *, dropout: bool = True) -> Form:
     """What MXNet runs for a model.
 
     Args:
         model: A canonical model.
         native: Whether a model that was read from an MXNet symbol is run as that symbol.
+        dropout: Whether operators that draw at random in training do so.
 
     Raises:
         UnsupportedError: Nodes that MXNet cannot express.
@@ -115,8 +116,10 @@ def form_of(model: ir.Model, native: bool) -> Form:
     """
     source = source_of(model)
     if native and source is not None and source.framework == "mxnet":
-        return _source_form(model, source)
+        return _source_form(model, source, dropout=dropout)
     mx = to_symbol(model)
+    if not dropout:
+        _calm(mx.graph.nodes)
     here = {id(node) for node in mx.graph.nodes}
     values = {name: ref for name, ref in mx.values.items() if id(ref.node) in here}
     twins = _differentiable(mx.graph.nodes)
@@ -132,22 +135,25 @@ def form_of(model: ir.Model, native: bool) -> Form:
     )
 
 
-def _source_form(model: ir.Model, source: Source) -> Form:
+def _source_form(model: ir.Model, source: Source, *, dropout: bool) -> Form:
     mx: MxModel = source.handle
-    if len(mx.graph.heads) != len(model.graph.outputs):
+    lacking = losses(model)
+    if len(mx.graph.heads) != len(model.graph.outputs) - len(lacking):
         raise InputError(
             f"{source.label} has {len(mx.graph.heads)} outputs and the model read from it {len(model.graph.outputs)}; "
             f"run the converted form instead."
         )
     fed = {source.names.get(value.name or "", value.name or "") for value in model.graph.inputs}
-    spare = fed | (_label_names(mx.graph) - set(model.graph.initializers))  # stored, of the batch size it was saved at
+    spare = fed | (label_names(mx.graph) - set(model.graph.initializers))  # stored, of the batch size it was saved at
     arrays = {name: array for name, array in {**mx.args, **mx.aux}.items() if name not in spare}
     if source.dtype:
         arrays = {name: array.astype(source.dtype) if _is_float(array) else array for name, array in arrays.items()}
     copies = _copies(mx.graph, source.dtype or None)
     nodes = list(copies.values())
     heads = [MxRef(copies[id(ref.node)], ref.output) for ref in mx.graph.heads]
-    twins = _differentiable(nodes)
+    if not dropout:
+        _calm(nodes)
+    twins = _differentiable(nodes, train=bool(lacking))
     return Form(
         nodes=[*nodes, *_flat(twins)],
         heads=heads,
@@ -156,15 +162,11 @@ def _source_form(model: ir.Model, source: Source) -> Form:
         variables=source.names,
         values=_values(model, nodes),
         derived=mx.derived,
+        lacking=lacking,
+        injecting=[number for number, ref in enumerate(mx.graph.heads) if ref.node.op in HEADS] if lacking else [],
         labels=[node.name for node in nodes if node.is_variable and node.name not in arrays and node.name not in fed],
         np_shape=mx.graph.np_shape,
     )
-
-
-def _label_names(graph: MxGraph) -> set[str]:
-    """Names of the variables that output layers take their labels from."""
-    heads = [node for node in graph.nodes if node.op in _LABELLED and len(node.inputs) > 1]
-    return {node.inputs[1].node.name for node in heads if node.inputs[1].node.is_variable}
 
 
 def _is_float(array: npt.NDArray[np.generic]) -> bool:
@@ -220,8 +222,26 @@ class _Twin(NamedTuple):
         return self.outputs[number] if self.outputs else MxRef(self.nodes[-1], number)
 
 
-def _differentiable(nodes: Sequence[MxNode]) -> dict[int, _Twin]:
+def _calm(nodes: Sequence[MxNode]) -> None:
+    """Take out what draws at random in training, in place: dropouts, and the slopes of randomised ReLUs."""
+    for node in nodes:
+        if node.op == "Dropout":
+            node.op, node.attrs = "_copy", {}
+        elif node.op == "RNN":
+            node.attrs = {**node.attrs, "p": "0.0"}
+        elif node.op == "LeakyReLU" and node.attrs.get("act_type") == "rrelu":
+            bounds = [float(node.attrs.get(name, default)) for name, default in _RRELU]
+            node.attrs = {"act_type": "leaky", "slope": show(sum(bounds) / 2)}
+        for body in node.subgraphs:
+            _calm(body.nodes)
+
+
+def _differentiable(nodes: Sequence[MxNode], *, train: bool = False) -> dict[int, _Twin]:
     """Replacements of nodes whose backward pass is not the derivative, and of all that depends on them.
+
+    Args:
+        nodes: The nodes.
+        train: Whether output layers inject the gradients of their losses.
 
     Returns:
         The replacement, by the identity of the replaced node.
@@ -230,10 +250,12 @@ def _differentiable(nodes: Sequence[MxNode]) -> dict[int, _Twin]:
     for node in nodes:
         name = f"{node.name}_plain"
         inputs = [twins[id(ref.node)].output(ref.output) if id(ref.node) in twins else ref for ref in node.inputs]
-        if node.op == "SoftmaxOutput":
+        if train and node.op in HEADS:
+            twins[id(node)] = _Twin(_unlabelled(node, name, inputs))
+        elif node.op == "SoftmaxOutput":
             twins[id(node)] = _Twin(_plain_softmax(node, inputs[0]))
-        elif node.op in _LOSS_HEADS:
-            twins[id(node)] = _Twin([MxNode(_LOSS_HEADS[node.op], name, {}, inputs[:1])])
+        elif node.op in PLAIN:
+            twins[id(node)] = _Twin([MxNode(PLAIN[node.op], name, {}, inputs[:1])])
         elif node.op in _INDICES and _INDICES[node.op] < len(inputs):
             stop = MxNode("BlockGrad", f"{name}_indices", {}, [inputs[_INDICES[node.op]]])
             inputs[_INDICES[node.op]] = MxRef(stop)
@@ -245,6 +267,12 @@ def _differentiable(nodes: Sequence[MxNode]) -> dict[int, _Twin]:
         elif inputs != node.inputs:
             twins[id(node)] = _Twin([MxNode(node.op, name, node.attrs, inputs, node.subgraphs, node.hidden)])
     return twins
+
+
+def _unlabelled(node: MxNode, name: str, inputs: Sequence[MxRef]) -> list[MxNode]:
+    """An output layer that writes no gradient for its label; MXNet's leave there what was in memory."""
+    stops = [MxNode("BlockGrad", f"{name}_label", {}, [ref]) for ref in inputs[1:]]
+    return [*stops, MxNode(node.op, name, node.attrs, [*inputs[:1], *map(MxRef, stops)])]
 
 
 def _flat(twins: Mapping[int, _Twin]) -> list[MxNode]:

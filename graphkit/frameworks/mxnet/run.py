@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import importlib.util
-import math
 import os
 import shutil
 import sys
@@ -16,19 +16,21 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from graphkit.errors import ExecutionError, FeedError, InputError, MissingError
-from graphkit.frameworks.feeds import check_feeds, check_seeds, check_taps
+from graphkit.frameworks.base import Step
+from graphkit.frameworks.feeds import check_feeds, check_seeds, check_taps, check_targets
 from graphkit.ir import params
+from graphkit.ir.training import losses
+from graphkit.ops.layout import restore
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
     import onnx_ir as ir
 
-    from graphkit.frameworks.base import Ability, Arrays, Mode
+    from graphkit.frameworks.base import Ability, Arrays, Batch, Mode, Sgd
     from graphkit.frameworks.mxnet.form import Form
     from graphkit.frameworks.mxnet.worker.client import Worker
-    from graphkit.ops.layout import Layout
     from graphkit.ops.mxgraph import MxRef
 
 __all__ = ["RUNTIME", "MxRuntime", "MxSession"]
@@ -98,8 +100,8 @@ class MxRuntime:
             raise MissingError(f"MXNet is not available: {problem}.")
         from graphkit.frameworks.mxnet.form import form_of
 
-        form = form_of(model, native)
-        return MxSession(MxRuntime(fast=True) if form.quantized else self, model, form, train=mode == "train")
+        form = form_of(model, native, dropout=mode != "train-no-dropout")
+        return MxSession(MxRuntime(fast=True) if form.quantized else self, model, form, train=mode != "eval")
 
 
 class MxSession:
@@ -119,6 +121,8 @@ class MxSession:
     def forward(self, feeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:
         """Outputs of the graph, and the values named in ``taps``.
 
+        The symbol of a model in training form gives no losses: MXNet's output layers compute their gradients only.
+
         Raises:
             FeedError: A feed is missing, unknown, or of the wrong shape or dtype, or MXNet has no such arrays; a tap
                 names no value, or one that MXNet's form of the model does not have.
@@ -128,7 +132,7 @@ class MxSession:
         tapped = check_taps(self._model, taps)
         known: dict[str, npt.NDArray[np.generic]] = dict(checked)
         known.update({v.name or "": np.asarray(v.const_value.numpy()) for v in tapped if v.const_value is not None})
-        outputs = {value.name or "": value for value in self._model.graph.outputs}
+        outputs = {value.name or "": value for value in self._outputs()}
         inner = {v.name or "": v for v in tapped if v.name not in known and v.name not in outputs}
         heads = [*self._form.heads, *map(self._ref, inner)]
         _, found = self._ask("forward", heads, given)
@@ -148,7 +152,10 @@ class MxSession:
         """
         checked, given = self._feeds(feeds)
         cotangents = check_seeds(self._model, seeds)
-        order = [value.name for value in self._model.graph.outputs]
+        for name in self._form.lacking:
+            if not (cotangents.pop(name) == 1).all():
+                raise FeedError(f"MXNet's output layers give the gradient of loss {name!r} for the cotangent 1 only.")
+        order = [value.name for value in self._outputs()]
         given.update({f"seed:{order.index(name)}": seed for name, seed in cotangents.items()})
         wanted = {value.name or "": self._variable(value.name or "") for value in self._differentiable()}
         _, found = self._ask("backward", self._form.slopes, given, wrt=list(wanted.values()))
@@ -162,8 +169,66 @@ class MxSession:
             if gradient is None:  # nothing that the outputs need reads it
                 gradients[name] = np.zeros(shape, checked[name].dtype if stored is None else stored.dtype.numpy())
             else:
-                gradients[name] = _restored(gradient, self._form.derived.get(wanted[name], ()), shape)
+                gradients[name] = restore(gradient, self._form.derived.get(wanted[name], ()), tuple(shape))
         return gradients
+
+    def train(self, batches: Iterable[Batch], rule: Sgd) -> Iterator[Step]:
+        """Train with MXNet's own SGD from the model's arrays, one step for each batch; the session does not change.
+
+        Raises:
+            FeedError: A feed or a target is missing, unknown, or of the wrong shape or dtype.
+            ExecutionError: MXNet refused, crashed or took too long.
+        """
+        worker = self._connected()
+        header, _ = worker.request(
+            "begin",
+            limit=self._limit,
+            model=self._number,
+            symbol=self._form.symbol(self._form.slopes),
+            wrt=[self._variable(value.name or "") for value in self._parameters()],
+            rule=dataclasses.asdict(rule),
+        )
+        try:
+            for batch in batches:
+                yield self._step(worker, header["trainer"], batch)
+        finally:
+            if worker.alive:
+                with suppress(ExecutionError):
+                    worker.request("end", limit=self._limit, trainer=header["trainer"])
+
+    def _step(self, worker: Worker, trainer: int, batch: Batch) -> Step:
+        _, given = self._feeds(batch.feeds)
+        outputs = self._outputs()
+        order = [value.name or "" for value in outputs]
+        targets = check_targets(self._model, batch.targets)
+        given.update({f"target:{order.index(name)}": target for name, target in targets.items()})
+        ends = {name: 1.0 for name in losses(self._model) if name in order}
+        if self._form.lacking:
+            ends = {name: float(number in self._form.injecting) for number, name in enumerate(order)}
+        _, found = worker.request(
+            "step",
+            given,
+            limit=self._limit,
+            trainer=trainer,
+            fill=[name for name in self._form.labels if name not in given],
+            scales={str(order.index(name)): batch.scales[name] for name in targets},
+            cotangents={str(order.index(name)): number for name, number in ends.items()},
+        )
+        computed = {v.name or "": _as_declared(v, found[str(number)]) for number, v in enumerate(outputs)}
+        loss = found["loss"].reshape(()) if "loss" in found else None
+        if loss is None and not self._form.lacking:
+            loss = np.sum([computed[name] for name in ends], axis=0)
+        values = {key.partition(":")[2]: array for key, array in found.items() if key.startswith("value:")}
+        parameters: dict[str, npt.NDArray[np.generic]] = {}
+        for value in self._parameters():
+            name, stored = value.name or "", value.const_value
+            assert stored is not None
+            held = values.get(self._variable(name))
+            layout = self._form.derived.get(self._variable(name), ())
+            parameters[name] = stored.numpy() if held is None else restore(held, layout, stored.shape.numpy())
+        buffers = {v.name or "": self._variable(v.name or "") for v in params.of_kind(self._model, "buffer")}
+        statistics = {name: values[variable] for name, variable in buffers.items() if variable in values}
+        return Step(computed, loss, parameters, statistics, unbiased=False)
 
     def states(self) -> dict[str, npt.NDArray[np.generic]]:
         """BatchNorm's moving statistics after the last backward pass in training mode, by IR value name."""
@@ -250,11 +315,19 @@ class MxSession:
             raise FeedError(f"MXNet's form of the model does not compute {name!r}, so it cannot be tapped there.")
         return ref
 
+    def _outputs(self) -> list[ir.Value]:
+        """The outputs that MXNet computes."""
+        return [value for value in self._model.graph.outputs if value.name not in self._form.lacking]
+
     def _differentiable(self) -> list[ir.Value]:
         """Float inputs and parameters."""
         inputs = [v for v in self._model.graph.inputs if v.dtype is None or v.dtype.is_floating_point()]
+        return [*inputs, *self._parameters()]
+
+    def _parameters(self) -> list[ir.Value]:
+        """Float parameters."""
         stored = params.of_kind(self._model, "parameter")
-        return [*inputs, *(v for v in stored if v.const_value is not None and v.const_value.dtype.is_floating_point())]
+        return [v for v in stored if v.const_value is not None and v.const_value.dtype.is_floating_point()]
 
 
 def interpreter() -> str:
@@ -309,21 +382,6 @@ def _as_declared(value: ir.Value, array: npt.NDArray[np.generic]) -> npt.NDArray
     with np.errstate(invalid="ignore"):
         cast = array.astype(value.dtype.numpy())
     return cast if np.array_equal(cast.astype(array.dtype), array) else array
-
-
-def _restored(gradient: npt.NDArray[np.generic], layout: Layout, shape: Sequence[int]) -> npt.NDArray[np.generic]:
-    """The gradient of a parameter in the layout that the model has it in."""
-    shapes = [tuple(shape)]
-    for step, argument in layout:
-        last = shapes[-1]
-        if step == "transpose":
-            shapes.append(tuple(last[axis] for axis in argument))
-        else:
-            rest = math.prod(last) // max(math.prod(size for size in argument if size >= 0), 1)
-            shapes.append(tuple(rest if size < 0 else size for size in argument))
-    for (step, argument), before in zip(reversed(layout), reversed(shapes[:-1]), strict=True):
-        gradient = gradient.transpose(np.argsort(argument)) if step == "transpose" else gradient.reshape(before)
-    return np.ascontiguousarray(gradient).reshape(shape)
 
 
 RUNTIME = MxRuntime()

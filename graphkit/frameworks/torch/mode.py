@@ -17,6 +17,17 @@ __all__ = ["set_mode"]
 _FLAGS: Final = frozenset({"train", "training", "use_input_stats"})
 """Arguments of ATen operators that say whether they train."""
 
+_NORMS: Final = (
+    "aten.batch_norm.",
+    "aten.cudnn_batch_norm.",
+    "aten.instance_norm.",
+    "aten.miopen_batch_norm.",
+    "aten.native_batch_norm.",
+    "aten._batch_norm_",
+    "aten._native_batch_norm_",
+)
+"""Operators that train without drawing at random."""
+
 _BATCH_STATISTICS: Final = ("aten.batch_norm.", "aten._native_batch_norm_legit.no_stats", "aten.instance_norm.")
 """Normalisations that use the batch's statistics in either mode where they have no running ones."""
 
@@ -24,8 +35,8 @@ _BATCH_STATISTICS: Final = ("aten.batch_norm.", "aten._native_batch_norm_legit.n
 def set_mode(module: torch.fx.GraphModule, mode: Mode) -> list[str]:
     """Put every operator of a graph, and of the graphs nested in it, in one mode, in place.
 
-    In evaluation mode randomised ReLUs become leaky ReLUs of their mean slope, attention drops nothing, and BatchNorm
-    no longer counts batches.
+    In evaluation mode, and in training without dropout, randomised ReLUs become leaky ReLUs of their mean slope and
+    attention drops nothing; in evaluation mode BatchNorm no longer counts batches.
 
     Returns:
         Names of the nodes that were in the other mode.
@@ -38,12 +49,17 @@ def set_mode(module: torch.fx.GraphModule, mode: Mode) -> list[str]:
             continue
         for node in list(inner.graph.nodes):
             if node.op == "call_function" and isinstance(node.target, torch._ops.OpOverload):
-                if _switch(node, train=mode == "train"):
+                if _switch(node, train=mode == "train" or (mode != "eval" and not _draws(node))):
                     changed.append(node.name)
-                if mode == "eval":
-                    _rest(node)
+                if mode != "train":
+                    _rest(node, count=mode != "eval")
         inner.recompile()
     return changed
+
+
+def _draws(node: torch.fx.Node) -> bool:
+    """Whether an operator draws at random when it trains."""
+    return not str(node.target).startswith(_NORMS)
 
 
 def _switch(node: torch.fx.Node, *, train: bool) -> bool:
@@ -53,7 +69,7 @@ def _switch(node: torch.fx.Node, *, train: bool) -> bool:
     name = str(op)
     if name == "aten._native_batch_norm_legit_no_training.default" and train:
         # Its arguments lack the flag that follows the variance; its first output is the only one used.
-        node.target = torch.ops.aten._native_batch_norm_legit_functional.default
+        node.target = torch.ops.aten._native_batch_norm_legit.default
         node.args = (*node.args[:5], True, *node.args[5:])
         return True
     if name == "aten.scaled_dot_product_attention.default":
@@ -87,8 +103,8 @@ def _no_attention_dropout(node: torch.fx.Node) -> bool:
     return False
 
 
-def _rest(node: torch.fx.Node) -> None:
-    """What evaluation mode changes beyond the flags."""
+def _rest(node: torch.fx.Node, *, count: bool) -> None:
+    """What evaluation mode, or one that only counts batches, changes beyond the flags."""
     import torch
 
     aten = torch.ops.aten
@@ -101,7 +117,7 @@ def _rest(node: torch.fx.Node) -> None:
         assert isinstance(high, float | int)
         node.target = aten.leaky_relu.default
         node.args, node.kwargs = (node.args[0], (low + high) / 2), {}
-    if packet is aten.add_ and not node.users and _counts_batches(node.args[0]):
+    if not count and packet is aten.add_ and not node.users and _counts_batches(node.args[0]):
         node.graph.erase_node(node)
 
 

@@ -16,13 +16,13 @@ from graphkit.ir.origin import source_of
 from graphkit.ir.params import of_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import numpy.typing as npt
     import onnx_ir as ir
     import torch
 
-    from graphkit.frameworks.base import Ability, Arrays, Mode, Session
+    from graphkit.frameworks.base import Ability, Arrays, Batch, Mode, Session, Sgd, Step
     from graphkit.ir.origin import Source
 
 __all__ = ["RUNTIME", "TorchRuntime", "TorchSession"]
@@ -44,8 +44,8 @@ class TorchRuntime:
 
     @property
     def can(self) -> frozenset[Ability]:
-        """Outputs, inner values of the source where they are known, and gradients."""
-        return frozenset({"forward", "taps", "backward"})
+        """Outputs, inner values of the source where they are known, gradients, and steps of training."""
+        return frozenset({"forward", "taps", "backward", "train"})
 
     def missing(self) -> str | None:
         """None when it can run here, else what is missing and the command that installs it."""
@@ -165,6 +165,43 @@ class TorchSession:
                 raise ExecutionError(_refusal(error)) from error
         return {name: _copied(gradient) for name, gradient in zip(targets, found, strict=True)}
 
+    def train(self, batches: Iterable[Batch], rule: Sgd) -> Iterator[Step]:
+        """Train with torch's own SGD from the program's weights, one step for each batch.
+
+        The session has its own weights again when the iterator is exhausted or closed.
+
+        Raises:
+            FeedError: A feed or a target is missing, unknown, or of the wrong shape or dtype.
+            ExecutionError: PyTorch refused.
+        """
+        import torch
+
+        from graphkit.frameworks.torch.training import steps
+
+        known = dict(self._module.named_parameters(remove_duplicate=False))
+        names = [value.name or "" for value in of_kind(self._model, "parameter")]
+        parameters = {name: known[name] for name in names if name in known and known[name].is_floating_point()}
+        before = {name: tensor.detach().clone() for name, tensor in parameters.items()}
+        self._reset()
+        try:
+            yield from steps(
+                self._model,
+                lambda inputs: self._run(inputs, set(), reset=False)[0],
+                parameters,
+                self._statistics,
+                batches,
+                rule,
+            )
+        finally:
+            with torch.no_grad():
+                for name, tensor in parameters.items():
+                    tensor.copy_(before[name])
+
+    def _statistics(self) -> dict[str, torch.Tensor]:
+        known = dict(self._module.named_buffers(remove_duplicate=False))
+        names = [value.name or "" for value in of_kind(self._model, "buffer")]
+        return {name: known[name] for name in names if name in known}
+
     def close(self) -> None:
         """Free the weights."""
         self._module = None
@@ -194,15 +231,24 @@ class TorchSession:
             )
         return {name: self._names[name] for name in inner}
 
-    def _run(self, inputs: list[torch.Tensor], taps: set[str]) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
+    def _reset(self) -> None:
+        """Give the buffers what they held when the session was opened."""
+        import torch
+
+        with torch.no_grad():
+            for name, buffer in self._module.named_buffers():
+                buffer.copy_(self._buffers[name])
+
+    def _run(
+        self, inputs: list[torch.Tensor], taps: set[str], *, reset: bool = True
+    ) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
         import torch
         from torch.utils import _pytree
 
         from graphkit.frameworks.torch.quiet import quiet
 
-        with torch.no_grad():
-            for name, buffer in self._module.named_buffers():
-                buffer.copy_(self._buffers[name])
+        if reset:
+            self._reset()
         tree = self._program.call_spec.in_spec
         assert tree is not None
         args, kwargs = _pytree.tree_unflatten(self._leaves(inputs), tree)

@@ -45,8 +45,8 @@ def softmax(b: OnnxBuilder, node: MxNode, data: ir.Value, given: ir.Value, outpu
     """SoftmaxOutput: cross entropy, with every option of it but ``out_grad``.
 
     The loss is divided by the number of labels (``normalization="batch"``) or of labels other than ``ignore_label``
-    (``"valid"``), or else by the positions of an example (``multi_output``). Labels of the shape of the data are
-    probabilities, for which MXNet heeds nothing but ``grad_scale``.
+    (``"valid"``), or else by the positions of an example (``multi_output``, which heeds no ``smooth_alpha``). Labels of
+    the shape of the data are probabilities, for which MXNet heeds nothing but ``grad_scale``.
 
     Args:
         b: The builder.
@@ -88,7 +88,7 @@ def _cross_entropy(
     """The sum over all labels, or the mean, and what it is to be divided by; the classes are on axis 1."""
     ignored = int(_number(node, "ignore_label", -1.0))
     skips = ignored if flag(node, "use_ignore") else None
-    alpha = _number(node, "smooth_alpha", 0.0)
+    alpha = 0.0 if multi else _number(node, "smooth_alpha", 0.0)
     normalization = node.attrs.get("normalization", "null")
     classes = b.op("Cast", label, to=int(ir.DataType.INT64))
     mean = normalization == "batch" and skips is None and not alpha

@@ -21,6 +21,7 @@ from graphkit.frameworks.mxnet.run import RUNTIME, MxRuntime, MxSession
 from graphkit.ir import params
 from graphkit.ir.canonical import canonical
 from graphkit.ir.origin import Source, set_source
+from graphkit.ops.layout import restore
 from graphkit.ops.mxgraph import MxModel, MxRef
 from graphkit.passes.cast_floats import cast_floats
 
@@ -109,7 +110,7 @@ def test_the_gradient_of_a_parameter_in_another_layout_is_brought_back() -> None
     weight = np.arange(24.0).reshape(2, 3, 4)
     layout = (("transpose", (2, 0, 1)), ("reshape", (4, -1)), ("transpose", (1, 0)))
     stored = weight.transpose(2, 0, 1).reshape(4, 6).transpose(1, 0)
-    np.testing.assert_array_equal(run._restored(stored, layout, weight.shape), weight)
+    np.testing.assert_array_equal(restore(stored, layout, weight.shape), weight)
 
 
 def test_a_parameter_that_no_output_needs_has_a_zero_gradient() -> None:

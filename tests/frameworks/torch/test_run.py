@@ -154,7 +154,7 @@ def test_the_converted_form_does_not_run_yet(model: ir.Model) -> None:
 def test_the_runtime_tells_what_it_is() -> None:
     runtime = runtimes()["torch"]
     assert (runtime.native, runtime.missing()) == ("torch", None)
-    assert runtime.can == {"forward", "taps", "backward"}
+    assert runtime.can == {"forward", "taps", "backward", "train"}
     assert runtime.version() == f"torch {torch.__version__.partition('+')[0]}" or runtime.version().startswith("torch ")
 
 

@@ -236,6 +236,47 @@ class Model:
         return {name: mx.nd.zeros(found[name], dtype=floats[0] if floats else "float32") for name in names}
 
 
+class Trainer:
+    """Arrays of a model that training changes, with MXNet's own optimizer."""
+
+    def __init__(self, model: Model, symbol: "Symbol", names: Sequence[str], rule: Dict[str, float]) -> None:
+        self.model, self.symbol = model, symbol
+        self.names = [name for name in names if name in symbol.variables]
+        self.values = {name: model.values[name].copy() for name in self.names + symbol.states}
+        for name in self.names:
+            self.values[name].attach_grad()
+        sgd = mx.optimizer.create(
+            "sgd", learning_rate=rule["lr"], momentum=rule["momentum"], wd=rule["weight_decay"], rescale_grad=1.0
+        )
+        self._update = mx.optimizer.get_updater(sgd)
+
+    def step(self, arrays: Dict[str, Any], request: Dict[str, Any]) -> Tuple[List[Any], Any]:
+        """Train on a batch; the outputs before the step, and the loss if it is one of targets."""
+        targets = {n: self.model.put(arrays.pop("target:" + n)) for n in request["scales"]}
+        values = self.model.bind(self.symbol, arrays, request["fill"])
+        values.update(self.values)
+        loss = None
+        with mx.autograd.record(train_mode=True):
+            outputs = self.symbol(values)
+            for n, target in targets.items():
+                if target.shape != outputs[int(n)].shape:
+                    raise RefusedError(
+                        "a target has shape {}, its output {}".format(target.shape, outputs[int(n)].shape)
+                    )
+                part = mx.nd.square(outputs[int(n)] * request["scales"][n] - target).mean() * 0.5
+                loss = part if loss is None else loss + part
+        if loss is not None:
+            mx.autograd.backward([loss], train_mode=True)
+        else:
+            ends = [(outputs[int(n)], number) for n, number in request["cotangents"].items()]
+            mx.autograd.backward(
+                [end for end, _ in ends], [mx.nd.ones_like(end) * number for end, number in ends], train_mode=True
+            )
+        for index, name in enumerate(self.names):
+            self._update(index, self.values[name].grad, self.values[name])
+        return outputs, loss
+
+
 class Symbol:
     """A symbol that can be called with an array for each of its variables."""
 
@@ -278,6 +319,7 @@ def behaving(train: bool) -> Any:
 
 
 MODELS: Dict[int, Model] = {}
+TRAINERS: Dict[int, Trainer] = {}
 Answer = Tuple[Dict[str, Any], List[Tuple[str, Any]]]
 
 
@@ -346,6 +388,39 @@ def do_backward(request: Dict[str, Any], arrays: Dict[str, Any]) -> Answer:
         return {}, found
 
 
+def do_begin(request: Dict[str, Any], _arrays: Dict[str, Any]) -> Answer:
+    """Begin to train copies of a model's arguments "wrt", and of its auxiliary states, by the "rule" of plain SGD."""
+    model = MODELS[request["model"]]
+    with mx.util.np_shape(model.np_shape):
+        symbol = model.symbol(request["symbol"])
+        symbol.differentiable()
+        trainer = Trainer(model, symbol, request["wrt"], request["rule"])
+    number = max(TRAINERS, default=0) + 1
+    TRAINERS[number] = trainer
+    return {"trainer": number}, []
+
+
+def do_step(request: Dict[str, Any], arrays: Dict[str, Any]) -> Answer:
+    """Make one step of training; answer the outputs before it and, as "value:NAME", all that it changes after it.
+
+    The arrays are the inputs and, as "target:N", the targets of outputs. With targets the loss is half the mean of
+    (output N times its number in "scales" minus target N) squared, summed over N, and answered as "loss". Without,
+    gradients flow from each output N with its number in "cotangents". "fill" is as in :func:`do_forward`.
+    """
+    trainer = TRAINERS[request["trainer"]]
+    with mx.util.np_shape(trainer.model.np_shape):
+        outputs, loss = trainer.step(arrays, request)
+        found = [(str(number), finished(output)) for number, output in enumerate(outputs)]
+        found += [("value:" + name, finished(value)) for name, value in trainer.values.items()]
+        return {}, found + ([] if loss is None else [("loss", finished(loss))])
+
+
+def do_end(request: Dict[str, Any], _arrays: Dict[str, Any]) -> Answer:
+    """Forget what was trained."""
+    TRAINERS.pop(request["trainer"], None)
+    return {}, []
+
+
 def do_time(request: Dict[str, Any], arrays: Dict[str, Any]) -> Answer:
     """Seconds of each of "runs" runs after "warmup" others, of the forward pass or, with "wrt", of both passes.
 
@@ -393,6 +468,9 @@ COMMANDS: Dict[str, Callable[[Dict[str, Any], Dict[str, Any]], Answer]] = {
     "close": do_close,
     "forward": do_forward,
     "backward": do_backward,
+    "begin": do_begin,
+    "step": do_step,
+    "end": do_end,
     "time": do_time,
 }
 

@@ -1,0 +1,102 @@
+"""Steps of training with torch's own optimizer, the same for exported programs and for written source."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from graphkit.errors import ExecutionError, FeedError
+from graphkit.frameworks.base import Step
+from graphkit.frameworks.feeds import check_feeds, check_targets
+from graphkit.frameworks.torch.tensors import to_array, to_tensor
+from graphkit.ir.training import losses
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    import numpy.typing as npt
+    import onnx_ir as ir
+    import torch
+
+    from graphkit.frameworks.base import Batch, Sgd
+
+__all__ = ["steps"]
+
+
+def steps(
+    model: ir.Model,
+    run: Callable[[list[torch.Tensor]], list[torch.Tensor]],
+    parameters: Mapping[str, torch.Tensor],
+    buffers: Callable[[], Mapping[str, torch.Tensor]],
+    batches: Iterable[Batch],
+    rule: Sgd,
+) -> Iterator[Step]:
+    """Train tensors in place, one step for each batch.
+
+    Args:
+        model: The canonical model, for names.
+        run: Computes the model's outputs from its inputs and the current tensors, in training mode.
+        parameters: What is trained, by IR value name; a tensor may have several names.
+        buffers: Gives the running statistics, by IR value name.
+        batches: What to train on.
+        rule: The optimizer's numbers.
+
+    Raises:
+        FeedError: A feed or a target is missing, unknown, or of the wrong shape or dtype.
+        ExecutionError: PyTorch refused.
+    """
+    import torch
+
+    trained = list({id(tensor): tensor.requires_grad_() for tensor in parameters.values()}.values())
+    sgd = torch.optim.SGD(trained, lr=rule.lr, momentum=rule.momentum, weight_decay=rule.weight_decay)
+    names = [value.name or "" for value in model.graph.outputs]
+    for batch in batches:
+        inputs = [to_tensor(array) for array in check_feeds(model, batch.feeds).values()]
+        targets = {name: to_tensor(array) for name, array in check_targets(model, batch.targets).items()}
+        with torch.enable_grad():
+            outputs = dict(zip(names, run(inputs), strict=True))
+            loss = _loss(outputs, targets, batch, losses(model))
+        found = _gradients(loss, trained)
+        for tensor, gradient in zip(trained, found, strict=True):
+            tensor.grad = gradient
+        sgd.step()
+        yield Step(
+            {name: _copied(output) for name, output in outputs.items()},
+            np.asarray(_copied(loss)),
+            {name: _copied(tensor) for name, tensor in parameters.items()},
+            {name: _copied(tensor) for name, tensor in buffers().items()},
+            unbiased=True,
+        )
+
+
+def _loss(
+    outputs: Mapping[str, torch.Tensor], targets: Mapping[str, torch.Tensor], batch: Batch, own: list[str]
+) -> torch.Tensor:
+    if not targets:
+        return sum((outputs[name] for name in own[1:]), start=outputs[own[0]])
+    parts = []
+    for name, target in targets.items():
+        if target.shape != outputs[name].shape:
+            told = f"Target {name!r} has shape {tuple(target.shape)}, the output {tuple(outputs[name].shape)}"
+            raise FeedError(f"{told}; give one of the output's shape.")
+        parts.append((outputs[name] * batch.scales[name] - target).square().mean() * 0.5)
+    return sum(parts[1:], start=parts[0])
+
+
+def _gradients(loss: torch.Tensor, trained: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Gradients, zeros where the loss does not depend on a tensor: SGD skips what has none, and would not decay it."""
+    import torch
+
+    if not loss.requires_grad or not trained:
+        return [torch.zeros_like(tensor) for tensor in trained]
+    try:
+        return list(torch.autograd.grad(loss, trained, allow_unused=True, materialize_grads=True))
+    except Exception as error:
+        from graphkit.frameworks.torch.explain import sentence
+
+        raise ExecutionError(f"PyTorch refuses to train the model: {sentence(error)}.") from error
+
+
+def _copied(tensor: torch.Tensor) -> npt.NDArray[np.generic]:
+    return to_array(tensor).copy()
