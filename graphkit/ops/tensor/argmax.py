@@ -5,7 +5,7 @@ MXNet gives the index in the dtype of its input, so types too narrow for the siz
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
 
@@ -15,9 +15,10 @@ from graphkit.ops.tensor.sizes import axis_of, dim_ref, mx_axis, rank_is_known, 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
-    from graphkit.ops.spec import Read, Write
+    from graphkit.ops.spec import Read, Torch, Write
+    from graphkit.ops.torchprogram import Arg
 
 _WIDER = {
     "float16": ("float32", 2**11),
@@ -48,6 +49,20 @@ def _write(op: str) -> Write:
         return b.op("broadcast_sub", b.op("_minus_scalar", dim_ref(b, source, axis), scalar=1.0), found)
 
     return write
+
+
+def _torch(method: str) -> Torch:
+    def emit(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+        source = some(node.inputs[0])
+        axis = node.attributes.get_int("axis", 0)
+        keep = True if node.attributes.get_int("keepdims", 1) else None
+        if not node.attributes.get_int("select_last_index", 0):
+            return b.method(method, x[0], axis, keepdim=keep)
+        size = b.size(source, axis)
+        last = size - 1 if isinstance(size, int) else b.infix("-", size, 1)
+        return b.infix("-", last, b.method(method, b.method("flip", x[0], axis), axis, keepdim=keep))
+
+    return emit
 
 
 def _read(onnx: str) -> Read:
@@ -96,6 +111,7 @@ def _op(onnx: str, mx: str, *more: MxForm) -> Op:
             ),
             *more,
         ),
+        torch=_torch(mx),
         cases=(
             Case("default", (_X,), dynamic=(0,), grad=False),
             Case("dropped", (_X,), {"axis": -1, "keepdims": 0}, dynamic=(0,), grad=False),

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_ir as ir
 
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, int64
 from graphkit.ops.tensor.sizes import mx_axis, some
+from graphkit.ops.tensor.torch_sizes import along
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg
 
 
 def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
@@ -32,6 +34,23 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
         data = b.op("Concat", first, b.op("slice_axis", data, axis=axis, begin=0, end=-1), num_args=2, dim=axis)
     found = b.op("_np_cumsum", data, axis=axis)
     return b.op("reverse", found, axis=(axis,)) if backward else found
+
+
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    source, number = some(node.inputs[0]), b.number(node.inputs[1])
+    if number is None:
+        return Refusal("its axis is computed; make it a constant")
+    rank, dtype = b.rank(source), b.dtype(source)
+    axis = int(number) % rank
+    data: Arg = x[0]
+    backward = node.attributes.get_int("reverse", 0)
+    if backward:
+        data = b.method("flip", data, axis)
+    if node.attributes.get_int("exclusive", 0):
+        data = b.call("F.pad", b.item(data, *along(axis, slice(-1), rank=rank)), (0, 0) * (rank - 1 - axis) + (1, 0))
+    narrow = dtype.kind in "iu" and dtype != np.int64
+    data = b.method("cumsum", data, axis, dtype=b.torch_dtype(dtype) if narrow else None)
+    return b.method("flip", data, axis) if backward else data
 
 
 def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
@@ -60,6 +79,7 @@ OP = Op(
             ),
         ),
     ),
+    torch=_torch,
     cases=(
         Case("axis", (_X, int64(1)), const=(1,), dynamic=(0,)),
         Case("last axis", (_X, int64(-1)), const=(1,)),
@@ -67,6 +87,7 @@ OP = Op(
         Case("reverse", (_X, int64(1)), {"reverse": 1}, const=(1,)),
         Case("both", (_X, int64(0)), {"reverse": 1, "exclusive": 1}, const=(1,)),
         Case("exclusive of one", (arr(2, 1), int64(1)), {"exclusive": 1}, const=(1,)),
+        Case("int32", (arr(5, low=-9, high=9, dtype="int32"), int64(0)), const=(1,), grad=False),
         Case("integers", (arr(5, low=-9, high=9, dtype="int64"), int64(0)), const=(1,), grad=False),
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_ir as ir
@@ -15,8 +15,9 @@ from graphkit.ops.tensor.sizes import some
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg
 
 
 def _steps(b: MxBuilder, data: MxRef, source: ir.Value, compare: str, k: int) -> MxRef:
@@ -60,6 +61,23 @@ def _write_eye(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef 
     return eye if dtype == "float32" else b.op("Cast", eye, dtype=dtype)
 
 
+def _torch_trilu(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    k: Any = 0
+    if len(node.inputs) > 1 and node.inputs[1] is not None:
+        number = b.number(node.inputs[1])
+        k = b.method("item", x[1]) if number is None else int(number)
+    return b.method("triu" if node.attributes.get_int("upper", 1) else "tril", x[0], *(() if k == 0 else (k,)))
+
+
+def _torch_eye(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    k = node.attributes.get_int("k", 0)
+    dtype = b.dtype(node.outputs[0])
+    other = None if dtype == b.dtype(some(node.inputs[0])) else b.torch_dtype(dtype)
+    ones = b.call("torch.ones_like", x[0], dtype=other)
+    at = (k,) if k else ()
+    return b.method("tril", b.method("triu", ones, *at), *at)
+
+
 def _read_eye(b: OnnxBuilder, node: MxNode, _x: Sequence[ir.Value | None]) -> ir.Value:
     rows, columns, k = int(node.attrs["N"]), int(node.attrs.get("M", "0")), int(node.attrs.get("k", "0"))
     return b.const(np.eye(rows, columns or rows, k), np.dtype(node.attrs.get("dtype", "float32")))
@@ -101,6 +119,7 @@ OPS = (
     Op(
         "Trilu",
         mx=(MxForm("where", write=_write_trilu, direction="write"),),
+        torch=_torch_trilu,
         cases=(
             Case("upper", (_X,)),
             Case("lower", (_X,), {"upper": 0}, dynamic=(0,)),
@@ -126,6 +145,7 @@ OPS = (
                 ),
             ),
         ),
+        torch=_torch_eye,
         cases=(
             _eye("default"),
             _eye("diagonal", k=-1),

@@ -90,27 +90,27 @@ def dim_source(b: MxBuilder, node: ir.Node, dim: str, *preferred: ir.Value) -> t
         dim: Name of the dimension.
         preferred: Values to look at first.
     """
-    for value in (*preferred, *measured(node), *(() if node.graph is None else node.graph.inputs)):
+    for value in (*preferred, *measured(*node.inputs[1:]), *(() if node.graph is None else node.graph.inputs)):
         if rank_is_known(value) and dim in (dims := b.shape(value)):
             return b.ref(value), dims.index(dim)
     return None
 
 
-def measured(node: ir.Node) -> list[ir.Value]:
-    """The values whose Shape the operands of a node are computed from."""
+def measured(*operands: ir.Value | None) -> list[ir.Value]:
+    """The values whose Shape integer operands are computed from."""
     found: list[ir.Value] = []
     seen: set[ir.Node] = set()
-    stack = [operand.producer() for operand in node.inputs[1:] if operand is not None]
+    stack = [operand.producer() for operand in operands if operand is not None]
     while stack:
         producer = stack.pop()
         if producer is None or producer in seen:
             continue
         seen.add(producer)
-        operands = [operand for operand in producer.inputs if operand is not None]
+        read = [operand for operand in producer.inputs if operand is not None]
         if producer.op_type in ("Shape", "Size"):
-            found += operands
+            found += read
         else:
-            stack += [operand.producer() for operand in operands]
+            stack += [operand.producer() for operand in read]
     return found
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64, ints
 from graphkit.ops.tensor.broadcasting import stretch
 from graphkit.ops.tensor.sizes import constant_ints, mx_axis, some
+from graphkit.ops.tensor.torch_sizes import elements
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg
 
 
 def _write_tile(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
@@ -44,6 +46,16 @@ def _write_computed(b: MxBuilder, node: ir.Node, data: MxRef) -> MxRef | Refusal
     ]
     wide = [new if old != 1 and isinstance(new, int) else old for old, new in zip(have, want, strict=True)]
     return stretch(b, node, _tiled(b, data, times), wide, want)
+
+
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    times = elements(b, node, 1, x[1])
+    if times is None:
+        return b.method("repeat", x[0], b.method("tolist", x[1]))
+    if all(isinstance(count, int) and count == 1 for count in times):
+        unchanged: Arg = x[0]
+        return unchanged
+    return b.method("repeat", x[0], *times)
 
 
 def _read_tile(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
@@ -90,6 +102,7 @@ OPS = (
                 ),
             ),
         ),
+        torch=_torch,
         cases=(
             Case("several", (_X, int64([1, 2, 3])), const=(1,), dynamic=(0,)),
             Case("once", (_X, int64([1, 1, 1])), const=(1,)),

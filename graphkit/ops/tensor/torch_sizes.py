@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import onnx_ir as ir
 import sympy
 
 from graphkit.ir.dims import dims_of
 from graphkit.ir.symbols import equal, shape_of, sizes_of
 from graphkit.ops.tensor.sizes import constant_ints, measured
-from graphkit.ops.torchprogram import Code
+from graphkit.ops.torchprogram import Code, Device, Var
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import onnx_ir as ir
 
     from graphkit.ir.symbols import Size
     from graphkit.ops.builders import TorchBuilder
     from graphkit.ops.torchprogram import Arg
 
-__all__ = ["along", "elements", "is_full", "size_arg", "sizes_like"]
+__all__ = ["along", "device_near", "elements", "is_full", "size_arg", "sizes_like"]
+
+_INTEGERS = frozenset({ir.DataType.INT64, ir.DataType.INT32})
 
 
 def elements(b: TorchBuilder, node: ir.Node, position: int, operand: Arg) -> list[Arg] | None:
-    """The elements of a 1-D integer operand; None where their number is not known.
+    """The elements of an integer operand of at most one axis; None where their number is not known.
 
     Args:
         b: The builder.
@@ -38,16 +39,15 @@ def elements(b: TorchBuilder, node: ir.Node, position: int, operand: Arg) -> lis
     known = constant_ints(b, node, position)
     if known is not None:
         return list(known)
-    sizes = sizes_of(value)
-    dims = dims_of(value)
+    sizes, dims = sizes_of(value), dims_of(value)
+    if dims == ():
+        arg = None if sizes is None else size_arg(b, node, sizes.item())
+        return [operand if arg is None else arg]
     if sizes is None:
-        count = dims[0] if dims is not None and len(dims) == 1 else None
-        found: list[Size] = [None] * count if isinstance(count, int) else []
-        if not isinstance(count, int):
+        if dims is None or not isinstance(dims[0], int):
             return None
-    else:
-        found = list(sizes.reshape(-1))
-    args = [size_arg(b, node, size) for size in found]
+        return [b.item(operand, place) for place in range(dims[0])]
+    args = [size_arg(b, node, size) for size in sizes.reshape(-1)]
     return [b.item(operand, place) if arg is None else arg for place, arg in enumerate(args)]
 
 
@@ -64,16 +64,30 @@ def size_arg(b: TorchBuilder, node: ir.Node, size: Size, *preferred: ir.Value) -
         b: The builder.
         node: The ONNX node being written.
         size: The size.
-        preferred: Values to look at first; the node's operands, those its shape is computed from and the graph's
-            inputs follow.
+        preferred: Values to look at first; the node's operands, the values whose shapes these are computed from and
+            the graph's inputs follow.
     """
     if isinstance(size, int):
         return size
     if not isinstance(size, sympy.Basic):
         return None
     operands = [operand for operand in node.inputs if operand is not None]
-    inputs = () if node.graph is None else node.graph.inputs
-    return _term(b, size, [*preferred, *operands, *measured(node), *inputs])
+    return _term(b, size, [*preferred, *operands, *_around(node)])
+
+
+def _around(node: ir.Node) -> list[ir.Value]:
+    """The values whose shapes the integer operands of a node are computed from, and the graph's inputs."""
+    integers = [value for value in node.inputs if value is not None and value.dtype in _INTEGERS]
+    return [*measured(*integers), *(() if node.graph is None else node.graph.inputs)]
+
+
+def device_near(b: TorchBuilder, node: ir.Node) -> Device | None:
+    """The device on which a tensor is made that is computed from shapes; None for torch's default one."""
+    for value in _around(node):
+        arg = b.derived(value, ())
+        if isinstance(arg, Var):
+            return Device(arg)
+    return None
 
 
 def _term(b: TorchBuilder, size: sympy.Basic, values: Sequence[ir.Value]) -> Arg | None:
@@ -126,6 +140,8 @@ def along(axis: int, *at: Arg, rank: int | None = None) -> tuple[Arg, ...]:
     return (*(slice(None),) * axis, *at)
 
 
-def is_full(have: Sequence[Size], want: Sequence[Size]) -> bool:
+def is_full(have: Sequence[Size] | None, want: Sequence[Size] | None) -> bool:
     """Whether two shapes are known to be the same."""
+    if have is None or want is None:
+        return False
     return len(have) == len(want) and all(equal(old, new) for old, new in zip(have, want, strict=True))

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
 
+from graphkit.ir.symbols import shape_of
 from graphkit.ops.booleans import as_carrier, carrier
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given
 from graphkit.ops.tensor.broadcasting import stretch
 from graphkit.ops.tensor.sizes import some
+from graphkit.ops.tensor.torch_sizes import is_full
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg
 
 
 def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
@@ -45,6 +48,16 @@ def _filled(b: MxBuilder, like: MxRef, number: float, *, like_dtype: str, dtype:
     return array if number in (0, 1) else b.op("_plus_scalar", array, scalar=float(number))
 
 
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    chosen, other = (some(value) for value in node.inputs[1:])
+    first, second = b.number(chosen), b.number(other)
+    if first is not None and second is None and is_full(shape_of(other), shape_of(node.outputs[0])):
+        return b.method("masked_fill", x[2], x[0], first)
+    if second is not None and first is None and b.rank(other) <= b.rank(chosen):
+        return b.call("torch.where", x[0], x[1], second)
+    return b.call("torch.where", *x)
+
+
 def _read(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
     condition, chosen, other = (some(value) for value in x)
     if b.dtype(condition).kind != "b":
@@ -72,6 +85,7 @@ OP = Op(
             ),
         ),
     ),
+    torch=_torch,
     cases=(
         Case("equal shapes", (_TRUTHS, _A, _B), dynamic=(0, 1, 2)),
         Case("broadcast condition", (given([[True], [False]], "bool"), _A, _B)),
