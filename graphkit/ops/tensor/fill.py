@@ -8,16 +8,18 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.ops.booleans import carrier
-from graphkit.ops.spec import FLOAT, Case, MxForm, Op, Refusal, arr, int64, ints
+from graphkit.ops.spec import FLOAT, Case, MxForm, Op, Refusal, arr, decimal, int64, ints
 from graphkit.ops.tensor.broadcasting import stretch
 from graphkit.ops.tensor.cast import DTYPES
 from graphkit.ops.tensor.sizes import some
+from graphkit.ops.tensor.torch_sizes import device_near, elements
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg
 
 _LARGEST = 2**53
 
@@ -71,6 +73,29 @@ def _filled(b: OnnxBuilder, shape: ir.Value, number: float, dtype: np.dtype[Any]
     return b.op("ConstantOfShape", shape, value=ir.tensor(value))
 
 
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    attribute = node.attributes.get("value")
+    value = np.float32(0) if attribute is None else attribute.as_tensor().numpy().reshape(-1)[0]
+    number = decimal(value) if isinstance(value, np.float32) else value.item()
+    dtype, result = value.dtype, node.outputs[0]
+    like = _shape_of(node)
+    if like is not None:
+        other = None if b.dtype(like) == dtype else b.torch_dtype(dtype)
+        same = b.derived(like, ())
+        if number in (0, 1):
+            return b.call("torch.ones_like" if number else "torch.zeros_like", same, dtype=other)
+        return b.call("torch.full_like", same, number, dtype=other)
+    sizes = elements(b, node, 0, x[0])
+    shape: Arg = b.method("tolist", x[0]) if sizes is None else tuple(sizes)
+    given = {
+        "dtype": None if dtype == np.float32 else b.torch_dtype(result.dtype or dtype),
+        "device": device_near(b, node),
+    }
+    if number in (0, 1):
+        return b.call("torch.ones" if number else "torch.zeros", *(sizes or [shape]), **given)
+    return b.call("torch.full", shape, number, **given)
+
+
 def _read_full(b: OnnxBuilder, node: MxNode, _x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
     number = {"_zeros": 0.0, "_ones": 1.0}.get(node.op)
     number = FLOAT.parse(node.attrs["value"]) if number is None else number
@@ -99,6 +124,7 @@ OPS = (
     Op(
         "ConstantOfShape",
         mx=(MxForm("_full", write=_write, direction="write"),),
+        torch=_torch,
         cases=(
             Case("default", (int64([2, 3]),), const=(0,), grad=False),
             Case("float", (int64([2, 3]),), _value(0.1, "float32"), const=(0,), grad=False),

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, int64
 from graphkit.ops.tensor.coordinates import element_coordinates, point_coordinates
 from graphkit.ops.tensor.sizes import as_int64, axis_of, is_never_negative, some
+from graphkit.ops.tensor.torch_sizes import nonnegative
+from graphkit.ops.torchprogram import Code, Device
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg
 
 
 def _write_elements(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
@@ -39,6 +42,29 @@ def _write_nd(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef |
     return b.op("squeeze", found, axis=0) if alone else found
 
 
+def _torch_elements(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    source, indices = some(node.inputs[0]), some(node.inputs[1])
+    axis = axis_of(node, b.rank(source))
+    return b.method("gather", x[0], axis, nonnegative(b, indices, x[1], source, axis))
+
+
+def _torch_nd(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    batch = node.attributes.get_int("batch_dims", 0)
+    if not batch:
+        return b.item(x[0], b.method("unbind", x[1], -1))
+    indices = some(node.inputs[1])
+    rank, width = b.rank(indices), b.shape(indices)[-1]
+    if not isinstance(width, int):
+        return Refusal("the last axis of its indices is of unknown size; give the model's inputs fixed sizes")
+    index: list[Arg] = []
+    for axis in range(batch):
+        rows: Arg = b.call("torch.arange", b.size(indices, axis), device=Device(x[1]))
+        after = rank - 2 - axis
+        index.append(b.method("reshape", rows, -1, *(1,) * after) if after else rows)
+    points = [b.item(x[1], Code("..."), place) for place in range(width)]
+    return b.item(x[0], *index, *points)
+
+
 def _read_nd(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
     indices = as_int64(b, some(x[1]))
     rank = b.rank(indices)
@@ -51,6 +77,7 @@ OPS = (
     Op(
         "GatherElements",
         mx=(MxForm("gather_nd", write=_write_elements, direction="write"),),
+        torch=_torch_elements,
         cases=(
             Case("rows", (_X, int64([[0, 2, -1, 1]])), dynamic=(0,)),
             Case("one of each row", (_X, int64([[0], [-1], [3]])), {"axis": 1}, dynamic=(0, 1)),
@@ -79,6 +106,7 @@ OPS = (
                 ),
             ),
         ),
+        torch=_torch_nd,
         cases=(
             Case("elements", (_X, int64([[0, 1], [-1, -2], [0, 1]]))),
             Case("rows", (_X, int64([[0], [-1]])), dynamic=(0,)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,14 +10,17 @@ from graphkit.ops.booleans import carrier
 from graphkit.ops.spec import FLOAT, Case, MxForm, Op, Refusal, given, int64
 from graphkit.ops.tensor.cast import DTYPES
 from graphkit.ops.tensor.sizes import as_int64, is_never_negative, some
+from graphkit.ops.tensor.torch_sizes import elements
+from graphkit.ops.torchprogram import Device
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg
 
 
 def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
@@ -42,6 +45,30 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
     order = list(range(rank))
     order.insert(axis, rank)
     return b.op("transpose", found, axes=order)
+
+
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    indices: Arg = x[0]
+    source = some(node.inputs[0])
+    rank = b.rank(source)
+    axis = node.attributes.get_int("axis", -1) % (rank + 1)
+    if b.dtype(source).kind == "f":
+        indices = b.method("long", indices)
+    number = b.number(node.inputs[1])
+    depth = (elements(b, node, 1, x[1]) or [x[1]])[0] if number is None else int(number)
+    if not is_never_negative(b, source):
+        below = b.infix("<", indices, 0)
+        indices = b.call("torch.where", below, b.infix("+", indices, depth), indices)
+    classes: Arg = b.call("torch.arange", depth, device=Device(x[0]))
+    if axis < rank:
+        classes = b.method("reshape", classes, -1, *(1,) * (rank - axis))
+    hot = b.infix("==", b.method("unsqueeze", indices, -1 if axis == rank else axis), classes)
+    off, on = (b.item(x[2], place) for place in (0, 1))
+    values = b.value(node.inputs[2])
+    if values is not None and list(values) == [0, 1]:
+        dtype = b.torch_dtype(values.dtype)
+        return b.method("float", hot) if dtype.text == "torch.float32" else b.method("to", hot, dtype)
+    return b.call("torch.where", hot, on, off)
 
 
 def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
@@ -79,6 +106,7 @@ OP = Op(
             ),
         ),
     ),
+    torch=_torch,
     cases=(
         Case("default", (_INDICES, int64(3), given([0, 1], "float32")), const=(1, 2), dynamic=(0,), grad=False),
         Case("values", (_INDICES, int64([3]), given([-0.5, 0.1], "float32")), const=(1, 2), grad=False),

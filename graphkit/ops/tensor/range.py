@@ -11,14 +11,16 @@ import onnx_ir as ir
 from graphkit.ops.spec import BOOL, FLOAT, Case, MxForm, Op, Refusal, arr, given, int64
 from graphkit.ops.tensor.broadcasting import stretch
 from graphkit.ops.tensor.sizes import mx_axis, positions, some
+from graphkit.ops.tensor.torch_sizes import device_near, elements
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg
 
 _IGNORED = ("ctx",)
 
@@ -39,6 +41,22 @@ def _write(b: MxBuilder, node: ir.Node, _x: Sequence[MxRef | None]) -> MxRef | R
     if isinstance(like, Refusal):
         return like
     return b.op("_contrib_arange_like", like, start=float(start), step=float(step))
+
+
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    dtype = b.dtype(node.outputs[0])
+    start, limit, step = (_bound(b, node, position, arg) for position, arg in enumerate(x))
+    bounds = (start, limit, step) if step != 1 else (start, limit) if start != 0 else (limit,)
+    plain = dtype == np.int64 or (dtype == np.float32 and any(isinstance(bound, float) for bound in bounds))
+    return b.call("torch.arange", *bounds, dtype=None if plain else b.torch_dtype(dtype), device=device_near(b, node))
+
+
+def _bound(b: TorchBuilder, node: ir.Node, position: int, arg: Arg) -> Arg:
+    number = b.number(node.inputs[position])
+    if number is not None:
+        return number
+    found = elements(b, node, position, arg) if b.dtype(node.outputs[0]).kind in "iu" else None
+    return found[0] if found else arg
 
 
 def _read_arange(b: OnnxBuilder, node: MxNode, _x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
@@ -139,6 +157,7 @@ OP = Op(
             ),
         ),
     ),
+    torch=_torch,
     cases=(
         Case("integers", (int64(2), int64(9), int64(3)), const=(0, 1, 2), grad=False),
         Case("downward", (int64(5), int64(0), int64(-1)), const=(0, 1, 2), grad=False),

@@ -7,7 +7,7 @@ with what is there, are spread out along their axis instead, one layer for each 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import onnx_ir as ir
@@ -16,12 +16,15 @@ from graphkit.ops.booleans import as_carrier, carrier
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, int64, ints
 from graphkit.ops.tensor.coordinates import element_coordinates, point_coordinates, wrap_negative
 from graphkit.ops.tensor.sizes import as_int64, axis_of, some
+from graphkit.ops.tensor.torch_sizes import nonnegative
+from graphkit.ops.torchprogram import Code
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg
 
 
 class _Reduction(NamedTuple):
@@ -121,6 +124,42 @@ def _positions(b: MxBuilder, data: MxRef, source: ir.Value, axis: int, dtype: st
     return b.op("Reshape", line, shape=(*(1,) * (axis + 1), -1, *(1,) * (rank - axis - 1)))
 
 
+_TORCH_REDUCTIONS = {"add": "sum", "mul": "prod", "max": "amax", "min": "amin"}
+
+
+def _torch_elements(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    source, indices = some(node.inputs[0]), some(node.inputs[1])
+    axis, reduction = axis_of(node, b.rank(source)), _reduction(node)
+    places = nonnegative(b, indices, x[1], source, axis)
+    if reduction == "none":
+        return b.method("scatter", x[0], axis, places, x[2])
+    if reduction == "add":
+        return b.method("scatter_add", x[0], axis, places, x[2])
+    return b.method("scatter_reduce", x[0], axis, places, x[2], _TORCH_REDUCTIONS[reduction])
+
+
+def _torch_nd(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    source, indices, reduction = some(node.inputs[0]), some(node.inputs[1]), _reduction(node)
+    if reduction in ("none", "add"):
+        points = b.method("unbind", x[1], -1)
+        return b.method("index_put", x[0], points, x[2], accumulate=True if reduction == "add" else None)
+    width, rank = b.shape(indices)[-1], b.rank(source)
+    if not isinstance(width, int):
+        return Refusal("the last axis of its indices is of unknown size; give the model's inputs fixed sizes")
+    places: Arg = None
+    for axis in range(width):
+        one = b.infix("%", b.item(x[1], Code("..."), axis), b.size(source, axis))
+        places = one if axis == 0 else b.infix("+", b.infix("*", places, b.size(source, axis)), one)
+    places = b.method("reshape", places, -1, *(1,) * (rank - width))
+    rows, new = x[0], x[2]
+    if width > 1:
+        rows = b.method("flatten", rows, 0, width - 1)
+    new = b.method("reshape", new, -1, *(b.size(source, axis) for axis in range(width, rank)))
+    places = b.method("expand_as", places, new) if rank > width else places
+    found = b.method("scatter_reduce", rows, 0, places, new, _TORCH_REDUCTIONS[reduction])
+    return b.method("reshape_as", found, x[0]) if width > 1 else found
+
+
 def _read_nd(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
     updates, indices = some(x[0]), as_int64(b, some(x[1]))
     rank = b.rank(indices)
@@ -169,6 +208,7 @@ OPS = (
                 ),
             ),
         ),
+        torch=_torch_nd,
         cases=(
             Case("elements", (_X, int64([[0, 1], [-1, -2]]), arr(2))),
             Case("rows", (_X, int64([[0], [-1]]), arr(2, 4)), dynamic=(0,)),
@@ -181,6 +221,7 @@ OPS = (
     Op(
         "ScatterElements",
         mx=(MxForm("scatter_nd", write=_write_elements, direction="write"),),
+        torch=_torch_elements,
         cases=(
             Case("rows", (_X, int64([[0, 2, -1, 1]]), arr(1, 4))),
             Case("columns", (_X, int64([[0, 1], [-1, 0], [3, 2]]), arr(3, 2)), {"axis": 1}),

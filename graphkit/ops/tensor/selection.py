@@ -6,18 +6,20 @@ beforehand and refuse the symbol.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
 
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given
 from graphkit.ops.tensor.sizes import axis_of, some
+from graphkit.ops.tensor.torch_sizes import along
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import Dim, MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg
 
 _DEVIATION = "the size of its result depends on values, so the symbol runs in Gluon's SymbolBlock but not in Module"
 
@@ -58,6 +60,22 @@ def _read_mask(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir
     return b.op("Compress", x[0], condition, axis=0)
 
 
+def _torch_compress(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    data: Arg = x[0]
+    source, condition = some(node.inputs[0]), some(node.inputs[1])
+    dims: Sequence[Dim] = b.shape(source)
+    axis = axis_of(node, len(dims)) if "axis" in node.attributes else None
+    if axis is None:
+        data, axis, dims = b.method("flatten", data), 0, (None,)
+    same = dims[axis] is not None and b.shape(condition) == (dims[axis],)
+    chosen = x[1] if same else b.method("squeeze", b.method("nonzero", x[1]), 1)
+    return b.item(data, *along(axis, chosen, rank=len(dims)))
+
+
+def _torch_nonzero(b: TorchBuilder, _node: ir.Node, x: Sequence[Any]) -> Arg:
+    return b.method("t", b.method("nonzero", x[0]))
+
+
 def _read_nonzero(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
     return b.op("Transpose", b.op("NonZero", x[0]), perm=[1, 0])
 
@@ -77,6 +95,7 @@ OPS = (
                 cases=(Case("rows", (_X, given([1, 0, 2, 0], "float32")), grad=False),),
             ),
         ),
+        torch=_torch_compress,
         cases=(
             Case("rows", (_X, given([True, False, False, True], "bool")), {"axis": 0}),
             Case("columns", (_X, _TRUTHS), {"axis": -1}, dynamic=(0,)),
@@ -93,6 +112,7 @@ OPS = (
                 cases=(Case("matrix", (_SPARSE,), grad=False),),
             ),
         ),
+        torch=_torch_nonzero,
         cases=(
             Case("matrix", (_SPARSE,), dynamic=(0,), grad=False),
             Case("integers", (given([0, 3, 0, 1], "int64"),), grad=False),

@@ -5,20 +5,22 @@ MXNet's own gradient of SequenceLast is only right with lengths; without them it
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphkit.ops.spec import BOOL, FLOAT, Case, MxForm, Op, Refusal, arr, given, int64
 from graphkit.ops.tensor.sizes import END, START, as_int64, positions, some
+from graphkit.ops.torchprogram import Device
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg
 
 
 def _write_reverse(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
@@ -30,6 +32,21 @@ def _write_reverse(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> Mx
         data = b.op("SwapAxis", data, dim1=0, dim2=1)
     found = b.op("SequenceReverse", data, lengths, use_sequence_length=True)
     return b.op("SwapAxis", found, dim1=0, dim2=1) if time == 1 else found
+
+
+def _torch_reverse(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    source, device = some(node.inputs[0]), Device(x[0])
+    lengths: Arg = x[1]
+    first = node.attributes.get_int("time_axis", 0) == 0
+    steps: Arg = b.call("torch.arange", b.size(source, 0 if first else 1), device=device)
+    rows: Arg = b.call("torch.arange", b.size(source, 1 if first else 0), device=device)
+    if first:
+        steps = b.method("unsqueeze", steps, 1)
+    else:
+        lengths, rows = b.method("unsqueeze", lengths, 1), b.method("unsqueeze", rows, 1)
+    inside = b.infix("<", steps, lengths)
+    steps = b.call("torch.where", inside, b.infix("-", b.infix("-", lengths, 1), steps), steps)
+    return b.item(x[0], steps, rows) if first else b.item(x[0], rows, steps)
 
 
 def _lengths(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | None:
@@ -90,6 +107,7 @@ OPS = (
                 ),
             ),
         ),
+        torch=_torch_reverse,
         cases=(
             Case("default", (_X, int64([2, 4, 1])), dynamic=(0,)),
             Case("batch first", (_BATCH_FIRST, int64([2, 4, 1])), {"batch_axis": 0, "time_axis": 1}, dynamic=(0, 1)),

@@ -5,19 +5,21 @@ MXNet's sort is not stable: among equal elements it may give another index than 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_ir as ir
 
 from graphkit.ops.spec import BOOL, Case, MxForm, Op, Refusal, arr, given, int64
 from graphkit.ops.tensor.sizes import axis_of, constant_ints, mx_axis, rank_is_known, size_along, some
+from graphkit.ops.tensor.torch_sizes import along, elements
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg
 
 _STABLE = 16
 """Elements up to which MXNet's sort keeps the order of equal ones."""
@@ -49,6 +51,23 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> Sequence[M
         dtype="int64" if indices else None,
     )
     return refs if kind != "indices" else (refs[0], refs[0])
+
+
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Sequence[Arg] | Refusal:
+    source = some(node.inputs[0])
+    rank = b.rank(source)
+    axis = axis_of(node, rank, -1)
+    (count,) = elements(b, node, 1, x[1]) or (b.item(x[1], 0),)
+    descending = node.attributes.get_int("largest", 1)
+    indices = node.outputs[1]
+    if not indices.uses() and not indices.is_graph_output():
+        at = {"dim": None if axis == rank - 1 else axis, "largest": None if descending else False}
+        return b.calls("torch.topk", 2, x[0], count, **at)
+    at = {"dim": None if axis == rank - 1 else axis, "descending": True if descending else None}
+    found = b.calls("torch.sort", 2, x[0], **at, stable=True)
+    if isinstance(count, int) and count == b.shape(source)[axis]:
+        return found
+    return [b.item(part, *along(axis, slice(count), rank=rank)) for part in found]
 
 
 def _sorted(
@@ -119,6 +138,7 @@ OPS = (
                 ),
             ),
         ),
+        torch=_torch,
         cases=(
             Case("default", (_X, int64([2])), const=(1,), outputs=2, dynamic=(0,)),
             Case("smallest", (_CUBE, int64([3])), {"axis": 1, "largest": 0}, const=(1,), outputs=2),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import onnx_ir as ir
 import sympy
 
 from graphkit.ir.dims import dims_of
 from graphkit.ir.symbols import equal, shape_of, sizes_of
-from graphkit.ops.tensor.sizes import constant_ints, measured
+from graphkit.ops.tensor.sizes import constant_ints, is_never_negative, measured
 from graphkit.ops.torchprogram import Code, Device, Var
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from graphkit.ops.builders import TorchBuilder
     from graphkit.ops.torchprogram import Arg
 
-__all__ = ["along", "device_near", "elements", "is_full", "size_arg", "sizes_like"]
+__all__ = ["along", "device_near", "elements", "is_full", "nonnegative", "size_arg"]
 
 _INTEGERS = frozenset({ir.DataType.INT64, ir.DataType.INT32})
 
@@ -49,12 +50,6 @@ def elements(b: TorchBuilder, node: ir.Node, position: int, operand: Arg) -> lis
         return [b.item(operand, place) for place in range(dims[0])]
     args = [size_arg(b, node, size) for size in sizes.reshape(-1)]
     return [b.item(operand, place) if arg is None else arg for place, arg in enumerate(args)]
-
-
-def sizes_like(b: TorchBuilder, node: ir.Node, want: Sequence[Size], *preferred: ir.Value) -> list[Arg] | None:
-    """A shape as arguments; None where one of its sizes is not known."""
-    args = [size_arg(b, node, size, *preferred) for size in want]
-    return None if None in args else args
 
 
 def size_arg(b: TorchBuilder, node: ir.Node, size: Size, *preferred: ir.Value) -> Arg | None:
@@ -145,3 +140,14 @@ def is_full(have: Sequence[Size] | None, want: Sequence[Size] | None) -> bool:
     if have is None or want is None:
         return False
     return len(have) == len(want) and all(equal(old, new) for old, new in zip(have, want, strict=True))
+
+
+def nonnegative(b: TorchBuilder, indices: ir.Value, arg: Arg, data: ir.Value, axis: int) -> Arg:
+    """Int64 indices into an axis of ``data``, those below zero counted from its end, as ONNX means them."""
+    array, size = b.value(indices), b.size(data, axis)
+    if array is not None and (array.min(initial=0) >= 0 or isinstance(size, int)):
+        inside = array.astype(np.int64) % size if isinstance(size, int) else array.astype(np.int64)
+        return arg if array.dtype == np.int64 and np.array_equal(inside, array) else b.const(inside)
+    if b.dtype(indices) != np.int64:
+        arg = b.method("long", arg)
+    return arg if is_never_negative(b, indices) else b.infix("%", arg, size)
