@@ -76,8 +76,8 @@ def _filled(b: OnnxBuilder, shape: ir.Value, number: float, dtype: np.dtype[Any]
 def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     attribute = node.attributes.get("value")
     value = np.float32(0) if attribute is None else attribute.as_tensor().numpy().reshape(-1)[0]
-    number = decimal(value) if isinstance(value, np.float32) else value.item()
-    dtype, result = value.dtype, node.outputs[0]
+    number = decimal(float(value)) if isinstance(value, np.float32) else value.item()
+    dtype = value.dtype
     like = _shape_of(node)
     if like is not None:
         other = None if b.dtype(like) == dtype else b.torch_dtype(dtype)
@@ -87,10 +87,8 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
         return b.call("torch.full_like", same, number, dtype=other)
     sizes = elements(b, node, 0, x[0])
     shape: Arg = b.method("tolist", x[0]) if sizes is None else tuple(sizes)
-    given = {
-        "dtype": None if dtype == np.float32 else b.torch_dtype(result.dtype or dtype),
-        "device": device_near(b, node),
-    }
+    given: dict[str, Arg] = {"dtype": None if dtype == np.float32 else b.torch_dtype(dtype)}
+    given["device"] = device_near(b, node)
     if number in (0, 1):
         return b.call("torch.ones" if number else "torch.zeros", *(sizes or [shape]), **given)
     return b.call("torch.full", shape, number, **given)
