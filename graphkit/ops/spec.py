@@ -205,8 +205,10 @@ def torch_float(b: TorchBuilder, node: ir.Node, name: str, default: float) -> fl
 
 
 def whole(number: float | None) -> float | int | None:
-    """A number as one writes it: an integer where it is one."""
-    return int(number) if isinstance(number, float) and number.is_integer() else number
+    """A number as one writes it: an integer where it is a small one."""
+    if not isinstance(number, float) or not number.is_integer() or abs(number) >= 1e6 or str(number) == "-0.0":
+        return number
+    return int(number)
 
 
 def torch_lacks(b: TorchBuilder, node: ir.Node) -> Refusal | None:

@@ -151,7 +151,7 @@ def _torch_gelu(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
 
 def _torch_hard_sigmoid(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     alpha, beta = torch_float(b, node, "alpha", 0.2), torch_float(b, node, "beta", 0.5)
-    if np.float32(1 / 6) == alpha and beta == 0.5:
+    if (alpha, beta) == (decimal(1 / 6), 0.5):
         return b.call("F.hardsigmoid", x[0])
     return b.method("clamp", b.infix("+", b.infix("*", x[0], alpha), beta), 0, 1)
 

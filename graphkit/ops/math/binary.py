@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.math.linear import biased_linear, torch_biased_linear
+from graphkit.ops.producers import made_by
 from graphkit.ops.spec import (
     FLOAT,
     Case,
@@ -179,6 +180,16 @@ def _torch_add(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusa
     return b.infix("+", x[0], x[1]) if made is None else made
 
 
+def _torch_mul(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Sequence[Arg] | Refusal:
+    """X · sigmoid(x) has a name in torch, which ONNX lacks before opset 24."""
+    left, right = pair(node)
+    for gate, data, arg in ((right, left, x[0]), (left, right, x[1])):
+        sigmoid = made_by(gate, "Sigmoid")
+        if sigmoid is not None and sigmoid.inputs[0] is data:
+            return b.call("F.silu", arg)
+    return torch_call("*")(b, node, x)
+
+
 def _torch_div(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     """Of integers ONNX keeps the whole part of the quotient."""
     if (lacking := torch_lacks(b, node)) is not None:
@@ -292,7 +303,7 @@ OPS = (
         first=(_LINEAR,),
     ),
     _op(_Names("Sub", "elemwise_sub", "broadcast_sub", "_minus_scalar", "_rminus_scalar"), torch_call("-"), _INTS),
-    _op(_Names("Mul", "elemwise_mul", "broadcast_mul", "_mul_scalar", "_mul_scalar"), torch_call("*"), _INTS),
+    _op(_Names("Mul", "elemwise_mul", "broadcast_mul", "_mul_scalar", "_mul_scalar"), _torch_mul, _INTS),
     _op(_Names("Div", "elemwise_div", "broadcast_div", "_div_scalar", "_rdiv_scalar"), _torch_div, _INTS),
     Op(
         "Pow",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphkit.ops.producers import made_by
 from graphkit.ops.spec import BOOL, FLOAT, Case, MxForm, Op, Refusal, arr, given, is_float, torch_float, torch_lacks
 
 if TYPE_CHECKING:
@@ -101,8 +102,7 @@ def torch_biased_linear(b: TorchBuilder, node: ir.Node) -> Var | None:
     if parts is None:
         return None
     data, matrix, bias = parts
-    product = next(value for value in node.inputs if value is not None and value is not bias)
-    if len(product.uses()) != 1 or product.is_graph_output():
+    if all(made_by(value, "MatMul") is None for value in node.inputs):
         return None
     return _linear(b, b.arg(data), matrix, bias, transposed=False)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from graphkit.ops.producers import made_by
 from graphkit.ops.spec import Case, MxForm, Op, Row, Tol, arr, given, torch_call
 
 if TYPE_CHECKING:
@@ -12,9 +13,10 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
-    from graphkit.ops.spec import Read
+    from graphkit.ops.spec import Read, Refusal
+    from graphkit.ops.torchprogram import Arg
 
 _ANY = (Case("any", (arr(2, 3, 4),)),)
 _POSITIVE = (Case("positive", (arr(2, 3, low=0.1, high=3.0),)),)
@@ -39,8 +41,6 @@ ROWS = (
     Row("Exp", "exp", _ANY, torch="torch.exp"),
     Row("Floor", "floor", (_STEPS,), torch="torch.floor"),
     Row("Log", "log", _POSITIVE, torch="torch.log"),
-    Row("Neg", "negative", _ANY, torch="-"),
-    Row("Reciprocal", "reciprocal", _POSITIVE, torch="torch.reciprocal"),
     Row("Sign", "sign", (_STEPS, Case("zero", (given([-1.0, 0.0, 2.0], "float32"),), grad=False)), torch="torch.sign"),
     Row("Sin", "sin", _ANY, torch="torch.sin"),
     Row("Sinh", "sinh", _ANY, torch="torch.sinh"),
@@ -159,7 +159,25 @@ def _read_only(name: str, read: Read, cases: tuple[Case, ...]) -> Op:
     return Op("", mx=(MxForm(name, read=read, direction="read", cases=cases),))
 
 
+def _torch_neg(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Sequence[Arg] | Refusal:
+    """The negative of softplus(−x) is logsigmoid(x)."""
+    softplus = made_by(node.inputs[0], "Softplus")
+    inner = None if softplus is None else made_by(softplus.inputs[0], "Neg")
+    if inner is None or inner.inputs[0] is None:
+        return torch_call("-")(b, node, x)
+    return b.call("F.logsigmoid", b.arg(inner.inputs[0]))
+
+
+def _torch_reciprocal(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Sequence[Arg] | Refusal:
+    root = made_by(node.inputs[0], "Sqrt")
+    if root is None or root.inputs[0] is None:
+        return torch_call("torch.reciprocal")(b, node, x)
+    return b.call("torch.rsqrt", b.arg(root.inputs[0]))
+
+
 OPS = (
+    Op("Neg", mx=(MxForm("negative"),), torch=_torch_neg, cases=_ANY),
+    Op("Reciprocal", mx=(MxForm("reciprocal"),), torch=_torch_reciprocal, cases=_POSITIVE),
     Op(
         "Round",
         mx=(MxForm("round", write=_write_round, direction="write"),),
