@@ -45,7 +45,8 @@ def load(
     """Read a model into canonical form.
 
     Args:
-        source: A path, ``"package.module:callable"``, or a framework's own object such as a ``torch.nn.Module``.
+        source: A path, ``"package.module:callable"``, or a framework's own object: a ``torch.nn.Module``, a Gluon
+            block, ``(symbol, arg_params, aux_params)`` of MXNet's, ….
         inputs: Inputs that the source does not describe itself: shapes such as ``(2, 3, 224, 224)`` with None for a
             free dimension, in the order of the inputs, or what the command line spells (``"x:2x3x224x224"``,
             ``"ids:1x16:int64"``, with ``?`` for a free dimension), or specifications.

@@ -15,19 +15,27 @@ __all__ = ["FRAMEWORK"]
 
 
 def _recognises(source: Any) -> bool:
-    return isinstance(source, str | Path) and Path(source).suffix == ".json"
+    if isinstance(source, str | Path):
+        return Path(source).suffix == ".json"
+    from graphkit.frameworks.mxnet import objects
+
+    return objects.recognises(source)
 
 
 def _read(source: Any, options: ReadOptions) -> ir.Model:
-    from graphkit.frameworks.mxnet import checkpoint
+    from graphkit.frameworks.mxnet import checkpoint, objects
     from graphkit.frameworks.mxnet.read import from_symbol
     from graphkit.ir.canonical import canonical
     from graphkit.ir.origin import Source, set_source
 
-    path = Path(source)
-    mx = checkpoint.read(path, options)
-    model = from_symbol(mx, options, checkpoint.prefix_of(path).name)
-    set_source(model, Source("mxnet", path.name, mx))
+    if isinstance(source, str | Path):
+        path = Path(source)
+        mx, name, label = checkpoint.read(path, options), checkpoint.prefix_of(path).name, path.name
+    else:
+        mx, options, name = objects.read(source, options)
+        label = name
+    model = from_symbol(mx, options, name)
+    set_source(model, Source("mxnet", label, mx))
     return canonical(model)
 
 

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 
 from graphkit.errors import InputError
 from graphkit.files import whole
-from graphkit.frameworks.mxnet import params, schema, symbol
+from graphkit.frameworks.mxnet import params, schema, structural, symbol
 from graphkit.ops.mxgraph import MxModel
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from graphkit.frameworks.base import ReadOptions
+    from graphkit.ops.mxgraph import MxGraph
 
-__all__ = ["newest_params", "prefix_of", "read", "write"]
+__all__ = ["newest_params", "prefix_of", "read", "with_params", "write"]
 
 _SUFFIX = "-symbol.json"
 _FILE = r"(-symbol)?\.json|(-\d{4})?\.params"
@@ -51,11 +52,29 @@ def read(path: Path, options: ReadOptions) -> MxModel:
     """
     graph = symbol.read(path)
     found = options.params or newest_params(path)
-    if found is not None:
-        if not found.exists():
-            raise InputError(f"There is no parameter file {found}; --params has to name one that belongs to {path}.")
-        return MxModel(graph, *params.load_checkpoint_params(found, schema.aux_names(graph)))
-    return MxModel(graph)
+    if found is None:
+        return MxModel(graph)
+    if not found.exists():
+        raise InputError(f"There is no parameter file {found}; --params has to name one that belongs to {path}.")
+    return with_params(graph, found, options)
+
+
+def with_params(graph: MxGraph, path: Path, options: ReadOptions) -> MxModel:
+    """A symbol with the parameters of a file, those that ``save_parameters`` wrote, too.
+
+    Raises:
+        InputError: The file cannot be read.
+        FormatError: It is damaged.
+        ParameterError: It has the names of ``save_parameters``, which cannot be matched with the symbol's.
+    """
+    aux = schema.aux_names(graph)
+    args, states = params.load_checkpoint_params(path, aux)
+    if not structural.is_structural(graph, {*args, *states}):
+        return MxModel(graph, args, states)
+    fed = {spec.name for spec in options.inputs}
+    matched = structural.match(graph, {**args, **states}, fed, path.name, options.warn)
+    states = {name: array for name, array in matched.items() if name in aux}
+    return MxModel(graph, {name: array for name, array in matched.items() if name not in aux}, states)
 
 
 def write(mx: MxModel, prefix: Path) -> list[Path]:

@@ -217,7 +217,7 @@ class Variables:
         if names.isdisjoint(self.stored):
             return (
                 f" None of the arrays of the file is named as one of the symbol's variables: it has "
-                f"{_few([*self.stored], 3)}. save_parameters names them otherwise than the symbol does, export alike."
+                f"{_few([*self.stored], 3)}."
             )
         return ""
 

@@ -123,5 +123,5 @@ def test_a_symbol_without_a_parameter_file_says_so() -> None:
 
 
 def test_a_parameter_file_with_other_names_is_told_by_what_it_has() -> None:
-    with pytest.raises(ParameterError, match=r"it has features\.0\.weight, features\.0\.bias\. save_parameters"):
-        read(NODES["Convolution"], {"features.0.weight": (6, 2, 3, 2), "features.0.bias": (6,)})
+    with pytest.raises(ParameterError, match=r"it has conv0_weight, conv0_bias\. Give the parameter file"):
+        read(NODES["Convolution"], {"conv0_weight": (6, 2, 3, 2), "conv0_bias": (6,)})

@@ -7,7 +7,6 @@ import contextlib
 import fcntl
 import json
 import os
-import re
 import select
 import signal
 import struct
@@ -23,6 +22,7 @@ import ml_dtypes
 import numpy as np
 
 from graphkit.errors import ExecutionError, FeedError
+from graphkit.frameworks.mxnet.messages import NOISE, gist
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,7 +38,6 @@ _MAIN = Path(__file__).parent / "main.py"
 _MAGIC = b"GKMX"
 _HEADER_LIMIT = 1 << 28
 _PIPE_BYTES = 1 << 20
-_NOISE = ("Traceback (most recent", "File ", "Stack trace", "[bt]", "^")
 
 
 class Worker:
@@ -132,7 +131,7 @@ class Worker:
                 self._send({"command": command, **fields}, arrays or {}, deadline)
                 header, found = self._receive(deadline)
             if not header.get("ok"):
-                reason = f"MXNet refused to {_doing(command)}: {_gist(str(header.get('error')))}."
+                reason = f"MXNet refused to {_doing(command)}: {gist(str(header.get('error')))}."
                 error = FeedError(reason) if header.get("kind") == "RefusedError" else ExecutionError(reason)
                 error.add_note(str(header.get("trace", "")))
                 raise error
@@ -230,7 +229,7 @@ class Worker:
 
     def _last_words(self) -> str:
         lines = [line.strip() for line in list(self._stderr)]
-        lines = [line for line in lines if line and not line.startswith(_NOISE)][-4:]
+        lines = [line for line in lines if line and not line.startswith(NOISE)][-4:]
         return f" Its last words: {' | '.join(lines)[-600:]}" if lines else ""
 
 
@@ -301,6 +300,8 @@ def _doing(command: str) -> str:
         "open": "load the symbol",
         "forward": "run the symbol forward",
         "backward": "run the symbol backward",
+        "begin": "train the symbol",
+        "step": "train the symbol",
         "time": "time the symbol",
     }.get(command, command)
 
@@ -313,11 +314,3 @@ def _ending(status: int | None) -> str:
     with contextlib.suppress(ValueError):
         return f"crashed ({signal.Signals(-status).name})"
     return f"was ended by signal {-status}"
-
-
-def _gist(error: str) -> str:
-    """What an MXNet error says, without its traces."""
-    lines = [line.strip() for line in error.splitlines()]
-    text = " ".join(line for line in lines if line and not line.startswith(_NOISE))
-    text = re.sub(r"\[\d\d:\d\d:\d\d\] \S+:\d+: |MXNetError:", "", text)
-    return " ".join(text.split())[:800].rstrip(".: ")
