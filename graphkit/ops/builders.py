@@ -254,6 +254,10 @@ class TorchBuilder(Protocol):
         """Whether the value is stored with the model (a parameter, buffer or constant)."""
         ...
 
+    def is_parameter(self, value: ir.Value | None) -> bool:
+        """Whether the value is stored with the model and trained."""
+        ...
+
     def dtype(self, value: ir.Value) -> np.dtype[Any]:
         """Element type of a value."""
         ...

@@ -86,7 +86,7 @@ def _linear(b: TorchBuilder, data: Arg, matrix: ir.Value, bias: ir.Value | None,
     value, turned, inputs, outputs = found
     flat: Layout = () if bias is None or b.rank(bias) == 1 else (("reshape", (outputs,)),)
     made: Var | None = None
-    if b.value(value) is None:
+    if b.is_parameter(value):
         weight: Layout = (("transpose", (1, 0)),) if turned else ()
         tensors = {"weight": (value, weight), "bias": None if bias is None else (bias, flat)}
         use_bias = None if bias is not None else False

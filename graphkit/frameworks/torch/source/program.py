@@ -14,7 +14,7 @@ from graphkit.ir.dims import dims_of
 from graphkit.ir.dtypes import dtype_of
 from graphkit.ops.index import index
 from graphkit.ops.layout import arrange
-from graphkit.ops.spec import Refusal
+from graphkit.ops.spec import Refusal, is_float, whole
 from graphkit.ops.torchprogram import Code, Device, Layer, Size, Stmt, Stored, TorchProgram, Var
 
 if TYPE_CHECKING:
@@ -328,6 +328,10 @@ class _Builder(Asking):
             return found if dtype.kind != "f" or dtype.itemsize > 4 else float(str(dtype.type(found)))
         return found
 
+    def is_parameter(self, value: ir.Value | None) -> bool:
+        """Whether the value is stored and trained."""
+        return self.is_initializer(value) and value is not None and params.kind_of(value) == "parameter"
+
     def torch_dtype(self, dtype: npt.DTypeLike | ir.DataType) -> Code:
         """Torch's name of an element type."""
         code = dtype if isinstance(dtype, ir.DataType) else ir.DataType.from_numpy(np.dtype(dtype))
@@ -350,6 +354,8 @@ class _Builder(Asking):
                 return arg
             if isinstance(other, Stored) and self.number(other.value) is not None:
                 return arg
+            if is_float(self.dtype(other.value)):
+                return whole(number)
         return number
 
 
