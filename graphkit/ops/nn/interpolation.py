@@ -6,6 +6,7 @@ one, so a matrix says all of it; computed in double precision.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -226,7 +227,7 @@ def changed_axes(b: MxBuilder | TorchBuilder, node: ir.Node, method: Method) -> 
         if whole and (scale == 1.0 or (scale is None and old is not None and old == new)):
             continue
         if isinstance(old, int) and scale is not None and not isinstance(new, int):
-            new = int(np.floor(np.float32(old) * np.float32(scale)))
+            new = math.floor(old * float(np.float32(scale)))
         axis = None
         if isinstance(old, int) and isinstance(new, int):
             axis = Axis(old, new, new / old if scale is None else scale, start, end)

@@ -115,6 +115,7 @@ OPS = (
                 (_ROW,),
                 {"kernel_shape": [3], "dilations": [2], "strides": [2], "pads": [1, 2], "ceil_mode": 1},
             ),
+            Case("dilated, padded by more than half", (_ROW,), {"kernel_shape": [3], "dilations": [2], "pads": [2, 2]}),
             Case("same upper", (_IMAGE,), {"kernel_shape": [3, 3], "strides": [2, 2], "auto_pad": "SAME_UPPER"}),
             Case("same lower", (_IMAGE,), {"kernel_shape": [2, 2], "auto_pad": "SAME_LOWER"}),
             Case("valid", (_IMAGE,), {"kernel_shape": [3, 3], "auto_pad": "VALID"}),

@@ -210,7 +210,10 @@ def _target(
 
 
 def _picks(mode: str, method: Method, change: Change, by_scale: bool) -> bool:
-    """Whether torch's ``nearest`` or ``nearest-exact`` reads the same elements along an axis, in any precision."""
+    """Whether torch's ``nearest`` or ``nearest-exact`` reads the same elements along an axis, in any precision.
+
+    Torch leaves an axis whose size stays as it is, whatever the scale.
+    """
     centred = mode == "nearest-exact"
     if change.axis is None:
         if not centred and repeats(method, change) is not None:
@@ -220,10 +223,10 @@ def _picks(mode: str, method: Method, change: Change, by_scale: bool) -> bool:
     if method.coordinates == "tf_crop_and_resize":
         return False
     axis, wanted = change.axis, method.indices(change.axis)
-    elements = np.arange(axis.after) + (0.5 if centred else 0.0)
+    elements = np.arange(axis.after) + (0.5 if centred and axis.before != axis.after else 0.0)
     for kind in ("float32", "float64"):
         ratio = np.asarray(1 / axis.scale, kind) if by_scale else np.divide(axis.before, axis.after, dtype=kind)
-        found = np.floor(elements.astype(kind) * ratio)
+        found = elements if axis.before == axis.after else np.floor(elements.astype(kind) * ratio)
         if not np.array_equal(np.minimum(found, axis.before - 1), wanted):
             return False
     return True
@@ -235,11 +238,14 @@ def _weighs(method: Method, change: Change) -> bool:
         return False
     if method.exclude_outside != method.antialias and (method.mode == "cubic" or method.antialias):
         return False
+    aligned = method.coordinates == "align_corners"
+    if change.axis is not None and change.axis.before == change.axis.after and not (aligned or change.axis.exact):
+        return False
     if method.coordinates == "pytorch_half_pixel":
         return change.axis is not None and change.axis.after > 1
     if method.coordinates == "half_pixel_symmetric":
         return change.axis is not None and change.axis.exact
-    return method.coordinates == "half_pixel" or (method.coordinates == "align_corners" and not method.antialias)
+    return method.coordinates == "half_pixel" or (aligned and not method.antialias)
 
 
 def _torch_nearest(b: TorchBuilder, data: Arg, method: Method, changes: Sequence[Change]) -> Arg | Refusal:
@@ -353,6 +359,8 @@ OP = Op(
         _scaled("linear, one axis", _IMAGE, [1, 1, 1, 2], _LINEAR),
         _scaled("linear, scale that is not the ratio", _IMAGE, [1, 1, 1.625, 0.6875], _LINEAR),
         _scaled("linear, scales that are no binary fractions", _IMAGE, [1, 1, 0.7, 1.3], _LINEAR),
+        _scaled("linear, scale without effect on the size", arr(2, 2, 2), [1, 1, 1.25], _LINEAR),
+        _scaled("nearest, scale without effect on the size", arr(2, 2, 3), [1, 1, 1.25], {}),
         _scaled("linear, asymmetric", _IMAGE, [1, 1, 2, 2], {**_LINEAR, **_REPEAT}),
         _scaled("linear, 1-D", _ROW, [1, 1, 2], _LINEAR, dynamic=(0,)),
         _scaled("linear, 3-D", _VOLUME, [1, 1, 2, 1.5, 2], _LINEAR),
@@ -381,8 +389,14 @@ OP = Op(
         ),
         _cropped("crop, nearest", [0, 0, 0.25, 0.125, 1, 1, 0.75, 0.875], [2, 2, 3, 4], {}),
     ),
-    limits=tuple(
-        Limit(claim, "MXNet needs the size in the symbol", "to a computed size")
-        for claim in ("schema", "mxnet", "mxnet-float64", "mxnet-backward", "round-trip")
+    limits=(
+        *(
+            Limit(claim, "MXNet needs the size in the symbol", "to a computed size")
+            for claim in ("schema", "mxnet", "mxnet-float64", "mxnet-backward", "round-trip")
+        ),
+        *(
+            Limit("onnxruntime", "it copies what keeps its shape", f"{mode}, scale without effect on the size")
+            for mode in ("nearest", "linear")
+        ),
     ),
 )

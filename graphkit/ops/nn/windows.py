@@ -278,7 +278,7 @@ def torch_pool(b: TorchBuilder, data: Arg, window: Window, outside: float | None
     other padding becomes a pad of its own, of zeros or of ``outside``.
     """
     pads, ceil = window.begins, window.ceil
-    fits = all(2 * pad <= extent for pad, extent in zip(pads, window.extents, strict=True))
+    fits = all(2 * pad <= taps for pad, taps in zip(pads, window.kernel, strict=True))
     if pads != window.ends or not fits:
         data, pads, ceil = torch_pad(b, data, window.begins, window.whole_ends, outside), (0,) * len(pads), False
     options: dict[str, Any] = {}
