@@ -18,9 +18,11 @@ from graphkit.ir.origin import origin_of
 from graphkit.parity.tolerance import DOUBLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import numpy.typing as npt
+
+    from graphkit.ops.spec import Case
 
 __all__ = ["single_outputs"]
 
@@ -98,12 +100,16 @@ def _operators() -> tuple[frozenset[tuple[str, str]], frozenset[str]]:
     onnx: set[tuple[str, str]] = set()
     mxnet: set[str] = set()
     for _, op in index().ops:
-        if any(case.tol.float64 > DOUBLE for cases in (op.cases, *(form.cases for form in op.mx)) for case in cases):
-            if op.onnx:
-                onnx.add((op.domain, op.onnx))
-            else:
-                mxnet.update(form.op for form in op.mx)
+        single = [form.op for form in op.mx if _are_single(op.cases) or _are_single(form.cases)]
+        if not op.onnx:
+            mxnet.update(single)
+        elif single or _are_single(op.cases):
+            onnx.add((op.domain, op.onnx))
     return frozenset(onnx), frozenset(mxnet)
+
+
+def _are_single(cases: Iterable[Case]) -> bool:
+    return any(case.tol.float64 > DOUBLE for case in cases)
 
 
 def _in_onnxruntime(node: ir.Node) -> bool:
