@@ -12,7 +12,8 @@ from graphkit.ops.spec import FLOAT, Case, MxForm, Op, Refusal, arr, decimal, in
 from graphkit.ops.tensor.broadcasting import stretch
 from graphkit.ops.tensor.cast import DTYPES
 from graphkit.ops.tensor.sizes import some
-from graphkit.ops.tensor.torch_sizes import device_near, elements
+from graphkit.ops.tensor.torch_sizes import device_near, sizes_given
+from graphkit.ops.torchprogram import Var
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,13 +86,13 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
         if number in (0, 1):
             return b.call("torch.ones_like" if number else "torch.zeros_like", same, dtype=other)
         return b.call("torch.full_like", same, number, dtype=other)
-    sizes = elements(b, node, 0, x[0])
-    shape: Arg = b.method("tolist", x[0]) if sizes is None else tuple(sizes)
+    sizes = sizes_given(b, node, 0, x[0])
+    fed = len(sizes) == 1 and isinstance(sizes[0], Var)
     given: dict[str, Arg] = {"dtype": None if dtype == np.float32 else b.torch_dtype(dtype)}
     given["device"] = device_near(b, node)
     if number in (0, 1):
-        return b.call("torch.ones" if number else "torch.zeros", *(sizes or [shape]), **given)
-    return b.call("torch.full", shape, number, **given)
+        return b.call("torch.ones" if number else "torch.zeros", *(sizes or [()]), **given)
+    return b.call("torch.full", sizes[0] if fed else tuple(sizes), number, **given)
 
 
 def _read_full(b: OnnxBuilder, node: MxNode, _x: Sequence[ir.Value | None]) -> ir.Value | Refusal:

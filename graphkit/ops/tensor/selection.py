@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
 
-from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given
+from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given
 from graphkit.ops.tensor.sizes import axis_of, some
 from graphkit.ops.tensor.torch_sizes import along
+from graphkit.ops.torchprogram import Device, Size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,11 +77,44 @@ def _torch_nonzero(b: TorchBuilder, _node: ir.Node, x: Sequence[Any]) -> Arg:
     return b.method("t", b.method("nonzero", x[0]))
 
 
+def _torch_unique(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Sequence[Arg]:
+    """Torch tells where each element went and how many are equal; which came first follows from where they went."""
+    data: Arg = x[0]
+    axis = node.attributes.get_int("axis", 0) if "axis" in node.attributes else None
+    if axis is None:
+        data = b.method("flatten", data)
+    needed = [bool(output.uses()) or output.is_graph_output() for output in node.outputs]
+    first, inverse, counts = [*needed[1:], False, False, False][:3]
+    in_order = bool(node.attributes.get_int("sorted", 1))
+    options: dict[str, Arg] = {"dim": axis}
+    options["return_inverse"] = True if inverse or first or not in_order else None
+    options["return_counts"] = True if counts else None
+    results = iter(b.calls("torch.unique", 1 + sum(flag is True for flag in options.values()), data, **options))
+    found: Any = next(results)
+    places: Any = next(results) if options["return_inverse"] else None
+    numbers: Arg = next(results) if counts else None
+    if places is None or not (first or not in_order):
+        return [found, None, places, numbers][: len(node.outputs)]
+    total, device = Size(places, 0), Device(places)
+    shape = (Size(found, axis or 0),)
+    latest = b.call("torch.full", shape, total, device=device)
+    earliest = b.method("scatter_reduce", latest, 0, places, b.call("torch.arange", total, device=device), "amin")
+    if in_order:
+        return [found, earliest, places, numbers][: len(node.outputs)]
+    order = b.method("argsort", earliest)
+    found = b.method("index_select", found, axis or 0, order)
+    counted = b.item(numbers, order) if counts else None
+    places = b.item(b.method("argsort", order), places)
+    return [found, b.item(earliest, order), places, counted][: len(node.outputs)]
+
+
 def _read_nonzero(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
     return b.op("Transpose", b.op("NonZero", x[0]), perm=[1, 0])
 
 
 _X, _TRUTHS = arr(4, 3), given([True, False, True], "bool")
+_REPEATED = given([[2.5, -1.0, 2.5], [0.5, -1.0, 2.5]], "float32")
+_ROWS = given([[2.0, 2.0], [1.0, 1.0], [2.0, 2.0]], "float32")
 _SPARSE = given([[0.0, 1.5, 0.0], [-2.0, 0.0, 0.5]], "float32")
 
 OPS = (
@@ -119,5 +153,28 @@ OPS = (
             Case("truths", (_TRUTHS,), grad=False),
         ),
     ),
-    Op("Unique", mx=(MxForm("_npi_unique", write=_write_unique, direction="write"),)),
+    Op(
+        "Unique",
+        mx=(MxForm("_npi_unique", write=_write_unique, direction="write"),),
+        torch=_torch_unique,
+        cases=(
+            Case("values", (_REPEATED,), dynamic=(0,), grad=False),
+            Case("everything", (_REPEATED,), outputs=4, grad=False),
+            Case(
+                "in order of appearance",
+                (given([2.5, -1.0, 2.5, 0.5], "float32"),),
+                {"sorted": 0},
+                outputs=4,
+                grad=False,
+            ),
+            Case("rows", (_ROWS,), {"axis": 0}, outputs=4, grad=False),
+            Case("rows in order of appearance", (_ROWS,), {"axis": 0, "sorted": 0}, outputs=4, grad=False),
+            Case("columns", (_ROWS,), {"axis": 1}, outputs=4, grad=False),
+            Case("integers", (given([3, 1, 3], "int64"),), grad=False),
+        ),
+        limits=tuple(
+            Limit(claim, "MXNet's symbols have no operator that finds different elements")
+            for claim in ("schema", "mxnet", "mxnet-float64", "round-trip")
+        ),
+    ),
 )

@@ -8,8 +8,7 @@ from graphkit.ir.symbols import shape_of
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64, ints
 from graphkit.ops.tensor.reshape import reshape_to
 from graphkit.ops.tensor.sizes import constant_ints, rank_is_known, some
-from graphkit.ops.tensor.torch_reshape import reshaped
-from graphkit.ops.torchprogram import Code
+from graphkit.ops.tensor.torch_reshape import reshaped, unsqueezed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,12 +64,7 @@ def _torch_unsqueeze(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | 
     if len(axes) == 1:
         return b.method("unsqueeze", x[0], axes[0])
     rank = b.rank(some(node.inputs[0])) + len(axes)
-    new = sorted(axis % rank for axis in axes)
-    if rank == len(axes):
-        return b.method("reshape", x[0], *(1,) * rank)
-    if new == list(range(rank - len(axes), rank)):
-        return b.item(x[0], Code("..."), *(None,) * len(axes))
-    return b.item(x[0], *(None if axis in new else slice(None) for axis in range(new[-1] + 1)))
+    return unsqueezed(b, x[0], sorted(axis % rank for axis in axes), rank)
 
 
 def _reshaped(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64, ints
 from graphkit.ops.tensor.broadcasting import stretch
 from graphkit.ops.tensor.sizes import constant_ints, mx_axis, some
-from graphkit.ops.tensor.torch_sizes import elements
+from graphkit.ops.tensor.torch_sizes import sizes_given
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,9 +49,7 @@ def _write_computed(b: MxBuilder, node: ir.Node, data: MxRef) -> MxRef | Refusal
 
 
 def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
-    times = elements(b, node, 1, x[1])
-    if times is None:
-        return b.method("repeat", x[0], b.method("tolist", x[1]))
+    times = sizes_given(b, node, 1, x[1])
     if all(isinstance(count, int) and count == 1 for count in times):
         unchanged: Arg = x[0]
         return unchanged

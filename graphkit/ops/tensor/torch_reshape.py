@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from graphkit.ir.symbols import shape_of
-from graphkit.ops.tensor.torch_sizes import elements, is_full, size_arg
+from graphkit.ir.symbols import equal, shape_of
+from graphkit.ops.tensor.torch_sizes import is_full, size_arg, sizes_given
+from graphkit.ops.torchprogram import Code
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from graphkit.ops.builders import TorchBuilder
     from graphkit.ops.torchprogram import Arg
 
-__all__ = ["reshaped", "torch_flatten", "torch_reshape"]
+__all__ = ["reshaped", "torch_flatten", "torch_reshape", "unsqueezed"]
 
 
 def reshaped(b: TorchBuilder, node: ir.Node, data: Arg, source: ir.Value, want: Sequence[Size]) -> Arg | None:
@@ -25,14 +26,16 @@ def reshaped(b: TorchBuilder, node: ir.Node, data: Arg, source: ir.Value, want: 
     if have is not None:
         if is_full(have, want):
             return data
+        if (new := _inserted(have, want)) is not None:
+            return unsqueezed(b, data, new, len(want))
+        if (dropped := _inserted(want, have)) is not None and len(dropped) == 1 and dropped[0] < len(want):
+            return b.method("squeeze", data, dropped[0])
         span = _merged(have, want)
         if span is not None:
             return _flatten(b, data, *span, len(have))
         split = _split(have, want)
         if split is not None:
             axis, sizes = split
-            if len(sizes) == 2 and 1 in sizes:
-                return b.method("unsqueeze", data, axis if sizes[0] == 1 else axis + 1)
             if 1 not in sizes:
                 return b.method("unflatten", data, axis, sizes)
     free = [place for place, size in enumerate(want) if not isinstance(size, int)]
@@ -40,6 +43,36 @@ def reshaped(b: TorchBuilder, node: ir.Node, data: Arg, source: ir.Value, want: 
     if args.count(None) == 1 and 0 not in want:
         args[args.index(None)] = -1
     return None if None in args else b.method("reshape", data, *(args or [()]))
+
+
+def unsqueezed(b: TorchBuilder, data: Arg, new: Sequence[int], rank: int) -> Arg:
+    """Insert axes of size 1.
+
+    Args:
+        b: The builder.
+        data: The array.
+        new: Where they are in the result, in order.
+        rank: Rank of the result.
+    """
+    if rank == len(new):
+        return b.method("reshape", data, *(1,) * rank)
+    if len(new) == 1:
+        return b.method("unsqueeze", data, new[0])
+    if new[0] == rank - len(new):
+        return b.item(data, Code("..."), *(None,) * len(new))
+    return b.item(data, *(None if axis in new else slice(None) for axis in range(new[-1] + 1)))
+
+
+def _inserted(have: Sequence[Size], want: Sequence[Size]) -> list[int] | None:
+    """Where axes of size 1 are put in, where nothing else is done."""
+    new: list[int] = []
+    for place, size in enumerate(want):
+        old = place - len(new)
+        if not (old < len(have) and equal(have[old], size)):
+            if not isinstance(size, int) or size != 1:
+                return None
+            new.append(place)
+    return new if new and len(new) == len(want) - len(have) else None
 
 
 def _flatten(b: TorchBuilder, data: Arg, first: int, last: int, rank: int) -> Arg:
@@ -81,10 +114,8 @@ def torch_reshape(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     if made is not None:
         return made
     keeps_zero = node.attributes.get_int("allowzero", 0) != 0
-    found = elements(b, node, 1, x[1])
-    if found is None:
-        return b.method("reshape", x[0], b.method("tolist", x[1]))
-    return b.method("reshape", x[0], *(_sizes(b, source, found, keeps_zero=keeps_zero) or [()]))
+    codes = sizes_given(b, node, 1, x[1])
+    return b.method("reshape", x[0], *(_sizes(b, source, codes, keeps_zero=keeps_zero) or [()]))
 
 
 def _sizes(b: TorchBuilder, source: ir.Value, codes: Sequence[Arg], *, keeps_zero: bool) -> list[Arg]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from graphkit.ops.builders import TorchBuilder
     from graphkit.ops.torchprogram import Arg
 
-__all__ = ["along", "device_near", "elements", "is_full", "nonnegative", "size_arg"]
+__all__ = ["along", "device_near", "elements", "is_full", "nonnegative", "size_arg", "sizes_given"]
 
 _INTEGERS = frozenset({ir.DataType.INT64, ir.DataType.INT32})
 
@@ -50,6 +50,13 @@ def elements(b: TorchBuilder, node: ir.Node, position: int, operand: Arg) -> lis
         return [b.item(operand, place) for place in range(dims[0])]
     args = [size_arg(b, node, size) for size in sizes.reshape(-1)]
     return [b.item(operand, place) if arg is None else arg for place, arg in enumerate(args)]
+
+
+def sizes_given(b: TorchBuilder, node: ir.Node, position: int, operand: Arg) -> list[Arg]:
+    """The elements of an integer operand as arguments; one list of them where nothing is known of any."""
+    value = node.inputs[position]
+    found = None if sizes_of(value) is None else elements(b, node, position, operand)
+    return [b.method("tolist", operand)] if found is None else found
 
 
 def size_arg(b: TorchBuilder, node: ir.Node, size: Size, *preferred: ir.Value) -> Arg | None:
