@@ -79,6 +79,13 @@ class Use:
         )
         return allowed and self.case.dtype == "float32"
 
+    @property
+    def has_float_attribute(self) -> bool:
+        """Whether ONNX gives the operator an attribute that is a float32."""
+        schema = schema_of(self.op.onnx, self.op.domain) if self.op.onnx else None
+        kind = onnx.defs.OpSchema.AttrType.FLOAT
+        return schema is not None and any(attribute.type == kind for attribute in schema.attributes.values())
+
     def limit(self, where: str) -> str | None:
         for limit in self.op.limits:
             if limit.where == where and limit.case in ("*", self.case.name):

@@ -187,7 +187,9 @@ def test_torch_source_computes_what_onnx_says(use: Use) -> None:
 def test_torch_source_computes_in_float64_what_onnx_says(use: Use) -> None:
     model, feeds = onnx_model(use, "float64")
     canonical(model)
-    assert_same(run("torch", model, feeds), run("reference", model, feeds), 1e-9)
+    # The reference computes with attributes rounded to float32, torch with the numbers that were meant.
+    tol = 1e-7 if use.has_float_attribute else 1e-9
+    assert_same(run("torch", model, feeds), run("reference", model, feeds), tol)
 
 
 @over(onnx_uses(), "torch-backward", gradients=True)

@@ -197,11 +197,9 @@ def is_float(dtype: np.dtype[Any]) -> bool:
     return dtype.kind in "fV"
 
 
-def torch_float(b: TorchBuilder, node: ir.Node, name: str, default: float) -> float:
-    """A float attribute as a torch argument: what its author wrote, or in double precision the float32 that it is."""
-    number, data = node.attributes.get_float(name, default), node.inputs[0]
-    double = data is not None and b.dtype(data) == np.float64
-    return float(np.float32(number)) if double else decimal(number)
+def torch_float(node: ir.Node, name: str, default: float) -> float:
+    """A float attribute as a torch argument: what its author wrote."""
+    return decimal(node.attributes.get_float(name, default))
 
 
 def whole(number: float | None) -> float | int | None:

@@ -130,7 +130,7 @@ def _torch_alpha(function: str, default: float) -> Torch:
     """A call that takes ``alpha``, left out where it is the default of both."""
 
     def emit(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
-        alpha = torch_float(b, node, "alpha", default)
+        alpha = torch_float(node, "alpha", default)
         return b.call(function, x[0], *(() if alpha == default else (alpha,)))
 
     return emit
@@ -138,7 +138,7 @@ def _torch_alpha(function: str, default: float) -> Torch:
 
 def _torch_selu(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     """Torch's own selu has the constants in double precision, ONNX's attributes hold them in single precision."""
-    alpha, gamma = torch_float(b, node, "alpha", _SELU[0]), torch_float(b, node, "gamma", _SELU[1])
+    alpha, gamma = torch_float(node, "alpha", _SELU[0]), torch_float(node, "gamma", _SELU[1])
     if (alpha, gamma) == _SELU:
         return b.call("F.selu", x[0])
     return b.infix("*", gamma, b.call("F.elu", x[0], alpha))
@@ -150,7 +150,7 @@ def _torch_gelu(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
 
 
 def _torch_hard_sigmoid(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
-    alpha, beta = torch_float(b, node, "alpha", 0.2), torch_float(b, node, "beta", 0.5)
+    alpha, beta = torch_float(node, "alpha", 0.2), torch_float(node, "beta", 0.5)
     if (alpha, beta) == (decimal(1 / 6), 0.5):
         return b.call("F.hardsigmoid", x[0])
     return b.method("clamp", b.infix("+", b.infix("*", x[0], alpha), beta), 0, 1)
@@ -166,14 +166,14 @@ def _torch_hard_swish(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
 
 
 def _torch_thresholded(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
-    return b.call("F.threshold", x[0], torch_float(b, node, "alpha", 1.0), 0.0)
+    return b.call("F.threshold", x[0], torch_float(node, "alpha", 1.0), 0.0)
 
 
 def _torch_shrink(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     assert node.inputs[0] is not None
     if not is_float(b.dtype(node.inputs[0])):
         return Refusal("torch shrinks floating-point numbers only; cast its input")
-    bias, bound = torch_float(b, node, "bias", 0.0), torch_float(b, node, "lambd", 0.5)
+    bias, bound = torch_float(node, "bias", 0.0), torch_float(node, "lambd", 0.5)
     for function, fits in (("F.hardshrink", bias == 0), ("F.softshrink", bias == bound)):
         if fits and bound >= 0:
             return b.call(function, x[0], *(() if bound == 0.5 else (bound,)))

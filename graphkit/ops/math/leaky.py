@@ -74,7 +74,7 @@ def _torch_prelu(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
 
 
 def _torch_leaky(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
-    slope = torch_float(b, node, "alpha", 0.01)
+    slope = torch_float(node, "alpha", 0.01)
     return b.call("F.leaky_relu", x[0], *(() if slope == 0.01 else (slope,)))
 
 

@@ -114,7 +114,7 @@ def _torch_gemm(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refus
     assert left is not None
     assert right is not None
     extra, term = (node.inputs[2], x[2]) if len(x) > 2 else (None, None)
-    alpha, beta = torch_float(b, node, "alpha", 1.0), torch_float(b, node, "beta", 1.0)
+    alpha, beta = torch_float(node, "alpha", 1.0), torch_float(node, "beta", 1.0)
     if not is_float(b.dtype(left)) and not (alpha == beta == 1):
         return Refusal("it scales integers by floating-point numbers; cast them first")
     transposed = bool(node.attributes.get_int("transB", 0))

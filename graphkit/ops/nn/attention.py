@@ -138,7 +138,7 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
         else:
             mask = _torch_causal(b, mask, node, x[0])
     options["attn_mask"] = mask
-    if (scale := torch_float(b, node, "scale", 0.0)) != 0:
+    if (scale := torch_float(node, "scale", 0.0)) != 0:
         options["scale"] = scale
     if many is None or many != few:
         options["enable_gqa"] = True

@@ -30,7 +30,7 @@ _BATCH_NORM = {2: 1, 3: 1, 4: 2, 5: 3}
 """Number in the name of torch's layer for each rank of its input."""
 _KEPT = 0.9
 """How much of the old statistics stays, by default in every framework; torch's momentum is the rest."""
-_FROZEN = "graphkit.use_global_stats"
+FROZEN = "graphkit.use_global_stats"
 _EPS = float(np.float32(1e-3))
 
 
@@ -57,7 +57,7 @@ def _reads(*, relu: bool) -> Read:
         if BOOL.parse(node.attrs.get("use_global_stats", "False")):
             producer = result.producer()
             assert producer is not None
-            producer.metadata_props[_FROZEN] = "True"
+            producer.metadata_props[FROZEN] = "True"
         if swapped is not None:
             result = b.op("Transpose", result, perm=tuple(int(k) for k in np.argsort(swapped)))
         if relu:
@@ -95,7 +95,7 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
         eps=FLOAT.show(eps),
         momentum=FLOAT.show(momentum),
         fix_gamma=ones is not None and bool((ones == 1).all()),
-        use_global_stats=node.metadata_props.get(_FROZEN),
+        use_global_stats=node.metadata_props.get(FROZEN),
     )
 
 
@@ -114,10 +114,10 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     assert source is not None
     assert mean is not None
     rank = b.rank(source)
-    eps, kept = torch_epsilon(b, node), torch_float(b, node, "momentum", _KEPT)
-    momentum = None if kept == _KEPT else 1 - kept if b.dtype(source) == np.float64 else decimal(1 - kept)
+    eps, kept = torch_epsilon(node), torch_float(node, "momentum", _KEPT)
+    momentum = None if kept == _KEPT else decimal(1 - kept)
     channels = b.shape(mean)[0]
-    frozen = node.metadata_props.get(_FROZEN)
+    frozen = node.metadata_props.get(FROZEN)
     if 2 <= rank <= 5 and isinstance(channels, int) and not frozen:
         tensors = {
             "weight": scale,
@@ -135,7 +135,7 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
         return b.call("F.batch_norm", x[0], x[3], x[4], x[1], x[2], eps=eps)
     rows = (-1, *(1,) * (rank - 2))
     gamma, beta, center, spread = (b.method("reshape", x[k], *rows) if rank > 2 else x[k] for k in range(1, 5))
-    spread = b.call("torch.rsqrt", b.infix("+", spread, epsilon(b, node)))
+    spread = b.call("torch.rsqrt", b.infix("+", spread, epsilon(node)))
     scaled = b.infix("*", b.infix("-", x[0], center), b.infix("*", spread, gamma))
     return b.infix("+", scaled, beta)
 

@@ -9,20 +9,18 @@ from graphkit.ops.spec import torch_float
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from graphkit.ops.builders import TorchBuilder
-
 __all__ = ["epsilon", "torch_epsilon"]
 
 _DEFAULT = 1e-5
 """ONNX's default and torch's."""
 
 
-def epsilon(b: TorchBuilder, node: ir.Node) -> float:
+def epsilon(node: ir.Node) -> float:
     """What a normalisation adds to the variance."""
-    return torch_float(b, node, "epsilon", _DEFAULT)
+    return torch_float(node, "epsilon", _DEFAULT)
 
 
-def torch_epsilon(b: TorchBuilder, node: ir.Node) -> float | None:
+def torch_epsilon(node: ir.Node) -> float | None:
     """The ``eps`` that torch must be given, None where it is torch's default."""
-    eps = epsilon(b, node)
+    eps = epsilon(node)
     return None if eps == _DEFAULT else eps

@@ -126,7 +126,7 @@ def _torch_group(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     scale = node.inputs[1]
     assert scale is not None
     groups, channels = node.attributes.get_int("num_groups", 1), b.shape(scale)[0]
-    eps = torch_epsilon(b, node)
+    eps = torch_epsilon(node)
     made: Var | None = None
     if isinstance(channels, int):
         tensors = {"weight": scale, "bias": node.inputs[2]}
@@ -138,7 +138,7 @@ def _torch_instance(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     source, scale = node.inputs[0], node.inputs[1]
     assert source is not None
     assert scale is not None
-    channels, rank, eps = b.shape(scale)[0], b.rank(source), torch_epsilon(b, node)
+    channels, rank, eps = b.shape(scale)[0], b.rank(source), torch_epsilon(node)
     made: Var | None = None
     if isinstance(channels, int) and rank in (3, 4, 5):
         tensors = {"weight": scale, "bias": node.inputs[2]}

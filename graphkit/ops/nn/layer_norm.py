@@ -115,9 +115,9 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Sequence[A
     if statistics or len(normalised) != rank - axis:
         axes = tuple(range(axis - rank, 0)) if rank - axis > 1 else -1
         var, mean = b.calls("torch.var_mean", 2, x[0], axes, correction=0, keepdim=True)
-        inverse = b.call("torch.rsqrt", b.infix("+", var, epsilon(b, node)))
+        inverse = b.call("torch.rsqrt", b.infix("+", var, epsilon(node)))
         return [_torch_affine(b, x, b.infix("*", b.infix("-", x[0], mean), inverse)), mean, inverse]
-    eps = torch_epsilon(b, node)
+    eps = torch_epsilon(node)
     vectors = [vector for vector in (scale, bias) if vector is not None]
     if any(b.shape(vector) != normalised for vector in vectors) or _is_plain(b, scale, bias):
         result = b.call("F.layer_norm", x[0], normalised, eps=eps)
@@ -146,7 +146,7 @@ def _torch_rms(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     assert scale is not None
     shape = b.shape(source)
     rank = len(shape)
-    axis, eps = node.attributes.get_int("axis", -1) % rank, epsilon(b, node)
+    axis, eps = node.attributes.get_int("axis", -1) % rank, epsilon(node)
     normalised = tuple(dim for dim in shape[axis:] if isinstance(dim, int))
     if len(normalised) != rank - axis:
         axes = tuple(range(axis - rank, 0)) if rank - axis > 1 else -1

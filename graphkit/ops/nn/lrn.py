@@ -58,7 +58,7 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     size, row = node.attributes.get_int("size", 1), b.rank(source) == 2
     options: dict[str, Any] = {}
     for name, onnx, default in (("alpha", "alpha", 1e-4), ("beta", "beta", 0.75), ("k", "bias", 1.0)):
-        number = torch_float(b, node, onnx, default)
+        number = torch_float(node, onnx, default)
         if number != default:
             options[name] = number
     if row:

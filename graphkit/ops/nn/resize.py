@@ -149,7 +149,7 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
         return _torch_nearest(b, data, method, changes)
     if not floats:
         return Refusal(f"mode={method.mode} on integers rounds in a way that torch has no function for")
-    extrapolation = torch_float(b, node, "extrapolation_value", 0.0)
+    extrapolation = torch_float(node, "extrapolation_value", 0.0)
     return _torch_by_matrices(b, data, source, method, changes, extrapolation)
 
 
