@@ -13,7 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.ops.booleans import as_carrier, carrier
-from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, int64, ints
+from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given, int64, ints
 from graphkit.ops.tensor.coordinates import element_coordinates, point_coordinates, wrap_negative
 from graphkit.ops.tensor.sizes import as_int64, axis_of, some
 from graphkit.ops.tensor.torch_sizes import nonnegative
@@ -179,6 +179,9 @@ _X = arr(3, 4)
 _TRUTHS = arr(3, 4, dtype="bool")
 _PLACES = int64([[0, 1, 1], [-1, 0, 0], [3, 2, 3]])
 
+_ROWS = (_X, int64([[0], [-1], [0]]), arr(3, 4))
+_ELEMENTS = (_X, int64([[0, 1], [-1, -2], [2, 2]]), arr(3))
+
 
 def _reduced(reduction: str) -> Case:
     return Case(reduction, (_X, _PLACES, arr(3, 3)), {"axis": 1, "reduction": reduction}, dynamic=(0, 1, 2))
@@ -216,6 +219,14 @@ OPS = (
             Case("blocks of rows", (_X, int64([[[0], [2]]]), arr(1, 2, 4)), const=(0, 1)),
             Case("integers", (arr(3, dtype="int64"), int64([[1]]), int64([7])), grad=False),
             Case("truths", (_TRUTHS, int64([[1]]), arr(1, 4, dtype="bool")), grad=False),
+            *(Case(f"rows, {kind}", _ROWS, {"reduction": kind}, dynamic=(0,)) for kind in _REDUCTIONS),
+            *(Case(f"elements, {kind}", _ELEMENTS, {"reduction": kind}) for kind in _REDUCTIONS),
+        ),
+        limits=tuple(
+            Limit(claim, "MXNet's scatter_nd overwrites; it does not reduce", f"{what}, {kind}")
+            for claim in ("schema", "mxnet", "mxnet-float64", "mxnet-backward", "round-trip")
+            for what in ("rows", "elements")
+            for kind in _REDUCTIONS
         ),
     ),
     Op(
