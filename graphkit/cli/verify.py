@@ -27,6 +27,10 @@ __all__ = ["COMMAND"]
     help="Runtimes: torch, mxnet, ort, ort-cuda, reference. Default: those of torch, mxnet and ort that are there.",
 )
 @click.option("--backward", is_flag=True, help="Compare the gradients of every input and parameter too.")
+@click.option("--train-steps", type=click.IntRange(1), metavar="N", help="Make N steps of SGD and compare each.")
+@click.option("--lr", type=float, metavar="X", help="Learning rate of these steps.  [default: 0.05]")
+@click.option("--momentum", type=float, metavar="X", help="Their momentum.  [default: 0.9]")
+@click.option("--weight-decay", type=float, metavar="X", help="Their weight decay.  [default: 0.0001]")
 @click.option(
     "--dtype",
     type=click.Choice(("float32", "float64")),
@@ -42,14 +46,25 @@ def COMMAND(  # noqa: N802
     other: str | None,
     on: tuple[str, ...],
     backward: bool,
+    train_steps: int | None,
+    lr: float | None,
+    momentum: float | None,
+    weight_decay: float | None,
     dtype: Precision,
     batch: int | None,
     seed: int,
     as_json: bool,
 ) -> int:
     """Prove that SOURCE computes the same on several runtimes, or that OTHER computes the same as SOURCE."""
+    from graphkit.errors import InputError
+    from graphkit.frameworks.base import Sgd
     from graphkit.parity.verify import verify
 
+    given = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
+    numbers = {name: number for name, number in given.items() if number is not None}
+    if numbers and not train_steps:
+        option = next(iter(numbers)).replace("_", "-")
+        raise InputError(f"--{option} is for steps of training; say how many with --train-steps.")
     names = [name.strip() for group in on for name in group.split(",") if name.strip()]
     with results_only(as_json):
         report = verify(
@@ -57,6 +72,8 @@ def COMMAND(  # noqa: N802
             None if other is None else replace(reading, source=other, params=None).load(),
             on=names,
             backward=backward,
+            train_steps=train_steps or 0,
+            rule=Sgd(**numbers),
             dtype=dtype,
             batch=batch,
             seed=seed,

@@ -17,7 +17,7 @@ import sympy
 from graphkit.ir.params import kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -30,6 +30,7 @@ __all__ = [
     "equal",
     "floor_div",
     "names_in",
+    "number_of",
     "product",
     "quotient",
     "set_sizes",
@@ -95,6 +96,14 @@ def shape_of(value: ir.Value) -> tuple[Size, ...] | None:
 def names_in(size: Size) -> set[str]:
     """The dimension names that a size is made of."""
     return {str(symbol) for symbol in size.free_symbols} if isinstance(size, sympy.Basic) else set()
+
+
+def number_of(size: Size, sizes: Mapping[str, int]) -> int | None:
+    """A size as a number, given the sizes of dimension names; None where they do not tell."""
+    if isinstance(size, sympy.Basic):
+        known = {symbol: sizes[str(symbol)] for symbol in size.free_symbols if str(symbol) in sizes}
+        size = tidy(size.subs(known))
+    return size if isinstance(size, int) else None
 
 
 def tidy(size: Size) -> Size:

@@ -26,7 +26,7 @@ from graphkit.parity.inputs import in_dtype, nudged
 from graphkit.parity.tolerance import MARGIN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     Arrays = Mapping[str, npt.NDArray[np.generic]]
 
-__all__ = ["RUNS", "UNITS", "noise_floor"]
+__all__ = ["RUNS", "UNITS", "noise_floor", "spread"]
 
 RUNS: Final = 8
 UNITS: Final = MARGIN
@@ -60,9 +60,23 @@ def noise_floor(
     if double is not None:
         wide = in_dtype(feeds, np.float64)
         truth = _run(double, wide, None if seeds is None else in_dtype(seeds, np.float64))
-    floors: tuple[dict[str, float], dict[str, float]] = ({}, {})
+    outputs, gradients = spread(
+        truth, lambda index: _run(single, nudged(feeds, seed, index, UNITS) if index else feeds, seeds)
+    )
+    return outputs, gradients
+
+
+def spread(truth: Sequence[Arrays] | None, run: Callable[[int], Sequence[Arrays]]) -> list[dict[str, float]]:
+    """Largest absolute difference of each tensor from the truth over the runs, in groups of tensors.
+
+    Args:
+        truth: The groups in float64; None for those of the first run.
+        run: Gives the groups of a run in float32, 0 being that with inputs as they are.
+    """
+    floors: list[dict[str, float]] = []
     for index in range(RUNS):
-        found = _run(single, nudged(feeds, seed, index, UNITS) if index else feeds, seeds)
+        found = run(index)
+        floors = floors or [{} for _ in found]
         if truth is None:
             truth = found
             continue
@@ -73,8 +87,8 @@ def noise_floor(
     return floors
 
 
-def _run(session: Session, feeds: Arrays, seeds: Arrays | None) -> tuple[Arrays, Arrays]:
-    return session.forward(feeds), {} if seeds is None else session.backward(feeds, seeds)
+def _run(session: Session, feeds: Arrays, seeds: Arrays | None) -> list[Arrays]:
+    return [session.forward(feeds), {} if seeds is None else session.backward(feeds, seeds)]
 
 
 def _largest(expected: npt.NDArray[np.generic], found: npt.NDArray[np.generic]) -> float:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from graphkit.parity.metrics import compare, magnitude
-from graphkit.parity.tolerance import Bound, double_bounds, single_bounds
+from graphkit.parity.tolerance import DOUBLE, Bound, double_bounds, single_bounds
 from graphkit.report.report import Check
 
 if TYPE_CHECKING:
@@ -25,21 +25,25 @@ _STRICT: Final = Bound(0.0)
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """What a forward or a backward pass has to give.
+    """What a forward pass, a backward pass or a step of training has to give.
 
     Attributes:
         kinds: What each wanted tensor is, by IR value name.
-        gradients: Whether the tensors are gradients.
+        of: What a side gave.
+        gradients: Whether the tensors are gradients or made of them, which kinks disturb and rounding may be all of.
         single: Names of the tensors behind which a runtime computes with float32 numbers, by its name.
+        stray: What a tensor is that nobody asked for.
+        tol: Bound in float64 where nothing computes in float32.
+        step: Which step of training it is; 0 outside of training.
     """
 
     kinds: Mapping[str, Kind]
+    of: Callable[[Side], Arrays]
     gradients: bool
     single: Mapping[str, frozenset[str]]
-
-    def of(self, side: Side) -> Arrays:
-        """What a side gave."""
-        return (side.gradients or {}) if self.gradients else side.outputs
+    stray: Kind
+    tol: float = DOUBLE
+    step: int = 0
 
 
 def judge(wanted: Pass, left: Side, right: Side, floors: Callable[[], Mapping[str, float]]) -> list[Check]:
@@ -76,13 +80,12 @@ def _checks(wanted: Pass, left: Side, right: Side, floors: Mapping[str, float] |
             array = _levelled(found[name], left, right, expected[name])
             bound = within.get(name, _STRICT)
             checks.append(compare(kind, name, (left.name, right.name), expected[name], array, bound))
-    stray: Kind = "parameter gradient" if wanted.gradients else "output"
     for side in (left, right):
         for name in wanted.of(side):
             if name not in wanted.kinds:
                 note = f"returned by {side.name}, which was not asked for it"
-                checks.append(Check(stray, name, left.name, right.name, "fail", note=note))
-    return checks
+                checks.append(Check(wanted.stray, name, left.name, right.name, "fail", note=note))
+    return [replace(check, step=wanted.step) for check in checks] if wanted.step else checks
 
 
 def _bounds(wanted: Pass, left: Side, right: Side, floors: Mapping[str, float] | None) -> dict[str, Bound]:
@@ -93,7 +96,8 @@ def _bounds(wanted: Pass, left: Side, right: Side, floors: Mapping[str, float] |
     for runtime in dict.fromkeys((left.runtime, right.runtime)):
         for name in wanted.single.get(runtime.name, ()):
             holders.setdefault(name, []).append(runtime.label)
-    return double_bounds(peaks, floors, {name: " and ".join(labels) for name, labels in holders.items()})
+    told = {name: " and ".join(labels) for name, labels in holders.items()}
+    return double_bounds(peaks, floors, told, wanted.tol)
 
 
 def _levelled(

@@ -13,14 +13,16 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
+    from graphkit.ir.params import Kind
+
 __all__ = ["counterparts"]
 
 
 def counterparts(model: ir.Model, other: ir.Model) -> dict[str, str]:
-    """Name in ``other`` of each input, output and parameter of ``model`` that has a counterpart there.
+    """Name in ``other`` of each input, output, parameter and buffer of ``model`` that has a counterpart there.
 
     Inputs match by name if the names are the same, else by position if there are as many; so do outputs. Parameters
-    match by name, where they have the same shape.
+    and buffers match by name, where they have the same shape.
 
     Raises:
         InputError: There are more inputs or outputs in one than in the other, or two that meet differ in element type
@@ -28,11 +30,13 @@ def counterparts(model: ir.Model, other: ir.Model) -> dict[str, str]:
     """
     found = _paired("inputs", _fed(model), _fed(other))
     found |= _paired("outputs", model.graph.outputs, other.graph.outputs)
-    theirs = {value.name: value for value in of_kind(other, "parameter")}
-    for value in of_kind(model, "parameter"):
-        match = theirs.get(value.name)
-        if match is not None and dims_of(match) == dims_of(value):
-            found[value.name or ""] = value.name or ""
+    kinds: tuple[Kind, ...] = ("parameter", "buffer")
+    for kind in kinds:
+        theirs = {value.name: value for value in of_kind(other, kind)}
+        for value in of_kind(model, kind):
+            match = theirs.get(value.name)
+            if match is not None and dims_of(match) == dims_of(value):
+                found[value.name or ""] = value.name or ""
     return found
 
 

@@ -10,10 +10,12 @@ import numpy as np
 from graphkit.errors import ExecutionError, GraphkitError, InputError, MissingError, ShapeNeededError, UnsupportedError
 from graphkit.frameworks.base import runtimes
 from graphkit.ir.params import of_kind
+from graphkit.ir.training import losses
 from graphkit.parity.floor import noise_floor
 from graphkit.parity.inputs import draw_inputs, draw_seeds, in_dtype
 from graphkit.parity.judge import Pass, judge
 from graphkit.parity.single import single_outputs
+from graphkit.report.report import Check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,11 +25,11 @@ if TYPE_CHECKING:
 
     from graphkit.frameworks.base import InputSpec
     from graphkit.parity.sides import Arrays, Pool, Side
-    from graphkit.report.report import Check, Kind
+    from graphkit.report.report import Kind
 
-__all__ = ["Sampler", "Unable"]
+__all__ = ["FLOORS", "Sampler", "Unable"]
 
-_FLOORS: Final = ("torch", "mxnet", "reference")
+FLOORS: Final = ("torch", "mxnet", "reference")
 """Runtimes that the noise floor is measured on where the reference's own cannot, in this order."""
 
 
@@ -73,8 +75,11 @@ class Sampler:
         self.sides = [side for side in self.sides if self._makes(side, "forward", lambda side: side.forward(feeds))]
         if not self.sides:
             return []
-        seeds = in_dtype(draw_seeds(self.sides[0].outputs, seed), np.float32)
-        outputs, gradients = _passes(self.pool.model("float32"))
+        model = self.pool.model("float32")
+        own = frozenset(losses(model))
+        seeds: dict[str, npt.NDArray[np.generic]] = in_dtype(draw_seeds(self.sides[0].outputs, seed), np.float32)
+        seeds.update({name: np.ones((), np.float32) for name in own})  # as training has it
+        outputs, gradients = _passes(model)
         if self.backward and not (seeds and gradients):
             lacking = "float input and no parameter" if seeds else "float output"
             raise InputError(f"There are no gradients to compare: the model has no {lacking}. Leave --backward out.")
@@ -87,12 +92,16 @@ class Sampler:
         double = any(side.dtype == "float64" for side in self.sides)
         names = {side.runtime.name for side in self.sides} if double else ()
         single = {name: single_outputs(self.pool.model("float64"), name) for name in names}
-        behind = {name: frozenset(gradients) for name, concerned in single.items() if concerned}
+        behind = {name: frozenset(gradients) for name, concerned in single.items() if concerned or own}
+        plain: dict[str, Kind] = {name: kind for name, kind in outputs.items() if name not in own}
+        scored: dict[str, Kind] = {name: kind for name, kind in outputs.items() if name in own}
+        scorers = [side for side in self.sides if own.issubset(side.outputs)]
         passes = (
-            (Pass(outputs, False, single), self.sides),
-            (Pass(gradients, True, behind), self.learners),
+            (Pass(plain, lambda side: _only(side.outputs, own, False), False, single, "output"), self.sides),
+            (Pass(scored, lambda side: _only(side.outputs, own, True), False, single, "output"), scorers),
+            (Pass(gradients, lambda side: side.gradients or {}, True, behind, "parameter gradient"), self.learners),
         )
-        found = []
+        found = [_no_loss(side) for side in self.sides if scored and side not in scorers]
         for wanted, sides in passes:
             for side in sides[1:]:
                 checks = judge(wanted, sides[0], side, floors.gradients if wanted.gradients else floors.outputs)
@@ -109,10 +118,11 @@ class Sampler:
         return True
 
     def _can_learn(self, side: Side) -> bool:
-        expected = {name: array.shape for name, array in self.sides[0].outputs.items()}
+        own = losses(self.pool.model("float32"))
+        expected = {name: array.shape for name, array in self.sides[0].outputs.items() if name not in own}
         if "backward" not in side.runtime.can:
             problem: GraphkitError = MissingError(f"{side.runtime.label} computes no gradients here")
-        elif {name: array.shape for name, array in side.outputs.items()} != expected:
+        elif {name: array.shape for name, array in side.outputs.items() if name not in own} != expected:
             problem = MissingError("its outputs are not those of the reference")
         else:
             return True
@@ -145,7 +155,7 @@ class _Floors:
         pool = self._sampler.pool
         reference = (self._sampler.learners or self._sampler.sides)[0]
         known = runtimes()
-        others = [(known[name], True) for name in _FLOORS if name in known and name != reference.runtime.name]
+        others = [(known[name], True) for name in FLOORS if name in known and name != reference.runtime.name]
         for runtime, native in [(reference.runtime, reference.native), *others]:
             if runtime.missing() is not None or (seeds is not None and "backward" not in runtime.can):
                 continue
@@ -166,6 +176,17 @@ class _Floors:
         self._outputs = found[0]
         if seeds is not None:
             self._gradients = found[1]
+
+
+def _no_loss(side: Side) -> Check:
+    """The check of the losses that a side does not compute."""
+    told = f"{side.runtime.label}'s output layers compute the gradient of their loss only"
+    return Check("loss", "", "", side.name, "unavailable", note=told)
+
+
+def _only(arrays: Arrays, own: frozenset[str], wanted: bool) -> Arrays:
+    """The arrays that are losses, or those that are not."""
+    return {name: array for name, array in arrays.items() if (name in own) == wanted}
 
 
 def _passes(model: ir.Model) -> tuple[dict[str, Kind], dict[str, Kind]]:

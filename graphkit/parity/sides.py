@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Self, TypeAlias, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias, TypeVar, cast
 
 from graphkit.errors import ExecutionError, UnsupportedError
+from graphkit.frameworks.base import Batch
 from graphkit.parity.inputs import in_dtype
 from graphkit.passes.cast_floats import cast_floats
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
     import onnx_ir as ir
 
-    from graphkit.frameworks.base import Runtime, Session
+    from graphkit.frameworks.base import Mode, Runtime, Session, Sgd, Step, TrainableSession
 
     Arrays: TypeAlias = Mapping[str, npt.NDArray[np.generic]]
 
 __all__ = ["Pool", "Precision", "Side"]
 
 Precision: TypeAlias = Literal["float32", "float64"]
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -33,7 +35,7 @@ class Pool:
     def __init__(self, model: ir.Model) -> None:
         self._model = model
         self._models: dict[Precision, ir.Model] = {}
-        self._sessions: dict[tuple[str, bool, Precision], Session] = {}
+        self._sessions: dict[tuple[str, bool, Precision, Mode], Session] = {}
         self._stack = ExitStack()
 
     def model(self, dtype: Precision) -> ir.Model:
@@ -42,12 +44,17 @@ class Pool:
             self._models[dtype] = cast_floats(self._model, dtype)
         return self._models[dtype]
 
-    def session(self, runtime: Runtime, native: bool, dtype: Precision) -> Session:
+    def session(self, runtime: Runtime, native: bool, dtype: Precision, mode: Mode = "eval") -> Session:
         """The model opened; see :meth:`graphkit.frameworks.base.Runtime.open`."""
-        key = (runtime.name, native, dtype)
+        key = (runtime.name, native, dtype, mode)
         if key not in self._sessions:
-            self._sessions[key] = self._stack.enter_context(runtime.open(self.model(dtype), native=native))
+            opened = runtime.open(self.model(dtype), mode=mode, native=native)
+            self._sessions[key] = self._stack.enter_context(opened)
         return self._sessions[key]
+
+    def trainable(self, runtime: Runtime, native: bool, dtype: Precision) -> TrainableSession:
+        """The model opened for training without dropout on a runtime that can ``"train"``."""
+        return cast("TrainableSession", self.session(runtime, native, dtype, "train-no-dropout"))
 
     def __enter__(self) -> Self:
         return self
@@ -71,6 +78,7 @@ class Side:
         names: For a side that runs another model: the names there of what has a counterpart; None for the same model.
         outputs: Outputs of the current sample.
         gradients: Gradients of the current sample; None where it has none.
+        steps: Steps of training on the current sample.
     """
 
     name: str
@@ -83,16 +91,41 @@ class Side:
     names: Mapping[str, str] | None = None
     outputs: Arrays = field(default_factory=dict)
     gradients: Arrays | None = None
+    steps: Sequence[Step] = ()
 
     def forward(self, feeds: Arrays) -> None:
         """Compute :attr:`outputs` from feeds in float32."""
-        self.outputs = self._attempt(lambda session: self._read(session.forward(self._given(feeds))))
+        self.outputs = self._attempt(lambda session: self._read(session.forward(self._given(feeds))), self.pool.session)
 
     def backward(self, feeds: Arrays, seeds: Arrays) -> None:
         """Compute :attr:`gradients` from feeds and cotangents in float32."""
         self.gradients = self._attempt(
-            lambda session: self._read(session.backward(self._given(feeds), self._given(seeds)))
+            lambda session: self._read(session.backward(self._given(feeds), self._given(seeds))), self.pool.session
         )
+
+    def preview(self, feeds: Arrays) -> Arrays:
+        """Outputs in training mode, from feeds in float32."""
+        return self._attempt(lambda session: self._read(session.forward(self._given(feeds))), self.pool.trainable)
+
+    def train(self, batches: Sequence[Batch], rule: Sgd) -> None:
+        """Compute :attr:`steps` from batches in float32."""
+        self.steps = self._attempt(
+            lambda session: [
+                replace(
+                    step,
+                    outputs=self._read(step.outputs),
+                    parameters=self._read(step.parameters),
+                    buffers=self._read(step.buffers),
+                )
+                for step in session.train(map(self._batch, batches), rule)
+            ],
+            self.pool.trainable,
+        )
+
+    def _batch(self, batch: Batch) -> Batch:
+        names = self.names
+        scales = batch.scales if names is None else {names[name]: scale for name, scale in batch.scales.items()}
+        return Batch(self._given(batch.feeds), self._given(batch.targets), scales)
 
     def lacks(self, name: str) -> bool:
         """Whether the side runs another model in which a tensor has no counterpart."""
@@ -109,13 +142,13 @@ class Side:
             return arrays
         return {name: arrays[other] for name, other in self.names.items() if other in arrays}
 
-    def _attempt(self, action: Callable[[Session], T]) -> T:
+    def _attempt(self, action: Callable[[S], T], opened: Callable[[Runtime, bool, Precision], S]) -> T:
         try:
-            return action(self.pool.session(self.runtime, self.native, self.dtype))
+            return action(opened(self.runtime, self.native, self.dtype))
         except (UnsupportedError, ExecutionError) as error:
             if self.dtype == "float32":
                 raise
             self.dtype = "float32"
-            found = action(self.pool.session(self.runtime, self.native, self.dtype))
+            found = action(opened(self.runtime, self.native, self.dtype))
             self.note = f"in float32, as float64 is refused: {str(error).split('. ')[0].rstrip('.')}"
             return found

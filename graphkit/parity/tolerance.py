@@ -5,6 +5,7 @@ largest magnitude in practice, so :data:`DOUBLE` = 1e-9 leaves room for depth an
 a wrong epsilon. Where MXNet itself holds a parameter or constant in float32 (the slope of LeakyReLU, the bounds of
 clip, GELU's polynomial, …) it cannot do better than :data:`SINGLE_INSIDE` = 1e-6; :mod:`graphkit.parity.single` finds
 out where. So does ONNX Runtime hold attributes, the scale of Attention and the factor of a fused matrix product.
+Steps of training add up what single gradients differ by: :data:`TRAINED` = 1e-8 is for the parameters after them.
 
 **float32.** The bound is :data:`MARGIN` = 4 times the *noise floor*: how far the same model, on one runtime, is from
 itself in float64 (:mod:`graphkit.parity.floor` says how that is measured). Three things keep a floor from being small
@@ -41,6 +42,7 @@ __all__ = [
     "OUTPUT",
     "RESIDUE",
     "SINGLE_INSIDE",
+    "TRAINED",
     "ULPS",
     "Bound",
     "double_bounds",
@@ -48,6 +50,7 @@ __all__ = [
 ]
 
 DOUBLE: Final = 1e-9
+TRAINED: Final = 1e-8
 SINGLE_INSIDE: Final = 1e-6
 MARGIN: Final = 4.0
 OUTPUT: Final = 1e-5
@@ -76,6 +79,7 @@ def double_bounds(
     peaks: Mapping[str, float],
     floors: Mapping[str, float] | None = None,
     single: Mapping[str, str] | None = None,
+    tol: float = DOUBLE,
 ) -> dict[str, Bound]:
     """Bounds for tensors compared in float64.
 
@@ -84,14 +88,15 @@ def double_bounds(
         floors: Largest difference between float32 and float64 of each, absolute, where it was measured; only used to
             tell residue.
         single: What runtime computes with a number in float32 behind a tensor, by name of the tensor.
+        tol: The bound where none does.
     """
     holders = single or {}
     bounds = {}
     for name in peaks:
         scale, note = _scale(name, peaks, floors or {})
-        tol = SINGLE_INSIDE if name in holders else DOUBLE
+        within = SINGLE_INSIDE if name in holders else tol
         reason = f"{holders[name]} holds a constant in float32" if name in holders else ""
-        bounds[name] = Bound(tol, scale, note="; ".join(filter(None, (note, reason))))
+        bounds[name] = Bound(within, scale, note="; ".join(filter(None, (note, reason))))
     return bounds
 
 

@@ -6,13 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from graphkit.errors import ExecutionError, GraphkitError, InputError, MissingError
-from graphkit.frameworks.base import frameworks, runtimes
+from graphkit.frameworks.base import Sgd, frameworks, runtimes
 from graphkit.frameworks.convert import input_spec
 from graphkit.ir.origin import source_of
+from graphkit.ir.training import losses
 from graphkit.parity.inputs import guessed
 from graphkit.parity.match import counterparts
 from graphkit.parity.sample import Sampler
 from graphkit.parity.sides import Pool, Side
+from graphkit.parity.training import Training, rounded
 from graphkit.report.environment import environment
 from graphkit.report.report import Check, Report
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from graphkit.frameworks.base import Runtime
     from graphkit.frameworks.convert import Input
+    from graphkit.parity.sample import Unable
     from graphkit.parity.sides import Precision
     from graphkit.report.report import Kind
 
@@ -40,6 +43,8 @@ def verify(
     *,
     on: Sequence[str | Runtime] = (),
     backward: bool = False,
+    train_steps: int = 0,
+    rule: Sgd | None = None,
     dtype: Precision = "float32",
     batch: int | None = None,
     seed: int = 0,
@@ -60,6 +65,8 @@ def verify(
         on: Runtimes, by name or as objects; a named one has to run. Empty for :data:`DEFAULT`, of which those that
             are not installed or cannot run the model are shown as not available; for the home of ``other``, if given.
         backward: Whether gradients are compared too.
+        train_steps: How many steps of SGD are made and compared too; :mod:`graphkit.parity.training` says how.
+        rule: Learning rate, momentum and weight decay of these steps; None for those of :class:`Sgd`.
         dtype: Precision: ``"float64"`` proves semantics, ``"float32"`` compares against the noise floor. A runtime
             without float64 kernels is compared in float32 all the same, and the report says so.
         batch: Size of a free batch dimension; None for 2.
@@ -75,6 +82,7 @@ def verify(
     """
     if dtype not in ("float32", "float64"):
         raise InputError(f"Models are compared in float32 or float64, not in {dtype!r}.")
+    steps = rounded(rule or Sgd())
     dropped: list[Check] = []
     specs = tuple(map(input_spec, inputs))
     guess = guessed(model, specs)
@@ -82,7 +90,7 @@ def verify(
     def unable(side: Side, kind: Kind, problem: GraphkitError) -> None:
         crashed = isinstance(problem, ExecutionError)
         told = f"{problem} {guess}".strip() if crashed else str(problem)
-        if on and not side.implied and not (kind == "backward" and isinstance(problem, MissingError)):
+        if on and not side.implied and not (kind != "forward" and isinstance(problem, MissingError)):
             if crashed:
                 raise ExecutionError(told) from problem
             raise problem
@@ -98,15 +106,23 @@ def verify(
             f"{name} {'×'.join(map(str, array.shape)) or 'scalar'}" for name, array in sampler.feeds(seed).items()
         )
         checks = _decide(sampler, seed)
-        for kind, compared in (("outputs", sampler.sides), ("gradients", sampler.learners or [])):
-            if len(compared) < 2 and (backward or kind == "outputs"):
+        training = Training(pool, [], train_steps, steps, batch, specs, unable)
+        if train_steps:
+            _same_losses(model, other)
+            training.sides = [side for side in sampler.sides if _can_train(side, unable)]
+            checks += _decide(training, seed)
+        asked = {"outputs": True, "gradients": backward, "steps of training": train_steps > 0}
+        made = (sampler.sides, sampler.learners or [], training.sides)
+        for (kind, wanted), compared in zip(asked.items(), made, strict=True):
+            if wanted and len(compared) < 2:
                 raise InputError(_nothing(kind, [side.name for side in compared], [*absent, *dropped]))
     against = "" if other is None else f" and {_label(other)}"
+    trained = f", {train_steps} steps of SGD ({_numbers(steps)})" if train_steps else ""
     return Report(
-        title=f"{_label(model)}{against} in {dtype}: {shown or 'no inputs'}, seed {seed}",
+        title=f"{_label(model)}{against} in {dtype}: {shown or 'no inputs'}, seed {seed}{trained}",
         checks=(*checks, *absent, *dropped),
         environment=environment() | versions,
-        warnings=tuple(dict.fromkeys(sampler.warnings)),
+        warnings=tuple(dict.fromkeys([*sampler.warnings, *training.warnings])),
     )
 
 
@@ -170,7 +186,31 @@ def _resolved(on: Sequence[str | Runtime]) -> list[Runtime]:
     return list(found.values())
 
 
-def _decide(sampler: Sampler, seed: int) -> list[Check]:
+def _can_train(side: Side, unable: Unable) -> bool:
+    if "train" not in side.runtime.can:
+        unable(side, "train", MissingError(f"{side.runtime.label} makes no steps of training here"))
+        return False
+    return True
+
+
+def _same_losses(model: ir.Model, other: ir.Model | None) -> None:
+    if other is not None and bool(losses(model)) != bool(losses(other)):
+        raise InputError(
+            f"The two models train for different things: {_label(model)} has {_count(model)} and {_label(other)} has "
+            f"{_count(other)}. Read an MXNet symbol's losses with --train, or compare without --train-steps."
+        )
+
+
+def _count(model: ir.Model) -> str:
+    names = losses(model)
+    return f"{len(names)} {'loss' if len(names) == 1 else 'losses'}" if names else "no losses"
+
+
+def _numbers(rule: Sgd) -> str:
+    return f"lr {rule.lr:g}, momentum {rule.momentum:g}, weight decay {rule.weight_decay:g}"
+
+
+def _decide(sampler: Sampler | Training, seed: int) -> list[Check]:
     """The checks of the first sample, where gradients that may lie at a kink there are decided by more samples."""
     first = sampler.checks(seed)
     trials = {_key(check): [check] for check in first if _doubtful(check)}
@@ -199,12 +239,12 @@ def _majority(trials: list[Check]) -> Check:
 
 
 def _doubtful(check: Check) -> bool:
-    """Whether a kink may have failed a check: only a float32 gradient has both a floor and a bound."""
-    return check.verdict == "fail" and check.kind.endswith("gradient") and check.floor > 0
+    """Whether a kink may have failed a check: of a gradient, or after a step of training, in float32."""
+    return check.verdict == "fail" and (check.kind.endswith("gradient") or check.step > 0) and check.floor > 0
 
 
 def _key(check: Check) -> tuple[str, ...]:
-    return (check.kind, check.name, check.left, check.right)
+    return (check.kind, check.name, check.left, check.right, str(check.step))
 
 
 def _nothing(what: str, able: Sequence[str], dropped: Sequence[Check]) -> str:

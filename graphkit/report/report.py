@@ -7,8 +7,18 @@ from typing import Literal, TypeAlias
 
 __all__ = ["Check", "Kind", "Report", "Verdict"]
 
-Kind: TypeAlias = Literal["output", "input gradient", "parameter gradient", "forward", "backward"]
-"""What is compared: a tensor, or (for a whole pass that could not be made) ``"forward"`` or ``"backward"``."""
+Kind: TypeAlias = Literal[
+    "output",
+    "input gradient",
+    "parameter gradient",
+    "loss",
+    "parameter",
+    "running statistic",
+    "forward",
+    "backward",
+    "train",
+]
+"""What is compared: a tensor, or a whole pass that could not be made (``"forward"``, ``"backward"``, ``"train"``)."""
 Verdict: TypeAlias = Literal["pass", "fail", "unavailable"]
 
 
@@ -35,6 +45,7 @@ class Check:
         tol: Bound on ``max_rel``.
         floor: Noise floor that the bound was derived from, 0 where it is a fixed one.
         note: What a reader must know.
+        step: Which step of training it belongs to, from 1 on; 0 outside of training.
     """
 
     kind: Kind
@@ -54,11 +65,12 @@ class Check:
     tol: float = 0.0
     floor: float = 0.0
     note: str = ""
+    step: int = 0
 
     @property
     def what(self) -> str:
-        """The check in words, e.g. ``"output logits"``."""
-        return f"{self.kind} {self.name}".strip()
+        """The check in words, e.g. ``"output logits"`` or ``"parameter fc.weight, step 2"``."""
+        return f"{self.kind} {self.name}".strip() + (f", step {self.step}" if self.step else "")
 
 
 @dataclass(frozen=True, slots=True)

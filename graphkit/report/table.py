@@ -21,6 +21,9 @@ _HEADINGS: Final = {
     "output": "outputs",
     "input gradient": "input gradients",
     "parameter gradient": "parameter gradients",
+    "loss": "loss",
+    "parameter": "parameters",
+    "running statistic": "running statistics",
 }
 _STYLE: Final = {"fail": "bold red", "pass": "green", "unavailable": "yellow"}
 _NAMED: Final = 3
@@ -33,7 +36,7 @@ def table(report: Report, *, worst: int = 8) -> Group:
     Args:
         report: What was found.
         worst: How many passed checks of each group to show, those nearest to their bounds; the others are summed up
-            in a line. Failed checks are all shown.
+            in a line; a quarter as many of each step of training. Failed checks are all shown.
 
     Returns:
         Something that rich prints, as wide as the console.
@@ -41,8 +44,8 @@ def table(report: Report, *, worst: int = 8) -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    compared = sorted((check for check in report.checks if check.kind in _HEADINGS), key=_order)
-    passes = [check for check in report.checks if check.kind not in _HEADINGS]
+    compared = sorted((check for check in report.checks if check.kind in _HEADINGS and check.left), key=_order)
+    passes = [check for check in report.checks if check.kind not in _HEADINGS or not check.left]
     parts: list[Text | Table] = [Text(report.title, style="bold")]
     if compared:
         parts += [_grid(compared, worst), Text("error is max|difference| / max|reference|", style="dim")]
@@ -56,9 +59,11 @@ def table(report: Report, *, worst: int = 8) -> Group:
     return Group(*parts, _verdict(report))
 
 
-def _order(check: Check) -> tuple[int, str, str, bool, float, str]:
+def _order(check: Check) -> tuple[bool, int, str, str, int, bool, float, str]:
     closeness = check.max_rel / check.tol if check.tol else (math.inf if check.max_rel else 0.0)
-    return (list(_HEADINGS).index(check.kind), check.left, check.right, check.verdict != "fail", -closeness, check.name)
+    kind = list(_HEADINGS).index(check.kind)
+    last = (check.verdict != "fail", -closeness, check.name)
+    return (check.step > 0, kind, check.left, check.right, check.step, *last)
 
 
 def _grid(checks: Sequence[Check], worst: int) -> Table:
@@ -72,12 +77,14 @@ def _grid(checks: Sequence[Check], worst: int) -> Table:
     for heading in ("error", "bound", "l2", "1-cosine"):
         grid.add_column(heading, justify="right", no_wrap=True)
     grid.add_column("", no_wrap=True)
-    for (kind, left, right), group in groupby(checks, lambda check: (check.kind, check.left, check.right)):
+    for (kind, left, right, step), group in groupby(checks, lambda c: (c.kind, c.left, c.right, c.step)):
         members = list(group)
-        grid.add_row(Text(f"{_HEADINGS[kind]}, {left} | {right}", style="bold"), *[""] * 6)
+        when = f" of step {step}" if step and kind in ("loss", "output") else f" after step {step}" if step else ""
+        grid.add_row(Text(f"{_HEADINGS[kind]}{when}, {left} | {right}", style="bold"), *[""] * 6)
         failed = [check for check in members if check.verdict == "fail"]
         passed = [check for check in members if check.verdict == "pass"]
-        shown = passed if len(passed) <= worst + 1 else passed[:worst]
+        few = -(-worst // 4) if step else worst
+        shown = passed if len(passed) <= few + 1 else passed[:few]
         for check in [*failed, *shown]:
             grid.add_row(*_row(check))
         if rest := passed[len(shown) :]:

@@ -1,0 +1,257 @@
+"""Training parity: the same batches for every side, and what each step of SGD gives and leaves compared.
+
+All sides begin with the model's own arrays and compute in training mode, but without dropout: every framework draws its
+masks in its own way. Each makes its steps with the optimizer that its users have (``torch.optim.SGD``,
+``mx.optimizer.SGD``).
+
+A model with losses of its own trains their sum. Any other is trained to bring its outputs nearer to targets drawn at
+random: half the mean of (output · scale - target)² is summed over the float outputs. The scale is the power of two that
+brings the reference's first outputs to a magnitude near 1, so that the size of the outputs does not decide how large
+the steps are.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from graphkit.errors import ExecutionError, GraphkitError, InputError, MissingError, ShapeNeededError, UnsupportedError
+from graphkit.frameworks.base import Batch, Sgd, runtimes
+from graphkit.ir.params import of_kind
+from graphkit.ir.training import losses
+from graphkit.parity.floor import UNITS, spread
+from graphkit.parity.inputs import draw_inputs, draw_seeds, in_dtype, input_shapes, nudged
+from graphkit.parity.judge import Pass, judge
+from graphkit.parity.sample import FLOORS
+from graphkit.parity.single import single_outputs
+from graphkit.parity.statistics import Statistics
+from graphkit.parity.tolerance import TRAINED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy.typing as npt
+    import onnx_ir as ir
+
+    from graphkit.frameworks.base import InputSpec, Runtime, Step
+    from graphkit.parity.sample import Unable
+    from graphkit.parity.sides import Arrays, Pool, Side
+    from graphkit.report.report import Check, Kind
+
+__all__ = ["Training", "rounded"]
+
+_DISTANCE: Final = "distance to the targets"
+_APART: Final = 1000
+"""Seeds between those of one sample's batches and those of the next."""
+
+
+def rounded(rule: Sgd) -> Sgd:
+    """The rule with numbers that float32 has: MXNet's optimizer holds them so, and all sides are to use the same.
+
+    Raises:
+        InputError: A number is negative or not finite.
+    """
+    numbers = {"lr": rule.lr, "momentum": rule.momentum, "weight_decay": rule.weight_decay}
+    for name, number in numbers.items():
+        if not (math.isfinite(number) and number >= 0):
+            raise InputError(f"The {name.replace('_', ' ')} of training is {number}; it must be a number from 0 on.")
+    return Sgd(**{name: float(np.float32(number)) for name, number in numbers.items()})
+
+
+@dataclass(slots=True)
+class Training:
+    """Trains the sides on seeded batches and compares them with the first, step by step.
+
+    Attributes:
+        pool: Where the model is opened.
+        sides: The sides that train, the reference first; those that cannot are dropped by the first sample.
+        count: Number of steps.
+        rule: The optimizer's numbers.
+        batch: Size of a free batch dimension.
+        inputs: Given shapes.
+        unable: Told of each side that drops out.
+        warnings: What readers of the report must know.
+    """
+
+    pool: Pool
+    sides: list[Side]
+    count: int
+    rule: Sgd
+    batch: int | None
+    inputs: Sequence[InputSpec]
+    unable: Unable
+    warnings: list[str] = field(default_factory=list)
+
+    def checks(self, seed: int) -> list[Check]:
+        """Train all sides on a sample's batches and compare losses, parameters and running statistics of each step.
+
+        Raises:
+            InputError: The model has no parameters to train, or no float output.
+        """
+        model = self.pool.model("float32")
+        stored = ((value.name or "", value.const_value) for value in of_kind(model, "parameter"))
+        names = [name for name, tensor in stored if tensor is not None and tensor.dtype.is_floating_point()]
+        if not names:
+            raise InputError("There is nothing to train: the model has no parameters. Leave --train-steps out.")
+        if not self.sides:
+            return []
+        batches = self._batches(model, seed)
+        self.sides = [side for side in self.sides if self._trains(side, batches)]
+        if len(self.sides) < 2:
+            return []
+        statistics = Statistics(model, input_shapes(model, self.batch, self.inputs)[1])
+        floors = _Floors(self, batches, seed)
+        found: list[Check] = []
+        for number in range(self.count):
+            for kind, wanted, sides in self._passes(model, names, statistics, number):
+                for side in sides[1:]:
+                    checks = judge(wanted, sides[0], side, lambda: floors.of(number, kind))  # noqa: B023  # called at once
+                    notes = [note for note in (sides[0].note, side.note) if note]
+                    apart = kind == "running statistic" and _unlike(sides[0], side, number)
+                    found += [_noted(check, notes, statistics if apart else None) for check in checks]
+        return found
+
+    def _batches(self, model: ir.Model, seed: int) -> list[Batch]:
+        seeds = [seed * _APART + number for number in range(self.count)]
+        feeds = [draw_inputs(model, one, self.batch, self.inputs) for one in seeds]
+        if losses(model):
+            return [Batch(one) for one in feeds]
+        outputs = in_dtype(self.sides[0].preview(feeds[0]), np.float32)
+        targets = [draw_seeds(outputs, one) for one in seeds]
+        if not targets[0]:
+            raise InputError("There is nothing to train for: the model has no float output. Leave --train-steps out.")
+        scales = {name: _scale(outputs[name]) for name in targets[0]}
+        return [Batch(one, two, scales) for one, two in zip(feeds, targets, strict=True)]
+
+    def _trains(self, side: Side, batches: Sequence[Batch]) -> bool:
+        try:
+            side.train(batches, self.rule)
+        except (UnsupportedError, ShapeNeededError, MissingError, ExecutionError) as problem:
+            self.unable(side, "train", problem)
+            return False
+        return True
+
+    def _passes(
+        self, model: ir.Model, names: Sequence[str], statistics: Statistics, number: int
+    ) -> Iterator[tuple[Kind, Pass, list[Side]]]:
+        """What a step is compared in, and by which sides."""
+        own = losses(model)
+        scored: dict[str, Kind] = dict.fromkeys(own or [_DISTANCE], "loss")
+        plain: dict[str, Kind] = {v.name or "": "output" for v in model.graph.outputs if v.name not in own}
+        trained: dict[str, Kind] = dict.fromkeys(names, "parameter")
+        running: dict[str, Kind] = dict.fromkeys(statistics.names, "running statistic")
+        everything = frozenset((*scored, *plain, *trained))
+        behind = dict.fromkeys(self._concerned(), everything)
+        scorers = [side for side in self.sides if side.steps[number].loss is not None]
+        step = number + 1
+
+        def outputs(side: Side) -> Arrays:
+            return {name: array for name, array in side.steps[number].outputs.items() if name not in own}
+
+        def loss(side: Side) -> Arrays:
+            found = side.steps[number]
+            assert found.loss is not None
+            return {name: found.outputs[name] for name in own} or {_DISTANCE: found.loss}
+
+        def buffers(side: Side) -> Arrays:
+            first, own_step = self.sides[0].steps[number], side.steps[number]
+            held = {name: array for name, array in own_step.buffers.items() if name in running}
+            return statistics.converted(held, step, biased=not own_step.unbiased, to_biased=not first.unbiased)
+
+        yield "loss", Pass(scored, loss, False, behind, "loss", TRAINED, step), scorers
+        if len(scorers) < len(self.sides):
+            yield "output", Pass(plain, outputs, False, behind, "output", TRAINED, step), self.sides
+        weights = Pass(trained, lambda s: s.steps[number].parameters, True, behind, "parameter", TRAINED, step)
+        yield "parameter", weights, self.sides
+        if running:
+            single = {"mxnet": frozenset(running)}  # the share that a step keeps
+            stray: Kind = "running statistic"
+            yield stray, Pass(running, buffers, True, single, stray, TRAINED, step), self.sides
+
+    def _concerned(self) -> list[str]:
+        """Runtimes that compute with float32 numbers somewhere; MXNet scales the gradients of losses so."""
+        model = self.pool.model("float64")
+        known = {side.runtime.name for side in self.sides}
+        return [name for name in known if single_outputs(model, name) or (name == "mxnet" and losses(model))]
+
+
+class _Floors:
+    """How far training in float32 is from training in float64, measured when first asked for."""
+
+    def __init__(self, training: Training, batches: Sequence[Batch], seed: int) -> None:
+        self._training = training
+        self._batches, self._seed = batches, seed
+        self._found: list[dict[str, float]] | None = None
+
+    def of(self, number: int, kind: Kind) -> dict[str, float]:
+        """Floor of each tensor of one kind after one step."""
+        if self._found is None:
+            self._found = self._measured()
+        return self._found[number * len(_KINDS) + _KINDS.index(kind)]
+
+    def _measured(self) -> list[dict[str, float]]:
+        """On the first runtime that trains the model in both precisions; the reference's own is tried first."""
+        training = self._training
+        first, known = training.sides[0], runtimes()
+        others = [(known[name], True) for name in FLOORS if name in known and name != first.runtime.name]
+        for runtime, native in [(first.runtime, first.native), *others]:
+            if runtime.missing() is not None or "train" not in runtime.can:
+                continue
+            try:
+                double = training.pool.trainable(runtime, native, "float64")
+                wide = [
+                    Batch(in_dtype(one.feeds, np.float64), in_dtype(one.targets, np.float64), one.scales)
+                    for one in self._batches
+                ]
+                truth = _groups(double.train(wide, training.rule))
+                return spread(truth, lambda index: self._run(runtime, native, index))  # noqa: B023  # called at once
+            except GraphkitError:
+                continue
+        training.warnings.append(
+            f"No runtime here trains the model in float64, so the noise floor is how much {first.name} in float32 "
+            f"changes when its inputs change by a rounding error."
+        )
+        return spread(None, lambda index: self._run(first.runtime, first.native, index))
+
+    def _run(self, runtime: Runtime, native: bool, index: int) -> list[Arrays]:
+        single = self._training.pool.trainable(runtime, native, "float32")
+        moved = [
+            replace(one, feeds=nudged(one.feeds, self._seed, index * _APART + number, UNITS)) if index else one
+            for number, one in enumerate(self._batches)
+        ]
+        return _groups(single.train(moved, self._training.rule))
+
+
+_KINDS: Final[tuple[Kind, ...]] = ("output", "loss", "parameter", "running statistic")
+
+
+def _groups(steps: Iterator[Step]) -> list[Arrays]:
+    """The tensors of all steps in groups of one kind, in the order of ``_KINDS``."""
+    groups: list[Arrays] = []
+    for step in steps:
+        loss = {} if step.loss is None else {_DISTANCE: step.loss}
+        groups += [step.outputs, {**step.outputs, **loss}, step.parameters, step.buffers]
+    return groups
+
+
+def _scale(output: npt.NDArray[np.generic]) -> float:
+    """The power of two that brings an output's magnitude near 1, which changes no digit of it."""
+    wide = output.astype(np.float64)
+    size = float(np.sqrt(np.mean(np.square(wide), where=np.isfinite(wide)))) if np.isfinite(wide).any() else 0.0
+    return 2.0 ** -round(math.log2(size)) if size else 1.0
+
+
+def _noted(check: Check, notes: Sequence[str], statistics: Statistics | None) -> Check:
+    """The check with what is to be known of its sides and, where they move variances by two laws, of that."""
+    if statistics is not None and check.name in statistics.unknown:
+        check = replace(check, verdict="unavailable")
+    told = [check.note, *notes, "" if statistics is None else statistics.note(check.name)]
+    return replace(check, note="; ".join(filter(None, told)))
+
+
+def _unlike(one: Side, two: Side, number: int) -> bool:
+    """Whether two sides move running variances by two laws."""
+    return one.steps[number].unbiased != two.steps[number].unbiased
