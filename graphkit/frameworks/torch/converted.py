@@ -15,13 +15,13 @@ from graphkit.ir.params import of_kind
 from graphkit.ops.torchprogram import Stored
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import numpy.typing as npt
     import onnx_ir as ir
     import torch
 
-    from graphkit.frameworks.base import Arrays, Mode
+    from graphkit.frameworks.base import Arrays, Batch, Mode, Sgd, Step
     from graphkit.frameworks.torch.source.flat import Source
     from graphkit.ops.layout import Layout
 
@@ -39,9 +39,9 @@ class ConvertedSession:
         from graphkit.frameworks.torch.source.write import to_source
 
         self._model = model
-        self._train = mode == "train"
+        self._mode: Mode = mode
         self._program = to_program(model)
-        self._module = _Module(to_source(self._program, model), train=self._train)
+        self._module = _Module(to_source(self._program, model), self._mode)
         self._leaves: dict[str, torch.Tensor] = {}
 
     def forward(self, feeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:
@@ -61,7 +61,7 @@ class ConvertedSession:
                 known[value.name or ""] = value.const_value.numpy()
             elif value.name not in checked and value.name not in self._outputs():
                 inner.append(value.name or "")
-        module = self._module if not inner else _Module(flat(self._program, inner), train=self._train)
+        module = self._module if not inner else _Module(flat(self._program, inner), self._mode)
         with torch.no_grad():
             results = module.run([to_tensor(array) for array in checked.values()], self._leaf)
         known.update(zip([*self._outputs(), *inner], map(_copied, results), strict=True))
@@ -100,6 +100,30 @@ class ConvertedSession:
                 raise ExecutionError(_refusal(error)) from error
         return {name: _copied(gradient) for name, gradient in zip(targets, found, strict=True)}
 
+    def train(self, batches: Iterable[Batch], rule: Sgd) -> Iterator[Step]:
+        """Train with torch's own SGD from the model's weights, one step for each batch; the session does not change.
+
+        Raises:
+            FeedError: A feed or a target is missing, unknown, or of the wrong shape or dtype.
+            ExecutionError: PyTorch refused.
+        """
+        from graphkit.frameworks.torch.training import steps
+
+        leaves: dict[str, torch.Tensor] = {}
+
+        def leaf(value: ir.Value) -> torch.Tensor:
+            name = value.name or ""
+            if name not in leaves:
+                leaves[name] = self._leaf(value).detach().clone()
+            return leaves[name]
+
+        parameters = {value.name or "": leaf(value) for value in of_kind(self._model, "parameter")}
+        buffers = {value.name or "": leaf(value) for value in of_kind(self._model, "buffer")}
+        trained = {name: tensor for name, tensor in parameters.items() if tensor.is_floating_point()}
+        yield from steps(
+            self._model, lambda inputs: self._module.run(inputs, leaf), trained, lambda: buffers, batches, rule
+        )
+
     def close(self) -> None:
         """Free the weights."""
         self._leaves.clear()
@@ -125,13 +149,15 @@ class ConvertedSession:
 class _Module:
     """A source, executed."""
 
-    def __init__(self, source: Source, *, train: bool) -> None:
+    def __init__(self, source: Source, mode: Mode) -> None:
         import torch
 
         space: dict[str, Any] = {}
         exec(compile(source.text, "model.py", "exec"), space)
         with torch.device("meta"):
-            self._module: torch.nn.Module = space[source.name]().train(train)
+            self._module: torch.nn.Module = space[source.name]().train(mode != "eval")
+        if mode == "train-no-dropout":
+            _calm(self._module)
         self._tensors = source.tensors
 
     def run(self, inputs: list[torch.Tensor], leaf: Any) -> list[torch.Tensor]:
@@ -151,6 +177,17 @@ class _Module:
         if not isinstance(tensor, Stored):
             return to_tensor(tensor)
         return _arranged(leaf(tensor.value), tensor.layout)
+
+
+def _calm(module: torch.nn.Module) -> None:
+    """Turn off what draws at random in training."""
+    import torch
+
+    for inner in module.modules():
+        if isinstance(inner, torch.nn.modules.dropout._DropoutNd | torch.nn.RReLU):
+            inner.eval()
+        elif isinstance(inner, torch.nn.RNNBase):
+            inner.dropout = 0.0
 
 
 def _arranged(tensor: torch.Tensor, layout: Layout) -> torch.Tensor:
