@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
 
+__all__ = ["torch_clamp"]
+
 _F32_BOUNDS = Tol(float64=1e-6, reason="MXNet holds the bounds in float32")
 
 _X = arr(2, 3, 4, low=-3.0, high=3.0)
@@ -43,24 +45,30 @@ def _read_clip(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir
     return b.op("Clip", x[0], low, high)
 
 
+def torch_clamp(b: TorchBuilder, x: Arg, low: float | None, high: float | None, *, floats: bool) -> Arg:
+    """A tensor between two numbers; of crossed ones the upper wins."""
+    low, high = whole(low), whole(high)
+    if floats and (low, high) == (0, 6):
+        return b.call("F.relu6", x)
+    if low is None or high is None:
+        return b.method("clamp", x, min=low, max=high)
+    return b.method("clamp", x, low, high)
+
+
 def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     """Of crossed bounds the upper one wins, in ONNX as in torch."""
     if (lacking := torch_lacks(b, node)) is not None:
         return lacking
-    bounds = [*node.inputs[1:], None, None][:2]
-    low, high = (whole(b.number(bound)) for bound in bounds)
-    refs = [ref if number is None else None for ref, number in zip([*x[1:], None, None], (low, high), strict=False)]
-    if (low, high) == (0, 6) and node.inputs[0] is not None and is_float(b.dtype(node.inputs[0])):
-        return b.call("F.relu6", x[0])
-    if refs == [None, None] and (low, high) != (None, None):
-        return (
-            b.method("clamp", x[0], low, high)
-            if low is not None and high is not None
-            else b.method("clamp", x[0], min=low, max=high)
-        )
     result: Arg = x[0]
-    for name, number, ref in (("min", low, refs[0]), ("max", high, refs[1])):
-        bound = ref if number is None else number
+    bounds = [*node.inputs[1:], None, None][:2]
+    numbers = [b.number(bound) for bound in bounds]
+    if all(bound is None or number is not None for bound, number in zip(bounds, numbers, strict=True)):
+        assert node.inputs[0] is not None
+        if numbers == [None, None]:
+            return result
+        return torch_clamp(b, result, *numbers, floats=is_float(b.dtype(node.inputs[0])))
+    for name, number, ref in zip(("min", "max"), numbers, [*x[1:], None, None], strict=False):
+        bound = ref if number is None else whole(number)
         if bound is not None:
             result = b.method("clamp", result, **{name: bound})
     return result

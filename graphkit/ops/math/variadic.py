@@ -6,7 +6,9 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.math.binary import read_scalar, same_shape, scalar_of
-from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, torch_lacks, whole
+from graphkit.ops.math.clip import torch_clamp
+from graphkit.ops.producers import made_by
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, is_float, torch_lacks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,19 +60,35 @@ def _write_mean(b: MxBuilder, node: ir.Node, _x: Sequence[MxRef | None]) -> MxRe
     return b.op("_div_scalar", _total(b, node), scalar=float(len(_operands(node))))
 
 
-def _torch_extreme(name: str, side: str) -> Torch:
-    """Torch spells the extreme of a tensor and a number as a clamp with one bound."""
+def _bounded(b: TorchBuilder, node: ir.Node) -> tuple[ir.Value, float] | None:
+    """The tensor and the number whose larger or smaller one an operator gives."""
+    values = _operands(node)
+    if len(values) == 2:
+        for number, other in (values, reversed(values)):
+            if (bound := scalar_of(b, number, other)) is not None and not b.is_initializer(other):
+                return other, bound
+    return None
+
+
+def _torch_extreme(name: str) -> Torch:
+    """Torch spells the extreme of a tensor and a number as a clamp, and so both extremes in a row."""
 
     def emit(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
         if (lacking := torch_lacks(b, node)) is not None:
             return lacking
-        values = _operands(node)
-        if len(values) == 2:
-            for number, other in ((1, 0), (0, 1)):
-                if (bound := scalar_of(b, values[number], values[other])) is not None:
-                    return b.method("clamp", x[other], **{side: whole(bound)})
-        result: Arg = reduce(lambda left, right: b.call(f"torch.{name}", left, right), x)
-        return result
+        found = _bounded(b, node)
+        if found is None:
+            result: Arg = reduce(lambda left, right: b.call(f"torch.{name}", left, right), x)
+            return result
+        data, bound = found
+        bounds = {node.op_type: bound}
+        inner = made_by(data, "Min" if node.op_type == "Max" else "Max")
+        before = None if inner is None else _bounded(b, inner)
+        if inner is not None and before is not None:
+            both = {node.op_type: bound, inner.op_type: before[1]}
+            if both["Max"] <= both["Min"]:
+                data, bounds = before[0], both
+        return torch_clamp(b, b.arg(data), bounds.get("Max"), bounds.get("Min"), floats=is_float(b.dtype(data)))
 
     return emit
 
@@ -109,7 +127,7 @@ def _cases(*extra: Case) -> tuple[Case, ...]:
     )
 
 
-def _extreme(onnx: str, name: str, side: str) -> Op:
+def _extreme(onnx: str, name: str) -> Op:
     return Op(
         onnx,
         mx=(
@@ -125,7 +143,7 @@ def _extreme(onnx: str, name: str, side: str) -> Op:
                 cases=(Case("scalar", (_SPREAD,), {"scalar": "0.1"}),),
             ),
         ),
-        torch=_torch_extreme(name, side),
+        torch=_torch_extreme(name),
         cases=_cases(
             Case("scalar", (_SPREAD, given(0.1, "float32")), const=(1,)),
             Case("scalar first", (given(0.1, "float32"), _SPREAD), const=(0,)),
@@ -135,8 +153,8 @@ def _extreme(onnx: str, name: str, side: str) -> Op:
 
 
 OPS = (
-    _extreme("Max", "maximum", "min"),
-    _extreme("Min", "minimum", "max"),
+    _extreme("Max", "maximum"),
+    _extreme("Min", "minimum"),
     Op(
         "Sum",
         mx=(

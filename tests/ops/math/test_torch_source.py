@@ -5,46 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx_ir as ir
 import pytest
+from torchtext import agree, lines_of, model_of
 
-from graphkit.errors import UnsupportedError
+from graphkit.errors import FeedError, UnsupportedError
 from graphkit.frameworks.base import runtimes
-from graphkit.frameworks.torch.source.flat import flat
 from graphkit.frameworks.torch.source.program import to_program
-from graphkit.ir import params
-from graphkit.ir.canonical import canonical
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-
-
-def model_of(signature: str, result: str, body: str, held: str = "") -> ir.Model:
-    """A model whose stored matrices and vectors are trained, and whose numbers are constants."""
-    stored = f"<{held}>" if held else ""
-    text = f'<ir_version: 10, opset_import: ["": 23]> g ({signature}) => ({result}) {stored} {{ {body} }}'
-    model = ir.from_onnx_text(text)
-    for value in model.graph.initializers.values():
-        assert value.const_value is not None
-        params.set_kind(value, "parameter" if value.const_value.size > 1 else "constant")
-    return canonical(model)
-
-
-def lines_of(model: ir.Model) -> list[str]:
-    """The layers and statements of a model, in order."""
-    lines = [line.strip() for line in flat(to_program(model), ()).text.splitlines()]
-    return [line for line in lines if " = " in line]
-
-
-def agree(model: ir.Model, *feeds: npt.ArrayLike) -> None:
-    """Torch computes what the reference does, in the same dtype."""
-    named = {value.name or "": np.asarray(array) for value, array in zip(model.graph.inputs, feeds, strict=True)}
-    with runtimes()["torch"].open(model, native=False) as session:
-        (found,) = session.forward(named).values()
-    with runtimes()["reference"].open(model) as session:
-        (expected,) = session.forward(named).values()
-    assert found.dtype == expected.dtype
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 NATURAL = [
@@ -57,6 +26,14 @@ NATURAL = [
     ("Add (x, much)", "float much = {1e20}", ["v1 = v0 + 1e+20"]),
     ("Pow (x, two)", "int64 two = {2}", ["v1 = v0 ** 2"]),
     ("Max (x, low)", "float low = {0.1}", ["v1 = v0.clamp(min=0.1)"]),
+    ("Min (h, six)", "float low = {0.0}, float six = {6.0}", ["v1 = F.relu6(v0)"], "h = Max (x, low)"),
+    ("Max (low, h)", "float low = {-1.5}, float six = {0.6}", ["v1 = v0.clamp(-1.5, 0.6)"], "h = Min (x, six)"),
+    (
+        "Max (h, low)",
+        "float low = {0.9}, float six = {0.6}",
+        ["v1 = v0.clamp(max=0.6)", "v2 = v1.clamp(min=0.9)"],
+        "h = Min (x, six)",
+    ),
     ("HardSigmoid <alpha = 0.16666667> (x)", "", ["v1 = F.hardsigmoid(v0)"]),
     ("Shrink <bias = 0.3, lambd = 0.3> (x)", "", ["v1 = F.softshrink(v0, 0.3)"]),
     ("PRelu (x, slope)", "float[3] slope = {0.1, 0.2, 0.3}", ["self.layer0 = nn.PReLU(3)", "v1 = self.layer0(v0)"]),
@@ -95,6 +72,15 @@ def test_a_product_with_a_stored_matrix_plus_a_stored_vector_is_one_layer(total:
     model = model_of("float[n, 4, 3] x", "float[n, 4, 2] y", f"p = MatMul (x, w) y = {total}", _STORED)
     assert lines_of(model) == ["self.layer0 = nn.Linear(3, 2)", "v1 = self.layer0(v0)"]
     agree(model, np.arange(12, dtype=np.float32).reshape(1, 4, 3))
+
+
+def test_a_value_within_a_layer_cannot_be_tapped() -> None:
+    model = model_of("float[n, 4, 3] x", "float[n, 4, 2] y", "p = MatMul (x, w) y = Add (p, c)", _STORED)
+    with (
+        runtimes()["torch"].open(model, native=False) as session,
+        pytest.raises(FeedError, match="does not compute 'p', so it cannot be tapped there"),
+    ):
+        session.forward({"x": np.ones((1, 4, 3), np.float32)}, taps=["p"])
 
 
 def test_a_product_that_is_used_twice_keeps_its_bias_apart() -> None:

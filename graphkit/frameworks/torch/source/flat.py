@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from graphkit.errors import FeedError
 from graphkit.frameworks.torch.source.program import stored_in
 from graphkit.frameworks.torch.source.spell import Text, spell, spell_call, spell_targets
 from graphkit.ops.torchprogram import Stored, Var
@@ -42,7 +43,10 @@ def flat(program: TorchProgram, taps: Sequence[str]) -> Source:
 
     Args:
         program: The program.
-        taps: Names of IR values that the program holds.
+        taps: Names of IR values.
+
+    Raises:
+        FeedError: The program does not hold a tapped value, as it is within what one statement computes.
     """
     names: dict[Var, str] = {}
     layers: dict[int, str] = {}
@@ -74,6 +78,9 @@ def flat(program: TorchProgram, taps: Sequence[str]) -> Source:
         for stmt in program.stmts
     ]
     held = {var.value.name: var for var in names if var.value is not None}
+    for tap in taps:
+        if tap not in held:
+            raise FeedError(f"PyTorch's form of the model does not compute {tap!r}, so it cannot be tapped there.")
     results = [*map(name, program.outputs), *(name(held[tap]) for tap in taps)]
     body.append(f"return [{', '.join(result.text for result in results)}]")
     lines = ["class Flat(nn.Module):", "    def __init__(self):", "        super().__init__()"]
