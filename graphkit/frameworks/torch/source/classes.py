@@ -92,6 +92,12 @@ class Printed:
                 for number, tensor in enumerate(stored_by(item)):
                     yield f"{prefix}{self._stored[position, 0, number]}", tensor
 
+    def returned(self, outputs: Sequence[Var | Stored]) -> Iterator[tuple[str, Stored]]:
+        """The tensors that are returned as they are held, by key."""
+        for number, output in enumerate(outputs):
+            if isinstance(output, Stored):
+                yield self._stored[-1, 0, number], output
+
 
 def print_scope(
     name: str,
@@ -149,9 +155,9 @@ class _Scope:
     def printed(self) -> Printed:
         steps = [step for position, part in self._parts for step in self._steps(position, part)]
         outputs = [self._alias.get(output, output) if isinstance(output, Var) else output for output in self._outputs]
-        for output in outputs:
+        for number, output in enumerate(outputs):
             if isinstance(output, Stored):
-                self._hold(output, (-1, 0, 0), identifier(output.value.name or "output"))
+                self._hold(output, (-1, 0, number), identifier(output.value.name or "output"))
         if self._own is not None and self._own.block.tail:
             steps.append(self._tail(outputs))
         functions = [plan.name for plan in self._plans.values() if not plan.is_class]

@@ -9,7 +9,7 @@ import numpy as np
 from graphkit.frameworks.torch.source.blocks import Shortcut, Use
 from graphkit.frameworks.torch.source.program import stored_dtype, stored_shape
 from graphkit.ir import params
-from graphkit.ops.torchprogram import Code, Size, Stmt, Stored, Var
+from graphkit.ops.torchprogram import Code, Device, Size, Stmt, Stored, Var
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -85,6 +85,8 @@ def _shape(arg: Arg, place: Callable[[Var], Hashable]) -> Hashable:
         return ("stored", params.kind_of(arg.value), len(stored_shape(arg)), str(stored_dtype(arg)))
     if isinstance(arg, Size):
         return ("size", _shape(arg.of, place), arg.axis)
+    if isinstance(arg, Device):
+        return ("device", _shape(arg.of, place))
     if isinstance(arg, tuple | list):
         if arg and all(isinstance(item, int) and not isinstance(item, bool) for item in arg):
             return ("numbers", isinstance(arg, list))

@@ -50,7 +50,7 @@ def to_source(program: TorchProgram, name: str, header: str = "") -> Source:
     freezes = main.freezes or any(text.freezes for text in printed.values())
     parts = [HEADER, *([FREEZE] if freezes else []), *(text.text for text in printed.values()), main.text]
     docstring = f'"""{header}"""\n\n' if header else ""
-    tensors = dict(main.tensors(items, "", printed))
+    tensors = dict(main.tensors(items, "", printed)) | dict(main.returned(program.outputs))
     return Source(docstring + "\n\n".join(parts), camel(name), tensors)
 
 
