@@ -6,6 +6,7 @@ types, its GroupNorm with one channel to the group is the same.
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -138,7 +139,12 @@ def _torch_instance(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     source, scale = node.inputs[0], node.inputs[1]
     assert source is not None
     assert scale is not None
-    channels, rank, eps = b.shape(scale)[0], b.rank(source), torch_epsilon(node)
+    channels, eps, sizes = b.shape(scale)[0], torch_epsilon(node), b.shape(source)[2:]
+    known, rank = [size for size in sizes if isinstance(size, int)], 2 + len(sizes)
+    if prod(known) == 1 and len(known) == len(sizes):  # torch refuses to normalise a single element
+        normal = b.call("F.layer_norm", x[0], tuple(known), eps=eps)
+        gamma, beta = (b.method("reshape", vector, -1, *known) for vector in x[1:])
+        return b.infix("+", b.infix("*", normal, gamma), beta)
     made: Var | None = None
     if isinstance(channels, int) and rank in (3, 4, 5):
         tensors = {"weight": scale, "bias": node.inputs[2]}
@@ -203,6 +209,7 @@ OPS = (
             Case("1-D", (_ROW, arr(6), arr(6)), {"epsilon": 0.125}, const=(1, 2)),
             Case("3-D", (arr(2, 4, 2, 3, 2), arr(4), arr(4)), const=(1, 2)),
             Case("4-D", (arr(2, 2, 2, 3, 2, 2), arr(2), arr(2)), const=(1, 2)),
+            Case("one element", (arr(2, 6, 1, 1), arr(6), arr(6)), const=(1, 2)),
             Case("computed scale", (_IMAGE, arr(6), arr(6))),
         ),
         limits=tuple(
