@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from graphkit.ops.math.gelu_forms import torch_gelu
 from graphkit.ops.math.linear import biased_linear, torch_biased_linear
 from graphkit.ops.producers import made_by
 from graphkit.ops.spec import (
@@ -181,13 +182,14 @@ def _torch_add(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusa
 
 
 def _torch_mul(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Sequence[Arg] | Refusal:
-    """X · sigmoid(x) has a name in torch, which ONNX lacks before opset 24."""
+    """Activations that ONNX has no operator for, or had none, are products: x · sigmoid(x) and gelu."""
     left, right = pair(node)
     for gate, data, arg in ((right, left, x[0]), (left, right, x[1])):
         sigmoid = made_by(gate, "Sigmoid")
         if sigmoid is not None and sigmoid.inputs[0] is data:
             return b.call("F.silu", arg)
-    return torch_call("*")(b, node, x)
+    gelu = torch_gelu(b, node)
+    return torch_call("*")(b, node, x) if gelu is None else gelu
 
 
 def _torch_div(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:

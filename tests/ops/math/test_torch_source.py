@@ -50,6 +50,45 @@ NATURAL = [
 ]
 
 
+_ERF = "float half = {0.5}, float one = {1.0}, float root = {1.41421356237}, float back = {0.70710678}"
+_TANH = "float half = {0.5}, float one = {1.0}, float a = {0.7978845608}, float b = {0.044715}, float three = {3.0}"
+_END = "e = Tanh (t) p = Add (one, e) h = Mul (p, x) y = Mul (half, h)"
+GELUS = [
+    ("h = Mul (x, half) d = Div (x, root) e = Erf (d) p = Add (e, one) y = Mul (h, p)", _ERF, ""),
+    ("d = Div (x, root) e = Erf (d) p = Add (one, e) h = Mul (x, p) y = Mul (h, half)", _ERF, ""),
+    ("d = Mul (back, x) e = Erf (d) p = Add (e, one) h = Mul (half, p) y = Mul (h, x)", _ERF, ""),
+    (f"c = Pow (x, three) d = Mul (b, c) s = Add (x, d) t = Mul (s, a) {_END}", _TANH, ", approximate='tanh'"),
+    (
+        f"q = Mul (x, x) c = Mul (q, x) d = Mul (c, b) s = Add (d, x) t = Mul (a, s) {_END}",
+        _TANH,
+        ", approximate='tanh'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "held", "option"), GELUS)
+def test_gelu_is_found_in_its_formulas(body: str, held: str, option: str) -> None:
+    model = model_of("float[3] x", "float[3] y", body, held)
+    assert lines_of(model) == [f"v1 = F.gelu(v0{option})"]
+    agree(model, np.asarray([-1.3, 0.5, 2.0], np.float32))
+
+
+@pytest.mark.parametrize(("old", "new"), [("0.5}", "0.6}"), ("1.0}", "1.5}"), ("1.41421356237", "1.42")])
+def test_other_products_are_no_gelu(old: str, new: str) -> None:
+    body, held, _ = GELUS[0]
+    model = model_of("float[3] x", "float[3] y", body, held.replace(old, new))
+    assert "F.gelu" not in " ".join(lines_of(model))
+    agree(model, np.asarray([-1.3, 0.5, 2.0], np.float32))
+
+
+def test_in_double_precision_a_rounded_gelu_stays_what_it_is() -> None:
+    body, held, _ = GELUS[0]
+    double = held.replace("float ", "double ").replace("1.41421356237", "1.41421353816986")
+    model = model_of("double[3] x", "double[3] y", body, double)
+    assert "v3 = torch.erf(v2)" in lines_of(model)
+    agree(model, np.asarray([-1.3, 0.5, 2.0]))
+
+
 @pytest.mark.parametrize("row", NATURAL, ids=lambda row: row[0])
 def test_what_is_written_is_what_a_person_writes(row: tuple[Any, ...]) -> None:
     expression, held, expected, *before = row
