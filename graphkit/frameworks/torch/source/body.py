@@ -38,6 +38,7 @@ class Step:
         spell: Spells it, given how variables and tensors are spelled.
         label: What the source calls it; empty where it does not tell.
         is_operator: Whether it is an operator or an index rather than a call.
+        loop: For a loop over the layers of a list: the list, and which of what is read goes from layer to layer.
     """
 
     outputs: Targets
@@ -45,6 +46,7 @@ class Step:
     spell: Callable[[Name], Text]
     label: str
     is_operator: bool = False
+    loop: tuple[str, int] | None = None
 
     @property
     def single(self) -> Var | None:
@@ -89,12 +91,12 @@ class _Nesting:
             for var in dict.fromkeys(step.reads):
                 if var in made and self._uses[var] == 1:
                     self._consider(var, *made[var], step, position, steps)
-            if step.single is not None:
+            if step.single is not None and step.loop is None:
                 made[step.single] = (position, step)
         self.steps = [step for step in steps if step.single not in self.inline or step.single is None]
         last = self.steps[-1] if self.steps else None
         self.returned = None
-        if last is not None and list(outputs) == [last.single] and last.single is not None:
+        if last is not None and list(outputs) == [last.single] and last.single is not None and last.loop is None:
             self.returned = self.steps.pop()
             self.inline[last.single] = last
 
@@ -157,12 +159,26 @@ class _Naming:
         """The lines."""
         found = []
         for position, step in enumerate(self._nested.steps):
+            if step.loop is not None:
+                found.extend(self._loop(step, position, *step.loop))
+                continue
             text = step.spell(self._spelled).text
             self._bind(step, position)
             found.append(f"{spell_targets(step.outputs, lambda var: self._names.get(var, '_'))} = {text}")
         results = [self._spelled(output).text for output in self._outputs]
         found.append(f"return {', '.join(results)}")
         return found
+
+    def _loop(self, step: Step, position: int, layers: str, link: int) -> list[str]:
+        """A loop over layers, each of which reads what the one before gives."""
+        given = [self._spelled(var).text for var in step.reads]
+        start = given[link]
+        alive = {self._names[var] for var in self._names if self._last.get(var, -1) > position}
+        assert step.single is not None
+        name = start if start.isidentifier() and start not in alive else self._new(alive | set(given), step)
+        self._names[step.single] = given[link] = name
+        first = [] if name == start else [f"{name} = {start}"]
+        return [*first, f"for layer in self.{layers}:", f"    {name} = layer({', '.join(given)})"]
 
     def _spelled(self, arg: Var | Stored) -> Text:
         if isinstance(arg, Stored):

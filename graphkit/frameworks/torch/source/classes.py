@@ -150,6 +150,7 @@ class _Scope:
         self._init: list[str] = []
         self._freezes = False
         self._stems = Counter(stem_of(part) for _, part in self._parts if not isinstance(part, Run))
+        self._scopes = Counter(scope_of(item) for item in items if isinstance(item, Use))
         self._numbers: Counter[str] = Counter()
 
     def printed(self) -> Printed:
@@ -197,7 +198,10 @@ class _Scope:
 
     def _steps(self, position: int, part: Part) -> Iterator[Step]:
         if isinstance(part, Run):
-            yield self._member_step(self._add_run(position, part), [part.input], part.output)
+            step = self._member_step(self._add_run(position, part), part.inputs, part.output)
+            if len(part.inputs) > 1:
+                step.loop = (self._members[position, 0], part.link)
+            yield step
         elif isinstance(part, Use):
             yield self._use(position, part)
         elif isinstance(part, Shortcut):
@@ -241,8 +245,14 @@ class _Scope:
         if not named:
             self._generic.add(member)
         given = [self._arguments(place, use) for place, use in run.uses]
-        listed = ", ".join(elements(given, lambda arguments: _constructor(plan, arguments)))
-        self._init.append(f"self.{member} = nn.Sequential({listed})")
+        parts = elements(given, lambda arguments: _constructor(plan, arguments))
+        if len(run.inputs) == 1:
+            made = f"nn.Sequential({', '.join(parts)})"
+        elif len(parts) == 1:
+            made = f"nn.ModuleList{parts[0].removeprefix('*')}"
+        else:
+            made = f"nn.ModuleList([{', '.join(parts)}])"
+        self._init.append(f"self.{member} = {made}")
         return member
 
     def _shortcut(self, position: int, shortcut: Shortcut) -> Iterator[Step]:
@@ -293,11 +303,11 @@ class _Scope:
         if self._own is None:
             path = scope_of(item)
             label = label_of(item)
-            if generic := isinstance(item, Use) and len(path) <= len(self._root):
-                assert isinstance(item, Use)
+            generic = isinstance(item, Use) and (len(path) <= len(self._root) or self._scopes[path] > 1)
+            if isinstance(item, Use) and generic:
                 label = identifier(self._plans[item.block].name)
         else:
-            labels = {label_of(use.items[position]) for use in self._own.block.uses if inner == 0}
+            labels = {label_of(_inner(use.items[position], inner)) for use in self._own.block.uses}
             if isinstance(item, Use) and len(scope_of(item)) <= len(self._root):
                 labels.clear()
             stem = identifier(self._plans[item.block].name) if isinstance(item, Use) else stem_of(item)
@@ -330,6 +340,11 @@ class _Scope:
             else:
                 self._init.append(f'self.register_buffer("{key}", {empty})')
         self._stored[place] = self._held[tensor]
+
+
+def _inner(item: Item, number: int) -> Item:
+    """One layer of a shortcut; any other item as it is."""
+    return item.items[number] if isinstance(item, Shortcut) and number < len(item.items) else item
 
 
 def _no_name(arg: Var | Stored) -> Text:

@@ -1,4 +1,4 @@
-"""Consecutive uses of one class as ``nn.Sequential``."""
+"""Consecutive uses of one class as ``nn.Sequential``, or as ``nn.ModuleList`` where all read something else, too."""
 
 from __future__ import annotations
 
@@ -27,12 +27,14 @@ class Run:
 
     Attributes:
         uses: The uses, by their position in the sequence.
-        input: What the first one reads.
+        inputs: What the first one reads.
+        link: Which of its inputs each one reads from the one before; the others are the same for all.
         output: What the last one gives.
     """
 
     uses: list[tuple[int, Use]]
-    input: Var
+    inputs: list[Var]
+    link: int
     output: Var
 
 
@@ -53,9 +55,17 @@ def with_runs(items: Sequence[Item], outputs: Sequence[Any], plans: Mapping[Bloc
     found: list[tuple[int, Part]] = []
     for position, item in enumerate(items):
         before = found[-1][1] if found else None
-        if isinstance(item, Use) and isinstance(before, Use | Run) and _continues(before, item, readers, plans, stage):
+        link = None
+        if isinstance(item, Use) and isinstance(before, Use | Run) and plans[item.block].is_class:
+            link = _link(before, item, readers)
+            last = before if isinstance(before, Use) else before.uses[-1][1]
+            if stage(last) != stage(item):
+                link = None
+        if link is not None:
+            assert isinstance(item, Use)
+            assert isinstance(before, Use | Run)
             if isinstance(before, Use):
-                before = Run([(found[-1][0], before)], before.inputs[0], before.output)
+                before = Run([(found[-1][0], before)], before.inputs, link, before.output)
                 found[-1] = (found[-1][0], before)
             before.uses.append((position, item))
             before.output = item.output
@@ -64,22 +74,16 @@ def with_runs(items: Sequence[Item], outputs: Sequence[Any], plans: Mapping[Bloc
     return found
 
 
-def _continues(
-    before: Use | Run,
-    use: Use,
-    readers: Counter[Var],
-    plans: Mapping[Block, Plan],
-    stage: Callable[[Use], tuple[str, ...]],
-) -> bool:
+def _link(before: Use | Run, use: Use, readers: Counter[Var]) -> int | None:
+    """Which input of a use is what the use before gives, where they can stand in one sequence."""
     last = before if isinstance(before, Use) else before.uses[-1][1]
-    return (
-        plans[use.block].is_class
-        and last.block is use.block
-        and use.inputs == [last.output]
-        and len(last.inputs) == 1
-        and readers[last.output] == 1
-        and stage(last) == stage(use)
-    )
+    if last.block is not use.block or last.output not in use.inputs or readers[last.output] != 1:
+        return None
+    link = use.inputs.index(last.output)
+    if isinstance(before, Run) and before.link != link:
+        return None
+    others = zip(last.inputs, use.inputs, strict=True)
+    return link if all(a is b for k, (a, b) in enumerate(others) if k != link) else None
 
 
 def elements(arguments: Sequence[dict[str, Any]], spell: Callable[[dict[str, Any]], str]) -> list[str]:

@@ -135,7 +135,13 @@ def spell(stmt: Stmt, name: Callable[[Var | Stored], Text], layer: Callable[[Lay
 
 def spell_targets(targets: Targets, name: Callable[[Var], str]) -> str:
     """The left side of an assignment."""
-    parts = [name(target) if isinstance(target, Var) else f"({spell_targets(target, name)})" for target in targets]
+    parts = []
+    for target in targets:
+        if isinstance(target, Var):
+            parts.append(name(target))
+        else:
+            inner = spell_targets(target, name)
+            parts.append(f"({inner})" if set(inner) - set("_, ()") else "_")
     return ", ".join(parts) + ("," if len(parts) == 1 and not isinstance(targets[0], Var) else "")
 
 

@@ -8,6 +8,7 @@ from graphkit.frameworks.torch.source.blocks import Use, writes
 from graphkit.frameworks.torch.source.classes import FREEZE, print_scope
 from graphkit.frameworks.torch.source.flat import HEADER, Source
 from graphkit.frameworks.torch.source.naming import Names, camel, class_name, identifier, scope_of
+from graphkit.frameworks.torch.source.once import once
 from graphkit.frameworks.torch.source.plan import owns, plan
 from graphkit.frameworks.torch.source.repeats import find_repeats
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["to_source"]
 
+_SHORT = 16
+"""Characters up to which the model's own name of a value makes an argument's name."""
+
 
 def to_source(program: TorchProgram, name: str, header: str = "") -> Source:
     """The source of a module that computes what the program does, not yet formatted.
@@ -30,7 +34,7 @@ def to_source(program: TorchProgram, name: str, header: str = "") -> Source:
         name: What the module's class is called after.
         header: Text of the file's docstring.
     """
-    items = find_repeats(program)
+    items = find_repeats(once(program))
     classes = Names([camel(name)])
     plans: dict[Block, Plan] = {}
     for block in _inner_first(items):
@@ -80,7 +84,8 @@ def _argument(block: Block, k: int) -> str:
     """What all uses call one of their inputs, else a letter."""
     values = [use.inputs[k].value for use in block.uses]
     names = {"" if value is None else value.name or "" for value in values}
-    return identifier(names.pop()) if len(names) == 1 and "" not in names else "yzuv"[k - 1]
+    name = identifier(names.pop()) if len(names) == 1 else ""
+    return name if 1 < len(name) <= _SHORT else "yzuv"[k - 1]
 
 
 def _inner_output(use: Use) -> Var:

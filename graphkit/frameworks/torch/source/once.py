@@ -1,0 +1,107 @@
+"""What a program computes several times over, computed once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from graphkit.frameworks.torch.source.blocks import flat_targets
+from graphkit.frameworks.torch.source.program import read_by
+from graphkit.ops.torchprogram import Size, Stmt, TorchProgram, Var
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+__all__ = ["once"]
+
+_RANDOM = ("rand", "normal", "multinomial", "bernoulli", "dropout", "poisson", "exponential")
+
+
+def once(program: TorchProgram) -> TorchProgram:
+    """The program without statements that repeat an earlier one on the same values.
+
+    Calls of layers stay, because they may draw random numbers or keep statistics, and so do calls that draw.
+    """
+    known: dict[Hashable, Stmt] = {}
+    same: dict[Var, Var] = {}
+    maker: dict[Var, Stmt] = {}
+    stmts: list[Stmt] = []
+    repeated: set[int] = set()
+    for stmt in program.stmts:
+        args = tuple(_with(arg, same) for arg in stmt.args)
+        kwargs = {key: _with(arg, same) for key, arg in stmt.kwargs.items()}
+        target = stmt.outputs[0] if len(stmt.outputs) == 1 else None
+        new = replace(stmt, args=args, kwargs=kwargs)
+        if isinstance(target, Var):
+            if (kept := _undone(new, maker)) is not None:
+                same[target] = kept
+                continue
+            if stmt.layer is None and not any(word in stmt.head for word in _RANDOM):
+                first = known.setdefault((stmt.kind, stmt.head, _key(args), _key(tuple(kwargs.items()))), new)
+                if first is not new:
+                    assert isinstance(first.outputs[0], Var)
+                    same[target] = first.outputs[0]
+                    repeated.add(id(first))
+                    continue
+            maker[target] = new
+        stmts.append(new)
+    outputs = [same.get(output, output) if isinstance(output, Var) else output for output in program.outputs]
+    return replace(program, stmts=_early(_needed(stmts, outputs), repeated), outputs=outputs)
+
+
+def _needed(stmts: list[Stmt], outputs: list[Any]) -> list[Stmt]:
+    """The statements that the outputs need."""
+    read = {*outputs}
+    found: list[Stmt] = []
+    for stmt in reversed(stmts):
+        if not read.isdisjoint(flat_targets(stmt.outputs)):
+            read.update(read_by(stmt))
+            found.append(stmt)
+    return found[::-1]
+
+
+def _undone(stmt: Stmt, maker: dict[Var, Stmt]) -> Var | None:
+    """What a squeeze of an axis that was only just put in gives."""
+    if stmt.kind != "method" or stmt.head != "squeeze" or not isinstance(stmt.args[0], Var):
+        return None
+    before = maker.get(stmt.args[0])
+    if before is None or before.kind != "method" or before.head != "unsqueeze" or before.args[1:] != stmt.args[1:]:
+        return None
+    return before.args[0] if isinstance(before.args[0], Var) else None
+
+
+def _early(stmts: list[Stmt], repeated: set[int]) -> list[Stmt]:
+    """The statements in order, but what was repeated right after what it reads, rather than where it was first used."""
+    found: list[Stmt] = []
+    for stmt in stmts:
+        place = len(found)
+        if id(stmt) in repeated:
+            read = set(read_by(stmt))
+            place = next(
+                (k + 1 for k in range(len(found) - 1, -1, -1) if read & set(flat_targets(found[k].outputs))), 0
+            )
+        found.insert(place, stmt)
+    return found
+
+
+def _with(arg: Any, same: dict[Var, Var]) -> Any:
+    if isinstance(arg, Var):
+        return same.get(arg, arg)
+    if isinstance(arg, Size):
+        return replace(arg, of=_with(arg.of, same))
+    if isinstance(arg, tuple | list):
+        return type(arg)(_with(item, same) for item in arg)
+    if isinstance(arg, slice):
+        return slice(_with(arg.start, same), _with(arg.stop, same), _with(arg.step, same))
+    return arg
+
+
+def _key(arg: Any) -> Hashable:
+    """An argument as something that can be compared: equal numbers of different types differ."""
+    if isinstance(arg, tuple | list):
+        return (type(arg), *map(_key, arg))
+    if isinstance(arg, slice):
+        return ("slice", _key(arg.start), _key(arg.stop), _key(arg.step))
+    if isinstance(arg, float):
+        return (float, repr(arg))
+    return (type(arg), arg)
