@@ -9,13 +9,13 @@ from graphkit.ir.dims import dims_of
 from graphkit.ir.params import of_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import onnx_ir as ir
 
     from graphkit.ir.params import Kind
 
-__all__ = ["counterparts"]
+__all__ = ["boxed", "counterparts"]
 
 
 def counterparts(model: ir.Model, other: ir.Model) -> dict[str, str]:
@@ -23,6 +23,8 @@ def counterparts(model: ir.Model, other: ir.Model) -> dict[str, str]:
 
     Inputs match by name if the names are the same, else by position if there are as many; so do outputs. Parameters
     and buffers match by name, where they have the same shape.
+
+    A value without axes also matches one of a single axis of size 1: MXNet has no other.
 
     Raises:
         InputError: There are more inputs or outputs in one than in the other, or two that meet differ in element type
@@ -40,6 +42,15 @@ def counterparts(model: ir.Model, other: ir.Model) -> dict[str, str]:
     return found
 
 
+def boxed(model: ir.Model, other: ir.Model, names: Mapping[str, str]) -> frozenset[str]:
+    """Names of the inputs and outputs without axes whose counterpart has one, of size 1."""
+    found: set[str] = set()
+    for ours, theirs in ((_fed(model), _fed(other)), (model.graph.outputs, other.graph.outputs)):
+        known = {value.name: dims_of(value) for value in theirs}
+        found.update(v.name or "" for v in ours if dims_of(v) == () and known.get(names[v.name or ""]) == (1,))
+    return frozenset(found)
+
+
 def _fed(model: ir.Model) -> list[ir.Value]:
     return [value for value in model.graph.inputs if not value.is_initializer()]
 
@@ -53,8 +64,9 @@ def _paired(what: str, ours: Sequence[ir.Value], theirs: Sequence[ir.Value]) -> 
     same = {value.name for value in ours} == set(by_name)
     pairs = [(value, by_name[value.name] if same else theirs[index]) for index, value in enumerate(ours)]
     for one, two in pairs:
-        ranks = [dims if dims is None else len(dims) for dims in (dims_of(one), dims_of(two))]
-        if one.dtype != two.dtype or (None not in ranks and ranks[0] != ranks[1]):
+        dims = (dims_of(one), dims_of(two))
+        ranks = [shape if shape is None else len(shape) for shape in dims]
+        if one.dtype != two.dtype or (None not in ranks and ranks[0] != ranks[1] and dims != ((), (1,))):
             raise InputError(
                 f"The two models cannot be compared: among their {what}, {_described(one)} meets {_described(two)}."
             )

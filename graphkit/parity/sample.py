@@ -92,7 +92,8 @@ class Sampler:
         double = any(side.dtype == "float64" for side in self.sides)
         names = {side.runtime.name for side in self.sides} if double else ()
         single = {name: single_outputs(self.pool.model("float64"), name) for name in names}
-        behind = {name: frozenset(gradients) for name, concerned in single.items() if concerned or own}
+        scaled = {"mxnet"} if own else set()  # its output layers scale their gradients in float32
+        behind = {name: frozenset(gradients) for name, found in single.items() if found or name in scaled}
         plain: dict[str, Kind] = {name: kind for name, kind in outputs.items() if name not in own}
         scored: dict[str, Kind] = {name: kind for name, kind in outputs.items() if name in own}
         scorers = [side for side in self.sides if own.issubset(side.outputs)]

@@ -76,6 +76,7 @@ class Side:
         note: Why it fell back.
         implied: Whether it is compared without having been asked for.
         names: For a side that runs another model: the names there of what has a counterpart; None for the same model.
+        boxed: Names of what has no axes, and one of size 1 in the other model.
         outputs: Outputs of the current sample.
         gradients: Gradients of the current sample; None where it has none.
         steps: Steps of training on the current sample.
@@ -89,6 +90,7 @@ class Side:
     note: str = ""
     implied: bool = False
     names: Mapping[str, str] | None = None
+    boxed: frozenset[str] = frozenset()
     outputs: Arrays = field(default_factory=dict)
     gradients: Arrays | None = None
     steps: Sequence[Step] = ()
@@ -134,13 +136,19 @@ class Side:
     def _given(self, arrays: Arrays) -> Arrays:
         """Arrays under the names, and in the precision, of this side."""
         cast = in_dtype(arrays, self.dtype)
-        return cast if self.names is None else {self.names[name]: array for name, array in cast.items()}
+        if self.names is None:
+            return cast
+        return {self.names[name]: array.reshape(1) if name in self.boxed else array for name, array in cast.items()}
 
     def _read(self, arrays: Arrays) -> Arrays:
         """What this side gave, under the names of the model compared; what has no counterpart there is left out."""
         if self.names is None:
             return arrays
-        return {name: arrays[other] for name, other in self.names.items() if other in arrays}
+        return {
+            name: arrays[other].reshape(()) if name in self.boxed else arrays[other]
+            for name, other in self.names.items()
+            if other in arrays
+        }
 
     def _attempt(self, action: Callable[[S], T], opened: Callable[[Runtime, bool, Precision], S]) -> T:
         try:

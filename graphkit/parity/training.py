@@ -98,6 +98,8 @@ class Training:
             raise InputError("There is nothing to train: the model has no parameters. Leave --train-steps out.")
         if not self.sides:
             return []
+        if any(node.op_type == "Dropout" and not node.domain for node in model.graph):
+            self.warnings.append("Dropout is off in the steps of training: every framework draws masks of its own.")
         batches = self._batches(model, seed)
         self.sides = [side for side in self.sides if self._trains(side, batches)]
         if len(self.sides) < 2:

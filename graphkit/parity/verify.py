@@ -11,7 +11,7 @@ from graphkit.frameworks.convert import input_spec
 from graphkit.ir.origin import source_of
 from graphkit.ir.training import losses
 from graphkit.parity.inputs import guessed
-from graphkit.parity.match import counterparts
+from graphkit.parity.match import boxed, counterparts
 from graphkit.parity.sample import Sampler
 from graphkit.parity.sides import Pool, Side
 from graphkit.parity.training import Training, rounded
@@ -161,7 +161,9 @@ def _two(
     more, more_absent, more_versions = _sides(other, on or _home(other), pools[1], dtype)
     for side in more:
         side.name, side.names = f"{_label(other)} on {side.runtime.name}", names
-    return [sides[0], *(side for side in more if not side.implied)], absent + more_absent, versions | more_versions
+        side.boxed = boxed(model, other, names)
+    first = [side for side in sides[:2] if side is sides[0] or losses(model)]  # an output layer gives no loss itself
+    return [*first, *(side for side in more if not side.implied)], absent + more_absent, versions | more_versions
 
 
 def _home(model: ir.Model) -> list[Runtime]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from graphkit.errors import (
     UnsupportedNode,
 )
 from graphkit.frameworks.mxnet import schema
+from graphkit.frameworks.mxnet.begin_states import with_known_begin_states
+from graphkit.frameworks.mxnet.refused import refused
 from graphkit.frameworks.mxnet.upgrade import UNSTATED
 from graphkit.frameworks.mxnet.variables import Variables, initializer
 from graphkit.frameworks.mxnet.weights import misfits
@@ -60,9 +63,10 @@ def from_symbol(mx: MxModel, options: ReadOptions, label: str) -> ir.Model:
         ParameterError: Parameters that are missing or have another shape than the graph asks for.
         ShapeNeededError: A node can only be converted when the shape of an input is given.
     """
+    mx = replace(mx, graph=with_known_begin_states(mx.graph))
     try:
         return _converted(mx, options, label)
-    except (FormatError, ParameterError):
+    except (FormatError, ParameterError, UnsupportedError):
         model = _of_2015(mx, options, label)
         if model is None:
             raise
@@ -118,6 +122,8 @@ class _Reader:
         self._emitted: list[ir.Node] = []
         self._losses: dict[int, ir.Value] = {}
         self._node: MxNode | None = None
+        self._reads = ""
+        """Shapes of what the node reads, for messages."""
         self._names = {node.name for node in mx.graph.variables()}
 
     def read(self, node: MxNode) -> None:
@@ -197,8 +203,12 @@ class _Reader:
         strange = [name for name in node.attrs if name not in known]
         if strange:
             return Refusal(f"graphkit does not know its parameter {strange[0]}={node.attrs[strange[0]]}")
+        shapes = [None if operand is None else dims_of(operand) for operand in operands]
+        self._reads = " and ".join("?" if dims is None else shown(dims) for dims in shapes) or "nothing"
         try:
-            if self._misfits(node, names, operands):
+            if problem := refused(node, shapes[0] if shapes else None):
+                return Refusal(f"MXNet refuses it: {problem}")
+            if self._misfits(node, names, shapes[0] if shapes else None):
                 return None
             read = form.train if self._train and form.train else form.read
             return read(self, node, operands) if read else self._read_row(op, form, node, operands)
@@ -207,14 +217,13 @@ class _Reader:
         except IndexError:
             return Refusal("its parameters ask for more axes than what it reads has")
 
-    def _misfits(self, node: MxNode, names: Sequence[str], operands: Sequence[ir.Value | None]) -> bool:
+    def _misfits(self, node: MxNode, names: Sequence[str], data: tuple[Dim, ...] | None) -> bool:
         """Whether stored parameters of a node do not fit it, which is noted."""
         stored = {
             name: self._variables.stored[ref.node.name]
             for name, ref in zip(names, node.inputs, strict=False)
             if ref.node.is_variable and ref.node.name in self._variables.stored
         }
-        data = dims_of(operands[0]) if operands and operands[0] is not None else None
         found = misfits(node, data, stored)
         for slot, shape, wanted, decides in found:
             name = node.inputs[list(names).index(slot)].node.name
@@ -261,7 +270,10 @@ class _Reader:
                 part = "output" if len(emitted.outputs) == 1 else f"output{number}"
                 value.name = self._unique(f"{emitted.name}_{part}")
         if id(node) in self._losses:
-            self._losses[id(node)].name = self._unique(f"{node.name}_loss")
+            loss = self._losses[id(node)]
+            loss.name = self._unique(f"{node.name}_loss")
+            for emitted in self._emitted:
+                emitted.name = loss.name if loss in emitted.outputs else emitted.name
         if len(values) > 1:
             for number, value in enumerate(values):
                 if value.producer() in self._emitted:
@@ -279,7 +291,14 @@ class _Reader:
         given = {name: value for name, value in attrs.items() if value is not None}
         name = None if self._node is None else self._node.name
         node = ir.node(op_type, operands, given, domain=domain, num_outputs=outputs, name=name)
-        infer_node(node)
+        try:
+            infer_node(node)
+        except FormatError as error:
+            why = str(error).rpartition(" does not fit its inputs: ")[2]
+            raise FormatError(
+                f"{self._label}: {self._where()} does not fit its inputs, which are {self._reads}: {why} If --input "
+                f"gives their sizes, give those that the model was made for; otherwise MXNet refuses the symbol, too."
+            ) from error
         self._emitted.append(node)
         return tuple(node.outputs)
 

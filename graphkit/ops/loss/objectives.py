@@ -155,16 +155,17 @@ def make_loss(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.
     """MakeLoss: the data itself, divided by the batch size or by how many elements are above ``valid_thresh``."""
     data = x[0]
     assert data is not None
+    result = b.stopped(data)
     normalization = node.attrs.get("normalization", "null")
     divisor = None
     if normalization == "batch":
         divisor = _rows(b, data)
     elif normalization == "valid":
-        above = b.op("Greater", b.stopped(data), b.scalar(_number(node, "valid_thresh", 0.0), data))
+        above = b.op("Greater", result, b.scalar(_number(node, "valid_thresh", 0.0), data))
         count = b.op("ReduceSum", b.op("Cast", above, to=_type(b, data)), keepdims=0)
         divisor = b.op("Max", count, b.scalar(1.0, data))
     _emit(b, b.op("ReduceSum", data, keepdims=0), _number(node, "grad_scale", 1.0), divisor)
-    return b.stopped(data)
+    return result
 
 
 def make_loss_plain(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
