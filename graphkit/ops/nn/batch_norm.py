@@ -16,6 +16,7 @@ import numpy as np
 
 from graphkit.ops.nn.epsilon import epsilon, torch_epsilon
 from graphkit.ops.spec import BOOL, FLOAT, Case, Limit, MxForm, Op, Read, Refusal, arr, decimal, torch_float
+from graphkit.ops.torchprogram import Code
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -132,7 +133,9 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
         if made is not None:
             return made
     if b.is_initializer(mean) and b.is_initializer(var):
-        return b.call("F.batch_norm", x[0], x[3], x[4], x[1], x[2], eps=eps)
+        training = None if frozen else Code("self.training")
+        rest = {"training": training, "momentum": None if frozen else momentum, "eps": eps}
+        return b.call("F.batch_norm", x[0], x[3], x[4], x[1], x[2], **rest)
     rows = (-1, *(1,) * (rank - 2))
     gamma, beta, center, spread = (b.method("reshape", x[k], *rows) if rank > 2 else x[k] for k in range(1, 5))
     spread = b.call("torch.rsqrt", b.infix("+", spread, epsilon(node)))
@@ -205,6 +208,7 @@ OP = Op(
         Case("rows", (arr(4, 3), *_STATS), const=_STORED, buffers=(3, 4)),
         Case("1-D", (arr(2, 3, 6), *_STATS), const=_STORED, buffers=(3, 4)),
         Case("3-D", (arr(2, 3, 2, 3, 2), *_STATS), const=_STORED, buffers=(3, 4)),
+        Case("computed scale", _ONNX, const=(3, 4), buffers=(3, 4)),
         Case("computed statistics", _ONNX),
         Case("computed statistics of rows", (arr(4, 3), *_STATS), {"epsilon": 1e-3}),
     ),

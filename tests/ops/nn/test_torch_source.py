@@ -142,6 +142,20 @@ def test_stored_statistics_serve_in_training_where_the_symbol_says_so(kept: bool
     assert same == kept
 
 
+def test_statistics_follow_the_mode_where_the_scale_is_computed() -> None:
+    held = "float[4] m = {1, 2, 3, 4}, float[4] v = {4, 3, 2, 1}"
+    signature = "float[n, 4, 4, 4] x, float[4] g, float[4] c"
+    model = model_of(signature, "float[n, 4, 4, 4] y", "y = BatchNormalization <momentum = 0.8> (x, g, c, m, v)", held)
+    call = "F.batch_norm(v0, self.tensor0, self.tensor1, v1, v2, training=self.training, momentum=0.2)"
+    assert lines_of(model)[-1] == f"v3 = {call}"
+    feeds = {"x": IMAGE, "g": np.ones(4, np.float32), "c": np.zeros(4, np.float32)}
+    with runtimes()["torch"].open(model, mode="train", native=False) as session:
+        found = session.forward(feeds)["y"]
+    np.testing.assert_allclose(found.mean((0, 2, 3)), 0, atol=1e-6)
+    np.testing.assert_allclose(found.var((0, 2, 3)), 1, rtol=1e-4)
+    agree(model, *feeds.values())
+
+
 @pytest.mark.parametrize(("axes", "layer"), [((2, 3), "Dropout2d"), ((1,), "Dropout"), ((0, 3), "Dropout")])
 def test_axes_of_a_dropout_share_what_is_dropped(axes: tuple[int, ...], layer: str) -> None:
     model = read("Dropout", {"p": "0.4", "axes": str(axes)}, IMAGE.shape)
