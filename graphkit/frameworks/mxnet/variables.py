@@ -79,8 +79,8 @@ class Variables:
                 )
             if not spec.name and not unnamed:
                 raise FeedError(
-                    f"{len(self._options.inputs)} --input shapes are given, but {self._label} has "
-                    f"{len(self._fed)} inputs: {', '.join(self._fed) or 'none'}."
+                    f"{len(self._options.inputs)} --input shapes are given, and the inputs of {self._label} are "
+                    f"{', '.join(self._fed) or 'none'}; give one for each."
                 )
             given[spec.name or unnamed.pop(0)] = spec
         return given

@@ -144,11 +144,26 @@ def _group_norm(
     return dict.fromkeys(("gamma", "beta"), (int(attrs.get("num_groups", "1")),))
 
 
+def _recurrent(attrs: Mapping[str, str], data: Dims | None, _stored: Mapping[str, tuple[int, ...]]) -> dict[str, Dims]:
+    features = _size(data, 2)
+    if features is None:
+        return {"parameters": (None,)}
+    hidden, layers = int(attrs["state_size"]), int(attrs["num_layers"])
+    directions = 1 + BOOL.parse(attrs.get("bidirectional", "False"))
+    rows = _GATES[attrs["mode"]] * hidden
+    projection = attrs.get("projection_size", "None")
+    given = hidden if projection == "None" else int(projection)
+    own = rows * (given + 2) + (0 if projection == "None" else hidden * given)
+    sizes = [features, *[given * directions] * (layers - 1)]
+    return {"parameters": (sum(directions * (rows * size + own) for size in sizes),)}
+
+
 def _slope(attrs: Mapping[str, str], data: Dims | None, stored: Mapping[str, tuple[int, ...]]) -> dict[str, Dims]:
     shape = stored.get("gamma", ())
     return {"gamma": (_size(data, 1),)} if attrs.get("act_type") == "prelu" and len(shape) == 1 != shape[0] else {}
 
 
+_GATES: Final = {"gru": 3, "lstm": 4, "rnn_relu": 1, "rnn_tanh": 1}
 _RULES: Final[Mapping[str, Rule]] = {
     "BatchNorm": _norm(1),
     "BatchNorm_v1": _norm(1),
@@ -161,6 +176,7 @@ _RULES: Final[Mapping[str, Rule]] = {
     "InstanceNorm": _norm(1),
     "LayerNorm": _norm(-1),
     "LeakyReLU": _slope,
+    "RNN": _recurrent,
     "_contrib_BatchNormWithReLU": _norm(1),
     "_contrib_SyncBatchNorm": _norm(1),
 }
