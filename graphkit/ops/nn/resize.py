@@ -142,7 +142,7 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     if not changes:
         return cast("Arg", data)
     floats = is_float(b.dtype(source))
-    options = _interpolation(b, node, x, method, changes) if floats else None
+    options = _interpolation(b, node, x, method, changes, source) if floats else None
     if options is not None:
         return b.call("F.interpolate", data, **options)
     if method.mode == "nearest":
@@ -154,15 +154,13 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
 
 
 def _interpolation(
-    b: TorchBuilder, node: ir.Node, x: Sequence[Any], method: Method, changes: Sequence[Change]
+    b: TorchBuilder, node: ir.Node, x: Sequence[Any], method: Method, changes: Sequence[Change], source: ir.Value
 ) -> dict[str, Any] | None:
     """The keyword arguments with which ``F.interpolate`` does the same, None where it does not."""
-    source = node.inputs[0]
-    assert source is not None
     rank = b.rank(source)
     if rank not in (3, 4, 5) or min(change.number for change in changes) < 2:
         return None
-    target = _target(b, node, x, method, changes)
+    target = _target(b, node, x, method, changes, source)
     if target is None:
         return None
     if method.mode == "nearest":
@@ -178,11 +176,9 @@ def _interpolation(
 
 
 def _target(
-    b: TorchBuilder, node: ir.Node, x: Sequence[Any], method: Method, changes: Sequence[Change]
+    b: TorchBuilder, node: ir.Node, x: Sequence[Any], method: Method, changes: Sequence[Change], source: ir.Value
 ) -> dict[str, Any] | None:
     """``scale_factor`` or ``size``, whichever the node gives; None where torch would come to other sizes."""
-    source = node.inputs[0]
-    assert source is not None
     rank = b.rank(source)
     by_number = {change.number: change for change in changes}
     scales = [by_number[k].scale if k in by_number else 1.0 for k in range(2, rank)]
