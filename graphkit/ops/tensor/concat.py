@@ -49,7 +49,7 @@ def _stacked(b: TorchBuilder, value: ir.Value, axis: int) -> Arg | None:
     producer = value.producer()
     if producer is None or producer.op_type != "Unsqueeze" or constant_ints(b, producer, 1) != (axis,):
         return None
-    return b.derived(some(producer.inputs[0]), ())
+    return b.arg(some(producer.inputs[0]))
 
 
 def _read_concat(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:

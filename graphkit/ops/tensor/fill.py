@@ -82,7 +82,7 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     like = _shape_of(node)
     if like is not None:
         other = None if b.dtype(like) == dtype else b.torch_dtype(dtype)
-        same = b.derived(like, ())
+        same = b.arg(like)
         if number in (0, 1):
             return b.call("torch.ones_like" if number else "torch.zeros_like", same, dtype=other)
         return b.call("torch.full_like", same, number, dtype=other)

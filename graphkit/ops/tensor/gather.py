@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from graphkit.ops.spec import BOOL, Case, Limit, MxForm, Op, Refusal, arr, given, int64
 from graphkit.ops.tensor.sizes import (
     as_int64,
@@ -79,6 +81,8 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     rank = b.rank(source)
     axis = axis_of(node, rank)
     known = b.value(indices)
+    if known is not None and known.ndim == 1 and known.size > 1 and known[0] >= 0 and bool((np.diff(known) == 1).all()):
+        return b.item(x[0], *along(axis, slice(int(known[0]) or None, int(known[-1]) + 1), rank=rank))
     if known is not None and known.ndim < 2 and known.size <= _FEW:
         return b.item(x[0], *along(axis, known.tolist(), rank=rank))
     if axis == 0 and rank == 2 and _is_table(b, source) and _counts_forward(b, indices):
@@ -178,6 +182,7 @@ OPS = (
             Case("columns", (_X, int64([0, -4, 3])), {"axis": -1}, dynamic=(0,)),
             Case("free axis", (_X, int64([0, -1])), dynamic=(0,)),
             Case("stored indices", (_X, int64([2, 0])), const=(1,)),
+            Case("stored row of indices", (_X, int64([1, 2])), const=(1,), dynamic=(1,)),
             Case("stored negative indices", (_X, int64([-1, 0])), const=(1,), dynamic=(0,)),
             Case("one row", (_X, int64(1)), const=(1,)),
             Case("last column", (_X, int64(-1)), {"axis": 1}, const=(1,), dynamic=(0,)),

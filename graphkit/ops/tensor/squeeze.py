@@ -8,7 +8,7 @@ from graphkit.ir.symbols import shape_of
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64, ints
 from graphkit.ops.tensor.reshape import reshape_to
 from graphkit.ops.tensor.sizes import constant_ints, rank_is_known, some
-from graphkit.ops.tensor.torch_reshape import reshaped, unsqueezed
+from graphkit.ops.tensor.torch_reshape import reshaped, unshaped, unsqueezed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +46,9 @@ def _write_unsqueeze(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> 
 
 
 def _torch_squeeze(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    made = _at_once(b, node)
+    if made is not None:
+        return made
     if len(node.inputs) < 2 or node.inputs[1] is None:
         return b.method("squeeze", x[0])
     axes = constant_ints(b, node, 1)
@@ -58,6 +61,9 @@ def _torch_squeeze(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Re
 
 
 def _torch_unsqueeze(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    made = _at_once(b, node)
+    if made is not None:
+        return made
     axes = constant_ints(b, node, 1)
     if axes is None:
         return _reshaped(b, node, x)
@@ -65,6 +71,13 @@ def _torch_unsqueeze(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | 
         return b.method("unsqueeze", x[0], axes[0])
     rank = b.rank(some(node.inputs[0])) + len(axes)
     return unsqueezed(b, x[0], sorted(axis % rank for axis in axes), rank)
+
+
+def _at_once(b: TorchBuilder, node: ir.Node) -> Arg | None:
+    """This reshaping and those just before it as one; None where there are none."""
+    source = some(node.inputs[0])
+    first, want = unshaped(source), shape_of(node.outputs[0])
+    return None if first is source or want is None else reshaped(b, node, b.arg(first), first, want)
 
 
 def _reshaped(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from graphkit.ir.symbols import equal, shape_of
+from graphkit.ir.symbols import equal, product, shape_of
 from graphkit.ops.tensor.torch_sizes import is_full, size_arg, sizes_given
 from graphkit.ops.torchprogram import Code
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from graphkit.ops.builders import TorchBuilder
     from graphkit.ops.torchprogram import Arg
 
-__all__ = ["reshaped", "torch_flatten", "torch_reshape", "unsqueezed"]
+__all__ = ["reshaped", "torch_flatten", "torch_reshape", "unshaped", "unsqueezed"]
 
 
 def reshaped(b: TorchBuilder, node: ir.Node, data: Arg, source: ir.Value, want: Sequence[Size]) -> Arg | None:
@@ -105,14 +105,55 @@ def _split(have: Sequence[Size], want: Sequence[Size]) -> tuple[int, tuple[int, 
     return None
 
 
+_RESHAPING = frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"})
+
+
+def unshaped(value: ir.Value) -> ir.Value:
+    """What a value had been before it was reshaped for nothing but the next reshaping."""
+    producer = value.producer()
+    while producer is not None and producer.op_type in _RESHAPING and _once(value):
+        assert producer.inputs[0] is not None
+        value = producer.inputs[0]
+        producer = value.producer()
+    return value
+
+
+def _once(value: ir.Value) -> bool:
+    return len(value.uses()) == 1 and not value.is_graph_output()
+
+
+def _repeated(b: TorchBuilder, source: ir.Value, want: Sequence[Size]) -> Arg | None:
+    """Each element several times in a row along an axis: what a new axis was stretched and merged for."""
+    expand = source.producer()
+    if expand is None or expand.op_type != "Expand" or not _once(source) or expand.inputs[0] is None:
+        return None
+    first = unshaped(expand.inputs[0]) if _once(expand.inputs[0]) else expand.inputs[0]
+    before, wide = shape_of(first), shape_of(source)
+    if before is None or wide is None or len(wide) != len(before) + 1 or len(want) != len(before):
+        return None
+    narrow = shape_of(expand.inputs[0]) or ()
+    grown = [axis for axis, (old, new) in enumerate(zip(narrow, wide, strict=False)) if not equal(old, new)]
+    if len(grown) != 1 or len(narrow) != len(wide) or grown[0] == 0 or not isinstance(wide[grown[0]], int):
+        return None
+    axis, count = grown[0] - 1, wide[grown[0]]
+    kept = is_full(before, (*wide[: axis + 1], *wide[axis + 2 :]))
+    merged = is_full(want, (*wide[:axis], product((wide[axis], count)), *wide[axis + 2 :]))
+    return b.method("repeat_interleave", b.arg(first), count, axis) if kept and merged else None
+
+
 def torch_reshape(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     """Write a Reshape."""
     source, result = node.inputs[0], node.outputs[0]
     assert source is not None
     want = shape_of(result)
-    made = None if want is None else reshaped(b, node, x[0], source, want)
-    if made is not None:
-        return made
+    if want is not None:
+        repeated = _repeated(b, source, want)
+        if repeated is not None:
+            return repeated
+        first = unshaped(source)
+        made = reshaped(b, node, b.arg(first), first, want) or reshaped(b, node, x[0], source, want)
+        if made is not None:
+            return made
     keeps_zero = node.attributes.get_int("allowzero", 0) != 0
     codes = sizes_given(b, node, 1, x[1])
     return b.method("reshape", x[0], *(_sizes(b, source, codes, keeps_zero=keeps_zero) or [()]))
@@ -131,6 +172,10 @@ def torch_flatten(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     source = node.inputs[0]
     assert source is not None
     axis = node.attributes.get_int("axis", 1)
+    first, want = unshaped(source), shape_of(node.outputs[0])
+    made = None if first is source or want is None else reshaped(b, node, b.arg(first), first, want)
+    if made is not None:
+        return made
     have = shape_of(source)
     if have is None and axis == 1:
         return b.method("flatten", x[0], 1)

@@ -86,7 +86,7 @@ def _around(node: ir.Node) -> list[ir.Value]:
 def device_near(b: TorchBuilder, node: ir.Node) -> Device | None:
     """The device on which a tensor is made that is computed from shapes; None for torch's default one."""
     for value in _around(node):
-        arg = b.derived(value, ())
+        arg = b.arg(value)
         if isinstance(arg, Var):
             return Device(arg)
     return None

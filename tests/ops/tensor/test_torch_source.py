@@ -147,13 +147,50 @@ def test_two_free_sizes_are_taken_from_what_has_them() -> None:
         """
         s = Shape (l)
         rest = Concat <axis = 0> (s, twelve)
-        flat = Reshape (x, line)
-        y = Reshape (flat, rest)
+        lines = Reshape (x, line)
+        positive = Relu (lines)
+        y = Reshape (positive, rest)
         """,
         "int64[2] line = {-1, 12}, int64[1] twelve = {12}",
     )
-    assert lines_of(model)[-1] == "v3 = v2.reshape(v1.shape[0], v1.shape[1], 12)"
+    assert lines_of(model)[-1] == "v4 = v3.reshape(v1.shape[0], v1.shape[1], 12)"
     agree(model, (2, 5, 3, 4), (2, 5))
+
+
+def test_reshapings_in_a_row_are_one() -> None:
+    model = model_of(
+        "float[N, 3, 4] x",
+        "float[a, b, c] y",
+        "f = Flatten (x) u = Unsqueeze (f, front) s = Squeeze (u, front) y = Reshape (s, back)",
+        "int64[1] front = {0}, int64[3] back = {-1, 3, 4}",
+    )
+    assert lines_of(model) == []
+    agree(model, (2, 3, 4))
+
+
+def test_what_is_stretched_and_merged_is_repeated() -> None:
+    model = model_of(
+        "float[N, 4] x",
+        "float[a, b] y, float[c, d] z",
+        """
+        u = Unsqueeze (x, one)
+        e = Expand (u, heads)
+        y = Reshape (e, flat)
+        v = Unsqueeze (x, two)
+        f = Expand (v, times)
+        z = Reshape (f, wide)
+        """,
+        "int64[1] one = {1}, int64[1] two = {2}, int64[3] heads = {1, 3, 1}, int64[2] flat = {-1, 4}, "
+        "int64[3] times = {1, 1, 5}, int64[2] wide = {0, 20}",
+    )
+    assert lines_of(model) == ["v1 = v0.repeat_interleave(3, 0)", "v2 = v0.repeat_interleave(5, 1)"]
+    agree(model, (2, 4))
+
+
+def test_rows_in_a_row_are_cut_out() -> None:
+    model = model_of("float[5, N] x", "float[a, b] y", "y = Gather <axis = 0> (x, k)", "int64[3] k = {1, 2, 3}")
+    assert lines_of(model) == ["v1 = v0[1:4]"]
+    agree(model, (5, 2))
 
 
 def test_positions_are_counted_on_the_device_of_what_they_are_counted_for() -> None:
@@ -294,6 +331,17 @@ def test_masks_fill_in_numbers() -> None:
         "float low = {-10000.0}",
     )
     assert lines_of(model) == ["v2 = v1.masked_fill(v0, -10000.0)", "v3 = torch.where(v0, v1, -10000.0)"]
+    agree(model, (2, 3), (2, 3))
+
+
+def test_masks_fill_in_arrays_of_one_number() -> None:
+    model = model_of(
+        "bool[N, 3] m, float[N, 3] x",
+        "float[a, b] y",
+        "s = Shape (x) o = ConstantOfShape <value = float[1] {1}> (s) l = Mul (o, low) y = Where (m, x, l)",
+        "float low = {-1e18}",
+    )
+    assert lines_of(model) == ["v2 = torch.where(v0, v1, -1e+18)"]
     agree(model, (2, 3), (2, 3))
 
 
