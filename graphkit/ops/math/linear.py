@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphkit.ops.nn.adaptive_pool import torch_adaptive_pool
 from graphkit.ops.producers import made_by
 from graphkit.ops.spec import BOOL, FLOAT, Case, MxForm, Op, Refusal, arr, given, is_float, torch_float, torch_lacks
 
@@ -139,7 +140,7 @@ def _torch_matmul(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Ref
         return lacking
     right = node.inputs[1]
     assert right is not None
-    made = _linear(b, x[0], right, None, transposed=False)
+    made = torch_adaptive_pool(b, node) or _linear(b, x[0], right, None, transposed=False)
     return b.infix("@", x[0], x[1]) if made is None else made
 
 

@@ -1,7 +1,7 @@
-"""Reading MXNet's AdaptiveAvgPooling2D, which averages over as many bins as it is to give elements.
+"""MXNet's AdaptiveAvgPooling2D, which averages over as many bins as it is to give elements, as torch's does.
 
 Bin ``i`` of ``n`` over ``size`` elements is from ``⌊i·size/n⌋`` to ``⌈(i+1)·size/n⌉``. Bins of one size are a pooling;
-others overlap or differ, and are a product with a constant matrix along each axis.
+others overlap or differ, and are in ONNX a product with a constant matrix along each axis.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphkit.ops.producers import made_by
 from graphkit.ops.spec import Case, MxForm, Op, Tol, arr, ints
 
 if TYPE_CHECKING:
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import onnx_ir as ir
 
-    from graphkit.ops.builders import OnnxBuilder
+    from graphkit.ops.builders import OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode
+    from graphkit.ops.torchprogram import Var
+
+__all__ = ["torch_adaptive_pool"]
 
 
 def _bins(size: int, count: int) -> npt.NDArray[np.float64]:
@@ -50,6 +54,38 @@ def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Valu
     if width != columns:
         data = b.op("MatMul", data, b.const(_bins(columns, width).T, dtype))
     return data
+
+
+def torch_adaptive_pool(b: TorchBuilder, node: ir.Node) -> Var | None:
+    """Torch's adaptive pooling of images where a MatMul averages over bins of a spatial axis; None elsewhere.
+
+    The second of two MatMuls that average over both axes is one pooling over both.
+    """
+    axis, data, count = _averaged(b, node)
+    if data is None:
+        return None
+    counts = {axis: count}
+    before = made_by(data, "MatMul")
+    if before is not None:
+        other, inner, size = _averaged(b, before)
+        if inner is not None and other != axis:
+            counts[other], data = size, inner
+    shape = b.shape(data)
+    sizes = (counts.get(k) or (dim if isinstance(dim := shape[k], int) else None) for k in (2, 3))
+    return b.call("F.adaptive_avg_pool2d", b.arg(data), tuple(sizes))
+
+
+def _averaged(b: TorchBuilder, node: ir.Node) -> tuple[int, ir.Value | None, int]:
+    """The spatial axis that a MatMul averages over bins, of what, and how many bins; what is None elsewhere."""
+    for axis, (matrix, data) in ((2, node.inputs), (3, node.inputs[::-1])):
+        weights = b.value(matrix)
+        if data is None or weights is None or weights.ndim != 2 or data.shape is None or b.rank(data) != 4:
+            continue
+        count, size = weights.shape if axis == 2 else weights.shape[::-1]
+        bins = _bins(size, count).astype(weights.dtype)
+        if count != size and np.array_equal(weights, bins if axis == 2 else bins.T):
+            return axis, data, count
+    return 0, None, 0
 
 
 _FLOAT32 = Tol(float64=1e-6, reason="MXNet divides by the size of a bin in float32")

@@ -125,6 +125,13 @@ def computed(model: ir.Model, mode: Mode, x: npt.NDArray[np.float32]) -> npt.NDA
     return found
 
 
+@pytest.mark.parametrize("size", [(3, 5), (4, 3), (3, 4), (7, 9)])
+def test_pooling_over_bins_that_differ_is_torchs_adaptive_pooling(size: tuple[int, int]) -> None:
+    model = read("_contrib_AdaptiveAvgPooling2D", {"output_size": str(size)}, IMAGE.shape)
+    assert lines_of(model) == [f"v1 = F.adaptive_avg_pool2d(v0, {size})"]
+    agree(model, IMAGE)
+
+
 STATISTICS = ("gamma", "beta", "mean", "var")
 
 
