@@ -6,11 +6,11 @@ then picked by a mask. Their number depends on values, so the symbol runs in Glu
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, int64
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, int64, whole
 from graphkit.ops.tensor.sizes import sizes_in, some
 
 if TYPE_CHECKING:
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder
+    from graphkit.ops.builders import MxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxRef
+    from graphkit.ops.torchprogram import Arg
 
 _DEVIATION = "the size of its result depends on values, so the symbol runs in Gluon's SymbolBlock but not in Module"
 _LOWEST = -3.4e38
@@ -91,6 +92,18 @@ def _numbered(b: MxBuilder, boxes: MxRef, scores: MxRef, classes: int) -> MxRef:
     return b.op("Concat", *numbers, column, each, dim=3, num_args=5)
 
 
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    values = [*node.inputs[2:], None, None, None][:3]
+    held = [*x[2:], None, None, None][:3]
+    numbers = [b.number(value) for value in values]
+    most, overlap, lowest = (
+        ref if number is None else whole(number) for ref, number in zip(held, numbers, strict=True)
+    )
+    center = bool(node.attributes.get_int("center_point_box", 0))
+    options = {"overlap": overlap, "lowest": lowest, "center": center or None}
+    return b.call("non_max_suppression", x[0], x[1], 0 if most is None else most, **options)
+
+
 _BOXES = given(
     [
         [[0.0, 0.0, 1.0, 1.0], [0.0, 0.1, 1.0, 1.1], [1.0, 0.9, 0.0, -0.1], [0.0, 5.0, 1.0, 6.0], [0.0, 5.1, 1.0, 6.1]],
@@ -110,6 +123,7 @@ _ALL, _HALF, _TENTH = int64([5]), given([0.5], "float32"), given([0.12], "float3
 OP = Op(
     "NonMaxSuppression",
     mx=(MxForm("_contrib_box_nms", write=_write, direction="write"),),
+    torch=_torch,
     cases=(
         Case("every overlap", (_BOXES, _SCORES, _ALL), const=(2,), grad=False),
         Case("thresholds", (_BOXES, _SCORES, _ALL, _HALF, _TENTH), const=(2, 3, 4), grad=False, dynamic=(0, 1)),

@@ -7,19 +7,20 @@ first image's. MXNet has no gradient with respect to the regions.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_ir as ir
 
-from graphkit.ops.spec import BOOL, FLOAT, Case, MxForm, Op, Refusal, arr, given, int64, ints
+from graphkit.ops.spec import BOOL, FLOAT, Case, MxForm, Op, Refusal, arr, given, int64, ints, torch_float
 from graphkit.ops.tensor.sizes import as_int64, some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg
 
 
 def _read_align(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
@@ -100,6 +101,28 @@ def _read_pool(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir
     return b.op("Where", nowhere, b.scalar(0.0, pooled), pooled)
 
 
+def _torch_align(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    attrs = node.attributes
+    if attrs.get_string("mode", "avg") != "avg":
+        return Refusal("mode=max takes the largest sample of a bin, which runtimes disagree about; use mode=avg")
+    scale = torch_float(node, "spatial_scale", 1.0)
+    half_pixel = attrs.get_string("coordinate_transformation_mode", "half_pixel") == "half_pixel"
+    return b.call(
+        "roi_align",
+        *x,
+        (attrs.get_int("output_height", 1), attrs.get_int("output_width", 1)),
+        scale=None if scale == 1 else scale,
+        samples=attrs.get_int("sampling_ratio", 0) or None,
+        aligned=None if half_pixel else False,
+    )
+
+
+def _torch_pool(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    scale = torch_float(node, "spatial_scale", 1.0)
+    size = tuple(node.attributes.get_ints("pooled_shape", []))
+    return b.call("roi_max_pool", *x, size, scale=None if scale == 1 else scale)
+
+
 def _write_pool(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
     return b.ops(
         "ROIPooling",
@@ -149,6 +172,7 @@ OPS = (
                 ),
             ),
         ),
+        torch=_torch_align,
         cases=(
             _regions("aligned"),
             _regions("as before", coordinate_transformation_mode="output_half_pixel"),
@@ -176,6 +200,7 @@ OPS = (
                 ),
             ),
         ),
+        torch=_torch_pool,
         cases=(
             Case("regions", (_IMAGES, _REGIONS), {"pooled_shape": [2, 3], "spatial_scale": 0.5}, dynamic=(0,)),
             Case("tiny", (_IMAGES, _SMALL), {"pooled_shape": [2, 2]}),

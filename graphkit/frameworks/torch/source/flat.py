@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from graphkit.errors import FeedError
 from graphkit.frameworks.torch.source.program import stored_in
 from graphkit.frameworks.torch.source.spell import Text, spell, spell_call, spell_targets
+from graphkit.ops.torchfunctions import functions_of
 from graphkit.ops.torchprogram import Stored, Var
 
 if TYPE_CHECKING:
@@ -86,4 +87,5 @@ def flat(program: TorchProgram, taps: Sequence[str]) -> Source:
     lines = ["class Flat(nn.Module):", "    def __init__(self):", "        super().__init__()"]
     lines += [f"        {line}" for line in init]
     lines += [f"    def forward({', '.join(['self', *arguments])}):", *(f"        {line}" for line in body)]
-    return Source(HEADER + "\n".join(lines) + "\n", "Flat", tensors)
+    text = "\n".join([*functions_of(program), *lines])
+    return Source(f"{HEADER}{text}\n", "Flat", tensors)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from graphkit.frameworks.torch.source.blocks import Shortcut, Use, stmts_of
 from graphkit.ir.origin import origin_of
 from graphkit.ir.scope import place_of
+from graphkit.ops.torchfunctions import FUNCTIONS
 from graphkit.ops.torchprogram import Stmt
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Names", "camel", "class_name", "identifier", "label_of", "scope_of", "stem_of"]
 
-_TAKEN: Final = frozenset({*keyword.kwlist, *dir(builtins), "self", "torch", "nn", "F", "forward", "training", "load"})
+_TAKEN: Final = frozenset(
+    {*keyword.kwlist, *dir(builtins), *FUNCTIONS, "self", "torch", "nn", "F", "forward", "training", "load"}
+)
 _SHORT: Final = {
     "Conv": "conv",
     "BatchNorm": "bn",

@@ -1,0 +1,122 @@
+"""Functions that torch lacks, as the source that stands above the classes of a module that calls them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from graphkit.ops.torchprogram import TorchProgram
+
+__all__ = ["FUNCTIONS", "functions_of"]
+
+_NON_MAX_SUPPRESSION = '''
+def non_max_suppression(boxes, scores, most, overlap=0.0, lowest=-torch.inf, center=False):
+    """(image, class, box) of each box that no better one overlaps, better ones first.
+
+    Args:
+        boxes: Opposite corners, or centers and sizes, (images, boxes, 4).
+        scores: (images, classes, boxes).
+        most: Boxes that may stay of each class.
+        overlap: Ratio of intersection to union above which a worse box goes.
+        lowest: Score above which boxes take part.
+        center: Whether boxes are centers and sizes.
+    """
+    first, second = boxes.detach().chunk(2, -1)
+    if center:
+        first, second = first - second / 2, first + second / 2
+    low, high = torch.minimum(first, second), torch.maximum(first, second)
+    area = (high - low).prod(-1)
+    rows = []
+    for image, label in torch.cartesian_prod(*map(torch.arange, scores.shape[:2])).tolist():
+        ranked, order = scores[image, label].sort(descending=True, stable=True)
+        order = order[ranked > lowest]
+        count = 0
+        while len(order) and count < most:
+            best, order = order[0], order[1:]
+            rows.append((image, label, int(best)))
+            count += 1
+            sides = torch.minimum(high[image, best], high[image, order]) - torch.maximum(
+                low[image, best], low[image, order]
+            )
+            shared = sides.clamp(min=0).prod(-1)
+            ratio = shared / (area[image, order] + area[image, best] - shared)
+            order = order[~(ratio > overlap)]
+    return torch.tensor(rows, dtype=torch.int64, device=boxes.device).reshape(-1, 3)
+'''
+
+_ROI_ALIGN = '''
+def roi_align(x, regions, images, size, scale=1.0, samples=0, aligned=True):
+    """Average of interpolated samples in each bin of regions of images.
+
+    Args:
+        x: (images, channels, height, width).
+        regions: Left, top, right and bottom, (regions, 4).
+        images: Number of each region's image, (regions,).
+        size: Bins along height and width.
+        scale: From the regions' coordinates to those of x.
+        samples: In each bin along an axis; 0 for one per pixel.
+        aligned: Whether coordinates are those of pixels' edges rather than their centers.
+    """
+    first, last = (regions * scale - (0.5 if aligned else 0.0)).chunk(2, 1)
+    extents = last - first if aligned else (last - first).clamp(min=1)
+    weights = []
+    for axis, bins, length in ((1, size[0], x.shape[2]), (0, size[1], x.shape[3])):
+        start, step = first[:, axis, None, None], extents[:, axis, None, None] / bins
+        count = torch.full_like(step, samples) if samples else step.detach().ceil()
+        number = torch.arange(int(count.max()) if len(regions) else 0, dtype=x.dtype, device=x.device)
+        bin_ = torch.arange(bins, dtype=x.dtype, device=x.device)[:, None]
+        points = start + (bin_ + (number + 0.5) / count) * step
+        taken = (points >= -1) & (points <= length) & (number < count)
+        pixels = torch.arange(length, dtype=x.dtype, device=x.device)
+        near = (1 - (points.clamp(0, length - 1)[..., None] - pixels).abs()).clamp(min=0)
+        weights.append((near * taken[..., None]).sum(2) / count.clamp(min=1))
+    rows, columns = weights
+    pooled = x.new_zeros(len(regions), x.shape[1], *size)
+    for image in images.unique().tolist():
+        here = images == image
+        pooled[here] = torch.einsum("rhy,cyx,rwx->rchw", rows[here], x[image], columns[here])
+    return pooled
+'''
+
+_ROI_MAX_POOL = '''
+def roi_max_pool(x, regions, size, scale=1.0):
+    """Maximum of the whole pixels in each bin of regions of images; 0 where a bin has none.
+
+    Args:
+        x: (images, channels, height, width).
+        regions: Number of the image, left, top, right and bottom, (regions, 5).
+        size: Bins along height and width.
+        scale: From the regions' coordinates to those of x.
+    """
+    corners = regions[:, 1:] * scale
+    first, last = (corners.sign() * (corners.abs() + 0.5).floor()).long().chunk(2, 1)
+    extents = (last - first + 1).clamp(min=1)
+    within = []
+    for axis, bins, length in ((1, size[0], x.shape[2]), (0, size[1], x.shape[3])):
+        start, extent = first[:, axis, None], extents[:, axis, None]
+        edges = torch.arange(bins + 1, device=x.device) * extent
+        begin = start + edges[:, :-1].div(bins, rounding_mode="floor")
+        end = start - (-edges[:, 1:]).div(bins, rounding_mode="floor")
+        pixels = torch.arange(length, device=x.device)
+        within.append((pixels >= begin[..., None]) & (pixels < end[..., None]))
+    pooled = []
+    for image, rows, columns in zip(regions[:, 0].long(), *within):
+        highest = x[image, :, None].masked_fill(~rows[..., None], -torch.inf).amax(2)
+        highest = highest[:, :, None].masked_fill(~columns, -torch.inf).amax(3)
+        empty = ~(rows.any(1)[:, None] & columns.any(1))
+        pooled.append(highest.masked_fill(empty, 0))
+    return torch.stack(pooled) if pooled else x.new_zeros(0, x.shape[1], *size)
+'''
+
+FUNCTIONS: Final = {
+    "non_max_suppression": _NON_MAX_SUPPRESSION,
+    "roi_align": _ROI_ALIGN,
+    "roi_max_pool": _ROI_MAX_POOL,
+}
+"""Source by name. Each uses nothing but torch."""
+
+
+def functions_of(program: TorchProgram) -> list[str]:
+    """The source of each function that a program calls, in the order of their names."""
+    called = {stmt.head for stmt in program.stmts if stmt.kind == "call"}
+    return [source for name, source in FUNCTIONS.items() if name in called]
