@@ -17,30 +17,6 @@ from graphkit.cli import main
 
 
 @pytest.fixture
-def refused(tmp_path, monkeypatch, capfd):
-    """Run the command line in an empty folder beside ``tmp_path`` and give back its complaint in one line."""
-    work = tmp_path / "work"
-    work.mkdir()
-    monkeypatch.chdir(work)
-
-    def run(*arguments) -> str:
-        before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
-        with pytest.raises(SystemExit) as left:
-            main([str(argument) for argument in arguments])
-        logging.disable(logging.NOTSET)
-        out, err = capfd.readouterr()
-        assert left.value.code == 2, out + err
-        assert not out
-        assert err.startswith("graphkit: error:")
-        assert "Traceback" not in err
-        assert "\n\n" not in err.strip()
-        assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before, "something was written"
-        return " ".join(err.split())
-
-    return run
-
-
-@pytest.fixture
 def symbol(tmp_path):
     """An MXNet checkpoint that is as it should be."""
     graphkit.save(model(), tmp_path / "net", to="mxnet")

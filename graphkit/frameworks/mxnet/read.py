@@ -24,7 +24,7 @@ from graphkit.frameworks.mxnet.variables import Variables, initializer
 from graphkit.frameworks.mxnet.weights import misfits
 from graphkit.ir import params
 from graphkit.ir.canonical import OPSET
-from graphkit.ir.dims import dims_of, how_to_give, shown
+from graphkit.ir.dims import dims_of, how_to_give, shown, unknown_inputs
 from graphkit.ir.origin import Origin, set_origin
 from graphkit.ir.shapes import infer_node
 from graphkit.ir.training import set_losses, stop_gradient
@@ -354,9 +354,14 @@ class _Reader:
         return tuple(known)
 
     def _shape_needed(self, value: ir.Value) -> ShapeNeededError:
+        if unknown_inputs(value):
+            why = f"and the file does not tell. Give {how_to_give(value)}."
+        elif dims_of(value) is not None:
+            why = "and its batch is free. Give the sizes of the inputs with --input, and --static-batch."
+        else:
+            why = "and that depends on the numbers that the model computes, so that nothing tells it beforehand."
         return ShapeNeededError(
-            f"{self._label}: {self._where()} can only be converted when the shape of what it reads is known, and the "
-            f"file does not tell. Give {how_to_give(value)}."
+            f"{self._label}: {self._where()} can only be converted when the shape of what it reads is known, {why}"
         )
 
     def stopped(self, value: ir.Value) -> ir.Value:

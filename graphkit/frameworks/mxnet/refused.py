@@ -110,9 +110,9 @@ def _channels_last(attrs: Mapping[str, str]) -> bool:
 
 
 def _pooling(attrs: Mapping[str, str], data: Dims | None) -> str | None:
-    if BOOL.parse(attrs.get("global_pool", "False")):
-        return None
     kernel = ints(attrs.get("kernel", "()"))
+    if BOOL.parse(attrs.get("global_pool", "False")) or not kernel:
+        return None
     if problem := _window(kernel, data) or _positive(attrs, "stride"):
         return problem
     return _overhang(kernel, attrs, data)

@@ -137,7 +137,9 @@ def _mean(b: OnnxBuilder, data: ir.Value, window: Window, *, include: bool) -> i
         return b.op(
             "AveragePool", data, count_include_pad=int(include and any(window.begins)) or None, **_attrs(window)
         )
-    covered = _covered(b.static_shape(data)[2:], window, include=include)
+    known = [size for size in b.shape(data)[2:] if isinstance(size, int)]
+    sizes = known if len(known) == len(window.kernel) else b.static_shape(data)[2:]
+    covered = _covered(sizes, window, include=include)
     return b.op("Div", _sum(b, data, window), b.const(covered.astype(b.dtype(data))))
 
 

@@ -118,6 +118,20 @@ def test_pooling_of_a_free_size_keeps_windows_in_the_padding(size: int, kind: st
     assert found.shape[2] == 1 + -(-size // 2)
 
 
+@pytest.mark.parametrize("include", ["True", "False"])
+def test_means_of_windows_in_the_padding_need_sizes_but_no_batch(include: str) -> None:
+    attrs = {"kernel": "(3,)", "stride": "(3,)", "pad": "(1,)", "pooling_convention": "full", "pool_type": "avg"}
+    model = read("Pooling", attrs | {"count_include_pad": include}, InputSpec("x", (None, 1, 8)))
+    for batch in (1, 3):
+        x = np.random.default_rng(0).standard_normal((batch, 1, 8)).astype(np.float32)
+        with runtimes()["reference"].open(model) as session:
+            (found,) = session.forward({"x": x}).values()
+        inside = [x[..., :2], x[..., 2:5], x[..., 5:8]]
+        divided = [3 if include == "True" else part.shape[-1] for part in inside]
+        expected = [part.sum(-1) / by for part, by in zip(inside, divided, strict=True)]
+        np.testing.assert_allclose(found[..., :3], np.stack(expected, -1), rtol=1e-6)
+
+
 @pytest.mark.parametrize("groups", [1, 2, 4])
 def test_a_group_norm_that_was_read_is_written_as_it_was(groups: int) -> None:
     args = {"gamma": np.arange(1, groups + 1, dtype=np.float32), "beta": np.zeros(groups, np.float32)}
