@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 __all__ = ["FUNCTIONS", "functions_of"]
 
 _NON_MAX_SUPPRESSION = '''
-def non_max_suppression(boxes, scores, most, overlap=0.0, lowest=-torch.inf, center=False):
+def non_max_suppression(
+    boxes, scores, most, overlap=0.0, lowest=-torch.inf, center=False
+):
     """(image, class, box) of each box that no better one overlaps, better ones first.
 
     Args:
@@ -27,7 +29,9 @@ def non_max_suppression(boxes, scores, most, overlap=0.0, lowest=-torch.inf, cen
     low, high = torch.minimum(first, second), torch.maximum(first, second)
     area = (high - low).prod(-1)
     rows = []
-    for image, label in torch.cartesian_prod(*map(torch.arange, scores.shape[:2])).tolist():
+    for image, label in torch.cartesian_prod(
+        *map(torch.arange, scores.shape[:2])
+    ).tolist():
         ranked, order = scores[image, label].sort(descending=True, stable=True)
         order = order[ranked > lowest]
         count = 0
@@ -35,9 +39,9 @@ def non_max_suppression(boxes, scores, most, overlap=0.0, lowest=-torch.inf, cen
             best, order = order[0], order[1:]
             rows.append((image, label, int(best)))
             count += 1
-            sides = torch.minimum(high[image, best], high[image, order]) - torch.maximum(
-                low[image, best], low[image, order]
-            )
+            sides = torch.minimum(
+                high[image, best], high[image, order]
+            ) - torch.maximum(low[image, best], low[image, order])
             shared = sides.clamp(min=0).prod(-1)
             ratio = shared / (area[image, order] + area[image, best] - shared)
             order = order[~(ratio > overlap)]
@@ -55,7 +59,7 @@ def roi_align(x, regions, images, size, scale=1.0, samples=0, aligned=True):
         size: Bins along height and width.
         scale: From the regions' coordinates to those of x.
         samples: In each bin along an axis; 0 for one per pixel.
-        aligned: Whether coordinates are those of pixels' edges rather than their centers.
+        aligned: Whether coordinates are those of pixels' edges, not of their centers.
     """
     first, last = (regions * scale - (0.5 if aligned else 0.0)).chunk(2, 1)
     extents = last - first if aligned else (last - first).clamp(min=1)
@@ -63,24 +67,30 @@ def roi_align(x, regions, images, size, scale=1.0, samples=0, aligned=True):
     for axis, bins, length in ((1, size[0], x.shape[2]), (0, size[1], x.shape[3])):
         start, step = first[:, axis, None, None], extents[:, axis, None, None] / bins
         count = torch.full_like(step, samples) if samples else step.detach().ceil()
-        number = torch.arange(int(count.max()) if len(regions) else 0, dtype=x.dtype, device=x.device)
+        number = torch.arange(
+            int(count.max()) if len(regions) else 0, dtype=x.dtype, device=x.device
+        )
         bin_ = torch.arange(bins, dtype=x.dtype, device=x.device)[:, None]
         points = start + (bin_ + (number + 0.5) / count) * step
         taken = (points >= -1) & (points <= length) & (number < count)
         pixels = torch.arange(length, dtype=x.dtype, device=x.device)
-        near = (1 - (points.clamp(0, length - 1)[..., None] - pixels).abs()).clamp(min=0)
+        near = (1 - (points.clamp(0, length - 1)[..., None] - pixels).abs()).clamp(
+            min=0
+        )
         weights.append((near * taken[..., None]).sum(2) / count.clamp(min=1))
     rows, columns = weights
     pooled = x.new_zeros(len(regions), x.shape[1], *size)
     for image in images.unique().tolist():
         here = images == image
-        pooled[here] = torch.einsum("rhy,cyx,rwx->rchw", rows[here], x[image], columns[here])
+        pooled[here] = torch.einsum(
+            "rhy,cyx,rwx->rchw", rows[here], x[image], columns[here]
+        )
     return pooled
 '''
 
 _ROI_MAX_POOL = '''
 def roi_max_pool(x, regions, size, scale=1.0):
-    """Maximum of the whole pixels in each bin of regions of images; 0 where a bin has none.
+    """Maximum of the pixels in each bin of regions of images; 0 where it has none.
 
     Args:
         x: (images, channels, height, width).

@@ -29,11 +29,12 @@ def test_a_function_is_written_as_black_would_and_reads_names_of_torch_alone(nam
     import black
 
     source = FUNCTIONS[name]
-    assert black.format_str(source, mode=black.Mode(line_length=120)).strip() == source.strip()
+    assert black.format_str(source, mode=black.Mode(line_length=88)).strip() == source.strip()
     tree = ast.parse(source)
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
     bound = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
     bound |= {node.id for node in names if isinstance(node.ctx, ast.Store)}
+    assert max(map(len, source.splitlines())) <= 88
     assert {node.id for node in names} - bound - set(dir(builtins)) == {"torch"}
 
 

@@ -1,0 +1,13 @@
+"""Every operator that graphkit knows can be written as torch source."""
+
+from __future__ import annotations
+
+from graphkit.ops.index import index
+
+
+def test_every_onnx_operator_has_a_torch_side() -> None:
+    assert [op.onnx for _, op in index().ops if op.onnx and op.torch is None] == []
+
+
+def test_every_onnx_operator_has_cases_that_its_torch_side_is_tried_with() -> None:
+    assert [op.onnx for _, op in index().ops if op.onnx and not op.cases] == []
