@@ -204,6 +204,27 @@ def test_positions_are_counted_on_the_device_of_what_they_are_counted_for() -> N
     agree(model, (2, 3))
 
 
+def test_positions_for_what_was_computed_twice_are_counted_where_it_is_kept() -> None:
+    model = model_of(
+        "int64[N, T] x",
+        "int64[a] y, int64[b] z",
+        """
+        c = Add (x, x)
+        d = Add (x, x)
+        s = NonZero (d)
+        t = Shape <start = 1, end = 2> (s)
+        n = Squeeze (t)
+        y = Range (zero, n, one)
+        u = NonZero (c)
+        v = Shape <start = 1, end = 2> (u)
+        m = Squeeze (v)
+        z = Range (zero, m, one)
+        """,
+        "int64 one = {1}, int64 zero = {0}",
+    )
+    agree(model, (2, 3))
+
+
 def test_arrays_of_one_value_are_made_like_others_or_by_their_sizes() -> None:
     model = model_of(
         "float[N, 4] x",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphkit.frameworks.torch.source.blocks import flat_targets
 from graphkit.frameworks.torch.source.program import read_by
-from graphkit.ops.torchprogram import Size, Stmt, TorchProgram, Var
+from graphkit.ops.torchprogram import Device, Size, Stmt, TorchProgram, Var
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -87,7 +87,7 @@ def _early(stmts: list[Stmt], repeated: set[int]) -> list[Stmt]:
 def _with(arg: Any, same: dict[Var, Var]) -> Any:
     if isinstance(arg, Var):
         return same.get(arg, arg)
-    if isinstance(arg, Size):
+    if isinstance(arg, Size | Device):
         return replace(arg, of=_with(arg.of, same))
     if isinstance(arg, tuple | list):
         return type(arg)(_with(item, same) for item in arg)

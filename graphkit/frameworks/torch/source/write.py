@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from graphkit.frameworks.torch.source.blocks import Use, writes
@@ -11,7 +12,6 @@ from graphkit.frameworks.torch.source.naming import Names, camel, class_name, id
 from graphkit.frameworks.torch.source.once import once
 from graphkit.frameworks.torch.source.plan import owns, plan
 from graphkit.frameworks.torch.source.repeats import find_repeats
-from graphkit.ops.torchfunctions import functions_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,8 @@ def to_source(program: TorchProgram, name: str, header: str = "") -> Source:
         name: What the module's class is called after.
         header: Text of the file's docstring.
     """
-    items = find_repeats(once(program))
+    program = once(program)
+    items = find_repeats(program)
     classes = Names([camel(name)])
     plans: dict[Block, Plan] = {}
     for block in _inner_first(items):
@@ -53,13 +54,9 @@ def to_source(program: TorchProgram, name: str, header: str = "") -> Source:
     inputs = {var: arguments.new(var.value.name if var.value and var.value.name else "x") for var in program.inputs}
     main = print_scope(camel(name), items, inputs, program.outputs, plans, None, root)
     freezes = main.freezes or any(text.freezes for text in printed.values())
-    parts = [
-        HEADER,
-        *functions_of(program),
-        *([FREEZE] if freezes else []),
-        *(text.text for text in printed.values()),
-        main.text,
-    ]
+    texts = [*([FREEZE] if freezes else []), *(text.text for text in printed.values()), main.text]
+    imports = [line for line in HEADER.splitlines() if re.search(rf"\b{line.split()[-1]}\.", "".join(texts))]
+    parts = ["\n".join(imports) + "\n", *texts]
     docstring = f'"""{header}"""\n\n' if header else ""
     tensors = dict(main.tensors(items, "", printed)) | dict(main.returned(program.outputs))
     return Source(docstring + "\n\n".join(parts), camel(name), tensors)
