@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from graphkit.ir.origin import origin_of
@@ -51,6 +52,7 @@ def _torch_scope(node: ir.Node) -> str:
     return "" if scopes[-2].startswith(_TORCH_NOWHERE) else scopes[-2]
 
 
+@lru_cache(4096)
 def _mxnet_place(name: str) -> tuple[str, str]:
     """What leads up to the last numbered block of a name, and the rest; Gluon adds ``_fwd`` to a layer's operator."""
     parts = name.removesuffix("_fwd").split("_")

@@ -58,7 +58,7 @@ def write(model: ir.Model, folder: Path, options: WriteOptions) -> list[Path]:
     from safetensors.numpy import save_file
 
     program = to_program(model, options.warn)
-    name = _name(model)
+    name = _name(model, folder)
     source = to_source(program, name, _header(model, camel(name)))
     text = formatted(source.text)
     if folder.exists() and not folder.is_dir():
@@ -86,13 +86,14 @@ def formatted(text: str) -> str:
     return black.format_str(text, mode=black.Mode(line_length=_WIDTH))
 
 
-def _name(model: ir.Model) -> str:
+def _name(model: ir.Model, folder: Path) -> str:
+    """What the source calls the model; where that says nothing, what the folder is called."""
     source = source_of(model)
     label = source.label if source is not None else model.graph.name or "model"
     stem = label.rpartition("/")[2].rpartition(":")[2]
     for ending in (".json", ".onnx", ".pt2", ".pt", "-symbol"):
         stem = stem.removesuffix(ending)
-    return stem or "model"
+    return folder.name or "model" if stem.lower() in ("", "main", "model", "symbol") else stem
 
 
 def _header(model: ir.Model, name: str) -> str:

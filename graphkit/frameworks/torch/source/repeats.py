@@ -45,6 +45,7 @@ def find_repeats(program: TorchProgram) -> list[Item]:
 def _with_shortcuts(stmts: Sequence[Stmt]) -> list[Item]:
     """The statements, with the ways around residual bodies as items of their own just before the addition."""
     uses: Counter[Var] = Counter(var for stmt in stmts for var in reads(stmt))
+    added = Counter(var for stmt in stmts if stmt.kind == "infix" and stmt.head == "+" for var in reads(stmt))
     maker = {var: stmt for stmt in stmts for var in flat_targets(stmt.outputs)}
     position = {id(stmt): number for number, stmt in enumerate(stmts)}
     found: dict[int, tuple[Shortcut, Stmt]] = {}
@@ -57,7 +58,10 @@ def _with_shortcuts(stmts: Sequence[Stmt]) -> list[Item]:
             continue
         for way, body, side in ((right, left, 1), (left, right, 0)):
             start, chain = _chain(way, maker, uses)
-            if any(id(link) in moved for link in chain) or not _leads(start, body, maker, position):
+            # What is added in many places, as a mask is, goes around nothing.
+            if added[start] > 1 or any(id(link) in moved for link in chain):
+                continue
+            if not _leads(start, body, maker, position):
                 continue
             shortcut = Shortcut(chain, start, Var())
             args = (left, shortcut.output) if side else (shortcut.output, right)
@@ -151,6 +155,7 @@ class _Search:
             if (stmt.layer is not None and layers[id(stmt.layer)] > 1) or any(stored[t] > 1 for t in stored_by(stmt))
         }
         self._scopes: dict[int, tuple[str, ...]] = {}
+        self._kinds: dict[int, tuple[int, tuple[Var, ...], Item]] = {}
         self._best: _Found | None = None
 
     def step(self) -> bool:
@@ -219,10 +224,18 @@ class _Search:
                 return position - made[0], made[1]
             return span.outer.setdefault(var, len(span.outer))
 
-        span.key = hash((span.key, signature(item, place, self._common)))
+        kind, read, _ = self._kind(item)
+        span.key = hash((span.key, kind, *map(place, read)))
         scope = self._scope(item)
         if scope is not None:
             span.scope = scope if span.scope is None else _shared_path(span.scope, scope)
+
+    def _kind(self, item: Item) -> tuple[int, tuple[Var, ...], Item]:
+        """A number that items of equal structure share, and what the item reads."""
+        if id(item) not in self._kinds:
+            # The item is kept with them, so that no other one gets its identity.
+            self._kinds[id(item)] = (hash(signature(item, self._common)), tuple(reads(item)), item)
+        return self._kinds[id(item)]
 
     def _scope(self, item: Item) -> tuple[str, ...] | None:
         """Module path of an item, None where it has no statements."""

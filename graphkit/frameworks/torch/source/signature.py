@@ -12,7 +12,7 @@ from graphkit.ir import params
 from graphkit.ops.torchprogram import Code, Device, Size, Stmt, Stored, Var
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Hashable
 
     from graphkit.frameworks.torch.source.blocks import Item
     from graphkit.ops.torchprogram import Arg, Layer
@@ -52,22 +52,21 @@ def numbers_of(item: Item) -> Hashable:
     return (tuple(map(repr, item.layer.args[2:])), "groups" in item.layer.kwargs, tuple(sorted(kwargs)))
 
 
-def signature(item: Item, place: Callable[[Var], Hashable], common: Hashable) -> Hashable:
-    """An item without its numbers and tensors.
+def signature(item: Item, common: Hashable) -> Hashable:
+    """An item without its numbers, tensors and variables.
 
     Args:
         item: The item.
-        place: Where a variable comes from.
         common: Shape of the shortcuts that may be left out; see :class:`Shortcut`.
     """
     if isinstance(item, Use):
-        return (item.block, tuple(map(place, item.inputs)))
+        return item.block
     if isinstance(item, Shortcut):
         shape = tuple(shape_of_layer(stmt.layer) for stmt in item.items if stmt.layer is not None)
-        return ("shortcut", "" if not shape or shape == common else shape, place(item.input))
+        return ("shortcut", "" if not shape or shape == common else shape)
     layer = shape_of_layer(item.layer) if item.layer is not None else None
-    args = tuple(_shape(arg, place) for arg in item.args)
-    kwargs = tuple(sorted((key, _shape(arg, place)) for key, arg in item.kwargs.items()))
+    args = tuple(map(_shape, item.args))
+    kwargs = tuple((key, _shape(arg)) for key, arg in item.kwargs.items())
     return (item.kind, item.head, layer, args, kwargs, _pattern(item))
 
 
@@ -78,21 +77,21 @@ def _pattern(stmt: Stmt) -> Hashable:
     return tuple(map(shape, stmt.outputs))
 
 
-def _shape(arg: Arg, place: Callable[[Var], Hashable]) -> Hashable:
+def _shape(arg: Arg) -> Hashable:
     if isinstance(arg, Var):
-        return ("var", place(arg))
+        return "var"
     if isinstance(arg, Stored):
         return ("stored", params.kind_of(arg.value), len(stored_shape(arg)), str(stored_dtype(arg)))
     if isinstance(arg, Size):
-        return ("size", _shape(arg.of, place), arg.axis)
+        return ("size", _shape(arg.of), arg.axis)
     if isinstance(arg, Device):
-        return ("device", _shape(arg.of, place))
+        return ("device", _shape(arg.of))
     if isinstance(arg, tuple | list):
         if arg and all(isinstance(item, int) and not isinstance(item, bool) for item in arg):
             return ("numbers", isinstance(arg, list))
-        return (type(arg).__name__, tuple(_shape(item, place) for item in arg))
+        return (type(arg).__name__, tuple(_shape(item) for item in arg))
     if isinstance(arg, slice):
-        return ("slice", *(_shape(part, place) for part in (arg.start, arg.stop, arg.step)))
+        return ("slice", *(_shape(part) for part in (arg.start, arg.stop, arg.step)))
     return _leaf(arg)
 
 

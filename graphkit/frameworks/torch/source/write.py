@@ -12,6 +12,7 @@ from graphkit.frameworks.torch.source.naming import Names, camel, class_name, id
 from graphkit.frameworks.torch.source.once import once
 from graphkit.frameworks.torch.source.plan import owns, plan
 from graphkit.frameworks.torch.source.repeats import find_repeats
+from graphkit.ops.torchfunctions import functions_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +55,8 @@ def to_source(program: TorchProgram, name: str, header: str = "") -> Source:
     inputs = {var: arguments.new(var.value.name if var.value and var.value.name else "x") for var in program.inputs}
     main = print_scope(camel(name), items, inputs, program.outputs, plans, None, root)
     freezes = main.freezes or any(text.freezes for text in printed.values())
-    texts = [*([FREEZE] if freezes else []), *(text.text for text in printed.values()), main.text]
+    functions = [*functions_of(program), *([FREEZE] if freezes else [])]
+    texts = [*functions, *(text.text for text in printed.values()), main.text]
     imports = [line for line in HEADER.splitlines() if re.search(rf"\b{line.split()[-1]}\.", "".join(texts))]
     parts = ["\n".join(imports) + "\n", *texts]
     docstring = f'"""{header}"""\n\n' if header else ""
