@@ -210,10 +210,15 @@ def whole(number: float | None) -> float | int | None:
 
 
 def torch_lacks(b: TorchBuilder, node: ir.Node) -> Refusal | None:
-    """Why torch cannot compute with a node's operands: unsigned integers of more than 8 bits it only stores."""
+    """Why torch cannot compute with a node's operands.
+
+    It has no strings, and stores and compares unsigned integers of more than 8 bits, but computes nothing of them.
+    """
     for value in node.inputs:
         dtype = None if value is None else b.dtype(value)
-        if dtype is not None and dtype.kind == "u" and dtype.itemsize > 1:
+        if dtype is not None and dtype.kind == "O":
+            return Refusal("torch has no strings; encode them before the model")
+        if dtype is not None and dtype.kind == "u" and dtype.itemsize > 1 and node.op_type != "Equal":
             return Refusal(f"torch does not compute with {dtype.name} numbers; cast them to int64")
     return None
 

@@ -63,7 +63,7 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Sequence[Arg] | 
     sizes = elements(b, node, 1, x[1])
     if sizes is None:
         sizes = [b.item(x[1], place) for place in range(count)]
-    if len(set(map(str, sizes))) == 1:
+    if all(size == sizes[0] for size in sizes):
         return b.calls("torch.chunk", count, x[0], count, *at)
     return b.calls("torch.split", count, x[0], sizes, *at)
 

@@ -166,11 +166,16 @@ def _ints(numbers: npt.ArrayLike) -> npt.NDArray[np.int32]:
     return np.asarray(numbers, np.int32)
 
 
+def _wide(numbers: npt.ArrayLike) -> npt.NDArray[np.uint64]:
+    return np.asarray(numbers, np.uint64)
+
+
 PROMOTED = [
     ("float[3] x, int64[3] k", "float[3] y", "Pow (x, k)", (_floats([1.5, 2, 3]), [2, 0, 3])),
     ("int32[3] x, float[3] k", "int32[3] y", "Pow (x, k)", (_ints([2, 3, 4]), _floats([2, 0, 1]))),
     ("int32[3] x, int64[3] k", "int32[3] y", "Pow (x, k)", (_ints([2, 3, 4]), [2, 0, 1])),
     ("float[3] x, double[3] k", "float[3] y", "Pow (x, k)", (_floats([1.5, 2, 3]), [2.0, 0.5, 3.0])),
+    ("uint64[2] x, uint64[2] k", "bool[2] y", "Equal (x, k)", (_wide([1, 2**63]), _wide([1, 2]))),
     ("int32[3] x, int32[3] k", "int32[3] y", "Div (x, k)", (_ints([-7, 7, 9]), _ints([2, -2, 3]))),
     ("int32[2, 3] x", "int32 y", "ReduceSum <keepdims = 0> (x)", (_ints([[1, 2, 3], [4, 5, 6]]),)),
     ("int32[2, 3] x", "int32 y", "ReduceProd <keepdims = 0> (x)", (_ints([[1, 2, 3], [4, 5, 6]]),)),
@@ -199,6 +204,7 @@ def test_bfloat16_is_divided_like_any_floating_point_number() -> None:
 
 REFUSED = [
     ("uint16[3] x", "uint16[3] y", "Add (x, x)", "torch does not compute with uint16 numbers; cast them to int64"),
+    ("string[3] x", "bool[3] y", "Equal (x, x)", "torch has no strings"),
     ("uint64[3] x", "uint64 y", "ReduceMax <keepdims = 0> (x)", "torch does not compute with uint64 numbers"),
     ("int32[3] x", "int32 y", "ReduceMean <keepdims = 0> (x)", "ONNX does not say how to round it"),
     ("int32[3, 3] x", "int32[3, 3] y", "Gemm <alpha = 0.5> (x, x)", "scales integers by floating-point numbers"),
