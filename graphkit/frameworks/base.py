@@ -64,17 +64,19 @@ class Batch:
     """What one step of training is made on.
 
     Its loss is the sum of the model's own losses (:func:`graphkit.ir.training.losses`), or with targets half the mean
-    squared distance of ``scale · output`` from its target, summed over the outputs that have one.
+    squared distance of ``scale · output`` from its target, summed over the outputs that have one, times ``weight``.
 
     Attributes:
         feeds: Inputs.
         targets: Target of each float output, of its shape and dtype; empty for a model with losses.
         scales: Scale of each output that has a target.
+        weight: Weight of the sum.
     """
 
     feeds: Arrays
     targets: Arrays = field(default_factory=dict)
     scales: Mapping[str, float] = field(default_factory=dict)
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from graphkit.errors import InputError
 from graphkit.ir.dims import dims_of
-from graphkit.ir.params import of_kind
+from graphkit.ir.params import alias_of, of_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ def counterparts(model: ir.Model, other: ir.Model) -> dict[str, str]:
     """Name in ``other`` of each input, output, parameter and buffer of ``model`` that has a counterpart there.
 
     Inputs match by name if the names are the same, else by position if there are as many; so do outputs. Parameters
-    and buffers match by name, where they have the same shape.
+    and buffers match by the name that they have in the model that was converted, where they have the same shape.
 
     A value without axes also matches one of a single axis of size 1: MXNet has no other.
 
@@ -34,11 +34,11 @@ def counterparts(model: ir.Model, other: ir.Model) -> dict[str, str]:
     found |= _paired("outputs", model.graph.outputs, other.graph.outputs)
     kinds: tuple[Kind, ...] = ("parameter", "buffer")
     for kind in kinds:
-        theirs = {value.name: value for value in of_kind(other, kind)}
+        theirs = {alias_of(value): value for value in of_kind(other, kind)}
         for value in of_kind(model, kind):
-            match = theirs.get(value.name)
+            match = theirs.get(alias_of(value))
             if match is not None and dims_of(match) == dims_of(value):
-                found[value.name or ""] = value.name or ""
+                found[value.name or ""] = match.name or ""
     return found
 
 

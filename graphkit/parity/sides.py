@@ -127,7 +127,7 @@ class Side:
     def _batch(self, batch: Batch) -> Batch:
         names = self.names
         scales = batch.scales if names is None else {names[name]: scale for name, scale in batch.scales.items()}
-        return Batch(self._given(batch.feeds), self._given(batch.targets), scales)
+        return Batch(self._given(batch.feeds), self._given(batch.targets), scales, batch.weight)
 
     def lacks(self, name: str) -> bool:
         """Whether the side runs another model in which a tensor has no counterpart."""

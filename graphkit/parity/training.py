@@ -5,15 +5,17 @@ masks in its own way. Each makes its steps with the optimizer that its users hav
 ``mx.optimizer.SGD``).
 
 A model with losses of its own trains their sum. Any other is trained to bring its outputs nearer to targets drawn at
-random: half the mean of (output · scale - target)² is summed over the float outputs. The scale is the power of two that
-brings the reference's first outputs to a magnitude near 1, so that the size of the outputs does not decide how large
-the steps are.
+random: half the mean of (output · scale - target)² is summed over the float outputs, and weighted. A scale is the power
+of two that brings the reference's first output to a magnitude near 1. The weight is the power of two with which the
+first step moves the most agile parameter by about :data:`MOVE` of its magnitude, whatever the model and the learning
+rate: by less, errors of gradients would vanish beside the parameters; by more, the steps could diverge.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -25,13 +27,14 @@ from graphkit.ir.training import losses
 from graphkit.parity.floor import UNITS, spread
 from graphkit.parity.inputs import draw_inputs, draw_seeds, in_dtype, input_shapes, nudged
 from graphkit.parity.judge import Pass, judge
+from graphkit.parity.metrics import magnitude
 from graphkit.parity.sample import FLOORS
 from graphkit.parity.single import single_outputs
 from graphkit.parity.statistics import Statistics
 from graphkit.parity.tolerance import TRAINED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy.typing as npt
     import onnx_ir as ir
@@ -41,9 +44,11 @@ if TYPE_CHECKING:
     from graphkit.parity.sides import Arrays, Pool, Side
     from graphkit.report.report import Check, Kind
 
-__all__ = ["Training", "rounded"]
+__all__ = ["MOVE", "Training", "rounded"]
 
 _DISTANCE: Final = "distance to the targets"
+MOVE: Final = 2.0**-4
+"""How far the first step moves the parameter that moves farthest, relative to its magnitude."""
 _APART: Final = 1000
 """Seeds between those of one sample's batches and those of the next."""
 
@@ -96,12 +101,12 @@ class Training:
         names = [name for name, tensor in stored if tensor is not None and tensor.dtype.is_floating_point()]
         if not names:
             raise InputError("There is nothing to train: the model has no parameters. Leave --train-steps out.")
-        if not self.sides:
-            return []
         if any(node.op_type == "Dropout" and not node.domain for node in model.graph):
             self.warnings.append("Dropout is off in the steps of training: every framework draws masks of its own.")
-        batches = self._batches(model, seed)
-        self.sides = [side for side in self.sides if self._trains(side, batches)]
+        batches: list[Batch] = []
+        while self.sides and not self._attempts(self.sides[0], lambda: batches.extend(self._batches(model, seed))):
+            self.sides.pop(0)
+        self.sides = [side for side in self.sides if self._attempts(side, partial(side.train, batches, self.rule))]
         if len(self.sides) < 2:
             return []
         statistics = Statistics(model, input_shapes(model, self.batch, self.inputs)[1])
@@ -126,11 +131,24 @@ class Training:
         if not targets[0]:
             raise InputError("There is nothing to train for: the model has no float output. Leave --train-steps out.")
         scales = {name: _scale(outputs[name]) for name in targets[0]}
-        return [Batch(one, two, scales) for one, two in zip(feeds, targets, strict=True)]
+        weight = self._weight(model, Batch(feeds[0], targets[0], scales))
+        return [Batch(one, two, scales, weight) for one, two in zip(feeds, targets, strict=True)]
 
-    def _trains(self, side: Side, batches: Sequence[Batch]) -> bool:
+    def _weight(self, model: ir.Model, batch: Batch) -> float:
+        side = self.sides[0]
+        side.train([batch], Sgd(self.rule.lr, 0.0, 0.0))
+        moves = []
+        for name, found in side.steps[0].parameters.items():
+            before = model.graph.initializers[name].const_value
+            start = None if before is None else before.numpy().astype(np.float64)
+            if start is not None and (peak := magnitude(start)):
+                moves.append(magnitude(found.astype(np.float64) - start) / peak)
+        farthest = max(moves, default=0.0)
+        return 2.0 ** round(math.log2(MOVE / farthest)) if 0 < farthest < math.inf else 1.0
+
+    def _attempts(self, side: Side, action: Callable[[], None]) -> bool:
         try:
-            side.train(batches, self.rule)
+            action()
         except (UnsupportedError, ShapeNeededError, MissingError, ExecutionError) as problem:
             self.unable(side, "train", problem)
             return False
@@ -205,7 +223,7 @@ class _Floors:
             try:
                 double = training.pool.trainable(runtime, native, "float64")
                 wide = [
-                    Batch(in_dtype(one.feeds, np.float64), in_dtype(one.targets, np.float64), one.scales)
+                    replace(one, feeds=in_dtype(one.feeds, np.float64), targets=in_dtype(one.targets, np.float64))
                     for one in self._batches
                 ]
                 truth = _groups(double.train(wide, training.rule))

@@ -19,6 +19,7 @@ from graphkit.frameworks.mxnet import checkpoint
 from graphkit.ir.training import losses
 from graphkit.ops.mxgraph import MxModel
 from graphkit.parity.statistics import Statistics
+from graphkit.parity.training import MOVE
 from graphkit.report.json import from_json, to_json
 from graphkit.report.table import table
 
@@ -146,6 +147,7 @@ class Learner(fakes.Fake):
     can: frozenset[Any] = frozenset({"forward", "backward", "train"})
     change: Any = None
     decays: bool = True
+    factor: float = 1.0
 
     def open(self, model: ir.Model, *, mode: str = "eval", native: bool = True) -> Any:
         session = super().open(model, mode=mode, native=native)
@@ -161,13 +163,13 @@ class LearnerSession(fakes.FakeSession):
             x, target, scale = batch.feeds["x"], batch.targets["y"], batch.scales["y"]
             hidden = x @ weights["w"] + weights["b"]
             gap = np.maximum(hidden, 0) * scale - target
-            inner = gap * scale / gap.size * (hidden > 0)
-            gradients = {"w": x.T @ inner, "b": inner.sum(0)}
+            inner = gap * scale / gap.size * (hidden > 0) * batch.weight
+            gradients = {"w": x.T @ inner, "b": inner.sum(0) * runtime.factor}
             for name, weight in weights.items():
                 decay = rule.weight_decay * weight if runtime.decays else 0
                 velocity[name] = rule.momentum * velocity[name] + gradients[name] + decay
                 weights[name] = weight - rule.lr * velocity[name]
-            loss = np.asarray(np.square(gap).mean() / 2)
+            loss = np.asarray(np.square(gap).mean() / 2 * batch.weight)
             copies = {name: array.astype(x.dtype) for name, array in weights.items()}
             step = Step({"y": np.maximum(hidden, 0)}, loss, copies, {}, unbiased=False)
             yield step if runtime.change is None else runtime.change(step, number)
@@ -206,11 +208,26 @@ def test_a_parameter_that_goes_astray_is_found_in_its_step(dtype: str) -> None:
         Learner("two", change=lambda step, _: replace(step, loss=step.loss * (1 + 1e-6))),
         Learner("two", change=lambda step, _: replace(step, parameters={"w": step.parameters["w"]})),
         Learner("two", decays=False),
+        Learner("two", factor=1 + 1e-5),
     ],
-    ids=["loss", "missing parameter", "no weight decay"],
+    ids=["loss", "missing parameter", "no weight decay", "gradient"],
 )
 def test_a_wrong_learner_is_not_in_parity(wrong: Learner) -> None:
     assert not trained(Learner("one"), wrong).passed
+
+
+@pytest.mark.parametrize("lr", [1e-6, 0.05, 100.0])
+def test_the_first_step_moves_the_parameters_enough_to_show_errors(lr: float) -> None:
+    moves: list[float] = []
+    start = fakes.model().graph.initializers["w"].const_value.numpy()
+
+    def change(step: Step, number: int) -> Step:
+        if number == 0:
+            moves.append(float(np.abs(step.parameters["w"] - start).max() / np.abs(start).max()))
+        return step
+
+    assert trained(Learner("one"), Learner("two", change=change), rule=Sgd(lr=lr)).passed
+    assert MOVE / 4 < moves[0] < 2 * MOVE
 
 
 def test_a_runtime_that_trains_nothing_is_not_available() -> None:

@@ -211,6 +211,7 @@ class MxSession:
             limit=self._limit,
             trainer=trainer,
             fill=[name for name in self._form.labels if name not in given],
+            weight=batch.weight,
             scales={str(order.index(name)): batch.scales[name] for name in targets},
             cotangents={str(order.index(name)): number for name, number in ends.items()},
         )

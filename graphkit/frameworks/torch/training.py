@@ -81,7 +81,7 @@ def _loss(
             told = f"Target {name!r} has shape {tuple(target.shape)}, the output {tuple(outputs[name].shape)}"
             raise FeedError(f"{told}; give one of the output's shape.")
         parts.append((outputs[name] * batch.scales[name] - target).square().mean() * 0.5)
-    return sum(parts[1:], start=parts[0])
+    return sum(parts[1:], start=parts[0]) * batch.weight
 
 
 def _gradients(loss: torch.Tensor, trained: list[torch.Tensor]) -> list[torch.Tensor]:

@@ -265,6 +265,8 @@ class Trainer:
                     )
                 part = mx.nd.square(outputs[int(n)] * request["scales"][n] - target).mean() * 0.5
                 loss = part if loss is None else loss + part
+            if loss is not None:
+                loss = loss * request["weight"]
         if loss is not None:
             mx.autograd.backward([loss], train_mode=True)
         else:
@@ -404,8 +406,9 @@ def do_step(request: Dict[str, Any], arrays: Dict[str, Any]) -> Answer:
     """Make one step of training; answer the outputs before it and, as "value:NAME", all that it changes after it.
 
     The arrays are the inputs and, as "target:N", the targets of outputs. With targets the loss is half the mean of
-    (output N times its number in "scales" minus target N) squared, summed over N, and answered as "loss". Without,
-    gradients flow from each output N with its number in "cotangents". "fill" is as in :func:`do_forward`.
+    (output N times its number in "scales" minus target N) squared, summed over N, times "weight", and answered as
+    "loss". Without, gradients flow from each output N with its number in "cotangents". "fill" names variables that get
+    zeros.
     """
     trainer = TRAINERS[request["trainer"]]
     with mx.util.np_shape(trainer.model.np_shape):
