@@ -136,6 +136,8 @@ def _torch(reduce: TorchReduce, elementwise: str = "", *, floats: bool = False) 
         dim = _torch_axes(b, node, x)
         if isinstance(dim, Refusal):
             return dim
+        if node.op_type in ("ReduceMax", "ReduceMin") and data.shape is not None and 0 in b.shape(data):
+            return Refusal("torch knows no largest or smallest of no elements")
         if dim == ():
             return b.call(elementwise, x[0]) if elementwise else x[0]
         return reduce(b, data, x[0], dim, bool(node.attributes.get_int("keepdims", 1)))
