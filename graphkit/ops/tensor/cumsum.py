@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, int64
 from graphkit.ops.tensor.sizes import mx_axis, some
-from graphkit.ops.tensor.torch_sizes import along
+from graphkit.ops.tensor.torch_index import along
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

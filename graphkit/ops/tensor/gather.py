@@ -20,7 +20,7 @@ from graphkit.ops.tensor.sizes import (
     some,
     wrapped,
 )
-from graphkit.ops.tensor.torch_sizes import along
+from graphkit.ops.tensor.torch_index import along, cut_out
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,6 +77,9 @@ def _clips(b: MxBuilder, indices: ir.Value, size: int | str | None) -> ir.Value 
 
 
 def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    made = cut_out(b, node.outputs[0])
+    if made is not None:
+        return made
     source, indices = some(node.inputs[0]), some(node.inputs[1])
     rank = b.rank(source)
     axis = axis_of(node, rank)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from graphkit.ops.booleans import carrier
 from graphkit.ops.spec import FLOAT, Case, MxForm, Op, Refusal, arr, given, int64, ints, show
 from graphkit.ops.tensor.sizes import constant_ints, some
-from graphkit.ops.tensor.torch_sizes import along
+from graphkit.ops.tensor.torch_index import along
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

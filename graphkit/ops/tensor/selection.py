@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given
 from graphkit.ops.tensor.sizes import axis_of, some
-from graphkit.ops.tensor.torch_sizes import along
+from graphkit.ops.tensor.torch_index import along
 from graphkit.ops.torchprogram import Device, Size
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64, ints, show
 from graphkit.ops.tensor.sizes import END, START, constant_ints, dim_source, size_along, sizes_in, some
-from graphkit.ops.tensor.torch_sizes import along, elements
+from graphkit.ops.tensor.torch_index import along, cut_out, opened
+from graphkit.ops.tensor.torch_sizes import elements
 from graphkit.ops.torchprogram import Size
 
 if TYPE_CHECKING:
@@ -119,6 +120,9 @@ def _or_none(bound: int | None) -> str:
 
 
 def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    made = cut_out(b, node.outputs[0])
+    if made is not None:
+        return made
     source = some(node.inputs[0])
     rank, dims = b.rank(source), b.shape(source)
     starts, ends = (elements(b, node, position, x[position]) for position in (1, 2))
@@ -134,9 +138,9 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
         if step < 0:
             start, end, step = _turned(b, start), _turned(b, end), -step
             turned.append(axis)
-        size = dims[axis]
-        whole = isinstance(end, Size) and end == b.size(source, axis)
-        begin, final = _open(start, size, 0), None if whole else _open(end, size, _HUGE)
+        if isinstance(end, Size) and end == b.size(source, axis):
+            end = None
+        begin, final = opened(start, end, dims[axis])
         index[axis] = slice(begin, final, None if step == 1 else step)
     data: Arg = b.method("flip", x[0], *sorted(turned)) if turned else x[0]
     first = next((axis for axis in range(rank) if index[axis] != slice(None)), rank)
@@ -147,15 +151,6 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
 def _turned(b: TorchBuilder, bound: Arg) -> Arg:
     """A bound of what runs backward, counted from the other end; -1 is the first then, and 0 the last."""
     return ~bound if isinstance(bound, int) else b.prefix("~", bound)
-
-
-def _open(bound: Arg, size: Dim, end: int) -> Arg:
-    """A bound of a Python slice; None where it is the array's own end."""
-    if not isinstance(bound, int):
-        return bound
-    if end == 0:
-        return None if bound == 0 or bound <= -(size if isinstance(size, int) else _HUGE) else bound
-    return None if bound >= (size if isinstance(size, int) else _HUGE) else bound
 
 
 def _bounds(text: str) -> list[int | None]:

@@ -8,6 +8,7 @@ from graphkit.ir.symbols import shape_of
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64, ints
 from graphkit.ops.tensor.reshape import reshape_to
 from graphkit.ops.tensor.sizes import constant_ints, rank_is_known, some
+from graphkit.ops.tensor.torch_index import cut_out
 from graphkit.ops.tensor.torch_reshape import reshaped, unshaped, unsqueezed
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def _write_unsqueeze(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> 
 
 
 def _torch_squeeze(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
-    made = _at_once(b, node)
+    made = cut_out(b, node.outputs[0]) or _at_once(b, node)
     if made is not None:
         return made
     if len(node.inputs) < 2 or node.inputs[1] is None:

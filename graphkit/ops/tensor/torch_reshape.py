@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from graphkit.ir.symbols import equal, product, shape_of
+from graphkit.ops.tensor.torch_index import used_once
 from graphkit.ops.tensor.torch_sizes import is_full, size_arg, sizes_given
 from graphkit.ops.torchprogram import Code
 
@@ -111,23 +112,19 @@ _RESHAPING = frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"})
 def unshaped(value: ir.Value) -> ir.Value:
     """What a value had been before it was reshaped for nothing but the next reshaping."""
     producer = value.producer()
-    while producer is not None and producer.op_type in _RESHAPING and _once(value):
+    while producer is not None and producer.op_type in _RESHAPING and used_once(value):
         assert producer.inputs[0] is not None
         value = producer.inputs[0]
         producer = value.producer()
     return value
 
 
-def _once(value: ir.Value) -> bool:
-    return len(value.uses()) == 1 and not value.is_graph_output()
-
-
 def _repeated(b: TorchBuilder, source: ir.Value, want: Sequence[Size]) -> Arg | None:
     """Each element several times in a row along an axis: what a new axis was stretched and merged for."""
     expand = source.producer()
-    if expand is None or expand.op_type != "Expand" or not _once(source) or expand.inputs[0] is None:
+    if expand is None or expand.op_type != "Expand" or not used_once(source) or expand.inputs[0] is None:
         return None
-    first = unshaped(expand.inputs[0]) if _once(expand.inputs[0]) else expand.inputs[0]
+    first = unshaped(expand.inputs[0]) if used_once(expand.inputs[0]) else expand.inputs[0]
     before, wide = shape_of(first), shape_of(source)
     if before is None or wide is None or len(wide) != len(before) + 1 or len(want) != len(before):
         return None

@@ -11,7 +11,7 @@ import sympy
 from graphkit.ir.dims import dims_of
 from graphkit.ir.symbols import equal, shape_of, sizes_of
 from graphkit.ops.tensor.sizes import constant_ints, is_never_negative, measured
-from graphkit.ops.torchprogram import Code, Device, Var
+from graphkit.ops.torchprogram import Device, Var
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from graphkit.ops.builders import TorchBuilder
     from graphkit.ops.torchprogram import Arg
 
-__all__ = ["along", "device_near", "elements", "is_full", "nonnegative", "size_arg", "sizes_given"]
+__all__ = ["device_near", "elements", "is_full", "nonnegative", "size_arg", "sizes_given"]
 
 _INTEGERS = frozenset({ir.DataType.INT64, ir.DataType.INT32})
 
@@ -133,13 +133,6 @@ def _joined(b: TorchBuilder, operator: str, parts: Sequence[Any], values: Sequen
             return None
         found = b.infix(operator, found, arg)
     return found
-
-
-def along(axis: int, *at: Arg, rank: int | None = None) -> tuple[Arg, ...]:
-    """An index that applies ``at`` from an axis on and takes all of the axes before: ``[:, …]`` or ``[..., …]``."""
-    if rank is not None and axis > 1 and axis + len(at) == rank:
-        return (Code("..."), *at)
-    return (*(slice(None),) * axis, *at)
 
 
 def is_full(have: Sequence[Size] | None, want: Sequence[Size] | None) -> bool:

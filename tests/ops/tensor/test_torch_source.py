@@ -187,6 +187,56 @@ def test_what_is_stretched_and_merged_is_repeated() -> None:
     agree(model, (2, 4))
 
 
+def test_what_is_cut_out_step_by_step_is_one_index() -> None:
+    model = model_of(
+        "float[N, 6, 5, 4] x",
+        "float[a, b] y",
+        """
+        s = Slice (x, one, three, one)
+        g = Gather <axis = 2> (s, last)
+        t = Slice (g, two, three, two)
+        u = Slice (t, one, two, one)
+        y = Squeeze (u, both)
+        """,
+        "int64[1] one = {1}, int64[1] two = {2}, int64[1] three = {3}, int64 last = {-1}, int64[2] both = {1, -1}",
+    )
+    assert lines_of(model) == ["v1 = v0[:, 2, -1, 2]"]
+    agree(model, (2, 6, 5, 4))
+
+
+def test_what_is_used_by_others_is_cut_out_on_its_own() -> None:
+    model = model_of(
+        "float[N, 6, 5] x",
+        "float[a, b, c] y, float[d, e] z",
+        "s = Slice (x, one, three, one) y = Relu (s) z = Gather <axis = 2> (s, last)",
+        "int64[1] one = {1}, int64[1] three = {3}, int64 last = {-1}",
+    )
+    assert lines_of(model) == ["v1 = v0[:, 1:3]", "v2 = F.relu(v1)", "v3 = v1[..., -1]"]
+    agree(model, (2, 6, 5))
+
+
+def test_steps_of_a_sequence_are_indexed() -> None:
+    model = model_of(
+        "float[N, 2, 4] x",
+        "float[a, b] y, float[c, d] z",
+        "p, q = Split <axis = 1, num_outputs = 2> (x) y = Squeeze (p, one) z = Squeeze (q, one)",
+        "int64[1] one = {1}",
+    )
+    assert lines_of(model) == ["v1 = v0[:, 0]", "v2 = v0[:, 1]"]
+    agree(model, (3, 2, 4))
+
+
+def test_pieces_that_are_used_as_such_stay_pieces() -> None:
+    model = model_of(
+        "float[N, 2, 4] x",
+        "float[a, b] y, float[c, d, e] z",
+        "p, q = Split <axis = 1, num_outputs = 2> (x) y = Squeeze (p, one) z = Relu (q)",
+        "int64[1] one = {1}",
+    )
+    assert lines_of(model) == ["v1, v2 = torch.chunk(v0, 2, 1)", "v3 = v1.squeeze(1)", "v4 = F.relu(v2)"]
+    agree(model, (3, 2, 4))
+
+
 def test_rows_in_a_row_are_cut_out() -> None:
     model = model_of("float[5, N] x", "float[a, b] y", "y = Gather <axis = 0> (x, k)", "int64[3] k = {1, 2, 3}")
     assert lines_of(model) == ["v1 = v0[1:4]"]
