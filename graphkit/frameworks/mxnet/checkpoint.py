@@ -72,9 +72,15 @@ def with_params(graph: MxGraph, path: Path, options: ReadOptions) -> MxModel:
     if not structural.is_structural(graph, {*args, *states}):
         return MxModel(graph, args, states)
     fed = {spec.name for spec in options.inputs}
-    matched = structural.match(graph, {**args, **states}, fed, path.name, options.warn)
-    states = {name: array for name, array in matched.items() if name in aux}
-    return MxModel(graph, {name: array for name, array in matched.items() if name not in aux}, states)
+    matched = structural.match(graph, {**args, **states}, fed, path.name)
+    if told := matched.warning(path.name):
+        options.warn(told)
+    arrays = matched.arrays.items()
+    return MxModel(
+        graph,
+        {name: array for name, array in arrays if name not in aux},
+        {name: array for name, array in arrays if name in aux},
+    )
 
 
 def write(mx: MxModel, prefix: Path) -> list[Path]:

@@ -12,27 +12,40 @@ were registered (``features.4.0.body.0.weight``). Neither name follows from the 
 
 Then the parameters of one block must have gone to variables of one prefix. What is ambiguous after that is refused.
 
-Order is proof where the network runs the blocks one after another, for then both orders agree, and where the block
-before or after it in its container is beyond doubt and is what it reads or is read by (the normalisation behind a
-convolution). Of parallel blocks of equal shapes that nothing else tells apart, the counters alone decide, and a warning
-names them.
+Where blocks have the names of their attributes as prefixes, these decide, and order must not contradict them.
+
+Order is proof where the network runs blocks one after another and the file says the same: by their numbers in a sequence
+(``features.4``, ``features.5``) or in their attributes (``conv1``, ``conv2``). So it is where a block stands next to one
+beyond doubt in a sequence, and reads it or is read by it (the normalisation behind a convolution). Where only one sign
+tells the order, as for layers of equal shapes that run side by side, a warning names them.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from itertools import combinations, pairwise
-from typing import TYPE_CHECKING, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from graphkit.errors import FormatError, ParameterError
 from graphkit.frameworks.mxnet import schema
+from graphkit.frameworks.mxnet.block_names import (
+    are_neighbours,
+    by_attributes,
+    by_prefix,
+    compare_counters,
+    in_a_row,
+    in_order,
+    kind_of,
+    leaf,
+    plain,
+)
 from graphkit.frameworks.mxnet.flow import Flow
 from graphkit.frameworks.mxnet.weights import WEIGHTS, misfits
 from graphkit.ops.spec import ints
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -41,11 +54,7 @@ if TYPE_CHECKING:
 
     Arrays = Mapping[str, npt.NDArray[np.generic]]
 
-__all__ = ["is_structural", "match"]
-
-_NUMBERS: Final = re.compile(r"\d+")
-_UNFUSED: Final = re.compile(r"_unfused\.(\d+)\.(?:(l|r)_cell\.)?(\w+)$")
-"""Where a recurrent layer's parameters would be if it were made of cells: what Gluon writes in place of their names."""
+__all__ = ["Matched", "is_structural", "match"]
 
 
 def is_structural(graph: MxGraph, names: Collection[str]) -> bool:
@@ -53,15 +62,45 @@ def is_structural(graph: MxGraph, names: Collection[str]) -> bool:
     return bool(names) and {node.name for node in graph.variables()}.isdisjoint(names)
 
 
-def match(graph: MxGraph, arrays: Arrays, fed: Collection[str], label: str, warn: Callable[[str], None]) -> Arrays:
-    """The arrays of a file under the names of the symbol's variables; as they are if the file names no blocks either.
+class Matched(NamedTuple):
+    """Arrays with the symbol's names for them.
+
+    Attributes:
+        arrays: The arrays by variable.
+        ordered: The variables that have the kind and shape of others, so that it is order that tells them apart.
+        doubtful: The name in the file of those of them that only one sign of the order tells apart, by variable.
+    """
+
+    arrays: Arrays
+    ordered: tuple[str, ...] = ()
+    doubtful: Mapping[str, str] = MappingProxyType({})
+
+    def warning(self, label: str) -> str:
+        """What to tell of order as a proof; empty where none was needed."""
+        if not self.ordered:
+            return ""
+        told = ""
+        if self.doubtful:
+            pairs = [f"{key!r} is taken for {name!r}" for name, key in self.doubtful.items()]
+            told = (
+                f" For {len(pairs)} of them only one sign tells the order: {_few(pairs, 3)}. Compare outputs with "
+                f"those of the model that was saved."
+            )
+        return (
+            f"{label} was written by save_parameters, which does not say what the symbol calls its arrays. "
+            f"{len(self.ordered)} of {len(self.arrays)} have the kind and shape of others, and are told apart by their "
+            f"order.{told} export() writes files that need no matching."
+        )
+
+
+def match(graph: MxGraph, arrays: Arrays, fed: Collection[str], label: str) -> Matched:
+    """Find the arrays of a file under the names of the symbol's variables; as they are if the file names no blocks.
 
     Args:
         graph: The symbol.
         arrays: The arrays, in the order of the file.
         fed: Names of variables that are inputs.
         label: What to call the file.
-        warn: Receives what was matched by order.
 
     Raises:
         ParameterError: The arrays do not fit the symbol, or fit it in more than one way.
@@ -72,29 +111,11 @@ def match(graph: MxGraph, arrays: Arrays, fed: Collection[str], label: str, warn
         for node in graph.variables()
         if node.name not in fed and (node.name in weights or "__lr_mult__" in node.hidden)  # Gluon's variables have it
     ]
-    if (renamed := _by_prefix(parameters, arrays)) is not None:
-        return {name: arrays[key] for name, key in renamed.items()}
+    if (renamed := by_prefix(parameters, arrays)) is not None:
+        return Matched({name: arrays[key] for name, key in renamed.items()})
     if not any("." in key for key in arrays):
-        return arrays  # of another network
-    return _Match(graph, {_plain(key): array for key, array in arrays.items()}, parameters, label).result(warn)
-
-
-def _by_prefix(parameters: Sequence[str], arrays: Collection[str]) -> dict[str, str] | None:
-    """Name in the file by variable, where only what all of them begin with differs, as in files of ``save_params``."""
-    ours, theirs = _unprefixed(parameters), _unprefixed(arrays)
-    return {name: theirs[rest] for rest, name in ours.items()} if ours.keys() == theirs.keys() else None
-
-
-def _unprefixed(names: Collection[str]) -> dict[str, str]:
-    first, last = min(names, default=""), max(names, default="")
-    length = first.rfind("_", 0, _shared(first, last)) + 1
-    return {name[length:]: name for name in names}
-
-
-def _shared(left: Sequence[str], right: Sequence[str]) -> int:
-    """How many items two sequences begin with in common."""
-    pairs = enumerate(zip(left, right, strict=False))
-    return next((i for i, (ours, theirs) in pairs if ours != theirs), min(len(left), len(right)))
+        return Matched(arrays)  # of another network
+    return _Match(graph, {plain(key): array for key, array in arrays.items()}, parameters, label).result()
 
 
 class _Match:
@@ -114,36 +135,28 @@ class _Match:
         self._variables = {node.name: node for node in graph.variables()}
         self._unknown = -1 if graph.np_shape else 0
         self._flow = Flow(graph, parameters)
-        leaves = {_leaf(key) for key in arrays}
-        self._kinds = {name: _kind(name, leaves) for name in parameters}
-        self._in_order = _is_in_order(list(arrays))
+        leaves = {leaf(key) for key in arrays}
+        self._kinds = {name: kind_of(name, leaves) for name in parameters}
+        self._in_order = in_order(list(arrays))
+        self._rank = {key: i for i, key in enumerate(arrays)}
         self._found: dict[str, str] = {}
         """Name in the file by variable."""
+        self._named: set[str] = set()
+        """The variables whose blocks have the names of their attributes."""
         self._peers: dict[str, list[str]] = {}
         """The variables that are like a variable in kind and shape, itself included, if their arrays differ."""
 
-    def result(self, warn: Callable[[str], None]) -> Arrays:
-        """The arrays by variable; what order decided is warned of."""
+    def result(self) -> Matched:
         for keys, names in self._groups():
             self._assign(keys, names)
         blocks = self._blocks()
         ordered = [name for name, peers in self._peers.items() if len(peers) > 1]
-        if ordered:
-            certain = self._certain(blocks)
-            doubtful = [name for name in ordered if _prefix(name, self._kinds[name]) not in certain]
-            told = ""
-            if doubtful:
-                pairs = [f"{self._found[name]!r} is taken for {name!r}" for name in doubtful]
-                told = (
-                    f" For {len(doubtful)} of them, in layers that run side by side, nothing else does: "
-                    f"{_few(pairs, 3)}. Compare outputs with those of the model that was saved."
-                )
-            warn(
-                f"{self._label} was written by save_parameters, which does not say what the symbol calls its arrays. "
-                f"{len(ordered)} of {len(self._arrays)} have the kind and shape of others, and are told apart by their "
-                f"order.{told} export() writes files that need no matching."
-            )
-        return {name: self._arrays[key] for name, key in self._found.items()}
+        certain = self._certain(blocks) if ordered else set()
+        return Matched(
+            {name: self._arrays[key] for name, key in self._found.items()},
+            tuple(ordered),
+            {name: self._found[name] for name in ordered if self._prefix(name) not in certain},
+        )
 
     def _error(self, why: str) -> ParameterError:
         return ParameterError(
@@ -157,8 +170,8 @@ class _Match:
 
         alike: dict[tuple[str, tuple[int, ...]], list[str]] = {}
         for key, array in self._arrays.items():
-            leaf = _leaf(key)
-            alike.setdefault((leaf if leaf in self._kinds.values() else "", array.shape), []).append(key)
+            own = leaf(key)
+            alike.setdefault((own if own in self._kinds.values() else "", array.shape), []).append(key)
         together = nx.Graph()
         together.add_nodes_from([*alike, *self._kinds])
         for name, kind in self._kinds.items():
@@ -219,28 +232,41 @@ class _Match:
         return list(seen.values())
 
     def _sorted(self, names: Sequence[str], keys: Sequence[str]) -> list[str]:
-        """Variables in the order in which their blocks were made, as their names tell or, failing that, the network."""
+        """The variables in the order of the arrays that are theirs."""
         if not self._kinds[names[0]]:
             raise self._error(f"{names[0]!r} and {names[1]!r} have the same shape, and no names that tell them apart")
+        named = by_attributes({name: self._prefix(name) for name in names}, keys)
+        order = self._ordered(names)
+        if named is None:
+            if isinstance(order, str):
+                raise self._error(f"{self._shown(keys[0])} and others of its kind are for {order}")
+            return order
+        if order != named and not isinstance(order, str):
+            place = next(i for i, name in enumerate(order) if name != named[i])
+            raise self._error(
+                f"by its place {self._shown(keys[place])} is for {order[place]!r}, and by its name for {named[place]!r}"
+            )
+        self._named.update(names)
+        return named
+
+    def _ordered(self, names: Sequence[str]) -> list[str] | str:
+        """Variables in the order in which their blocks were made, as counters tell or, failing that, the network.
+
+        Where neither does, or one contradicts the other, what is in doubt.
+        """
         before: dict[str, set[str]] = {name: set() for name in names}
         for left, right in combinations(names, 2):
-            by_name, by_flow = _compare(left, right), self._flow.compare(left, right)
+            by_name, by_flow = compare_counters(left, right), self._flow.compare(left, right)
             if by_name * by_flow < 0:
-                first = left if by_name < 0 else right
-                raise self._error(
-                    f"{left!r} and {right!r} are of one kind and shape, and by its name {first!r} is the first of "
-                    f"them, but the network computes with the other before"
-                )
+                first, other = (left, right) if by_name < 0 else (right, left)
+                return f"{first!r} first, as its name says, or for {other!r}, which the network computes with before it"
             if order := by_name or by_flow:
                 before[right if order < 0 else left].add(left if order < 0 else right)
         found: list[str] = []
         while before:
             first, *others = [name for name, earlier in before.items() if not earlier] or list(before)
             if others:
-                raise self._error(
-                    f"{self._shown(keys[len(found)])} is for {first!r} or {others[0]!r}: they are of one kind and "
-                    f"shape, and neither their names nor the network tell which comes first"
-                )
+                return f"{first!r} or {others[0]!r} first, which neither their names nor the network tell"
             found.append(first)
             del before[first]
             for earlier in before.values():
@@ -254,7 +280,7 @@ class _Match:
         for key in self._arrays:
             if key not in names:
                 continue
-            block, prefix = key.rpartition(".")[0], _prefix(names[key], self._kinds[names[key]])
+            block, prefix = key.rpartition(".")[0], self._prefix(names[key])
             if blocks.setdefault(block, prefix) != prefix:
                 raise self._error(
                     f"the arrays of its block {block!r} would go to {blocks[block]!r} and to {prefix!r}, which are "
@@ -269,8 +295,12 @@ class _Match:
         """Prefixes of the blocks that more than the order of names tells apart from others."""
         held: dict[str, list[str]] = {}
         for name in self._peers:
-            held.setdefault(_prefix(name, self._kinds[name]), []).append(name)
-        chained = [(a, b) for a, b in pairwise(blocks.values()) if self._before(held[b]) == {a}]
+            held.setdefault(self._prefix(name), []).append(name)
+        chained = [
+            (blocks[left], blocks[right])
+            for left, right in pairwise(blocks)
+            if are_neighbours(left, right) and self._before(held[blocks[right]]) == {blocks[left]}
+        ]
         certain: set[str] = set()
         size = -1
         while len(certain) > size:
@@ -286,17 +316,29 @@ class _Match:
         return certain
 
     def _stands_out(self, name: str, certain: Collection[str]) -> bool:
-        """Whether the network runs a parameter before or after each other one like it that may be meant as well."""
-        return all(
-            peer == name or _prefix(peer, self._kinds[peer]) in certain or self._flow.compare(name, peer)
-            for peer in self._peers[name]
+        """Whether more than counters, or more than the network, tells a parameter from others of its kind."""
+        return name in self._named or all(
+            peer == name or self._prefix(peer) in certain or self._in_a_row(name, peer) for peer in self._peers[name]
+        )
+
+    def _in_a_row(self, left: str, right: str) -> bool:
+        """Whether the network computes with one after the other, and the numbers of blocks in the file say the same."""
+        if not self._flow.compare(left, right):
+            return False
+        ours, theirs = self._found[left], self._found[right]
+        return in_a_row(ours, theirs) or compare_counters(ours, theirs) == (
+            -1 if self._rank[ours] < self._rank[theirs] else 1
         )
 
     def _before(self, names: Sequence[str]) -> set[str]:
         """Prefixes of the blocks that are nearest before one, whose parameters are given."""
         own = set(names)
         found = {other for name in names for other in self._flow.before(name)} - own
-        return {_prefix(name, self._kinds[name]) for name in found}
+        return {self._prefix(name) for name in found}
+
+    def _prefix(self, name: str) -> str:
+        """What a variable's name has of its block's."""
+        return name.removesuffix(self._kinds[name])
 
     def _shown(self, key: str) -> str:
         return f"{key!r} ({'×'.join(map(str, self._arrays[key].shape)) or 'scalar'})"
@@ -314,49 +356,6 @@ def _places(graph: MxGraph) -> dict[str, list[tuple[MxNode, str]]]:
             if ref.node.is_variable:
                 found.setdefault(ref.node.name, []).append((node, slot))
     return found
-
-
-def _plain(key: str) -> str:
-    """The name in the file of a recurrent layer's parameter as if it were named as the layer has it."""
-    return _UNFUSED.sub(lambda found: f"{found[2] or 'l'}{found[1]}_{found[3]}", key)
-
-
-def _leaf(key: str) -> str:
-    return key.rpartition(".")[2]
-
-
-def _kind(name: str, leaves: Collection[str]) -> str:
-    """The longest of the names that parameters have in their blocks that a variable's ends with; empty for none."""
-    return max((leaf for leaf in leaves if name == leaf or name.endswith(f"_{leaf}")), key=len, default="")
-
-
-def _prefix(name: str, kind: str) -> str:
-    return name.removesuffix(kind)
-
-
-def _compare(left: str, right: str) -> int:
-    """-1 where counters say that the left name was made first, 1 for the right one, 0 where they cannot be compared."""
-    if _NUMBERS.sub("#", left) != _NUMBERS.sub("#", right):
-        return 0
-    ours, theirs = ([int(number) for number in _NUMBERS.findall(name)] for name in (left, right))
-    return (ours > theirs) - (ours < theirs)
-
-
-def _is_in_order(keys: Sequence[str]) -> bool:
-    """Whether blocks stand together, and numbered ones in the order of their numbers, as in files of Python 3.6 on."""
-    closed: set[str] = set()
-    last: list[str] = []
-    for key in keys:
-        path = key.split(".")[:-1]
-        shared = _shared(last, path)
-        closed.update(".".join(last[: i + 1]) for i in range(shared, len(last)))
-        if any(".".join(path[: i + 1]) in closed for i in range(shared, len(path))):
-            return False
-        numbers = [int(each[shared]) for each in (last, path) if len(each) > shared and each[shared].isdecimal()]
-        if numbers != sorted(numbers):
-            return False
-        last = path
-    return True
 
 
 def _few(items: Sequence[str], most: int) -> str:
