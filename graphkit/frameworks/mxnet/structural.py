@@ -14,10 +14,10 @@ Then the parameters of one block must have gone to variables of one prefix. What
 
 Where blocks have the names of their attributes as prefixes, these decide, and order must not contradict them.
 
-Order is proof where the network runs blocks one after another and the file says the same: by their numbers in a sequence
-(``features.4``, ``features.5``) or in their attributes (``conv1``, ``conv2``). So it is where a block stands next to one
-beyond doubt in a sequence, and reads it or is read by it (the normalisation behind a convolution). Where only one sign
-tells the order, as for layers of equal shapes that run side by side, a warning names them.
+Order is proof where the network runs blocks one after another and the file says the same: by their numbers in a
+sequence (``features.4``, ``features.5``) or in their attributes (``conv1``, ``conv2``). So it is where a block stands
+next to one beyond doubt in a sequence, and reads it or is read by it (the normalisation behind a convolution). Where
+only one sign tells the order, as for layers of equal shapes that run side by side, a warning names them.
 """
 
 from __future__ import annotations
