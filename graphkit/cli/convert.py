@@ -20,13 +20,14 @@ __all__ = ["COMMAND"]
 
 @command
 @reading_options
-@click.option("--to", required=True, metavar="FRAMEWORK", help="mxnet or onnx.")
+@click.option("--to", required=True, metavar="FRAMEWORK", help="mxnet, onnx or torch.")
 @click.option(
     "-o",
     "--out",
     type=click.Path(path_type=Path),
     metavar="OUT",
-    help="What to write: OUT for onnx, OUT-symbol.json and OUT-0000.params for mxnet. Default: SOURCE's name, here.",
+    help="What to write: OUT for onnx, OUT-symbol.json and OUT-0000.params for mxnet, the folder OUT with model.py and "
+    "model.safetensors for torch. Default: SOURCE's name, here.",
 )
 @click.option("--opset", type=click.IntRange(7), metavar="N", help="ONNX opset to write, 7 or later.")
 @click.option("--verify", is_flag=True, help="Then compare outputs and gradients with those of SOURCE.")

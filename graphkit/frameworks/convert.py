@@ -25,7 +25,8 @@ __all__ = ["convert", "default_output", "input_spec", "load", "parse_input", "sa
 
 _SOURCES = (
     "an exported program (x.pt2), a TorchScript archive (x.pt), an ONNX model (x.onnx), an MXNet symbol "
-    "(x-symbol.json) or a Python callable that makes a module (package.module:callable)"
+    "(x-symbol.json), a folder of torch source that graphkit wrote or a Python callable that makes a module "
+    "(package.module:callable)"
 )
 _SPEC = re.compile(
     r"(?:(?P<name>.+):)?(?P<shape>(?:\d+|\?)(?:x(?:\d+|\?))*|scalar)(?::(?P<dtype>[a-z]+\d*[a-z0-9_]*))?"

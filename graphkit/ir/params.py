@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import onnx_ir as ir
 
-__all__ = ["Kind", "exact", "kind_of", "of_kind", "set_exact", "set_kind"]
+__all__ = ["Kind", "alias_of", "exact", "kind_of", "of_kind", "set_alias", "set_exact", "set_kind"]
 
 Kind: TypeAlias = Literal["parameter", "buffer", "constant"]
 """A parameter is trained; a buffer is state that is not (BatchNorm's statistics); a constant is neither."""
 
 KIND = "graphkit.kind"
+ALIAS = "graphkit.alias"
 EXACT = "graphkit.exact"
 
 
@@ -40,6 +41,16 @@ def kind_of(value: ir.Value) -> Kind:
 def of_kind(model: ir.Model, *kinds: Kind) -> Iterator[ir.Value]:
     """The initializers of the main graph that are of one of the kinds, in the model's order."""
     return (value for value in model.graph.initializers.values() if kind_of(value) in kinds)
+
+
+def set_alias(value: ir.Value, name: str) -> None:
+    """Note what the model that this one was converted from calls an initializer."""
+    value.metadata_props[ALIAS] = name
+
+
+def alias_of(value: ir.Value) -> str:
+    """What the model that this one was converted from calls an initializer; its own name where nothing was noted."""
+    return value.metadata_props.get(ALIAS, value.name or "")
 
 
 def set_exact(value: ir.Value, array: npt.NDArray[np.float64]) -> None:

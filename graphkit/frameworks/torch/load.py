@@ -8,6 +8,7 @@ import importlib
 import inspect
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +16,7 @@ from graphkit.errors import FormatError, InputError, MissingError
 from graphkit.frameworks.torch import archive
 from graphkit.frameworks.torch.capture import capture, is_free
 from graphkit.frameworks.torch.explain import sentence
+from graphkit.frameworks.torch.folder import is_folder, read_folder
 from graphkit.frameworks.torch.quiet import quiet
 from graphkit.frameworks.torch.samples import Sample, fitting, from_program, from_specs
 from graphkit.frameworks.torch.tensors import identity
@@ -39,7 +41,7 @@ _REMEDY: Final = (
 def recognises(source: Any) -> bool:
     """Whether a source looks like one of PyTorch's: a file by its suffix, ``package.module:callable``, or an object."""
     if isinstance(source, Path) or (isinstance(source, str) and Path(source).exists()):
-        return Path(source).suffix.lower() in _SUFFIXES
+        return Path(source).suffix.lower() in _SUFFIXES or is_folder(Path(source))
     if isinstance(source, str):
         return Path(source).suffix.lower() in _SUFFIXES or _CALLABLE.fullmatch(source) is not None
     # An object of torch's cannot be there unless torch has been imported.
@@ -47,11 +49,12 @@ def recognises(source: Any) -> bool:
     return torch is not None and isinstance(source, torch.nn.Module | torch.export.ExportedProgram)
 
 
-def load(source: Any, options: ReadOptions) -> tuple[torch.export.ExportedProgram, str]:
-    """The exported program that a source stands for, and what to call it.
+def load(source: Any, options: ReadOptions) -> tuple[torch.export.ExportedProgram, str, dict[str, str]]:
+    """The exported program that a source stands for, what to call it, and what it was converted from calls its tensors.
 
     Args:
-        source: A path, ``"package.module:callable"``, an ``nn.Module`` or an ``ExportedProgram``.
+        source: A path (a folder that graphkit wrote is one), ``"package.module:callable"``, an ``nn.Module`` or an
+            ``ExportedProgram``.
         options: How to read it.
 
     Raises:
@@ -63,7 +66,11 @@ def load(source: Any, options: ReadOptions) -> tuple[torch.export.ExportedProgra
 
     if isinstance(source, str | Path) and (isinstance(source, Path) or not _CALLABLE.fullmatch(source)):
         path = Path(source)
-        return _from_file(path, options), path.name
+        if is_folder(path):
+            folder = read_folder(path)
+            options = replace(options, inputs=options.inputs or folder.inputs)
+            return _from_module(folder.module, options, path.name), path.name, folder.names
+        return _from_file(path, options), path.name, {}
     if isinstance(source, str):
         found, label = _from_callable(source), source
     else:
@@ -73,7 +80,7 @@ def load(source: Any, options: ReadOptions) -> tuple[torch.export.ExportedProgra
     else:
         program = _from_module(_module_on_cpu(found, label), options, label)
     # The caller may go on training what it gave us: the model read is the one of this moment.
-    return _detached(program), label
+    return _detached(program), label, {}
 
 
 def _from_file(path: Path, options: ReadOptions) -> torch.export.ExportedProgram:

@@ -12,6 +12,7 @@ from graphkit.frameworks.torch.prepare import prepared
 from graphkit.frameworks.torch.translate import translate
 from graphkit.ir.canonical import canonical
 from graphkit.ir.origin import Source, set_source
+from graphkit.ir.params import set_alias
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -42,8 +43,12 @@ def read(source: Any, options: ReadOptions) -> ir.Model:
         FormatError: A file is damaged.
         UnsupportedError: Operators without an ONNX translation, all of them.
     """
-    program, label = load(source, options)
-    return from_program(program, options, label)
+    program, label, names = load(source, options)
+    model = from_program(program, options, label)
+    for value in model.graph.initializers.values():
+        if value.name in names:
+            set_alias(value, names[value.name])
+    return model
 
 
 def from_program(program: torch.export.ExportedProgram, options: ReadOptions, label: str) -> ir.Model:

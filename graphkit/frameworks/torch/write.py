@@ -11,6 +11,7 @@ import numpy as np
 from graphkit._version import __version__
 from graphkit.errors import InputError
 from graphkit.files import whole
+from graphkit.frameworks.torch.folder import INPUTS, MAIN, MODEL, NAMES, WEIGHTS
 from graphkit.frameworks.torch.source.naming import camel
 from graphkit.frameworks.torch.source.program import to_program
 from graphkit.frameworks.torch.source.write import to_source
@@ -29,14 +30,8 @@ if TYPE_CHECKING:
     from graphkit.frameworks.base import WriteOptions
     from graphkit.frameworks.torch.source.flat import Source
 
-__all__ = ["MODEL", "NAMES", "WEIGHTS", "write"]
+__all__ = ["formatted", "write"]
 
-MODEL = "model.py"
-WEIGHTS = "model.safetensors"
-NAMES = "graphkit.names"
-"""Key of the weights' metadata that maps the keys of the ``state_dict`` to the source's own names: JSON, an object of
-``name`` and, where the tensor is stored in another layout than the source's, the steps of ``layout``
-(:data:`graphkit.ops.layout.Step`)."""
 _WIDTH = 88
 
 
@@ -148,4 +143,10 @@ def _metadata(model: ir.Model, source: Source) -> dict[str, str]:
             names[key] = {"name": native.get(own, own)}
             if tensor.layout:
                 names[key]["layout"] = [[step, list(numbers)] for step, numbers in tensor.layout]
-    return {"format": "pt", "graphkit": __version__, NAMES: json.dumps(names)}
+    inputs = [
+        (value.name, [d if isinstance(d, int) else None for d in dims_of(value) or ()], dtype_of(value.dtype).name)
+        for value in model.graph.inputs
+        if not value.is_initializer() and value.dtype is not None
+    ]
+    known = {"format": "pt", "graphkit": __version__, MAIN: source.name}
+    return {**known, INPUTS: json.dumps(inputs), NAMES: json.dumps(names)}

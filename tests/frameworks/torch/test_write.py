@@ -15,10 +15,11 @@ from safetensors.torch import load_file
 from torch import nn
 
 import graphkit
-from graphkit.errors import InputError, UnsupportedError
+from graphkit.errors import FormatError, InputError, UnsupportedError
 from graphkit.frameworks.base import InputSpec, ReadOptions, runtimes
 from graphkit.frameworks.mxnet.read import from_symbol
 from graphkit.ir.canonical import canonical
+from graphkit.ir.origin import Source, set_source
 from graphkit.ops.mxgraph import VARIABLE, MxGraph, MxModel, MxNode, MxRef
 from graphkit.passes.cast_floats import cast_floats
 
@@ -65,7 +66,9 @@ def mlp() -> ir.Model:
     states = [MxRef(variable[n]) for n in ("bn_gamma", "bn_beta", "bn_moving_mean", "bn_moving_var")]
     norm = MxNode("BatchNorm", "bn", {"eps": "0.001"}, [MxRef(fc), *states])
     mx = MxModel(MxGraph([*variable.values(), fc, norm], [MxRef(norm)]), args, aux)
-    return canonical(from_symbol(mx, ReadOptions(inputs=(InputSpec("data", (2, 6)),)), "mlp"))
+    model = canonical(from_symbol(mx, ReadOptions(inputs=(InputSpec("data", (2, 6)),)), "mlp"))
+    set_source(model, Source("mxnet", "mlp", mx))
+    return model
 
 
 @pytest.mark.parametrize("name", ["lenet", "resnet18", "mobilenet-v2", "densenet121", "unet"])
@@ -173,3 +176,33 @@ def test_a_file_is_not_replaced_by_a_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="it is a file"):
         graphkit.save(mlp(), tmp_path / "net", to="torch")
     assert (tmp_path / "net").read_text() == "mine"
+
+
+def test_a_folder_is_read_back_and_knows_its_names(tmp_path: Path) -> None:
+    model = mlp()
+    graphkit.save(model, tmp_path / "mlp", to="torch")
+    again = graphkit.load(tmp_path / "mlp")
+    assert [value.shape for value in again.graph.inputs] == [value.shape for value in model.graph.inputs]
+    report = graphkit.verify(model, again, backward=True, dtype="float64")
+    assert report.passed
+    compared = {check.what for check in report.checks}
+    assert {f"parameter gradient {name}" for name in ("fc_weight", "fc_bias", "bn_beta")} <= compared
+
+
+def test_source_that_fails_is_said_to(tmp_path: Path) -> None:
+    graphkit.save(mlp(), tmp_path / "mlp", to="torch")
+    (tmp_path / "mlp" / "model.py").write_text("import torch\n\nraise RuntimeError('mine')\n")
+    with pytest.raises(InputError, match="RuntimeError: mine"):
+        graphkit.load(tmp_path / "mlp")
+
+
+def test_weights_of_something_else_are_refused(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    graphkit.save(mlp(), tmp_path / "mlp", to="torch")
+    save_file({"x": torch.zeros(2)}, tmp_path / "mlp" / "model.safetensors")
+    with pytest.raises(FormatError, match="not written by graphkit"):
+        graphkit.load(tmp_path / "mlp")
+    (tmp_path / "mlp" / "model.safetensors").write_bytes(b"\0" * 20)
+    with pytest.raises(FormatError, match="damaged"):
+        graphkit.load(tmp_path / "mlp" / "model.py")
