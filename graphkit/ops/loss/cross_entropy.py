@@ -1,7 +1,7 @@
 """Cross entropy and negative log-likelihood of classes.
 
-MXNet has no such operator that differentiates (its output layers inject gradients), so both are composed: the
-log-probability of each label is picked, weighted, masked where the label is the ignored one, and summed or averaged.
+MXNet has no operator with their options (its output layers compute no loss), so both are composed: the log-probability
+of each label is picked, weighted, masked where the label is the ignored one, and summed or averaged.
 A label that is no class and not the ignored one has no meaning in ONNX; MXNet takes the nearest class.
 """
 
