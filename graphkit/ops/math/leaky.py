@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.builders import Dim, MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg, Var
 
@@ -51,6 +51,11 @@ def _write_prelu(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRe
     return b.op("elemwise_add", b.op("Activation", x[0], act_type="relu"), negative)
 
 
+def _per_channel(rank: int, dims: tuple[Dim, ...], size: int) -> bool:
+    """Whether all of a slope's elements lie along axis 1 of the data."""
+    return 2 <= rank >= len(dims) and [*(1,) * (rank - len(dims)), *dims][1] == size
+
+
 def _torch_prelu(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     """A layer where one slope belongs to each channel or to all of them, as torch's do."""
     data, slope = node.inputs
@@ -59,9 +64,9 @@ def _torch_prelu(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     kept = stored(b, slope)
     if kept is not None and is_float(b.dtype(slope)):
         tensor, layout = kept
-        rank, dims = b.rank(data), b.shape(slope)
+        dims = b.shape(slope)
         size = math.prod(dim for dim in dims if isinstance(dim, int))
-        if size == 1 or (rank > 1 and len(dims) <= rank and [*(1,) * (rank - len(dims)), *dims][1] == size):
+        if size == 1 or _per_channel(b.rank(data), dims, size):
             if b.shape(tensor) == (size,):
                 layout = ()
             elif dims != (size,):

@@ -9,6 +9,7 @@ import numpy as np
 from graphkit.ops.nn.adaptive_pool import torch_adaptive_pool
 from graphkit.ops.producers import made_by
 from graphkit.ops.spec import BOOL, FLOAT, Case, MxForm, Op, Refusal, arr, given, is_float, torch_float, torch_lacks
+from graphkit.ops.stored import stored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["biased_linear", "torch_biased_linear"]
 
 
+_TURNED: Layout = (("transpose", (1, 0)),)
+
+
 def _stored(
     b: MxBuilder | TorchBuilder, matrix: ir.Value | None, *, transposed: bool
 ) -> tuple[ir.Value, bool, int, int] | None:
@@ -33,11 +37,11 @@ def _stored(
         matrix: The right operand of a product.
         transposed: Whether the product is with its transpose.
     """
-    producer = None if matrix is None else matrix.producer()
-    if producer is not None and producer.op_type == "Transpose" and b.is_initializer(producer.inputs[0]):
-        matrix, transposed = producer.inputs[0], not transposed
-    if matrix is None or not b.is_initializer(matrix) or b.rank(matrix) != 2:
+    found = stored(b, matrix)
+    if found is None or found[1] not in ((), _TURNED) or b.rank(found[0]) != 2:
         return None
+    matrix, layout = found
+    transposed ^= bool(layout)
     rows, columns = b.shape(matrix)
     assert isinstance(rows, int)
     assert isinstance(columns, int)
@@ -50,7 +54,7 @@ def _weight(b: MxBuilder, matrix: ir.Value, *, transposed: bool) -> tuple[MxRef,
     if found is None:
         return None
     value, turned, _, outputs = found
-    return b.derived(value, (("transpose", (1, 0)),)) if turned else b.ref(value), outputs
+    return b.derived(value, _TURNED) if turned else b.ref(value), outputs
 
 
 def _biased(b: MxBuilder | TorchBuilder, node: ir.Node) -> tuple[ir.Value, ir.Value, ir.Value] | None:
@@ -88,7 +92,7 @@ def _linear(b: TorchBuilder, data: Arg, matrix: ir.Value, bias: ir.Value | None,
     flat: Layout = () if bias is None or b.rank(bias) == 1 else (("reshape", (outputs,)),)
     made: Var | None = None
     if b.is_parameter(value):
-        weight: Layout = (("transpose", (1, 0)),) if turned else ()
+        weight = _TURNED if turned else ()
         tensors = {"weight": (value, weight), "bias": None if bias is None else (bias, flat)}
         use_bias = None if bias is not None else False
         made = b.layer("nn.Linear", (data,), tensors, inputs, outputs, bias=use_bias)

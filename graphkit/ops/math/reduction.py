@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphkit.ops.spec import BOOL, Case, MxForm, Op, Refusal, arr, given, ints, is_float, per_axis, torch_lacks
+from graphkit.ops.spec import BOOL, Case, MxForm, Op, Refusal, arr, given, ints, is_float, torch_lacks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -114,7 +114,7 @@ def _torch_axes(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refus
     if values is None:
         return Refusal("its axes may turn out to be none") if none == () else b.method("tolist", x[1])
     axes = tuple(int(axis) for axis in values.reshape(-1))
-    return none if not axes else per_axis(axes) if len(axes) == 1 else axes
+    return none if not axes else axes[0] if len(axes) == 1 else axes
 
 
 def _torch(reduce: TorchReduce, elementwise: str = "", *, floats: bool = False) -> Torch:
