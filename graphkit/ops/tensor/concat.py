@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from graphkit.ir.symbols import shape_of
 from graphkit.ops.booleans import as_carrier, carrier
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr
-from graphkit.ops.tensor.sizes import constant_ints, rank_is_known, some
+from graphkit.ops.tensor.fill import uniform
+from graphkit.ops.tensor.sizes import constant_ints, measured, rank_is_known, some
+from graphkit.ops.tensor.torch_sizes import size_arg
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,10 +43,30 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
         alone: Arg = x[0]
         return alone
     at = (axis,) if axis else ()
+    stripes = _stripes(b, node, axis)
+    if stripes is not None:
+        return stripes
     pieces = [_stacked(b, some(value), axis) for value in node.inputs]
     if None not in pieces:
         return b.call("torch.stack", pieces, *at)
     return b.call("torch.cat", list(x), *at)
+
+
+def _stripes(b: TorchBuilder, node: ir.Node, axis: int) -> Arg | None:
+    """Arrays of one number each, joined, as a constant that is stretched; None for all else."""
+    want = shape_of(node.outputs[0])
+    numbers = [uniform(b, some(value)) for value in node.inputs]
+    if want is None or None in numbers:
+        return None
+    axis %= len(want)
+    sizes = [b.shape(some(value))[axis] for value in node.inputs]
+    known = [size for size in sizes if isinstance(size, int)]
+    made_for = measured(*node.inputs)
+    rest = [-1 if place == axis else size_arg(b, node, size, *made_for) for place, size in enumerate(want)]
+    if len(known) < len(sizes) or None in rest:
+        return None
+    table = np.repeat(np.asarray(numbers, b.dtype(node.outputs[0])), known)
+    return b.method("expand", b.const(table.reshape(-1, *(1,) * (len(want) - 1 - axis))), *rest)
 
 
 def _stacked(b: TorchBuilder, value: ir.Value, axis: int) -> Arg | None:

@@ -74,10 +74,40 @@ def _filled(b: OnnxBuilder, shape: ir.Value, number: float, dtype: np.dtype[Any]
     return b.op("ConstantOfShape", shape, value=ir.tensor(value))
 
 
-def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+_ARITHMETIC: dict[str, Any] = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply}
+
+
+def uniform(b: TorchBuilder, value: ir.Value) -> float | None:
+    """The number that all elements of an array are; None where they differ or are not known."""
+    number = b.number(value)
+    producer = value.producer()
+    if number is not None or producer is None:
+        return number
+    if producer.op_type == "ConstantOfShape":
+        return _number(_value_of(producer))
+    if producer.op_type == "Expand":
+        return uniform(b, some(producer.inputs[0]))
+    if producer.op_type in _ARITHMETIC:
+        parts = [uniform(b, some(operand)) for operand in producer.inputs]
+        if None not in parts:
+            dtype = b.dtype(value)
+            return _number(np.asarray(_ARITHMETIC[producer.op_type](*np.asarray(parts, dtype))).reshape(-1)[0])
+    return None
+
+
+def _value_of(node: ir.Node) -> np.generic:
     attribute = node.attributes.get("value")
-    value = np.float32(0) if attribute is None else attribute.as_tensor().numpy().reshape(-1)[0]
-    number = decimal(float(value)) if isinstance(value, np.float32) else value.item()
+    value: np.generic = np.float32(0) if attribute is None else attribute.as_tensor().numpy().reshape(-1)[0]
+    return value
+
+
+def _number(value: np.generic) -> float:
+    return decimal(float(value)) if isinstance(value, np.float32) else value.item()
+
+
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    value = _value_of(node)
+    number = _number(value)
     dtype = value.dtype
     like = _shape_of(node)
     if like is not None:

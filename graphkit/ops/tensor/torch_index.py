@@ -75,9 +75,35 @@ def _index_of(b: TorchBuilder, value: ir.Value) -> tuple[ir.Value, _Index]:
         root, index = _index_of(b, source)
         joined = None if root is source else _joined(index, cuts, b.shape(root))
         if joined is not None:
-            return root, joined
+            return _unpadded(b, root, joined), joined
     joined = None if node.op_type == "Squeeze" else _joined(fresh, cuts, b.shape(source))
-    return (value, []) if joined is None else (source, joined)
+    return (value, []) if joined is None else (_unpadded(b, source, joined), joined)
+
+
+def _unpadded(b: TorchBuilder, root: ir.Value, index: _Index) -> ir.Value:
+    """What was padded at its ends before it was cut, where nothing of the pads is left."""
+    node = root.producer()
+    if node is None or node.op_type != "Pad" or node.inputs[0] is None or not used_once(root):
+        return root
+    pads, placed = constant_ints(b, node, 1), constant_ints(b, node, 3)
+    if pads is None or placed is not None or len(pads) != 2 * len(index):
+        return root
+    if node.attributes.get_string("mode", "constant") != "constant" or any(pads[: len(index)]):
+        return root
+    before = b.shape(node.inputs[0])
+    for entry, size, pad in zip(index, before, pads[len(index) :], strict=True):
+        if pad < 0 or (pad and not _is_within(entry, size)):
+            return root
+    return node.inputs[0]
+
+
+def _is_within(entry: int | slice, size: Dim) -> bool:
+    """Whether an index takes nothing after the first ``size`` elements."""
+    if not isinstance(size, int):
+        return False
+    if isinstance(entry, int):
+        return 0 <= entry < size
+    return entry.stop is not None and 0 <= entry.stop <= size and (entry.start or 0) >= 0
 
 
 def _piece(b: TorchBuilder, node: ir.Node, value: ir.Value) -> _Index | None:

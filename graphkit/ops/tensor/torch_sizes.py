@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["device_near", "elements", "is_full", "nonnegative", "size_arg", "sizes_given"]
 
+_PARTS = frozenset({"Flatten", "Gather", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"})
 _INTEGERS = frozenset({ir.DataType.INT64, ir.DataType.INT32})
 
 
@@ -96,9 +97,9 @@ def _term(b: TorchBuilder, size: sympy.Basic, values: Sequence[ir.Value]) -> Arg
     if size.is_Integer:
         return int(size)
     for value in values:
-        for axis, dim in enumerate(shape_of(value) or ()):
-            if isinstance(dim, sympy.Basic) and dim == size:
-                return b.size(value, axis)
+        axis = _axis_of(value, size)
+        if axis is not None:
+            return b.size(*_first(value, axis, size))
     top, bottom = sympy.fraction(sympy.together(size.args[0] if isinstance(size, sympy.floor) else size))
     if bottom != 1:
         return _joined(b, "//", [top, bottom], values)
@@ -109,6 +110,23 @@ def _term(b: TorchBuilder, size: sympy.Basic, values: Sequence[ir.Value]) -> Arg
     if isinstance(size, sympy.Mul):
         return _joined(b, "*", sorted(size.args, key=lambda part: part.is_Integer), values)
     return None
+
+
+def _axis_of(value: ir.Value | None, size: sympy.Basic) -> int | None:
+    """The first axis of a value that has a symbolic size."""
+    dims = None if value is None else shape_of(value)
+    return next((axis for axis, dim in enumerate(dims or ()) if isinstance(dim, sympy.Basic) and dim == size), None)
+
+
+def _first(value: ir.Value, axis: int, size: sympy.Basic) -> tuple[ir.Value, int]:
+    """The array that an array with an axis of a size was made from by no more than giving parts of it another shape."""
+    while (producer := value.producer()) is not None and producer.op_type in _PARTS:
+        source = producer.inputs[0]
+        before = _axis_of(source, size)
+        if source is None or before is None:
+            break
+        value, axis = source, before
+    return value, axis
 
 
 def _sum(b: TorchBuilder, total: sympy.Add, values: Sequence[ir.Value]) -> Arg | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import onnx_ir as ir
 
 from graphkit.ir.symbols import broadcast, shape_of
 from graphkit.ops.booleans import as_carrier, carrier
-from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, decimal, given
+from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given
 from graphkit.ops.tensor.broadcasting import stretch
+from graphkit.ops.tensor.fill import uniform
 from graphkit.ops.tensor.sizes import some
 from graphkit.ops.tensor.torch_sizes import is_full
 
@@ -51,7 +51,7 @@ def _filled(b: MxBuilder, like: MxRef, number: float, *, like_dtype: str, dtype:
 
 def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     chosen, other = (some(value) for value in node.inputs[1:])
-    first, second = _uniform(b, chosen), _uniform(b, other)
+    first, second = uniform(b, chosen), uniform(b, other)
     if first is not None and second is None and is_full(shape_of(other), shape_of(node.outputs[0])):
         return b.method("masked_fill", x[2], x[0], first)
     if second is not None and first is None and (b.rank(other) == 0 or _suffices(node)):
@@ -64,24 +64,6 @@ def _suffices(node: ir.Node) -> bool:
     shapes = [shape_of(some(value)) for value in node.inputs[:2]]
     known = [shape for shape in shapes if shape is not None]
     return len(known) == 2 and is_full(broadcast(known), shape_of(node.outputs[0]))
-
-
-def _uniform(b: TorchBuilder, value: ir.Value) -> float | None:
-    """The number that all elements of an array are; None where they differ or are not known."""
-    number = b.number(value)
-    producer = value.producer()
-    if number is not None or producer is None:
-        return number
-    if producer.op_type == "ConstantOfShape":
-        attribute = producer.attributes.get("value")
-        found = np.float32(0) if attribute is None else attribute.as_tensor().numpy().reshape(-1)[0]
-        return decimal(float(found)) if found.dtype == np.float32 else found.item()
-    if producer.op_type == "Expand":
-        return _uniform(b, some(producer.inputs[0]))
-    if producer.op_type == "Mul":
-        left, right = (_uniform(b, some(factor)) for factor in producer.inputs)
-        return right if left == 1 else left if right == 1 else None
-    return None
 
 
 def _read(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:

@@ -237,6 +237,68 @@ def test_pieces_that_are_used_as_such_stay_pieces() -> None:
     agree(model, (3, 2, 4))
 
 
+def test_pads_that_are_cut_off_again_are_not_made() -> None:
+    model = model_of(
+        "float[N, 4] x",
+        "float[a, b] y, float[c, d] z",
+        """
+        p = Pad (x, pads)
+        y = Slice (p, zero, three, one)
+        q = Pad (x, pads)
+        r = Mul (q, two)
+        z = Slice (r, zero, five, one)
+        """,
+        "int64[4] pads = {0, 0, 0, 9}, int64[1] zero = {0}, int64[1] one = {1}, int64[1] three = {3}, "
+        "int64[1] five = {5}, float two = {2}",
+    )
+    assert lines_of(model) == [
+        "v1 = v0[:, :3]",
+        "v2 = F.pad(v0, (0, 9))",
+        "v3 = v2 * 2",
+        "v4 = v3[:, :5]",
+    ]
+    agree(model, (2, 4))
+
+
+def test_pads_of_which_some_is_left_are_made() -> None:
+    model = model_of(
+        "float[N, 4] x",
+        "float[a, b] y",
+        "p = Pad (x, pads) y = Slice (p, zero, five, one)",
+        "int64[4] pads = {0, 0, 0, 9}, int64[1] zero = {0}, int64[1] one = {1}, int64[1] five = {5}",
+    )
+    assert lines_of(model) == ["v1 = F.pad(v0, (0, 9))", "v2 = v1[:, :5]"]
+    agree(model, (2, 4))
+
+
+def test_arrays_of_one_number_each_that_are_joined_are_a_stretched_constant() -> None:
+    model = model_of(
+        "float[N, 4] x",
+        "float[a, b] y",
+        """
+        c = Slice (x, zero, one, one)
+        s = Shape (c)
+        o = ConstantOfShape (s)
+        p = Add (o, two)
+        y = Concat <axis = 1> (o, p, p)
+        """,
+        "int64[1] zero = {0}, int64[1] one = {1}, float two = {2}",
+    )
+    assert lines_of(model)[-1] == "v1 = self.tensor0.expand(v0.shape[0], -1)"
+    agree(model, (3, 4))
+
+
+def test_points_of_each_example_are_looked_up_by_rows_and_places() -> None:
+    model = model_of(
+        "float[N, 5, 2] x, int64[N, 3] k",
+        "float[a, b, c] y",
+        "u = Unsqueeze (k, last) y = GatherND <batch_dims = 1> (x, u)",
+        "int64[1] last = {-1}",
+    )
+    assert lines_of(model)[-1] == "v5 = v0[v4, v1]"
+    agree(model, (2, 5, 2), (2, 3))
+
+
 def test_rows_in_a_row_are_cut_out() -> None:
     model = model_of("float[5, N] x", "float[a, b] y", "y = Gather <axis = 0> (x, k)", "int64[3] k = {1, 2, 3}")
     assert lines_of(model) == ["v1 = v0[1:4]"]
