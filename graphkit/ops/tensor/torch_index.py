@@ -86,13 +86,13 @@ def _unpadded(b: TorchBuilder, root: ir.Value, index: _Index) -> ir.Value:
     if node is None or node.op_type != "Pad" or node.inputs[0] is None or not used_once(root):
         return root
     pads, placed = constant_ints(b, node, 1), constant_ints(b, node, 3)
-    if pads is None or placed is not None or len(pads) != 2 * len(index):
-        return root
-    if node.attributes.get_string("mode", "constant") != "constant" or any(pads[: len(index)]):
+    axes = list(range(len(index))) if placed is None else [axis % len(index) for axis in placed]
+    computed = placed is None and len(node.inputs) > 3 and node.inputs[3] is not None
+    if pads is None or computed or node.attributes.get_string("mode", "constant") != "constant":
         return root
     before = b.shape(node.inputs[0])
-    for entry, size, pad in zip(index, before, pads[len(index) :], strict=True):
-        if pad < 0 or (pad and not _is_within(entry, size)):
+    for axis, front, back in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
+        if front or back < 0 or (back and not _is_within(index[axis], before[axis])):
             return root
     return node.inputs[0]
 

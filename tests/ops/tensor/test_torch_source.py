@@ -242,14 +242,14 @@ def test_pads_that_are_cut_off_again_are_not_made() -> None:
         "float[N, 4] x",
         "float[a, b] y, float[c, d] z",
         """
-        p = Pad (x, pads)
+        p = Pad (x, behind, , one)
         y = Slice (p, zero, three, one)
         q = Pad (x, pads)
         r = Mul (q, two)
         z = Slice (r, zero, five, one)
         """,
-        "int64[4] pads = {0, 0, 0, 9}, int64[1] zero = {0}, int64[1] one = {1}, int64[1] three = {3}, "
-        "int64[1] five = {5}, float two = {2}",
+        "int64[4] pads = {0, 0, 0, 9}, int64[2] behind = {0, 9}, int64[1] zero = {0}, int64[1] one = {1}, "
+        "int64[1] three = {3}, int64[1] five = {5}, float two = {2}",
     )
     assert lines_of(model) == [
         "v1 = v0[:, :3]",
