@@ -45,8 +45,8 @@ def unknown_inputs(value: ir.Value) -> list[str]:
     return list(found)
 
 
-def how_to_give(value: ir.Value) -> str:
-    """What to tell who has to give the shapes that a value's own depends on: the options of the command line."""
-    names = sorted(unknown_inputs(value)) or ["NAME"]
+def how_to_give(*values: ir.Value) -> str:
+    """What to tell who has to give the shapes that those of values depend on: the options of the command line."""
+    names = sorted({name for value in values for name in unknown_inputs(value)}) or ["NAME"]
     options = " ".join(f"--input {name}:SHAPE" for name in names)
     return f"{options}, SHAPE being sizes such as 1x3x224x224, the batch first"

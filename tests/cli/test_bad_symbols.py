@@ -109,7 +109,7 @@ def test_a_file_of_save_parameters_of_another_network(convert, shapes, told):
     [
         (op("SwapAxis", "swap", X, dim1=0, dim2=1), "data"),
         (op("Reshape", "merge", op("relu", "relu", X), shape="(-3, -2)"), "data"),
-        (op("dot", "product", X, Y), "data"),
+        (op("dot", "product", X, Y), "data:SHAPE --input other"),
         (op("_contrib_AdaptiveAvgPooling2D", "pool", X, output_size="(2, 3)"), "data"),
         (
             op("SwapAxis", "swap", op("broadcast_add", "sum", Y, var("third")), dim1=0, dim2=1),

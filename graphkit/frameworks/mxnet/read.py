@@ -122,8 +122,8 @@ class _Reader:
         self._emitted: list[ir.Node] = []
         self._losses: dict[int, ir.Value] = {}
         self._node: MxNode | None = None
-        self._reads = ""
-        """Shapes of what the node reads, for messages."""
+        self._operands: list[ir.Value] = []
+        """What the node reads, for messages."""
         self._names = {node.name for node in mx.graph.variables()}
 
     def read(self, node: MxNode) -> None:
@@ -204,7 +204,7 @@ class _Reader:
         if strange:
             return Refusal(f"graphkit does not know its parameter {strange[0]}={node.attrs[strange[0]]}")
         shapes = [None if operand is None else dims_of(operand) for operand in operands]
-        self._reads = " and ".join("?" if dims is None else shown(dims) for dims in shapes) or "nothing"
+        self._operands = [operand for operand in operands if operand is not None]
         try:
             if problem := refused(node, shapes[0] if shapes else None):
                 return Refusal(f"MXNet refuses it: {problem}")
@@ -295,8 +295,10 @@ class _Reader:
             infer_node(node)
         except FormatError as error:
             why = str(error).rpartition(" does not fit its inputs: ")[2]
+            shapes = map(dims_of, self._operands)
+            reads = " and ".join("?" if dims is None else shown(dims) for dims in shapes) or "none"
             raise FormatError(
-                f"{self._label}: {self._where()} does not fit its inputs, which are {self._reads}: {why} If --input "
+                f"{self._label}: {self._where()} does not fit its inputs, which are {reads}: {why} If --input "
                 f"gives their sizes, give those that the model was made for; otherwise MXNet refuses the symbol, too."
             ) from error
         self._emitted.append(node)
@@ -355,7 +357,8 @@ class _Reader:
 
     def _shape_needed(self, value: ir.Value) -> ShapeNeededError:
         if unknown_inputs(value):
-            why = f"and the file does not tell. Give {how_to_give(value)}."
+            others = [operand for operand in self._operands if dims_of(operand) is None]
+            why = f"and the file does not tell. Give {how_to_give(value, *others)}."
         elif dims_of(value) is not None:
             why = "and its batch is free. Give the sizes of the inputs with --input, and --static-batch."
         else:
