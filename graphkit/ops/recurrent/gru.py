@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from graphkit.ops.recurrent.as_torch import as_torch
 from graphkit.ops.recurrent.reading import READS, read
-from graphkit.ops.recurrent.samples import mx_cases, onnx_cases
+from graphkit.ops.recurrent.samples import LIMITS, mx_cases, onnx_cases
 from graphkit.ops.recurrent.writing import write
-from graphkit.ops.spec import Limit, MxForm, Op
+from graphkit.ops.spec import MxForm, Op
 
 OP = Op(
     "GRU",
     mx=(MxForm("RNN", pin={"mode": "gru"}, read=read, reads=READS, write=write, cases=mx_cases("gru")),),
+    torch=as_torch,
     cases=onnx_cases("gru", linear_before_reset=1),
-    limits=(Limit("onnxruntime", "ONNX Runtime has no recurrent layers with the batch first", "batch first"),),
+    limits=LIMITS,
 )

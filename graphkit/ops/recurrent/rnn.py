@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from graphkit.ops.recurrent.as_torch import as_torch
 from graphkit.ops.recurrent.reading import READS, read
-from graphkit.ops.recurrent.samples import SINGLE, mx_cases, onnx_cases
+from graphkit.ops.recurrent.samples import LIMITS, SINGLE, mx_cases, onnx_cases
 from graphkit.ops.recurrent.writing import write
-from graphkit.ops.spec import Case, Limit, MxForm, Op, arr
+from graphkit.ops.spec import Case, MxForm, Op, arr
 
 _X, _WEIGHT, _BOTH = arr(4, 2, 3), arr(1, 3, 3), arr(2, 3, 3)
 
@@ -15,6 +16,7 @@ OP = Op(
         MxForm("RNN", pin={"mode": "rnn_tanh"}, read=read, reads=READS, write=write, cases=mx_cases("rnn_tanh")),
         MxForm("RNN", pin={"mode": "rnn_relu"}, read=read, reads=READS, direction="read", cases=mx_cases("rnn_relu")),
     ),
+    torch=as_torch,
     cases=(
         *onnx_cases("rnn_tanh"),
         Case("relu", (_X, _WEIGHT, _WEIGHT), {"hidden_size": 3, "activations": ["Relu"]}, const=(1, 2), tol=SINGLE),
@@ -27,5 +29,5 @@ OP = Op(
             tol=SINGLE,
         ),
     ),
-    limits=(Limit("onnxruntime", "ONNX Runtime has no recurrent layers with the batch first", "batch first"),),
+    limits=LIMITS,
 )

@@ -5,17 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.recurrent.gates import KINDS, span
-from graphkit.ops.spec import Arr, Case, Tol, arr, given
+from graphkit.ops.spec import Arr, Case, Limit, Tol, arr, given
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["SINGLE", "mx_cases", "onnx_cases"]
+__all__ = ["LIMITS", "SINGLE", "mx_cases", "onnx_cases"]
 
 _STEPS, _BATCH, _INPUTS, _HIDDEN = 4, 2, 3, 5
 _PROJECTION = 2
 SINGLE = Tol(float64=1e-6, reason="MXNet's rnn_relu rounds to float32 inside")
 """Tolerance of plain layers with relu."""
+LIMITS = (
+    Limit("onnxruntime", "ONNX Runtime has no recurrent layers with the batch first", "batch first"),
+    *(
+        Limit(claim, "torch packs no sequences without steps, and says so when it is given any", "no steps")
+        for claim in ("torch", "torch-float64", "torch-backward")
+    ),
+)
+"""Known gaps of all kinds."""
 
 
 def mx_cases(mode: str) -> tuple[Case, ...]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
-    from graphkit.ops.torchprogram import Arg
+    from graphkit.ops.torchprogram import Arg, Stored, Var
 
 
 def _write_reverse(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
@@ -35,18 +35,29 @@ def _write_reverse(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> Mx
 
 
 def _torch_reverse(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
-    source, device = some(node.inputs[0]), Device(x[0])
-    lengths: Arg = x[1]
-    first = node.attributes.get_int("time_axis", 0) == 0
-    steps: Arg = b.call("torch.arange", b.size(source, 0 if first else 1), device=device)
-    rows: Arg = b.call("torch.arange", b.size(source, 1 if first else 0), device=device)
-    if first:
-        steps = b.method("unsqueeze", steps, 1)
-    else:
+    return torch_reversed(b, some(node.inputs[0]), x[0], x[1], batch_first=node.attributes.get_int("time_axis", 0) == 1)
+
+
+def torch_reversed(b: TorchBuilder, source: ir.Value, data: Var | Stored, lengths: Arg, *, batch_first: bool) -> Arg:
+    """Sequences with as many of their steps as they are long in reverse order, and the rest in place.
+
+    Args:
+        b: The builder.
+        source: A value of the sequences' sizes.
+        data: The sequences.
+        lengths: Length of each.
+        batch_first: Whether the batch is the first axis and time the second, rather than the other way round.
+    """
+    device = Device(data)
+    steps: Arg = b.call("torch.arange", b.size(source, 1 if batch_first else 0), device=device)
+    rows: Arg = b.call("torch.arange", b.size(source, 0 if batch_first else 1), device=device)
+    if batch_first:
         lengths, rows = b.method("unsqueeze", lengths, 1), b.method("unsqueeze", rows, 1)
+    else:
+        steps = b.method("unsqueeze", steps, 1)
     inside = b.infix("<", steps, lengths)
     steps = b.call("torch.where", inside, b.infix("-", b.infix("-", lengths, 1), steps), steps)
-    return b.item(x[0], steps, rows) if first else b.item(x[0], rows, steps)
+    return b.item(data, rows, steps) if batch_first else b.item(data, steps, rows)
 
 
 def _lengths(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | None:

@@ -1,0 +1,212 @@
+"""ONNX's recurrent layers as torch's, one each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphkit.ops.recurrent.elements import Elements, arrangement
+from graphkit.ops.recurrent.writing import kinds_of
+from graphkit.ops.spec import Refusal
+from graphkit.ops.tensor.sequence import torch_reversed
+from graphkit.ops.tensor.sizes import some
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+    import onnx_ir as ir
+
+    from graphkit.ops.builders import TorchBuilder
+    from graphkit.ops.layout import Layout
+    from graphkit.ops.recurrent.gates import Kind
+    from graphkit.ops.torchprogram import Arg, Targets
+
+    Numbers = npt.NDArray[np.int64]
+    Source = tuple[ir.Value, Layout]
+
+__all__ = ["as_torch"]
+
+_LAYERS = {"lstm": "nn.LSTM", "gru": "nn.GRU", "rnn_tanh": "nn.RNN", "rnn_relu": "nn.RNN"}
+
+
+def as_torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Sequence[Arg] | Refusal:
+    """Emit an LSTM, GRU or RNN node."""
+    kinds = kinds_of(node)
+    if isinstance(kinds, Refusal):
+        return kinds
+    layer = _Layer(b, node, kinds, x)
+    return layer.emit()
+
+
+class _Layer:
+    """One node while it is emitted."""
+
+    def __init__(self, b: TorchBuilder, node: ir.Node, kinds: Sequence[Kind], x: Sequence[Any]) -> None:
+        self._b = b
+        self._kinds = kinds
+        self._values = [*node.inputs, *[None] * (7 - len(node.inputs))]
+        self._args = [*x, *[None] * (7 - len(x))]
+        self._lengths = self._args[4]
+        self._backward = node.attributes.get_string("direction", "forward") == "reverse"
+        self._batch_first = bool(node.attributes.get_int("layout", 0))
+        self._time = 1 if self._batch_first else 0
+        self._elements = Elements(b)
+
+    def _size(self, place: int, axis: int) -> int | None:
+        size = self._b.shape(some(self._values[place]))[axis]
+        return size if isinstance(size, int) else None
+
+    def emit(self) -> Sequence[Arg] | Refusal:
+        """The outputs."""
+        b, directions = self._b, len(self._kinds)
+        if self._size(1, 2) is None or self._size(2, 2) is None:
+            return Refusal("the shapes of its weights are not known; give the shapes of the model's inputs")
+        initial = self._initial()
+        if len(set(self._kinds)) == 1 and not self._backward:
+            found = self._run(self._kinds[0], range(directions), self._args[0], initial)
+            if isinstance(found, Refusal):
+                return found
+            outputs, last = found[0], list(found[1:])
+        else:
+            sides = []
+            for n, kind in enumerate(self._kinds):
+                backward = self._backward or n == 1
+                data = self._reversed(self._args[0]) if backward else self._args[0]
+                own = initial if directions == 1 else [b.item(state, slice(n, n + 1)) for state in initial]
+                side = self._run(kind, range(n, n + 1), data, own)
+                if isinstance(side, Refusal):
+                    return side
+                sides.append([self._reversed(side[0]) if backward else side[0], *side[1:]])
+            outputs, *last = sides[0]
+            if directions == 2:
+                outputs = b.call("torch.cat", (outputs, sides[1][0]), dim=2)
+                last = [b.call("torch.cat", pair) for pair in zip(last, sides[1][1:], strict=True)]
+        if self._batch_first:
+            return [
+                b.method("unflatten", outputs, -1, (directions, self._hidden)),
+                *(b.method("transpose", s, 0, 1) for s in last),
+            ]
+        if directions == 1:
+            return [b.method("unsqueeze", outputs, 1), *last]
+        return [b.method("transpose", b.method("unflatten", outputs, -1, (2, self._hidden)), 1, 2), *last]
+
+    def _reversed(self, data: Any) -> Arg:
+        if self._lengths is None:
+            return self._b.method("flip", data, self._time)
+        return torch_reversed(self._b, some(self._values[0]), data, self._lengths, batch_first=self._batch_first)
+
+    @property
+    def _hidden(self) -> int:
+        return some(self._size(2, 2))
+
+    def _initial(self) -> list[Any]:
+        """The initial states as (directions, N, hidden); none where all are absent."""
+        states = self._args[5 : 5 + self._kinds[0].states]
+        given = [state for state in states if state is not None]
+        if not given:
+            return []
+        if self._batch_first:
+            states = [None if state is None else self._b.method("transpose", state, 0, 1) for state in states]
+            given = [state for state in states if state is not None]
+        return [self._b.call("torch.zeros_like", given[0]) if state is None else state for state in states]
+
+    def _run(self, kind: Kind, directions: range, data: Arg, initial: Sequence[Any]) -> Sequence[Any] | Refusal:
+        """Output (T, N, directions × hidden) and last states of some directions."""
+        b = self._b
+        sources = self._tensors(kind, directions)
+        options: dict[str, Arg] = {}
+        if kind.mode == "rnn_relu":
+            options["nonlinearity"] = "relu"
+        if self._values[3] is None:
+            options["bias"] = False
+        if self._batch_first:
+            options["batch_first"] = True
+        if len(directions) == 2:
+            options["bidirectional"] = True
+        states = [b.var() for _ in range(kind.states)]
+        pattern: Targets = (b.var(), tuple(states)) if len(states) > 1 else (b.var(), states[0])
+        packed = self._packed(data)
+        state = [tuple(initial) if len(initial) > 1 else initial[0]] if initial else []
+        inputs = [packed, *state]
+        made = b.layer(_LAYERS[kind.mode], inputs, sources, self._size(1, 2), self._hidden, outputs=pattern, **options)
+        if made is not None:
+            return [self._unpacked(made[0]), *states]
+        if self._lengths is not None:
+            return Refusal("its sequences have different lengths and its weights are computed; store the weights")
+        return self._functional(kind, directions, data, initial, [b.derived(*source) for source in sources.values()])
+
+    def _packed(self, data: Arg) -> Arg:
+        if self._lengths is None:
+            return data
+        lengths = self._b.method("cpu", self._b.method("long", self._lengths))
+        return self._b.call(
+            "nn.utils.rnn.pack_padded_sequence",
+            data,
+            lengths,
+            batch_first=True if self._batch_first else None,
+            enforce_sorted=False,
+        )
+
+    def _unpacked(self, outputs: Any) -> Any:
+        if self._lengths is None:
+            return outputs
+        steps, _ = self._b.calls(
+            "nn.utils.rnn.pad_packed_sequence",
+            2,
+            outputs,
+            batch_first=True if self._batch_first else None,
+            total_length=self._b.size(some(self._values[0]), self._time),
+        )
+        return steps
+
+    def _functional(
+        self, kind: Kind, directions: range, data: Arg, initial: Sequence[Any], tensors: list[Any]
+    ) -> Sequence[Any]:
+        b = self._b
+        if not initial:
+            batch = b.size(some(self._values[0]), 1 - self._time)
+            zeros = b.method("new_zeros", data, len(directions), batch, self._hidden)
+            initial = [zeros] * kind.states
+        return b.calls(
+            f"torch.{kind.mode}",
+            1 + kind.states,
+            data,
+            tuple(initial) if kind.states > 1 else initial[0],
+            tensors,
+            self._values[3] is not None,
+            1,
+            0.0,
+            False,
+            len(directions) == 2,
+            self._batch_first,
+        )
+
+    def _tensors(self, kind: Kind, directions: range) -> dict[str, Source]:
+        """What torch's layer has: initializers in another layout, or computed values, by torch's names."""
+        order = [kind.order.index(gate) for gate in range(kind.gates)]
+        found: dict[str, Source] = {}
+        names = (("weight_ih", 1, 0), ("weight_hh", 2, 0), ("bias_ih", 3, 0), ("bias_hh", 3, 1))
+        for direction in directions:
+            for name, place, part in names:
+                value = self._values[place]
+                if value is None:
+                    continue
+                parts = 2 if place == 3 else 1
+                shape = [int(str(size)) for size in self._b.shape(value)]
+                own = np.arange(np.prod(shape)).reshape(len(self._kinds), parts, kind.gates, -1)
+                wanted = own[direction, part, order].reshape(-1)
+                rows = kind.gates * self._hidden
+                suffix = "_reverse" if direction > directions.start else ""
+                found[f"{name}_l0{suffix}"] = self._source(value, wanted, (rows,) if parts == 2 else (rows, shape[2]))
+        return found
+
+    def _source(self, value: ir.Value, wanted: Numbers, shape: Sequence[int]) -> Source:
+        """Where some elements of a value come from: one initializer or other value, and the steps from it."""
+        numbers = self._elements.of(value).reshape(-1)[wanted]
+        for source in self._elements.sources:
+            start, stop = self._elements.span(source)
+            if start <= numbers.min() and numbers.max() < stop:
+                return source, arrangement(numbers - start, [int(str(size)) for size in self._b.shape(source)], shape)
+        return value, arrangement(wanted, [int(str(size)) for size in self._b.shape(value)], shape)
