@@ -88,6 +88,11 @@ def _torch_cast_like(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | 
 def _torch_to(b: TorchBuilder, source: ir.Value, data: Arg, to: ir.DataType) -> Arg | Refusal:
     if to == source.dtype:
         return data
+    producer = source.producer()
+    if to == ir.DataType.BOOL and producer is not None and producer.op_type == "Cast":
+        truth = some(producer.inputs[0])
+        if truth.dtype == ir.DataType.BOOL:
+            return b.arg(truth)
     try:
         dtype = b.torch_dtype(to)
     except ValueError as error:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, int64
 from graphkit.ops.tensor.coordinates import element_coordinates, point_coordinates
-from graphkit.ops.tensor.sizes import as_int64, axis_of, constant_ints, is_never_negative, some
+from graphkit.ops.tensor.sizes import as_int64, axis_of, is_never_negative, some
+from graphkit.ops.tensor.torch_index import only_axis, points
 from graphkit.ops.tensor.torch_reshape import unsqueezed
 from graphkit.ops.tensor.torch_sizes import nonnegative
 from graphkit.ops.torchprogram import Code, Device
@@ -52,28 +53,21 @@ def _torch_elements(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
 def _torch_nd(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     batch = node.attributes.get_int("batch_dims", 0)
     indices = some(node.inputs[1])
-    alone = _alone(b, indices)
     if not batch:
-        return b.item(x[0], b.method("unbind", x[1], -1) if alone is None else alone)
+        found = points(b, indices)
+        return b.item(x[0], *found) if isinstance(found, tuple) else b.item(x[0], found)
     rank, width = b.rank(indices), b.shape(indices)[-1]
     if not isinstance(width, int):
         return Refusal("the last axis of its indices is of unknown size; give the model's inputs fixed sizes")
+    alone = only_axis(b, indices)
+    held: Any = x[1] if alone is None else b.arg(alone)
     index: list[Arg] = []
     for axis in range(batch):
-        rows: Arg = b.call("torch.arange", b.size(indices, axis), device=Device(x[1]))
+        rows: Arg = b.call("torch.arange", b.size(alone or indices, axis), device=Device(held))
         after = rank - 2 - axis
         index.append(unsqueezed(b, rows, range(1, after + 1), after + 1) if after else rows)
-    points = [alone] if alone is not None else [b.item(x[1], Code("..."), place) for place in range(width)]
-    return b.item(x[0], *index, *points)
-
-
-def _alone(b: TorchBuilder, indices: ir.Value) -> Arg | None:
-    """Indices into one axis, before they were given the last axis that GatherND wants; None for others."""
-    producer = indices.producer()
-    if producer is None or producer.op_type != "Unsqueeze":
-        return None
-    last = constant_ints(b, producer, 1) in ((-1,), (b.rank(indices) - 1,))
-    return b.arg(some(producer.inputs[0])) if last else None
+    places = [b.item(held, Code("..."), place) for place in range(width)] if alone is None else [held]
+    return b.item(x[0], *index, *places)
 
 
 def _read_nd(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:

@@ -16,6 +16,7 @@ from graphkit.ops.booleans import as_carrier, carrier
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given, int64, ints
 from graphkit.ops.tensor.coordinates import element_coordinates, point_coordinates, wrap_negative
 from graphkit.ops.tensor.sizes import as_int64, axis_of, some
+from graphkit.ops.tensor.torch_index import points
 from graphkit.ops.tensor.torch_sizes import nonnegative
 from graphkit.ops.torchprogram import Code
 
@@ -141,8 +142,7 @@ def _torch_elements(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
 def _torch_nd(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     source, indices, reduction = some(node.inputs[0]), some(node.inputs[1]), _reduction(node)
     if reduction in ("none", "add"):
-        points = b.method("unbind", x[1], -1)
-        return b.method("index_put", x[0], points, x[2], accumulate=True if reduction == "add" else None)
+        return b.method("index_put", x[0], points(b, indices), x[2], accumulate=True if reduction == "add" else None)
     width, rank = b.shape(indices)[-1], b.rank(source)
     if not isinstance(width, int):
         return Refusal("the last axis of its indices is of unknown size; give the model's inputs fixed sizes")

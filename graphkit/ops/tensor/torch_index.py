@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from graphkit.ops.builders import Dim, TorchBuilder
     from graphkit.ops.torchprogram import Arg
 
-__all__ = ["along", "cut_out", "opened", "used_once"]
+__all__ = ["along", "cut_out", "only_axis", "opened", "points", "used_once"]
 
 _HUGE = 2**31 - 1
 
@@ -53,6 +53,27 @@ def cut_out(b: TorchBuilder, value: ir.Value) -> Arg | None:
     last = max((axis for axis in range(rank) if index[axis] != slice(None)), default=rank)
     held = b.arg(root)
     return b.item(held, *along(first, *index[first : last + 1], rank=rank)) if first < rank else held
+
+
+def only_axis(b: TorchBuilder, indices: ir.Value) -> ir.Value | None:
+    """Indices into one axis before they were given the last axis that GatherND wants; None for others."""
+    producer = indices.producer()
+    if producer is None or producer.op_type != "Unsqueeze":
+        return None
+    return producer.inputs[0] if constant_ints(b, producer, 1) in ((-1,), (b.rank(indices) - 1,)) else None
+
+
+def points(b: TorchBuilder, indices: ir.Value) -> Arg:
+    """The coordinates of points, which the last axis of indices holds, as an index that torch takes."""
+    alone = only_axis(b, indices)
+    if alone is not None:
+        return (b.arg(alone),)
+    producer = indices.producer()
+    if producer is not None and producer.op_type == "Transpose":
+        order = producer.attributes.get_ints("perm", None)
+        if order is not None and list(order) == [*range(1, len(order)), 0]:
+            return b.method("unbind", b.arg(some(producer.inputs[0])))
+    return b.method("unbind", b.arg(indices), -1)
 
 
 _Index = list["int | slice"]

@@ -295,8 +295,27 @@ def test_points_of_each_example_are_looked_up_by_rows_and_places() -> None:
         "u = Unsqueeze (k, last) y = GatherND <batch_dims = 1> (x, u)",
         "int64[1] last = {-1}",
     )
-    assert lines_of(model)[-1] == "v5 = v0[v4, v1]"
+    assert lines_of(model)[-1] == "v4 = v0[v3, v1]"
     agree(model, (2, 5, 2), (2, 3))
+
+
+def test_coordinates_are_taken_apart_where_they_are() -> None:
+    model = model_of(
+        "float[N, 5] x, int64[2, 3] k, int64[M] r",
+        "float[a] y, float[b, c] z",
+        "t = Transpose <perm = [1, 0]> (k) y = GatherND (x, t) u = Unsqueeze (r, last) z = GatherND (x, u)",
+        "int64[1] last = {-1}",
+    )
+    assert lines_of(model)[-3:] == ["v3 = v1.unbind()", "v4 = v0[v3]", "v5 = v0[v2]"]
+    agree(model, (3, 5), (2, 3), (4,))
+
+
+def test_truths_that_were_numbers_for_a_while_are_the_same_truths() -> None:
+    model = model_of(
+        "bool[N] x", "float[a] y, bool[b] z", "f = Cast <to = 1> (x) g = Cast <to = 9> (f) y = Neg (f) z = Not (g)"
+    )
+    assert lines_of(model) == ["v1 = v0.float()", "v2 = -v1", "v3 = ~v0"]
+    agree(model, (3,))
 
 
 def test_rows_in_a_row_are_cut_out() -> None:
