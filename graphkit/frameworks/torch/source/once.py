@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from graphkit.frameworks.torch.source.blocks import flat_targets
 from graphkit.frameworks.torch.source.program import read_by
+from graphkit.ir.dims import dims_of
 from graphkit.ops.torchprogram import Device, Size, Stmt, TorchProgram, Var
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Sequence
 
 __all__ = ["once"]
 
@@ -33,7 +34,7 @@ def once(program: TorchProgram) -> TorchProgram:
         target = stmt.outputs[0] if len(stmt.outputs) == 1 else None
         new = replace(stmt, args=args, kwargs=kwargs)
         if isinstance(target, Var):
-            if (kept := _undone(new, maker)) is not None:
+            if (kept := _undone(new, maker, stmt.args)) is not None:
                 same[target] = kept
                 continue
             if stmt.layer is None and not any(word in stmt.head for word in _RANDOM):
@@ -60,14 +61,23 @@ def _needed(stmts: list[Stmt], outputs: list[Any]) -> list[Stmt]:
     return found[::-1]
 
 
-def _undone(stmt: Stmt, maker: dict[Var, Stmt]) -> Var | None:
-    """What a squeeze of an axis that was only just put in gives."""
-    if stmt.kind != "method" or stmt.head != "squeeze" or not isinstance(stmt.args[0], Var):
+def _undone(stmt: Stmt, maker: dict[Var, Stmt], args: Sequence[Any]) -> Var | None:
+    """What a statement that takes back what one before did gives; ``args`` are its arguments as they were written."""
+    source = stmt.args[0] if stmt.kind == "method" else None
+    before = maker.get(source) if isinstance(source, Var) else None
+    if before is None or before.kind != "method" or not isinstance(before.args[0], Var):
         return None
-    before = maker.get(stmt.args[0])
-    if before is None or before.kind != "method" or before.head != "unsqueeze" or before.args[1:] != stmt.args[1:]:
+    if (before.head, stmt.head) == ("unsqueeze", "squeeze"):
+        undone = before.args[1:] == stmt.args[1:]
+    elif (before.head, stmt.head) == ("transpose", "transpose"):
+        undone = sorted(map(repr, before.args[1:])) == sorted(map(repr, stmt.args[1:]))
+    elif (before.head, stmt.head) == ("unflatten", "flatten"):
+        dims = None if args[0].value is None else dims_of(args[0].value)
+        last = isinstance(before.args[2], tuple) and len(before.args[2]) == 2 and before.args[1] == -1
+        undone = last and dims is not None and stmt.args[1:] == (len(dims) - 2,)
+    else:
         return None
-    return before.args[0] if isinstance(before.args[0], Var) else None
+    return before.args[0] if undone else None
 
 
 def _early(stmts: list[Stmt], repeated: set[int]) -> list[Stmt]:
