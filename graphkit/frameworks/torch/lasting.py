@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     import torch.fx
 
-__all__ = ["DROPOUTS", "NAMESPACE", "keep_dropouts", "out_of_place", "register"]
+__all__ = ["DROPOUTS", "NAMESPACE", "detach_without_grad", "keep_dropouts", "out_of_place", "register"]
 
 NAMESPACE: Final = "graphkit"
 """Namespace of the stand-ins in ``torch.ops``; each is called as the ATen operator that it stands for."""
+_GRAD_MODE: Final = "wrap_with_set_grad_enabled"
 DROPOUTS: Final = ("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout")
 
 
@@ -34,6 +35,36 @@ def keep_dropouts(module: torch.fx.GraphModule) -> None:
                 # its arguments are the input, p and train
                 node.args, node.kwargs = (node.args[0], node.args[1] if len(node.args) > 1 else node.kwargs["p"]), {}
         inner.recompile()
+
+
+def detach_without_grad(module: torch.fx.GraphModule) -> None:
+    """Detach what is computed under ``torch.no_grad()`` from what uses it, in place.
+
+    The exporter puts it into graphs of their own, which torch.onnx inlines as if gradients flowed.
+    """
+    import torch
+
+    for inner in module.modules():
+        if not isinstance(inner, torch.fx.GraphModule):
+            continue
+        for node in inner.graph.nodes:
+            if node.op == "call_function" and str(node.target) == _GRAD_MODE and node.args[0] is False:
+                held: Any = node.args[1]
+                _detach_outputs(inner.get_submodule(held.target))
+
+
+def _detach_outputs(module: Any) -> None:
+    import torch
+
+    output = module.graph.output_node()
+    with module.graph.inserting_before(output):
+        for result in list(output.all_input_nodes):
+            value = result.meta.get("val")
+            if isinstance(value, torch.Tensor) and value.is_floating_point():
+                detached = module.graph.call_function(torch.ops.aten.detach.default, (result,))
+                detached.meta = dict(result.meta)
+                output.replace_input_with(result, detached)
+    module.recompile()
 
 
 def register() -> None:

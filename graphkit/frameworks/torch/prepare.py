@@ -7,7 +7,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Final
 
 from graphkit.errors import InputError
-from graphkit.frameworks.torch.lasting import keep_dropouts, out_of_place
+from graphkit.frameworks.torch.lasting import detach_without_grad, keep_dropouts, out_of_place
 from graphkit.frameworks.torch.mode import set_mode
 from graphkit.frameworks.torch.quiet import quiet
 
@@ -45,6 +45,7 @@ def prepared(
     module = _copied(program.graph_module)
     set_mode(module, "eval")
     keep_dropouts(module)
+    detach_without_grad(module)
     out_of_place(module)
     signature = _tensor_outputs(module, program.graph_signature, warn, label)
     _warn_of_writes(module, signature, warn, label)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from graphkit.ir.edit import nodes_of, redirect
+from graphkit.ir.params import kind_of
 from graphkit.ir.training import stops_gradient
 
 if TYPE_CHECKING:
@@ -19,14 +20,13 @@ def drop_identities(model: ir.Model) -> None:
     """Remove Identity nodes, in place; outputs keep their names.
 
     One stays where an output is an input, an initializer, another output, or a value of an outer graph: ONNX has no
-    other way to give one value two names. One through which no gradient flows back stays, too
-    (:mod:`graphkit.ir.training`).
+    other way to give one value two names. One that stops a gradient (:mod:`graphkit.ir.training`) stays, too.
     """
     for node in nodes_of(model):
-        if node.op_type != "Identity" or node.domain or node.graph is None or stops_gradient(node):
+        if node.op_type != "Identity" or node.domain or node.graph is None:
             continue
         source, result = node.inputs[0], node.outputs[0]
-        if source is None:
+        if source is None or (stops_gradient(node) and _has_gradient(source)):
             continue
         if result.is_graph_output():
             movable = source.producer() is not None and source.graph is node.graph and not source.is_graph_output()
@@ -36,6 +36,16 @@ def drop_identities(model: ir.Model) -> None:
                 continue
         redirect(result, source)
         node.graph.remove(node, safe=True)
+
+
+def _has_gradient(value: ir.Value) -> bool:
+    """Whether training could send a gradient through a value."""
+    producer = value.producer()
+    if producer is not None and stops_gradient(producer):
+        return False
+    if value.const_value is not None and kind_of(value) != "parameter":
+        return False
+    return value.dtype is None or value.dtype.is_floating_point()
 
 
 def drop_unused(model: ir.Model) -> None:
