@@ -29,7 +29,12 @@ __all__ = ["COMMAND"]
     help="What to write: OUT for onnx, OUT-symbol.json and OUT-0000.params for mxnet, the folder OUT with model.py and "
     "model.safetensors for torch. Default: SOURCE's name, here.",
 )
-@click.option("--opset", type=click.IntRange(7), metavar="N", help="ONNX opset to write, 7 or later.")
+@click.option(
+    "--opset",
+    type=click.IntRange(7),
+    metavar="N",
+    help="ONNX opset to write, 7 or later. Default: 23, or 21 where ONNX Runtime needs it.",
+)
 @click.option("--verify", is_flag=True, help="Then compare outputs and gradients with those of SOURCE.")
 def COMMAND(reading: Reading, to: str, out: Path | None, opset: int | None, verify: bool) -> int:  # noqa: N802
     """Convert SOURCE to another framework's format."""

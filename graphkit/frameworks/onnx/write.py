@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -26,6 +27,20 @@ __all__ = ["write"]
 
 INLINE_LIMIT: Final = 2**31 - 2**20
 """Bytes from which on weights go into a file of their own; a protobuf ends at 2 GiB."""
+_OLDER: Final = 21
+_LATE: Final = frozenset(
+    [
+        "GlobalLpPool",
+        "MaxRoiPool",
+        "Multinomial",
+        "RandomNormal",
+        "RandomNormalLike",
+        "RandomUniform",
+        "RandomUniformLike",
+        "RoiAlign",
+    ]
+)
+"""Operators that ONNX Runtime (1.31) runs in opset 21 and not in 22, which only widened their types."""
 _ALIGNMENT: Final = 64
 _BYTES: Final = 2
 """Wire type of messages and bytes in protobuf's encoding."""
@@ -33,6 +48,8 @@ _BYTES: Final = 2
 
 def write(model: ir.Model, path: Path, options: WriteOptions) -> list[Path]:
     """Write an ``.onnx`` file, and past 2 GiB a data file ``<name>.data`` beside it, which it names without a folder.
+
+    Where no opset is asked for it is the canonical one, or 21 for operators that ONNX Runtime runs no later.
 
     The file carries kinds and origins as metadata, so that graphkit reads back what it wrote. Both files appear
     complete or not at all. Weights are streamed from where they are: none is copied in memory, and of those that are
@@ -45,7 +62,7 @@ def write(model: ir.Model, path: Path, options: WriteOptions) -> list[Path]:
         UnsupportedError: ``options.opset`` cannot express nodes; all of them are listed.
         InputError: The files cannot be written.
     """
-    proto, weights = weightless_proto(model, opset=options.opset or OPSET)
+    proto, weights = _proto(model, options.opset)
     proto.producer_name, proto.producer_version = "graphkit", __version__
     size = proto.ByteSize()
     if size >= INLINE_LIMIT:
@@ -60,6 +77,13 @@ def write(model: ir.Model, path: Path, options: WriteOptions) -> list[Path]:
             _write_beside(proto, weights, file, data.name)
         draft.write_bytes(proto.SerializeToString())
     return [path, data]
+
+
+def _proto(model: ir.Model, opset: int | None) -> tuple[onnx.ModelProto, Mapping[str, ir.TensorProtocol]]:
+    if opset is None and any(node.op_type in _LATE for node in model.graph.all_nodes()):
+        with contextlib.suppress(UnsupportedError):
+            return weightless_proto(model, opset=_OLDER)
+    return weightless_proto(model, opset=opset or OPSET)
 
 
 def _write_inline(proto: onnx.ModelProto, weights: Mapping[str, ir.TensorProtocol], file: BinaryIO) -> None:

@@ -168,3 +168,17 @@ def test_an_interrupted_write_leaves_what_was_there(model, tmp_path, monkeypatch
 def test_a_folder_that_is_not_there_is_told(model, tmp_path):
     with pytest.raises(InputError, match="folder does not exist"):
         _write(model, tmp_path / "none" / "out.onnx")
+
+
+def test_what_onnx_runtime_runs_in_older_opsets_only_is_written_so_unless_told(tmp_path: Path) -> None:
+    regions = canonical(
+        ir.from_onnx_text(
+            text_of("y = MaxRoiPool<pooled_shape=[1,1]>(x, r)", "float[1,2,3,4] x, float[2,5] r", "float y", 23)
+        )
+    )
+    path = tmp_path / "m.onnx"
+    FRAMEWORK.write(regions, path, WriteOptions())
+    assert onnx.load(path).opset_import[0].version == 21
+    onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    FRAMEWORK.write(regions, path, WriteOptions(opset=23))
+    assert onnx.load(path).opset_import[0].version == 23
