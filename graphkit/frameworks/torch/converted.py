@@ -11,7 +11,7 @@ from graphkit.frameworks.feeds import check_feeds, check_seeds, check_taps
 from graphkit.frameworks.torch.source.flat import flat
 from graphkit.frameworks.torch.source.program import to_program
 from graphkit.frameworks.torch.tensors import to_array, to_tensor
-from graphkit.ir.params import of_kind
+from graphkit.ir.params import kind_of, of_kind
 from graphkit.ops.torchprogram import Stored
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class ConvertedSession:
         self._model = model
         self._mode: Mode = mode
         self._program = to_program(model)
-        self._module = _Module(to_source(self._program, model), self._mode)
+        self._module = _Module(to_source(self._program, "Model"), self._mode)
         self._leaves: dict[str, torch.Tensor] = {}
 
     def forward(self, feeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:
@@ -63,7 +63,7 @@ class ConvertedSession:
                 inner.append(value.name or "")
         module = self._module if not inner else _Module(flat(self._program, inner), self._mode)
         with torch.no_grad():
-            results = module.run([to_tensor(array) for array in checked.values()], self._leaf)
+            results = module.run([to_tensor(array) for array in checked.values()], self._fresh)
         known.update(zip([*self._outputs(), *inner], map(_copied, results), strict=True))
         return {name: known[name] for name in dict.fromkeys([*self._outputs(), *taps])}
 
@@ -83,7 +83,7 @@ class ConvertedSession:
             if leaf.is_floating_point():
                 targets[value.name or ""] = leaf.requires_grad_()
         with torch.enable_grad():
-            results = dict(zip(self._outputs(), self._module.run([*inputs.values()], self._leaf), strict=True))
+            results = dict(zip(self._outputs(), self._module.run([*inputs.values()], self._fresh), strict=True))
             given = check_seeds(self._model, seeds, {name: to_array(result) for name, result in results.items()})
             ends = [(results[name], to_tensor(seed)) for name, seed in given.items() if results[name].requires_grad]
             if not ends or not targets:
@@ -144,6 +144,11 @@ class ConvertedSession:
             assert value.const_value is not None
             self._leaves[name] = to_tensor(value.const_value.numpy())
         return self._leaves[name]
+
+    def _fresh(self, value: ir.Value) -> torch.Tensor:
+        """The tensor of an initializer for one run; a copy of one that training mode writes to."""
+        tensor = self._leaf(value)
+        return tensor.clone() if self._mode != "eval" and kind_of(value) == "buffer" else tensor
 
 
 class _Module:
