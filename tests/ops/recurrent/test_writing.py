@@ -1,0 +1,79 @@
+"""ONNX's recurrent layers where writing them needs more than a case can say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from graphkit.errors import UnsupportedError
+from graphkit.frameworks.mxnet.write import to_symbol
+from graphkit.frameworks.torch.source.program import to_program
+from graphkit.ir.canonical import canonical
+
+ROWS = {"LSTM": 8, "GRU": 6, "RNN": 2}
+
+
+def layer(kind: str, *more: np.ndarray | None, outputs: int = 1, **attrs: Any) -> ir.Model:
+    """A layer from 3 features to a state of 2, its further inputs stored."""
+    rng = np.random.default_rng(0)
+    directions = 2 if attrs.get("direction") == "bidirectional" else 1
+    arrays = [rng.standard_normal((directions, ROWS[kind], size)).astype(np.float32) for size in (3, 2)]
+    x = ir.Value(name="x", type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape([4, 2, 3]))
+    stored = [
+        None if array is None else ir.Value(name=f"w{n}", const_value=ir.tensor(array, name=f"w{n}"))
+        for n, array in enumerate([*arrays, *more])
+    ]
+    ends = [ir.Value(name=f"y{n}") for n in range(outputs)]
+    node = ir.node(kind, [x, *stored], {"hidden_size": 2, **attrs}, outputs=ends, name="layer")
+    graph = ir.Graph(
+        [x], ends, nodes=[node], initializers=[value for value in stored if value is not None], opset_imports={"": 23}
+    )
+    return canonical(ir.Model(graph, ir_version=10))
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "attrs", "why"),
+    [
+        ("GRU", (), {}, "linear_before_reset=0"),
+        ("LSTM", (), {"clip": 1.0}, "clips"),
+        ("LSTM", (), {"input_forget": 1}, "coupled"),
+        ("LSTM", (), {"activations": ["Sigmoid", "Relu", "Tanh"]}, "sigmoid, relu, tanh"),
+        ("RNN", (), {"activations": ["Elu"]}, "only tanh or relu"),
+        ("LSTM", (None, None, None, None, np.ones((1, 6), np.float32)), {}, "peepholes"),
+    ],
+)
+@pytest.mark.parametrize("target", [to_symbol, to_program])
+def test_what_only_onnx_has_is_refused(
+    target: Any, kind: str, more: tuple[np.ndarray | None, ...], attrs: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(UnsupportedError, match=why):
+        target(layer(kind, *more, **attrs))
+
+
+def test_the_last_cell_of_sequences_of_different_lengths_is_refused() -> None:
+    lengths = np.array([4, 2], np.int32)
+    with pytest.raises(UnsupportedError, match="last cell state"):
+        to_symbol(layer("LSTM", None, lengths, outputs=3))
+    assert to_symbol(layer("LSTM", None, lengths, outputs=2)).graph.heads
+
+
+def test_weights_are_stored_in_mxnets_order_under_their_own_names() -> None:
+    model = layer("LSTM", np.arange(16, dtype=np.float32)[None])
+    mx = to_symbol(model)
+    stored = model.graph.initializers["w0"].const_value
+    assert stored is not None
+    i, o, f, c = np.split(stored.numpy()[0], 4)
+    np.testing.assert_array_equal(mx.args["w0"], np.concatenate([i, f, c, o]))
+    np.testing.assert_array_equal(mx.args["w2"], [0, 1, 4, 5, 6, 7, 2, 3, 8, 9, 12, 13, 14, 15, 10, 11])
+    assert set(mx.derived) == {"w0", "w1", "w2"}
+
+
+def test_torch_stores_what_its_layer_calls_weights() -> None:
+    program = to_program(layer("GRU", direction="bidirectional", linear_before_reset=1))
+    (made,) = (stmt.layer for stmt in program.stmts if stmt.layer is not None)
+    assert made.type == "nn.GRU"
+    assert made.kwargs == {"bias": False, "bidirectional": True}
+    assert sorted(made.tensors) == ["weight_hh_l0", "weight_hh_l0_reverse", "weight_ih_l0", "weight_ih_l0_reverse"]
