@@ -10,6 +10,7 @@ from math import prod
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from graphkit.frameworks.mxnet import schema
+from graphkit.ops.recurrent.gates import KINDS, span
 from graphkit.ops.spec import BOOL, ints
 
 if TYPE_CHECKING:
@@ -148,14 +149,17 @@ def _recurrent(attrs: Mapping[str, str], data: Dims | None, _stored: Mapping[str
     features = _size(data, 2)
     if features is None:
         return {"parameters": (None,)}
-    hidden, layers = int(attrs["state_size"]), int(attrs["num_layers"])
     directions = 1 + BOOL.parse(attrs.get("bidirectional", "False"))
-    rows = _GATES[attrs["mode"]] * hidden
     projection = attrs.get("projection_size", "None")
-    given = hidden if projection == "None" else int(projection)
-    own = rows * (given + 2) + (0 if projection == "None" else hidden * given)
-    sizes = [features, *[given * directions] * (layers - 1)]
-    return {"parameters": (sum(directions * (rows * size + own) for size in sizes),)}
+    length = span(
+        KINDS[attrs["mode"]].gates,
+        int(attrs["num_layers"]),
+        directions,
+        features,
+        int(attrs["state_size"]),
+        0 if projection == "None" else int(projection),
+    )
+    return {"parameters": (length,)}
 
 
 def _slope(attrs: Mapping[str, str], data: Dims | None, stored: Mapping[str, tuple[int, ...]]) -> dict[str, Dims]:
@@ -163,7 +167,6 @@ def _slope(attrs: Mapping[str, str], data: Dims | None, stored: Mapping[str, tup
     return {"gamma": (_size(data, 1),)} if attrs.get("act_type") == "prelu" and len(shape) == 1 != shape[0] else {}
 
 
-_GATES: Final = {"gru": 3, "lstm": 4, "rnn_relu": 1, "rnn_tanh": 1}
 _RULES: Final[Mapping[str, Rule]] = {
     "BatchNorm": _norm(1),
     "BatchNorm_v1": _norm(1),
