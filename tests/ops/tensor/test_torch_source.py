@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 import pytest
+import torch
+from torch._subclasses import FakeTensorMode
 
 from graphkit.errors import ExecutionError, UnsupportedError
 from graphkit.frameworks.base import runtimes
 from graphkit.frameworks.torch.source.flat import flat
 from graphkit.frameworks.torch.source.program import to_program
+from graphkit.frameworks.torch.source.write import to_source
 from graphkit.ir import params
 from graphkit.ir.canonical import canonical
 
@@ -104,6 +107,9 @@ def test_an_operator_becomes_the_call_that_a_person_would_write(call: str, held:
     model = model_of("float[N, 3, 4, 5] x", f"{kind} y", body, held)
     assert lines_of(model) == ([] if line is None else [line])
     agree(model, (2, 3, 4, 5))
+
+
+ONE_HOT = "int64 d = {3}, float[2] v = {0, 1}"
 
 
 def test_casts_are_methods_and_other_types_are_named() -> None:
@@ -378,6 +384,43 @@ def test_arrays_of_one_value_are_made_like_others_or_by_their_sizes() -> None:
         "v4 = torch.ones(v0.shape[0], 3, dtype=torch.bool, device=v0.device)",
     ]
     agree(model, (2, 4))
+
+
+ELSEWHERE = [
+    ("float[a] y", "s = Shape (x) f = Cast <to = 1> (s) y = Mul (f, r)", "float[2] r = {1, 2}"),
+    ("float[a] y", "n = Size (x) f = Cast <to = 1> (n) r = ReduceSum <keepdims = 0> (x) y = Add (f, r)", ""),
+    ("float[a, b] y", "s = Shape (x) c = ConstantOfShape (s) y = Concat <axis = 0> (x, c)", ""),
+    (
+        "float[a, b] y",
+        "n = Shape <start = 0, end = 1> (x) s = Concat <axis = 0> (n, k) c = ConstantOfShape (s) y = Add (x, c)",
+        "int64[1] k = {1}",
+    ),
+    (
+        "float[a, b] y",
+        "s = Shape <end = 1> (x) n = Squeeze (s) r = Range (o, n, i) f = Cast <to = 1> (r) y = Add (x, f)",
+        "int64 o = {0}, int64 i = {1}",
+    ),
+    ("float[a, b] y", "e = EyeLike <k = 1> (x) y = Add (x, e)", ""),
+    ("float[a, b] y", "k = ArgMax <axis = 1, keepdims = 0> (x) h = OneHot (k, d, v) y = Add (x, h)", ONE_HOT),
+    ("float[a, b] y", "k = ArgMax <axis = 1, keepdims = 0> (x) y = ReverseSequence (x, k)", ""),
+    (
+        "float[a] y",
+        "k = ArgMax <axis = 1> (x) g = GatherND <batch_dims = 1> (x, k) y = Exp (g)",
+        "",
+    ),
+]
+
+
+@pytest.mark.parametrize(("result", "body", "held"), ELSEWHERE)
+def test_what_is_made_from_nothing_is_made_where_the_inputs_are(result: str, body: str, held: str) -> None:
+    """Tensors without data stand for those of another device; torch refuses to compute with two devices."""
+    text = to_source(to_program(model_of("float[N, 3] x", result, body, held)), "net").text
+    space: dict[str, type[torch.nn.Module]] = {}
+    exec(text, space)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        with torch.device("meta"):
+            module, x = space["Net"](), torch.empty(3, 3)
+        assert module(x).device == x.device
 
 
 def test_terms_of_free_sizes_are_written_out() -> None:
