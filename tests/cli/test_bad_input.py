@@ -225,3 +225,17 @@ def test_a_model_that_is_not_finite_is_no_proof(tmp_path, capfd):
     logging.disable(logging.NOTSET)
     assert left.value.code == 1
     assert "NaN or infinite on both sides" in " ".join(capfd.readouterr().out.split())
+
+
+def test_a_training_form_of_what_has_none(refused, exported):
+    assert "has no training form of its own" in refused("convert", exported, "--to", "mxnet", "--train")
+
+
+@pytest.mark.parametrize("option", ["lr", "momentum", "weight-decay"])
+def test_numbers_for_steps_that_are_not_made(refused, exported, option):
+    assert f"--{option} is for steps of training" in refused("verify", exported, f"--{option}", "0.1")
+
+
+@pytest.mark.parametrize("number", ["-1", "nan", "inf"])
+def test_numbers_that_no_steps_are_made_with(refused, exported, number):
+    assert "The momentum of training is" in refused("verify", exported, "--train-steps", "1", "--momentum", number)

@@ -236,3 +236,49 @@ def test_paragraphs_are_wrapped_to_the_terminal(monkeypatch, capsys):
 )
 def test_sizes_are_for_people(count, shown):
     assert console.size(count) == shown
+
+
+def test_verify_makes_steps_of_training(run):
+    pytest.importorskip("torch")
+    pytest.importorskip("mxnet")
+    arguments = (
+        "verify",
+        "net.onnx",
+        "--on",
+        "torch,mxnet",
+        "--train-steps",
+        "2",
+        "--lr",
+        "0.125",
+        "--dtype",
+        "float64",
+    )
+    status, out, err = run(*arguments)
+    assert (status, err) == (0, "")
+    assert "2 steps of SGD (lr 0.125, momentum 0.9, weight decay 0.0001)" in out
+    assert "parameters after step 2" in out
+    status, out, _ = run(*arguments, "--json")
+    report = from_json(out)
+    assert status == 0
+    assert {(check.kind, check.step) for check in report.checks if check.step} == {
+        (kind, step) for kind in ("loss", "parameter") for step in (1, 2)
+    }
+
+
+def test_convert_keeps_labels_and_losses_of_a_symbol(run, tmp_path):
+    nodes = [
+        {"op": "null", "name": "data", "inputs": []},
+        {"op": "null", "name": "head_label", "inputs": []},
+        {"op": "LinearRegressionOutput", "name": "head", "inputs": [[0, 0, 0], [1, 0, 0]]},
+    ]
+    symbol = {"nodes": nodes, "arg_nodes": [0, 1], "heads": [[2, 0, 0]]}
+    (tmp_path / "head-symbol.json").write_text(json.dumps(symbol))
+    arguments = ("convert", "head-symbol.json", "--to", "onnx", "--input", "data:2x3")
+    assert run(*arguments)[0] == 0
+    plain = ir.load(tmp_path / "head.onnx").graph
+    assert [[value.name for value in values] for values in (plain.inputs, plain.outputs)] == [["data"], ["head_output"]]
+    status, _, err = run(*arguments, "--train")
+    assert (status, err) == (0, "")
+    kept = ir.load(tmp_path / "head.onnx").graph
+    assert [value.name for value in kept.inputs] == ["data", "head_label"]
+    assert [value.name for value in kept.outputs] == ["head_output", "head_loss"]

@@ -13,7 +13,7 @@ import pytest
 from mxsymbols import graph, op, var
 
 from graphkit.errors import ExecutionError, FeedError, InputError, MissingError
-from graphkit.frameworks.base import InputSpec, ReadOptions
+from graphkit.frameworks.base import Batch, InputSpec, ReadOptions, Sgd
 from graphkit.frameworks.mxnet import run
 from graphkit.frameworks.mxnet.form import form_of
 from graphkit.frameworks.mxnet.read import from_symbol
@@ -432,3 +432,63 @@ def test_the_version_is_told_for_this_and_for_another_interpreter(
     assert RUNTIME.version().startswith("mxnet 1.")
     assert str(other) in RUNTIME.version()
     RUNTIME.worker().close()
+
+
+RULE = Sgd(lr=0.125, momentum=0.5, weight_decay=0.25)
+
+
+def dense() -> tuple[ir.Model, Arrays]:
+    arrays = {"w": RNG.standard_normal((4, 3)), "b": RNG.standard_normal(3), "scale": RNG.standard_normal(3)}
+    body = "dense (double[batch, 4] x, double[4, 3] w, double[3] b, double[3] scale) => (double[batch, 3] y) "
+    text = f"{body} {{ a = MatMul(x, w) s = Add(a, b) y = Mul(s, scale) }}"
+    return model_of(text, {"scale": "constant"}, **arrays), arrays
+
+
+def test_steps_of_training_are_those_of_sgd_and_leave_the_session_as_it_was() -> None:
+    model, arrays = dense()
+    draws = [(RNG.standard_normal((5, 4)), RNG.standard_normal((5, 3))) for _ in range(3)]
+    batches = [Batch({"x": x}, {"y": target}, {"y": 0.5}, 4.0) for x, target in draws]
+    with RUNTIME.open(model, mode="train-no-dropout", native=False) as session:
+        before = session.forward({"x": draws[0][0]})
+        steps = list(session.train(batches, RULE))
+        assert_close(session.forward({"x": draws[0][0]}), before)
+        assert [step.loss for step in session.train(iter(batches), RULE)] == [step.loss for step in steps]
+    weights = {name: arrays[name] for name in ("w", "b")}
+    velocity = {name: np.zeros_like(array) for name, array in weights.items()}
+    for step, (x, target) in zip(steps, draws, strict=True):
+        output = (x @ weights["w"] + weights["b"]) * arrays["scale"]
+        gap = output * 0.5 - target
+        inner = 4 * gap * 0.5 / gap.size * arrays["scale"]
+        for name, gradient in {"w": x.T @ inner, "b": inner.sum(0)}.items():
+            velocity[name] = RULE.momentum * velocity[name] + gradient + RULE.weight_decay * weights[name]
+            weights[name] = weights[name] - RULE.lr * velocity[name]
+        assert not step.unbiased
+        np.testing.assert_allclose(step.loss, 2 * np.square(gap).mean(), rtol=1e-12)
+        assert_close(step.outputs, {"y": output})
+        assert_close(step.parameters, weights)
+
+
+def test_what_is_fed_to_a_step_is_checked() -> None:
+    model, _ = dense()
+    x, target = np.ones((5, 4)), np.ones((5, 3))
+    with RUNTIME.open(model, mode="train-no-dropout") as session:
+        for feeds, targets, complaint in [
+            ({}, {"y": target}, "Input 'x' is missing"),
+            ({"x": x}, {}, "Target 'y' is missing"),
+            ({"x": x}, {"y": target.astype(np.float32)}, "dtype float32"),
+            ({"x": x}, {"y": np.ones((4, 3))}, "target has shape"),
+        ]:
+            with pytest.raises(FeedError, match=complaint):
+                list(session.train([Batch(feeds, targets, {"y": 1.0})], RULE))
+        assert len(list(session.train([Batch({"x": x}, {"y": target}, {"y": 1.0})], RULE))) == 1
+
+
+@pytest.mark.parametrize(
+    "layer", [("Dropout", {"p": 0.5}), ("LeakyReLU", {"act_type": "rrelu"})], ids=["dropout", "randomised ReLU"]
+)
+def test_training_without_dropout_draws_nothing(layer: tuple[str, dict[str, object]]) -> None:
+    model = read(MxModel(graph(op(layer[0], "layer", var("data"), **layer[1]))), data=(4, 8))
+    x = RNG.standard_normal((4, 8)).astype(np.float32)
+    with RUNTIME.open(model) as evaluating, RUNTIME.open(model, mode="train-no-dropout") as training:
+        ((name, expected),) = evaluating.forward({"data": x}).items()
+        np.testing.assert_allclose(training.forward({"data": x})[name], expected, rtol=1e-6)
