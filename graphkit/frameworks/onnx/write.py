@@ -12,7 +12,9 @@ from graphkit._version import __version__
 from graphkit.errors import UnsupportedError, UnsupportedNode
 from graphkit.files import release, whole
 from graphkit.frameworks.onnx.proto import weightless_proto
+from graphkit.ir.edit import nodes_of
 from graphkit.ir.opset import OPSET
+from graphkit.ir.training import stops_gradient
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,6 +64,12 @@ def write(model: ir.Model, path: Path, options: WriteOptions) -> list[Path]:
         UnsupportedError: ``options.opset`` cannot express nodes; all of them are listed.
         InputError: The files cannot be written.
     """
+    if stopped := [node for node in nodes_of(model) if stops_gradient(node) and _lies_between(node)]:
+        nodes = "1 node stops" if len(stopped) == 1 else f"{len(stopped)} nodes stop"
+        options.warn(
+            f"{nodes} gradients (the first is {stopped[0].name!r}), which ONNX cannot say: graphkit heeds the note "
+            f"that it leaves in the file, other tools let gradients through."
+        )
     proto, weights = _proto(model, options.opset)
     proto.producer_name, proto.producer_version = "graphkit", __version__
     size = proto.ByteSize()
@@ -84,6 +92,12 @@ def _proto(model: ir.Model, opset: int | None) -> tuple[onnx.ModelProto, Mapping
         with contextlib.suppress(UnsupportedError):
             return weightless_proto(model, opset=_OLDER)
     return weightless_proto(model, opset=opset or OPSET)
+
+
+def _lies_between(node: ir.Node) -> bool:
+    """Whether other nodes of the graph lie before and after a node."""
+    source = node.inputs[0]
+    return bool(node.outputs[0].uses()) and source is not None and not source.is_graph_input()
 
 
 def _write_inline(proto: onnx.ModelProto, weights: Mapping[str, ir.TensorProtocol], file: BinaryIO) -> None:

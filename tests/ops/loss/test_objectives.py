@@ -272,8 +272,10 @@ def test_no_gradient_flows_back_through_a_stop(runtime: str, native: bool, train
 def test_stops_and_losses_survive_in_an_onnx_file(tmp_path: Any) -> None:
     import graphkit
 
+    warnings: list[str] = []
     model = canonical(from_symbol(_branches(), ReadOptions(inputs=(InputSpec("data", (4, 5)),), train=True), "net"))
-    graphkit.save(model, tmp_path / "net.onnx", to="onnx")
+    graphkit.save(model, tmp_path / "net.onnx", to="onnx", warn=warnings.append)
+    assert "2 nodes stop gradients (the first is 'classes')" in warnings[0]
     back = graphkit.load(tmp_path / "net.onnx")
     assert losses(back) == ["classes_loss", "boxes_loss"]
     assert sum(map(stops_gradient, back.graph)) == sum(map(stops_gradient, model.graph)) == 4
