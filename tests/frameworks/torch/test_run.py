@@ -14,6 +14,7 @@ import graphkit
 from graphkit.errors import ExecutionError, FeedError, MissingError, UnsupportedError
 from graphkit.frameworks.base import runtimes
 from graphkit.frameworks.torch.run import TorchRuntime
+from graphkit.ir.canonical import canonical
 from graphkit.passes.cast_floats import cast_floats
 
 torch = pytest.importorskip("torch")
@@ -138,17 +139,21 @@ def test_what_torch_refuses_is_an_execution_error(model: ir.Model) -> None:
         session.forward({**feeds(), "ids": np.array([1, 2, 3, 99])})
 
 
-def test_models_of_other_sources_do_not_run_yet() -> None:
-    model = ir.from_onnx_text(
-        '<ir_version: 10, opset_import: ["" : 23]> g (float[2] x) => (float[2] y) { y = Relu(x) }'
+def test_models_of_other_sources_run_as_the_source_written_for_them() -> None:
+    model = canonical(
+        ir.from_onnx_text('<ir_version: 10, opset_import: ["" : 23]> g (float[2] x) => (float[2] y) { y = Relu(x) }')
     )
-    with pytest.raises(UnsupportedError, match="not available yet"):
-        runtimes()["torch"].open(model)
+    with runtimes()["torch"].open(model) as session:
+        assert session.forward({"x": np.array([-1, 2], np.float32)})["y"].tolist() == [0, 2]
 
 
-def test_the_converted_form_does_not_run_yet(model: ir.Model) -> None:
-    with pytest.raises(UnsupportedError, match="not available yet"):
-        runtimes()["torch"].open(model, native=False)
+def test_the_converted_form_computes_what_the_program_does(model: ir.Model) -> None:
+    found = []
+    for native in (True, False):
+        with runtimes()["torch"].open(model, native=native) as session:
+            found.append(session.forward(feeds()))
+    for name, expected in found[0].items():
+        np.testing.assert_allclose(found[1][name], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_the_runtime_tells_what_it_is() -> None:
