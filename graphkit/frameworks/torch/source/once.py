@@ -13,7 +13,7 @@ from graphkit.ops.torchprogram import Device, Size, Stmt, TorchProgram, Var
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-__all__ = ["once"]
+__all__ = ["needed", "once"]
 
 _RANDOM = ("rand", "normal", "multinomial", "bernoulli", "dropout", "poisson", "exponential")
 
@@ -47,10 +47,10 @@ def once(program: TorchProgram) -> TorchProgram:
             maker[target] = new
         stmts.append(new)
     outputs = [same.get(output, output) if isinstance(output, Var) else output for output in program.outputs]
-    return replace(program, stmts=_early(_needed(stmts, outputs), repeated), outputs=outputs)
+    return replace(program, stmts=_early(needed(stmts, outputs), repeated), outputs=outputs)
 
 
-def _needed(stmts: list[Stmt], outputs: list[Any]) -> list[Stmt]:
+def needed(stmts: list[Stmt], outputs: list[Any]) -> list[Stmt]:
     """The statements that the outputs need."""
     read = {*outputs}
     found: list[Stmt] = []

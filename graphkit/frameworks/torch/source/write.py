@@ -12,6 +12,7 @@ from graphkit.frameworks.torch.source.naming import Names, camel, class_name, id
 from graphkit.frameworks.torch.source.once import once
 from graphkit.frameworks.torch.source.plan import owns, plan
 from graphkit.frameworks.torch.source.repeats import find_repeats
+from graphkit.frameworks.torch.source.stacks import stacked
 from graphkit.ops.torchfunctions import functions_of
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def to_source(program: TorchProgram, name: str, header: str = "") -> Source:
         name: What the module's class is called after.
         header: Text of the file's docstring.
     """
-    program = once(program)
+    program = stacked(once(program))
     items = find_repeats(program)
     classes = Names([camel(name)])
     plans: dict[Block, Plan] = {}
