@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from onnx.reference.op_run import OpRun
+from onnx.reference.ops.op_grid_sample import GridSample as ReferenceGridSample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +17,50 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 __all__ = ["BOX_CORRECTIONS"]
+
+
+class AffineGrid(OpRun):
+    """The places that affine maps send the pixels of an image or volume to."""
+
+    op_domain = ""
+
+    def _run(self, theta: Array, size: Array, align_corners: int = 0) -> tuple[Array]:
+        sizes = [int(n) for n in size[2:]]
+        along = [np.linspace(-1, 1, n) if align_corners else (2 * np.arange(n) + 1) / n - 1 for n in sizes]
+        places = [*np.meshgrid(*along, indexing="ij")][::-1]
+        flat = np.stack([*(place.reshape(-1) for place in places), np.ones(int(np.prod(sizes)))])
+        grid = (theta.astype(np.float64) @ flat).transpose(0, 2, 1)
+        return (grid.reshape(len(theta), *sizes, len(sizes)).astype(theta.dtype),)
+
+
+class GridSample(ReferenceGridSample):
+    """As the original, in its input's own precision where it interpolates linearly without reflection."""
+
+    op_domain = ""
+
+    def _run(
+        self, x: Array, grid: Array, mode: str = "linear", padding_mode: str = "zeros", align_corners: int = 0
+    ) -> tuple[Array]:
+        if mode != "linear" or padding_mode == "reflection":
+            original: Any = super()._run
+            result: tuple[Array] = original(x, grid, mode, padding_mode, align_corners)
+            return result
+        sizes = np.asarray(x.shape[2:])
+        unit = grid[..., ::-1] + 1
+        pixels = unit * (sizes - 1) / 2 if align_corners else (unit * sizes - 1) / 2
+        if padding_mode == "border":
+            pixels = np.clip(pixels, 0, sizes - 1)
+        below = np.floor(pixels)
+        images = np.arange(len(x)).reshape(-1, *[1] * (grid.ndim - 2))
+        total: Array = np.zeros((*grid.shape[:-1], x.shape[1]), x.dtype)
+        for corner in product((0, 1), repeat=len(sizes)):
+            places = below + corner
+            weight = (1 - np.abs(pixels - places)).prod(axis=-1)
+            inside = ((places >= 0) & (places <= sizes - 1)).all(axis=-1)
+            index = np.clip(places, 0, sizes - 1).astype(int)
+            taken = np.moveaxis(x, 1, -1)[(images, *np.moveaxis(index, -1, 0))]
+            total = total + taken * np.where(inside, weight, 0)[..., None]
+        return (np.moveaxis(total, -1, 1).astype(x.dtype),)
 
 
 class MaxRoiPool(OpRun):
@@ -77,4 +123,4 @@ class NonMaxSuppression(OpRun):
         return (np.asarray(chosen, np.int64).reshape(-1, 3),)
 
 
-BOX_CORRECTIONS = [MaxRoiPool, NonMaxSuppression]
+BOX_CORRECTIONS = [AffineGrid, GridSample, MaxRoiPool, NonMaxSuppression]

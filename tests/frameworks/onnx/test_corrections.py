@@ -109,3 +109,12 @@ def test_suppression_of_boxes(center: int) -> None:
     for count in (1, 2, 3):
         agree("NonMaxSuppression", boxes, scores, *limits[:count], **named)
     agree("NonMaxSuppression", boxes, scores, np.asarray(2, np.int64), *limits[1:], **named)
+
+
+@pytest.mark.parametrize("aligned", [0, 1])
+def test_sampling_of_images(aligned: int) -> None:
+    places = np.random.default_rng(7).uniform(-1.6, 1.6, (2, 3, 4, 2)).astype(np.float32)
+    for padding in ("zeros", "border"):
+        agree("GridSample", drawn(2, 3, 5, 6), places, padding_mode=padding, align_corners=aligned)
+    agree("AffineGrid", drawn(2, 2, 3), np.asarray([2, 1, 4, 5]), align_corners=aligned)
+    agree("AffineGrid", drawn(2, 3, 4), np.asarray([2, 1, 4, 5, 3]), align_corners=aligned)
