@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphkit.errors import InputError
 from graphkit.frameworks.mxnet import schema, symbol
-from graphkit.frameworks.mxnet.heads import HEADS, PLAIN, label_names
+from graphkit.frameworks.mxnet.heads import HEADS, PENALTY, PLAIN, label_names
 from graphkit.frameworks.mxnet.unstack import is_stacked, unstacked
 from graphkit.frameworks.mxnet.write import to_symbol
 from graphkit.ir.origin import Source, origin_of, source_of
@@ -256,6 +256,8 @@ def _differentiable(nodes: Sequence[MxNode], *, train: bool = False) -> dict[int
             twins[id(node)] = _Twin(_plain_softmax(node, inputs[0]))
         elif node.op in PLAIN:
             twins[id(node)] = _Twin([MxNode(PLAIN[node.op], name, {}, inputs[:1])])
+        elif node.op == PENALTY:
+            twins[id(node)] = _Twin([MxNode("_copy", name, {}, inputs[:1])])
         elif node.op in _INDICES and _INDICES[node.op] < len(inputs):
             stop = MxNode("BlockGrad", f"{name}_indices", {}, [inputs[_INDICES[node.op]]])
             inputs[_INDICES[node.op]] = MxRef(stop)

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from graphkit.ops.mxgraph import MxGraph
 
-__all__ = ["HEADS", "PLAIN", "label_names"]
+__all__ = ["HEADS", "PENALTY", "PLAIN", "label_names"]
+
+PENALTY: Final = "IdentityAttachKLSparseReg"
+"""Hands its input on; its backward pass adds the gradient of a penalty."""
 
 PLAIN: Final = {
     "LinearRegressionOutput": "_copy",

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import onnx_ir as ir
+
 from graphkit.ir.params import kind_of
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given
 from graphkit.ops.tensor.sizes import some
@@ -16,16 +18,22 @@ from graphkit.ops.tensor.sizes import some
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import onnx_ir as ir
-
-    from graphkit.ops.builders import MxBuilder, TorchBuilder
-    from graphkit.ops.mxgraph import MxRef
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
 
 
 def _write_entropy(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> list[MxRef]:
     logs = b.op("log_softmax", some(x[0]), axis=1, name="log")
     return [_likelihood(b, node, logs, x), logs]
+
+
+def _read(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+    b.warn(
+        "MXNet takes probabilities below 1e-8 for 1e-8 in the sum, not in its gradient; the converted model does not"
+    )
+    classes = b.op("Cast", x[1], to=ir.DataType.INT64)
+    return b.op("Reshape", b.op("SoftmaxCrossEntropyLoss", x[0], classes, reduction="sum"), [1])
 
 
 def _write_likelihood(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
@@ -140,7 +148,15 @@ def _cases(*, several: bool) -> tuple[Case, ...]:
 OPS = (
     Op(
         "SoftmaxCrossEntropyLoss",
-        mx=(MxForm("pick", when=_fits, write=_write_entropy, direction="write"),),
+        mx=(
+            MxForm("pick", when=_fits, write=_write_entropy, direction="write"),
+            MxForm(
+                "softmax_cross_entropy",
+                read=_read,
+                direction="read",
+                cases=(Case("sum", (_ROWS, given([2, 0, 1, 2], "float32")), grad=False),),
+            ),
+        ),
         torch=_torch_entropy,
         cases=_cases(several=True),
     ),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from graphkit.ops.loss import objectives
 from graphkit.ops.loss.objectives import flag
-from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr
+from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,6 +73,10 @@ def _trains(onnx: str) -> Read:
     return train
 
 
+def _train_sparseness(_b: OnnxBuilder, _node: MxNode, _x: Sequence[ir.Value | None]) -> Refusal:
+    return Refusal("its penalty follows a running average that only MXNet keeps; read the model without --train")
+
+
 _DATA, _LABELS = arr(3, 4), arr(3, low=0, high=4)
 
 
@@ -116,7 +120,16 @@ OP = Op(
             direction="read",
             cases=(Case("inference", (_DATA, _LABELS), grad=False),),
         ),
+        MxForm(
+            "IdentityAttachKLSparseReg",
+            read=_reads("Identity"),
+            train=_train_sparseness,
+            ignore=("momentum", "penalty", "sparseness_target"),
+            direction="read",
+            cases=(Case("sparse", (arr(3, 4, low=0.1, high=0.9), arr(4, low=0.1, high=0.9)), const=(1,), grad=False),),
+        ),
         _made("MakeLoss", objectives.make_loss),
         _made("make_loss", objectives.make_loss_plain),
     ),
+    limits=(Limit("read-float64", "it computes in float32 only", "sparse"),),
 )

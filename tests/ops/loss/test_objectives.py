@@ -279,3 +279,57 @@ def test_stops_and_losses_survive_in_an_onnx_file(tmp_path: Any) -> None:
     back = graphkit.load(tmp_path / "net.onnx")
     assert losses(back) == ["classes_loss", "boxes_loss"]
     assert sum(map(stops_gradient, back.graph)) == sum(map(stops_gradient, model.graph)) == 4
+
+
+def test_a_penalty_of_a_running_average_is_no_part_of_the_inference_form_and_refused_in_training() -> None:
+    mx = chain(
+        DATA,
+        ("average", VARIABLE, (), {}),
+        ("active", "sigmoid", ("data",), {}),
+        ("sparse", "IdentityAttachKLSparseReg", ("active", "average"), {"penalty": "0.5"}),
+        heads=("sparse",),
+    )
+    mx.aux["average"] = np.full(3, 0.5, np.float32)
+    inputs = (InputSpec("data", (2, 3)),)
+    model = canonical(from_symbol(mx, ReadOptions(inputs=inputs), "net"))
+    set_source(model, Source("mxnet", "net", mx))
+    assert [node.op_type for node in model.graph] == ["Sigmoid"]
+    ones = np.ones((2, 3), np.float32)
+    with runtimes()["mxnet"].open(model) as session:
+        (name,) = session.forward({"data": ones})
+        slope = np.exp(-1) / (1 + np.exp(-1)) ** 2
+        np.testing.assert_allclose(session.backward({"data": ones}, {name: ones})["data"], slope, rtol=1e-5)
+    with pytest.raises(UnsupportedError, match="running average"):
+        from_symbol(mx, ReadOptions(inputs=inputs, train=True), "net")
+
+
+@pytest.mark.parametrize(
+    ("source", "stays"),
+    [("x", True), ("parameter", True), ("constant", False), ("whole", False), ("stopped", False)],
+)
+def test_a_stop_stays_where_a_gradient_could_flow(source: str, stays: bool) -> None:
+    import onnx_ir as ir
+
+    from graphkit.ir.params import set_kind
+    from graphkit.ir.training import stop_gradient
+
+    model = ir.from_onnx_text(
+        """
+        <ir_version: 10, opset_import: ["": 23]>
+        net (float[2] x) => (float[2] y) <float[2] parameter = {1, 2}, float[2] constant = {3, 4}> {
+            whole = Cast<to = 7>(x)
+            stopped = Identity(parameter)
+            stop = Identity(SOURCE)
+            number = Cast<to = 1>(stop)
+            sum = Add(stopped, number)
+            y = Add(sum, constant)
+        }
+    """.replace("SOURCE", source)
+    )
+    for name in ("parameter", "constant"):
+        set_kind(model.graph.initializers[name], name)
+    for node in model.graph:
+        if node.op_type == "Identity":
+            stop_gradient(node)
+    canonical(model)
+    assert sum(map(stops_gradient, model.graph)) == 1 + stays
