@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.ops.detection.boxes import single
 from graphkit.ops.detection.suppression import rows_of, suppress
 from graphkit.ops.spec import BOOL, FLOAT, Case, Limit, MxForm, Op, Refusal, arr, given
 from graphkit.ops.tensor.sizes import size_along, some
@@ -66,7 +67,7 @@ def _scores(b: OnnxBuilder, node: MxNode, rows: ir.Value) -> tuple[ir.Value, ir.
     """Scores, minus infinity for boxes that take no part, and classes where there are any; both (batch, boxes)."""
     attrs = node.attrs
     scores = b.op("Gather", rows, np.asarray(int(attrs.get("score_index", "1"))), axis=-1)
-    valid = b.op("Greater", scores, b.scalar(FLOAT.parse(attrs.get("valid_thresh", "0")), scores))
+    valid = b.op("Greater", scores, b.scalar(single(node, "valid_thresh", "0"), scores))
     classes = None
     number = int(attrs.get("id_index", "-1"))
     if number >= 0:
