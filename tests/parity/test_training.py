@@ -11,6 +11,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 from mxsymbols import graph, op, var
+from paths import REAL_MODELS
 
 import graphkit
 from graphkit.errors import InputError
@@ -305,3 +306,15 @@ def test_frozen_statistics_are_not_expected_to_move() -> None:
     model = norm()
     model.graph[0].metadata_props["graphkit.use_global_stats"] = "True"
     assert Statistics(model, {}).names == ()
+
+
+@pytest.mark.skipif(REAL_MODELS is None, reason="the published models are not beside the repository")
+@pytest.mark.parametrize(("name", "shape"), [("toy-lenet-10301", "2x1x28x28"), ("xup-mlp-R", "2x4")])
+def test_published_models_train_as_their_output_layers_did(name: str, shape: str) -> None:
+    assert REAL_MODELS is not None
+    folder = REAL_MODELS / name
+    model = graphkit.load(folder / "symbol.json", params=folder / "model.params", inputs=[f"data:{shape}"], train=True)
+    report = graphkit.verify(model, on=BOTH, backward=True, train_steps=3, dtype="float64", rule=Sgd(lr=0.01))
+    assert report.passed
+    assert worst(report, "parameter") < 1e-12
+    assert {check.right for check in report.checks if check.step} == {"mxnet (rewritten)", "torch"}
