@@ -12,7 +12,7 @@ from graphkit._version import __version__
 from graphkit.errors import InputError
 from graphkit.files import whole
 from graphkit.frameworks.torch.folder import INPUTS, MAIN, MODEL, NAMES, WEIGHTS
-from graphkit.frameworks.torch.source.naming import camel
+from graphkit.frameworks.torch.source.identifiers import camel
 from graphkit.frameworks.torch.source.program import to_program
 from graphkit.frameworks.torch.source.write import to_source
 from graphkit.ir.dims import dims_of, shown

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from graphkit.frameworks.torch.source.naming import Names
+from graphkit.frameworks.torch.source.identifiers import Names
 from graphkit.frameworks.torch.source.spell import Text, spell_targets
 from graphkit.ops.torchprogram import Stored, Var
 

@@ -9,7 +9,8 @@ import onnx_ir as ir
 
 from graphkit.frameworks.torch.source.blocks import Shortcut, Use, writes
 from graphkit.frameworks.torch.source.body import Step, body_of
-from graphkit.frameworks.torch.source.naming import Names, identifier, label_of, scope_of, stem_of
+from graphkit.frameworks.torch.source.identifiers import MODULE, Names, identifier
+from graphkit.frameworks.torch.source.naming import label_of, scope_of, stem_of
 from graphkit.frameworks.torch.source.program import BUFFERS, read_by, stored_by, stored_dtype, stored_shape
 from graphkit.frameworks.torch.source.sequence import Run, elements, with_runs
 from graphkit.frameworks.torch.source.spell import Text, spell, spell_arg, spell_call
@@ -145,7 +146,7 @@ class _Scope:
         self._held: dict[Stored, str] = {}
         self._layers: dict[int, str] = {}
         self._alias: dict[Var, Var] = {}
-        self._names = Names()
+        self._names = Names([*MODULE, *([] if own is None else [*own.attributes(), "residual"])])
         self._generic: set[str] = set()
         self._init: list[str] = []
         self._freezes = False

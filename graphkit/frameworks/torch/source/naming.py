@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import builtins
-import keyword
 import re
 from typing import TYPE_CHECKING, Final
 
 from graphkit.frameworks.torch.source.blocks import Shortcut, Use, stmts_of
+from graphkit.frameworks.torch.source.identifiers import camel
 from graphkit.ir.origin import origin_of
 from graphkit.ir.scope import place_of
-from graphkit.ops.torchfunctions import FUNCTIONS
 from graphkit.ops.torchprogram import Stmt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from graphkit.frameworks.torch.source.blocks import Block, Item
     from graphkit.frameworks.torch.source.plan import Plan
 
-__all__ = ["Names", "camel", "class_name", "identifier", "label_of", "scope_of", "stem_of"]
+__all__ = ["class_name", "label_of", "scope_of", "stem_of"]
 
-_TAKEN: Final = frozenset(
-    {*keyword.kwlist, *dir(builtins), *FUNCTIONS, "self", "torch", "nn", "F", "forward", "training", "load"}
-)
 _SHORT: Final = {
     "Conv": "conv",
     "BatchNorm": "bn",
@@ -40,42 +35,6 @@ _SHORT: Final = {
 _GENERIC: Final = frozenset({"", "block", "blocks", "features", "layer", "layers", "net", "stage", "stages", "unit"})
 """Names of modules that do not say what a module does."""
 _WORDS: Final = {"bn": "Norm", "fc": "Linear"}
-
-
-class Names:
-    """Identifiers of one scope, each given once."""
-
-    def __init__(self, taken: Iterable[str] = ()) -> None:
-        self._taken = {*taken, *_TAKEN}
-
-    def new(self, wanted: str) -> str:
-        """The wanted name, or that with a number where it is taken."""
-        base = identifier(wanted)
-        name, number = base, 2
-        while name in self._taken:
-            name = f"{base}_{number}" if base[-1].isdigit() else f"{base}{number}"
-            number += 1
-        self._taken.add(name)
-        return name
-
-    def claim(self, name: str) -> bool:
-        """Take a name as it stands; whether it was free."""
-        if name in self._taken:
-            return False
-        self._taken.add(name)
-        return True
-
-
-def identifier(text: str) -> str:
-    """A text as a Python identifier in lower case."""
-    name = re.sub(r"\W+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", text)).strip("_").lower()
-    return f"_{name}" if name[:1].isdigit() else name or "x"
-
-
-def camel(text: str) -> str:
-    """A text as the name of a class."""
-    name = "".join(part[:1].upper() + part[1:] for part in re.split(r"[\W_]+", text) if part)
-    return f"Net{name}" if not name[:1].isalpha() else name
 
 
 def stem_of(item: Item) -> str:

@@ -107,13 +107,14 @@ class Plan:
         use = self.block.uses[0].items[position]
         assert isinstance(use, Use)
         inner = self.plans[use.block]
+        place = "self." if self.is_class and not inner.is_class else ""
         found: dict[str, Arg] = {}
         for parameter in inner.parameters:
             key: Key = (position, 0, "param", parameter.name)
             value = parameter.values[inner.block.uses.index(use)]
             if key in self._expressions:
                 own, pattern = self._expressions[key]
-                found[parameter.name] = Code(pattern.format(own.name))
+                found[parameter.name] = Code(pattern.format(f"{place}{own.name}"))
             elif parameter.default is None or value != parameter.default:
                 found[parameter.name] = value
         return found
@@ -128,8 +129,14 @@ class Plan:
 
     def attributes(self) -> list[str]:
         """Arguments of the constructor that ``forward`` needs."""
+        items = self.block.uses[0].items
+
+        def in_forward(key: Key) -> bool:
+            item = items[key[0]] if isinstance(key[0], int) else None
+            return key[2] == "stmt" or (isinstance(item, Use) and not self.plans[item.block].is_class)
+
         return list(
-            dict.fromkeys(parameter.name for key, (parameter, _) in self._expressions.items() if key[2] == "stmt")
+            dict.fromkeys(parameter.name for key, (parameter, _) in self._expressions.items() if in_forward(key))
         )
 
 

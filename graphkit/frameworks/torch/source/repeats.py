@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graphkit.frameworks.torch.source.blocks import Block, Shortcut, Use, flat_targets, reads, stmts_of, writes
 from graphkit.frameworks.torch.source.program import stored_by
@@ -36,15 +36,17 @@ _CHAIN = 3
 
 def find_repeats(program: TorchProgram) -> list[Item]:
     """The program's statements, with every repeated piece as a use of a block."""
-    search = _Search(_with_shortcuts(program.stmts), program)
+    search = _Search(_with_shortcuts(program), program)
     while search.step():
         search.absorb_additions()
     return search.items
 
 
-def _with_shortcuts(stmts: Sequence[Stmt]) -> list[Item]:
+def _with_shortcuts(program: TorchProgram) -> list[Item]:
     """The statements, with the ways around residual bodies as items of their own just before the addition."""
+    stmts = program.stmts
     uses: Counter[Var] = Counter(var for stmt in stmts for var in reads(stmt))
+    uses.update(output for output in program.outputs if isinstance(output, Var))
     added = Counter(var for stmt in stmts if stmt.kind == "infix" and stmt.head == "+" for var in reads(stmt))
     maker = {var: stmt for stmt in stmts for var in flat_targets(stmt.outputs)}
     position = {id(stmt): number for number, stmt in enumerate(stmts)}
@@ -157,6 +159,7 @@ class _Search:
         self._scopes: dict[int, tuple[str, ...]] = {}
         self._kinds: dict[int, tuple[int, tuple[Var, ...], Item]] = {}
         self._best: _Found | None = None
+        self._read: set[Any] = set()
 
     def step(self) -> bool:
         """Replace the best run by uses of a block; whether there was one."""
@@ -172,6 +175,7 @@ class _Search:
         """The equal runs that save most."""
         self._best = None
         sequences = self._sequences()
+        self._read = {*self._program.outputs, *(var for items in sequences for item in items for var in reads(item))}
         readers = [self._readers(items, number) for number, items in enumerate(sequences)]
         places = [
             {var: (k, n) for k, item in enumerate(items) for n, var in enumerate(writes(item))} for items in sequences
@@ -258,6 +262,8 @@ class _Search:
         first = spans[0]
         items = sequences[first.owner][first.start : first.start + length]
         if not _is_block(items, {*self._program.inputs}):
+            return
+        if not self._read.isdisjoint(var for span in spans for var in _rest(span, length, sequences)):
             return
         if any(_splits(sequences[span.owner], span.start, length) for span in spans):
             return
@@ -356,7 +362,13 @@ class _Search:
         if not isinstance(addition, Stmt) or set(addition.args) != {use.output, way.output}:
             return None
         readers = sum(var is use.output for item in self.items for var in reads(item))
+        readers += sum(output is use.output for output in self._program.outputs)
         return next(flat_targets(addition.outputs)) if readers == 1 else None
+
+
+def _rest(span: _Span, length: int, sequences: Sequence[Sequence[Item]]) -> Sequence[Var]:
+    """What the last item of a run gives besides its first result."""
+    return writes(sequences[span.owner][span.start + length - 1])[1:]
 
 
 def _saved(count: int, length: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from graphkit.frameworks.torch.source.signature import DEFAULTS
+from graphkit.frameworks.torch.source.signature import DEFAULTS, is_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -45,13 +45,13 @@ def rewrite_layer(layer: Layer, visit: Visit, keys: Iterable[str] = ()) -> Layer
     """
     names = next((names for kind, names in _ARGUMENTS.items() if layer.type.startswith(f"nn.{kind}")), ())
     args = tuple(
-        visit(("arg", k), names[k] if k < len(names) else "size", arg) if _is_number(arg) else arg
+        visit(("arg", k), names[k] if k < len(names) else "size", arg) if is_number(arg) else arg
         for k, arg in enumerate(layer.args)
     )
     kwargs: dict[str, Arg] = {}
     for key in dict.fromkeys([*layer.kwargs, *keys]):
         given = layer.kwargs.get(key, DEFAULTS.get(key))
-        new = visit(("kwarg", key), key, given) if _is_number(given) else given
+        new = visit(("kwarg", key), key, given) if is_number(given) else given
         if key in layer.kwargs or new != DEFAULTS.get(key):
             kwargs[key] = new
     order = [*DEFAULTS, *(key for key in kwargs if key not in DEFAULTS)]
@@ -66,9 +66,9 @@ def rewrite_stmt(stmt: Stmt, visit: Visit) -> Stmt:
 
 
 def _rewrite(arg: Any, key: Key, name: str, visit: Visit) -> Any:
-    if _is_number(arg):
+    if is_number(arg):
         return visit(key, name, arg)
-    if isinstance(arg, list) and arg and all(_is_number(item) for item in arg):
+    if isinstance(arg, list) and arg and all(is_number(item) for item in arg):
         new = visit(key, name, tuple(arg))
         return list(new) if isinstance(new, tuple) else new
     if isinstance(arg, tuple | list):
@@ -77,11 +77,3 @@ def _rewrite(arg: Any, key: Key, name: str, visit: Visit) -> Any:
         parts = (arg.start, arg.stop, arg.step)
         return slice(*(_rewrite(part, (*key, k), name, visit) for k, part in enumerate(parts)))
     return arg
-
-
-def _is_number(arg: Any) -> bool:
-    if isinstance(arg, bool):
-        return False
-    return isinstance(arg, int) or (
-        isinstance(arg, tuple) and bool(arg) and all(isinstance(k, int) and not isinstance(k, bool) for k in arg)
-    )

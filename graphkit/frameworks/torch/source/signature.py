@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from graphkit.frameworks.torch.source.blocks import Shortcut, Use
 from graphkit.frameworks.torch.source.program import stored_dtype, stored_shape
 from graphkit.ir import params
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
     from graphkit.frameworks.torch.source.blocks import Item
     from graphkit.ops.torchprogram import Arg, Layer
 
-__all__ = ["DEFAULTS", "head", "numbers_of", "shape_of_layer", "signature"]
+__all__ = ["DEFAULTS", "head", "is_number", "numbers_of", "shape_of_layer", "signature"]
 
 DEFAULTS: dict[str, int] = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
 """Keyword arguments of layers whose absence means the same as a number."""
@@ -83,11 +81,11 @@ def _shape(arg: Arg) -> Hashable:
     if isinstance(arg, Stored):
         return ("stored", params.kind_of(arg.value), len(stored_shape(arg)), str(stored_dtype(arg)))
     if isinstance(arg, Size):
-        return ("size", _shape(arg.of), arg.axis)
+        return ("size", _shape(arg.of), str(arg.axis))
     if isinstance(arg, Device):
         return ("device", _shape(arg.of))
     if isinstance(arg, tuple | list):
-        if arg and all(isinstance(item, int) and not isinstance(item, bool) for item in arg):
+        if is_number(tuple(arg)):
             return ("numbers", isinstance(arg, list))
         return (type(arg).__name__, tuple(_shape(item) for item in arg))
     if isinstance(arg, slice):
@@ -95,11 +93,16 @@ def _shape(arg: Arg) -> Hashable:
     return _leaf(arg)
 
 
+def is_number(arg: Any) -> bool:
+    """Whether the uses of a block may differ in an argument: an integer, or a tuple of some."""
+    if isinstance(arg, tuple):
+        return bool(arg) and all(isinstance(item, int) and not isinstance(item, bool) for item in arg)
+    return isinstance(arg, int) and not isinstance(arg, bool)
+
+
 def _leaf(arg: Arg) -> Hashable:
-    """A literal; integers and tuples of them may differ from use to use."""
-    if isinstance(arg, int | np.integer) and not isinstance(arg, bool):
-        return "number"
-    if isinstance(arg, tuple) and all(isinstance(item, int) for item in arg):
+    """A literal; numbers may differ from use to use."""
+    if is_number(arg):
         return "number"
     if isinstance(arg, Code):
         return ("code", arg.text)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from graphkit.frameworks.torch.source.blocks import Use, writes
 from graphkit.frameworks.torch.source.classes import FREEZE, print_scope
 from graphkit.frameworks.torch.source.flat import HEADER, Source
-from graphkit.frameworks.torch.source.naming import Names, camel, class_name, identifier, scope_of
+from graphkit.frameworks.torch.source.identifiers import Names, camel, identifier
+from graphkit.frameworks.torch.source.naming import class_name, scope_of
 from graphkit.frameworks.torch.source.once import once
 from graphkit.frameworks.torch.source.plan import owns, plan
 from graphkit.frameworks.torch.source.repeats import find_repeats
@@ -45,19 +46,24 @@ def to_source(program: TorchProgram, name: str, header: str = "") -> Source:
         is_class = any(owns(item, plans) for use in block.uses for item in use.items)
         plans[block] = plan(block, plans, _unique(class_name(block, plans, is_class=is_class), classes))
     root = _root(items)
+    functions = [own.name for own in plans.values() if not own.is_class]
     printed: dict[Block, Printed] = {}
     for block, own in plans.items():
         use = block.uses[0]
-        arguments = Names()
+        arguments = Names([*functions, *(parameter.name for parameter in own.parameters)])
         inputs = {var: "x" if k == 0 else arguments.new(_argument(block, k)) for k, var in enumerate(use.inputs)}
         output = use.output if not use.added else _inner_output(use)
         printed[block] = print_scope(own.name, own.body(forward=True), inputs, [output], plans, own, root)
-    arguments = Names()
+    arguments = Names(functions)
     inputs = {var: arguments.new(var.value.name if var.value and var.value.name else "x") for var in program.inputs}
     main = print_scope(camel(name), items, inputs, program.outputs, plans, None, root)
     freezes = main.freezes or any(text.freezes for text in printed.values())
-    functions = [*functions_of(program), *([FREEZE] if freezes else [])]
-    texts = [*functions, *(text.text for text in printed.values()), main.text]
+    texts = [
+        *functions_of(program),
+        *([FREEZE] if freezes else []),
+        *(text.text for text in printed.values()),
+        main.text,
+    ]
     imports = [line for line in HEADER.splitlines() if re.search(rf"\b{line.split()[-1]}\.", "".join(texts))]
     parts = ["\n".join(imports) + "\n", *texts]
     docstring = f'"""{header}"""\n\n' if header else ""
