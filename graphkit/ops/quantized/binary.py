@@ -15,6 +15,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx_ir as ir
 
 from graphkit.ops.nn.windows import CHANNELS_FIRST, mx_window
 from graphkit.ops.spec import BOOL, MxForm, Op, Refusal, ints
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
-    import onnx_ir as ir
 
     from graphkit.ops.builders import OnnxBuilder
     from graphkit.ops.mxgraph import MxNode
@@ -44,7 +44,8 @@ def _bits(node: MxNode, name: str) -> int:
 
 
 def _signs(b: OnnxBuilder, x: ir.Value) -> ir.Value:
-    return b.op("Where", b.op("GreaterOrEqual", x, b.scalar(0.0, x)), b.scalar(1.0, x), b.scalar(-1.0, x))
+    upper = b.op("Cast", b.op("GreaterOrEqual", x, b.scalar(0.0, x)), to=ir.DataType.from_numpy(b.dtype(x)))
+    return b.op("Sub", b.op("Mul", upper, b.scalar(2.0, x)), b.scalar(1.0, x))
 
 
 def _quantized(b: OnnxBuilder, x: ir.Value, bits: int) -> ir.Value:
