@@ -1,8 +1,8 @@
 """MXNet's recurrent operator of several layers as one operator per layer.
 
 Both compute the same, but MXNet 1.9.1 on the CPU without oneDNN does not differentiate the former rightly: gradients of
-GRUs and plain RNNs of several layers are wrong, and when anything is recorded for a backward pass, dropout between
-layers drops in inference mode, too.
+GRUs and plain RNNs of several layers are wrong, those of LSTMs are where the gradient of the data is not asked for, and
+when anything is recorded for a backward pass, dropout between layers drops in inference mode, too.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from graphkit.ops.mxgraph import MxNode, MxRef
 from graphkit.ops.recurrent.gates import KINDS, pieces
-from graphkit.ops.spec import BOOL, FLOAT
+from graphkit.ops.spec import BOOL, FLOAT, ints, show
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,12 +20,8 @@ __all__ = ["is_stacked", "unstacked"]
 
 
 def is_stacked(node: MxNode) -> bool:
-    """Whether the node has several layers and MXNet may differentiate it wrongly."""
-    return (
-        node.op == "RNN"
-        and int(node.attrs["num_layers"]) > 1
-        and (node.attrs["mode"] != "lstm" or FLOAT.parse(node.attrs.get("p", "0")) > 0)
-    )
+    """Whether the node has several recurrent layers."""
+    return node.op == "RNN" and int(node.attrs["num_layers"]) > 1
 
 
 def unstacked(node: MxNode, inputs: Sequence[MxRef], name: str) -> tuple[list[MxNode], list[MxRef]]:
@@ -49,6 +45,14 @@ def unstacked(node: MxNode, inputs: Sequence[MxRef], name: str) -> tuple[list[Mx
         bounds = {"axis": "0", "begin": str(begin), "end": str(end or None)}
         return op("slice_axis", label, bounds, of)
 
+    def of_layer(state: MxRef, label: str, layer: int) -> MxRef:
+        """The part of an initial state that is one layer's; MXNet infers no batch size through a slice."""
+        maker = state.node
+        sizes = ints(maker.attrs.get("shape", "()")) if maker.op in ("_ones", "_zeros") else ()
+        if 0 in sizes:
+            return op(maker.op, label, {**maker.attrs, "shape": show((directions, *sizes[1:]))})
+        return part(state, label, layer * directions, (layer + 1) * directions)
+
     kind = KINDS[node.attrs["mode"]]
     layers, hidden = int(node.attrs["num_layers"]), int(node.attrs["state_size"])
     directions = 2 if BOOL.parse(node.attrs.get("bidirectional", "False")) else 1
@@ -67,8 +71,7 @@ def unstacked(node: MxNode, inputs: Sequence[MxRef], name: str) -> tuple[list[Mx
             places = [piece for piece in packed if piece.layer == layer and piece.part.endswith(what)]
             begin = 0 if layer == 0 and what == "weight" else places[0].start - length
             own.append(part(flat, f"{what}{layer}", begin, places[-1].stop - length))
-        first = layer * directions
-        before = [part(state, f"state{layer}_{n}", first, first + directions) for n, state in enumerate(initial)]
+        before = [of_layer(state, f"state{layer}_{n}", layer) for n, state in enumerate(initial)]
         packed_layer = op("Concat", f"parameters{layer}", {"num_args": "2", "dim": "0"}, *own)
         attrs = {**node.attrs, "num_layers": "1", "p": "0"}
         data = op("RNN", f"layer{layer}", attrs, data, packed_layer, *before, *lengths)

@@ -14,6 +14,8 @@ from graphkit.ir.canonical import canonical
 from graphkit.ir.origin import Source, set_source
 from graphkit.ops.mxgraph import MxGraph, MxModel, MxRef
 
+pytestmark = pytest.mark.mxnet
+
 
 def dense(name: str, data: MxRef, hidden: int) -> MxRef:
     return op("FullyConnected", name, data, var(f"{name}_weight"), no_bias=True, num_hidden=hidden)

@@ -56,13 +56,13 @@ def source(model: Any) -> str:
 
 
 @pytest.mark.parametrize("mode", ["lstm", "gru", "rnn_tanh", "rnn_relu"])
-@pytest.mark.parametrize("both", [False, True])
-def test_layers_from_zeros_are_one(mode: str, both: bool) -> None:
-    heads = recurrent("rnn", var("x"), zeros(mode, 3, both=both), mode, 3, both=both, p=0.25)[:1]
+@pytest.mark.parametrize(("both", "p"), [(False, 0.25), (True, 0.25), (True, 0.5)])
+def test_layers_from_zeros_are_one(mode: str, both: bool, p: float) -> None:
+    heads = recurrent("rnn", var("x"), zeros(mode, 3, both=both), mode, 3, both=both, p=p)[:1]
     text = source(model_of(heads, {"rnn_flat": flat(mode, 3, both=both)}, x=(STEPS, BATCH, INPUTS)))
     assert text.count("nn.") - text.count("nn.Module") == 1
     assert "num_layers=3" in text
-    assert "dropout=0.25" in text
+    assert f"dropout={p}" in text
 
 
 @pytest.mark.parametrize("mode", ["lstm", "gru"])

@@ -39,7 +39,10 @@ class _Step(NamedTuple):
     @property
     def rate(self) -> Arg:
         """Share of what is dropped."""
-        return 0.0 if self.dropout is None or self.dropout.layer is None else self.dropout.layer.args[0]
+        if self.dropout is None or self.dropout.layer is None:
+            return 0.0
+        layer = self.dropout.layer
+        return layer.args[0] if layer.args else layer.kwargs.get("p", 0.5)
 
 
 def stacked(program: TorchProgram) -> TorchProgram:
