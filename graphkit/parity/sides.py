@@ -12,7 +12,7 @@ from graphkit.parity.inputs import in_dtype
 from graphkit.passes.cast_floats import cast_floats
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -79,7 +79,7 @@ class Side:
         boxed: Names of what has no axes, and one of size 1 in the other model.
         outputs: Outputs of the current sample.
         gradients: Gradients of the current sample; None where it has none.
-        steps: Steps of training on the current sample.
+        step: The last step of training; None where it does not train.
     """
 
     name: str
@@ -93,7 +93,8 @@ class Side:
     boxed: frozenset[str] = frozenset()
     outputs: Arrays = field(default_factory=dict)
     gradients: Arrays | None = None
-    steps: Sequence[Step] = ()
+    step: Step | None = None
+    _steps: Iterator[Step] = field(default_factory=lambda: iter(()))
 
     def forward(self, feeds: Arrays) -> None:
         """Compute :attr:`outputs` from feeds in float32."""
@@ -109,20 +110,27 @@ class Side:
         """Outputs in training mode, from feeds in float32."""
         return self._attempt(lambda session: self._read(session.forward(self._given(feeds))), self.pool.trainable)
 
-    def train(self, batches: Sequence[Batch], rule: Sgd) -> None:
-        """Compute :attr:`steps` from batches in float32."""
-        self.steps = self._attempt(
-            lambda session: [
-                replace(
-                    step,
-                    outputs=self._read(step.outputs),
-                    parameters=self._read(step.parameters),
-                    buffers=self._read(step.buffers),
-                )
-                for step in session.train(map(self._batch, batches), rule)
-            ],
-            self.pool.trainable,
-        )
+    def begin(self, batches: Sequence[Batch], rule: Sgd) -> None:
+        """Begin to train on batches in float32, and make the first step."""
+
+        def first(session: TrainableSession) -> tuple[Iterator[Step], Step]:
+            steps = session.train(map(self._batch, batches), rule)
+            return steps, next(steps)
+
+        self._steps, step = self._attempt(first, self.pool.trainable)
+        self.step = self._read_step(step)
+
+    def advance(self) -> None:
+        """Make the next step of training."""
+        self.step = self._read_step(next(self._steps))
+
+    def finish(self) -> None:
+        """Forget what was trained."""
+        self._steps, self.step = iter(()), None
+
+    def _read_step(self, step: Step) -> Step:
+        outputs, parameters, buffers = map(self._read, (step.outputs, step.parameters, step.buffers))
+        return replace(step, outputs=outputs, parameters=parameters, buffers=buffers)
 
     def _batch(self, batch: Batch) -> Batch:
         names = self.names

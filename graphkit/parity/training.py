@@ -106,19 +106,23 @@ class Training:
         batches: list[Batch] = []
         while self.sides and not self._attempts(self.sides[0], lambda: batches.extend(self._batches(model, seed))):
             self.sides.pop(0)
-        self.sides = [side for side in self.sides if self._attempts(side, partial(side.train, batches, self.rule))]
-        if len(self.sides) < 2:
-            return []
         statistics = Statistics(model, input_shapes(model, self.batch, self.inputs)[1])
         floors = _Floors(self, batches, seed)
         found: list[Check] = []
-        for number in range(self.count):
+        for number in range(self.count):  # side by side, so that there is one step in memory
+            made = [side.advance if number else partial(side.begin, batches, self.rule) for side in self.sides]
+            able = [self._attempts(side, step) for side, step in zip(self.sides, made, strict=True)]
+            self.sides = [side for side, can in zip(self.sides, able, strict=True) if can]
+            if len(self.sides) < 2:
+                break
             for kind, wanted, sides in self._passes(model, names, statistics, number):
                 for side in sides[1:]:
                     checks = judge(wanted, sides[0], side, lambda: floors.of(number, kind))  # noqa: B023  # called at once
                     notes = [note for note in (sides[0].note, side.note) if note]
-                    apart = kind == "running statistic" and _unlike(sides[0], side, number)
+                    apart = kind == "running statistic" and _unlike(sides[0], side)
                     found += [_noted(check, notes, statistics if apart else None) for check in checks]
+        for side in self.sides:
+            side.finish()
         return found
 
     def _batches(self, model: ir.Model, seed: int) -> list[Batch]:
@@ -136,9 +140,9 @@ class Training:
 
     def _weight(self, model: ir.Model, batch: Batch) -> float:
         side = self.sides[0]
-        side.train([batch], Sgd(self.rule.lr, 0.0, 0.0))
+        side.begin([batch], Sgd(self.rule.lr, 0.0, 0.0))
         moves = []
-        for name, found in side.steps[0].parameters.items():
+        for name, found in _made(side).parameters.items():
             before = model.graph.initializers[name].const_value
             start = None if before is None else before.numpy().astype(np.float64)
             if start is not None and (peak := magnitude(start)):
@@ -165,26 +169,26 @@ class Training:
         running: dict[str, Kind] = dict.fromkeys(statistics.names, "running statistic")
         everything = frozenset((*scored, *plain, *trained))
         behind = dict.fromkeys(self._concerned(), everything)
-        scorers = [side for side in self.sides if side.steps[number].loss is not None]
+        scorers = [side for side in self.sides if _made(side).loss is not None]
         step = number + 1
 
         def outputs(side: Side) -> Arrays:
-            return {name: array for name, array in side.steps[number].outputs.items() if name not in own}
+            return {name: array for name, array in _made(side).outputs.items() if name not in own}
 
         def loss(side: Side) -> Arrays:
-            found = side.steps[number]
+            found = _made(side)
             assert found.loss is not None
             return {name: found.outputs[name] for name in own} or {_DISTANCE: found.loss}
 
         def buffers(side: Side) -> Arrays:
-            first, own_step = self.sides[0].steps[number], side.steps[number]
+            first, own_step = _made(self.sides[0]), _made(side)
             held = {name: array for name, array in own_step.buffers.items() if name in running}
             return statistics.converted(held, step, biased=not own_step.unbiased, to_biased=not first.unbiased)
 
         yield "loss", Pass(scored, loss, False, behind, "loss", TRAINED, step), scorers
         if len(scorers) < len(self.sides):
             yield "output", Pass(plain, outputs, False, behind, "output", TRAINED, step), self.sides
-        weights = Pass(trained, lambda s: s.steps[number].parameters, True, behind, "parameter", TRAINED, step)
+        weights = Pass(trained, lambda side: _made(side).parameters, True, behind, "parameter", TRAINED, step)
         yield "parameter", weights, self.sides
         if running:
             single = {"mxnet": frozenset(running)}  # the share that a step keeps
@@ -272,6 +276,12 @@ def _noted(check: Check, notes: Sequence[str], statistics: Statistics | None) ->
     return replace(check, note="; ".join(filter(None, told)))
 
 
-def _unlike(one: Side, two: Side, number: int) -> bool:
+def _made(side: Side) -> Step:
+    """The step that a side has made last."""
+    assert side.step is not None
+    return side.step
+
+
+def _unlike(one: Side, two: Side) -> bool:
     """Whether two sides move running variances by two laws."""
-    return one.steps[number].unbiased != two.steps[number].unbiased
+    return _made(one).unbiased != _made(two).unbiased

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -83,7 +84,8 @@ class TorchSession:
         self._model = model
         self._program: torch.export.ExportedProgram = source.handle
         self._names = source.names
-        self._module: Any = module_of(self._program, mode, _dtypes(source.dtype))
+        self._fresh = partial(module_of, self._program, mode, _dtypes(source.dtype))
+        self._module: Any = self._fresh()
         self._default = _default_dtype(self._program, source.dtype)
         # Running may write to buffers (BatchNorm's statistics); every call starts from the same ones.
         self._buffers = {name: buffer.clone() for name, buffer in self._module.named_buffers()}
@@ -166,41 +168,27 @@ class TorchSession:
         return {name: _copied(gradient) for name, gradient in zip(targets, found, strict=True)}
 
     def train(self, batches: Iterable[Batch], rule: Sgd) -> Iterator[Step]:
-        """Train with torch's own SGD from the program's weights, one step for each batch.
-
-        The session has its own weights again when the iterator is exhausted or closed.
+        """Train with torch's own SGD from the program's weights, one step for each batch; the session does not change.
 
         Raises:
             FeedError: A feed or a target is missing, unknown, or of the wrong shape or dtype.
             ExecutionError: PyTorch refused.
         """
-        import torch
-
         from graphkit.frameworks.torch.training import steps
 
-        known = dict(self._module.named_parameters(remove_duplicate=False))
+        module = self._fresh()
+        parameters = dict(module.named_parameters(remove_duplicate=False))
+        buffers = dict(module.named_buffers(remove_duplicate=False))
         names = [value.name or "" for value in of_kind(self._model, "parameter")]
-        parameters = {name: known[name] for name in names if name in known and known[name].is_floating_point()}
-        before = {name: tensor.detach().clone() for name, tensor in parameters.items()}
-        self._reset()
-        try:
-            yield from steps(
-                self._model,
-                lambda inputs: self._run(inputs, set(), reset=False)[0],
-                parameters,
-                self._statistics,
-                batches,
-                rule,
-            )
-        finally:
-            with torch.no_grad():
-                for name, tensor in parameters.items():
-                    tensor.copy_(before[name])
-
-    def _statistics(self) -> dict[str, torch.Tensor]:
-        known = dict(self._module.named_buffers(remove_duplicate=False))
-        names = [value.name or "" for value in of_kind(self._model, "buffer")]
-        return {name: known[name] for name in names if name in known}
+        states = [value.name or "" for value in of_kind(self._model, "buffer")]
+        yield from steps(
+            self._model,
+            lambda inputs: self._run(inputs, set(), module)[0],
+            {name: parameters[name] for name in names if name in parameters and parameters[name].is_floating_point()},
+            lambda: {name: buffers[name] for name in states if name in buffers},
+            batches,
+            rule,
+        )
 
     def close(self) -> None:
         """Free the weights."""
@@ -231,24 +219,20 @@ class TorchSession:
             )
         return {name: self._names[name] for name in inner}
 
-    def _reset(self) -> None:
-        """Give the buffers what they held when the session was opened."""
-        import torch
-
-        with torch.no_grad():
-            for name, buffer in self._module.named_buffers():
-                buffer.copy_(self._buffers[name])
-
     def _run(
-        self, inputs: list[torch.Tensor], taps: set[str], *, reset: bool = True
+        self, inputs: list[torch.Tensor], taps: set[str], trained: Any = None
     ) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
+        """Outputs and taps, of a module that is trained or of the session's own, whose buffers start afresh."""
         import torch
         from torch.utils import _pytree
 
         from graphkit.frameworks.torch.quiet import quiet
 
-        if reset:
-            self._reset()
+        module = self._module if trained is None else trained
+        if trained is None:
+            with torch.no_grad():
+                for name, buffer in module.named_buffers():
+                    buffer.copy_(self._buffers[name])
         tree = self._program.call_spec.in_spec
         assert tree is not None
         args, kwargs = _pytree.tree_unflatten(self._leaves(inputs), tree)
@@ -257,9 +241,7 @@ class TorchSession:
         try:
             torch.set_default_dtype(self._default)
             with quiet():
-                result = (
-                    _interpreter(self._module, taps, tapped, args, kwargs) if taps else self._module(*args, **kwargs)
-                )
+                result = _interpreter(module, taps, tapped, args, kwargs) if taps else module(*args, **kwargs)
         except Exception as error:
             raise ExecutionError(_refusal(error)) from error
         finally:
