@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphkit.ops.recurrent.elements import Elements, arrangement
+from graphkit.ops.recurrent.elements import Elements, arrangement, is_zero
 from graphkit.ops.recurrent.writing import kinds_of
 from graphkit.ops.spec import Refusal
 from graphkit.ops.tensor.sequence import torch_reversed
@@ -63,6 +63,10 @@ class _Layer:
         b, directions = self._b, len(self._kinds)
         if self._size(1, 2) is None or self._size(2, 2) is None:
             return Refusal("the shapes of its weights are not known; give the shapes of the model's inputs")
+        if self._size(1, 1) != self._kinds[0].gates * self._hidden or self._size(2, 1) != self._size(1, 1):
+            return Refusal(
+                "its weights are not those of a layer with as many gates; a projected LSTM is none of ONNX's"
+            )
         initial = self._initial()
         if len(set(self._kinds)) == 1 and not self._backward:
             found = self._run(self._kinds[0], range(directions), self._args[0], initial)
@@ -102,8 +106,10 @@ class _Layer:
         return some(self._size(2, 2))
 
     def _initial(self) -> list[Any]:
-        """The initial states as (directions, N, hidden); none where all are absent."""
-        states = self._args[5 : 5 + self._kinds[0].states]
+        """The initial states as (directions, N, hidden); none where all are zero."""
+        places = range(5, 5 + self._kinds[0].states)
+        values = [self._values[place] for place in places]
+        states = [None if v is None or is_zero(v) else self._args[p] for p, v in zip(places, values, strict=True)]
         given = [state for state in states if state is not None]
         if not given:
             return []

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphkit.ir.params import kind_of
 from graphkit.ops.tensor.sizes import some
 
 if TYPE_CHECKING:
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 
     Numbers = npt.NDArray[np.int64]
 
-__all__ = ["Elements", "arrangement"]
+__all__ = ["Elements", "arrangement", "is_zero"]
 
+_SPREADING = frozenset({"Cast", "Expand", "Gather", "Slice", "Tile", "Transpose"})
 _RESHAPING = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
 
 
@@ -132,3 +134,18 @@ def arrangement(order: Numbers, source: Sequence[int], shape: Sequence[int]) -> 
     block = gcd(size, order.size, *breaks.tolist(), int(order[0]), *order[breaks].tolist())
     rows = tuple((order[::block] // block).tolist())
     return (("reshape", (size // block, block)), ("take", (0, *rows)), ("reshape", tuple(shape)))
+
+
+def is_zero(value: ir.Value) -> bool:
+    """Whether a value can be seen to be zeros: as one that layers start from is, however its shape is put together."""
+    if value.const_value is not None:
+        return kind_of(value) == "constant" and not value.const_value.numpy().any()
+    node = value.producer()
+    if node is None or node.domain:
+        return False
+    if node.op_type == "ConstantOfShape":
+        filling = node.attributes.get("value")
+        return filling is None or not filling.as_tensor().numpy().any()
+    if node.op_type == "Concat":
+        return all(is_zero(some(operand)) for operand in node.inputs)
+    return node.op_type in _SPREADING | _RESHAPING and is_zero(some(node.inputs[0]))

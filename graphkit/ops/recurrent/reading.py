@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.ops.recurrent.elements import is_zero
 from graphkit.ops.recurrent.gates import KINDS, Kind, Piece, input_size, pieces
 from graphkit.ops.spec import BOOL, FLOAT, Refusal
 from graphkit.ops.tensor.sizes import some
@@ -75,7 +76,7 @@ def read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> Sequence
     if fused.projection and fused.kind.mode != "lstm":
         return Refusal("it has a projection, which MXNet itself has for LSTMs only")
     data, flat, *initial = (some(operand) for operand in x)
-    if fused.projection and fused.lengths and fused.directions == 2 and not _is_zero(initial[0]):
+    if fused.projection and fused.lengths and fused.directions == 2 and not is_zero(initial[0]):
         return Refusal(
             "its backward direction starts a projected state at the end of each sequence; start it from zeros"
         )
@@ -177,25 +178,12 @@ class _Packed:
 
 def _state(b: OnnxBuilder, state: ir.Value, layer: int, fused: _Fused) -> ir.Value | None:
     """The initial state of one layer; None where it is zero."""
-    if _is_zero(state):
+    if is_zero(state):
         return None
     if fused.layers == 1:
         return state
     first = layer * fused.directions
     return b.op("Slice", state, [first], [first + fused.directions], [0])
-
-
-def _is_zero(value: ir.Value) -> bool:
-    """Whether a value can be seen to be zeros."""
-    producer = value.producer()
-    if producer is None:
-        return False
-    if producer.op_type == "Expand":
-        return _is_zero(some(producer.inputs[0]))
-    if producer.op_type != "ConstantOfShape":
-        return False
-    filling = producer.attributes.get("value")
-    return filling is None or not filling.as_tensor().numpy().any()
 
 
 def _layer(

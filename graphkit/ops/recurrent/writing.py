@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from graphkit.ops.recurrent.elements import Elements, arrangement
+from graphkit.ops.recurrent.elements import Elements, arrangement, is_zero
 from graphkit.ops.recurrent.gates import KINDS
 from graphkit.ops.spec import Refusal
 from graphkit.ops.tensor.sizes import some
@@ -100,6 +100,10 @@ class _Layer:
         shapes = [self._b.shape(value) for value in (self._weight, self._recurrence)]
         if any(not isinstance(size, int) for shape in shapes for size in shape):
             return Refusal("the shapes of its weights are not known; give the shapes of the model's inputs")
+        if shapes[0][1] != self._kinds[0].gates * self._hidden or shapes[1][1] != shapes[0][1]:
+            return Refusal(
+                "its weights are not those of a layer with as many gates; a projected LSTM is none of ONNX's"
+            )
         if self._lengths is not None and any(self._wanted[2:3]):
             return Refusal(
                 "it gives the last cell state of sequences of different lengths, and MXNet on the CPU has that of "
@@ -118,7 +122,7 @@ class _Layer:
         b, directions = self._b, len(self._kinds)
         if self._batch_first:
             data = b.op("SwapAxis", data, dim1=0, dim2=1)
-        initial = [self._state(x[place] if place < len(x) else None) for place in range(5, 5 + self._kinds[0].states)]
+        initial = [self._state(value, x) for value in self._initial]
         together = self._lengths is None and not self._backward and len(set(self._kinds)) == 1
         if together:
             outputs, *last = self._run(self._kinds[0], range(directions), data, initial)
@@ -132,8 +136,11 @@ class _Layer:
             last = [part[0] if directions == 1 else b.op("Concat", *part, num_args=2, dim=0) for part in parts[1:]]
         return [self._steps(outputs), *(self._ended(state) for state in last)]
 
-    def _state(self, given: MxRef | None) -> MxRef | None:
-        """An initial state as (directions, N, hidden); None where it is absent."""
+    def _state(self, value: ir.Value | None, x: Sequence[MxRef | None]) -> MxRef | None:
+        """An initial state as (directions, N, hidden); None where it is zero."""
+        if value is None or is_zero(value):
+            return None
+        given = x[list(self._node.inputs).index(value, 5)]
         return self._b.op("SwapAxis", given, dim1=0, dim2=1) if given is not None and self._batch_first else given
 
     def _part(self, state: MxRef | None, direction: int) -> MxRef | None:
