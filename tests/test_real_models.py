@@ -159,6 +159,13 @@ def test_a_published_model_computes_the_same_in_onnx_runtime(published: Publishe
     check(found, published.expected)
 
 
+def test_a_published_model_computes_the_same_as_torch_source(published: Published) -> None:
+    if published.large or published.name == TIED:
+        pytest.skip("it takes longer than all others together")
+    with runtimes()["torch"].open(published.model) as session:
+        assert_close(list(session.forward(published.fed).values()), published.expected)
+
+
 def test_a_published_model_computes_the_same_after_conversion_both_ways(published: Published, tmp_path: Path) -> None:
     """Symbol to canonical form and back, written, read again, run: what MXNet 1.9.1 gave for the original."""
     if published.name in ONE_WAY:
@@ -187,7 +194,7 @@ def test_a_published_model_computes_the_same_in_an_older_opset(name: str, opset:
 
 
 @pytest.mark.parametrize("name", BINARY)
-def test_a_binary_network_computes_the_same_in_onnx_runtime_and_as_a_symbol_of_mxnet(name: str) -> None:
+def test_a_binary_network_computes_the_same_in_onnx_runtime_torch_source_and_a_symbol_of_mxnet(name: str) -> None:
     assert REAL_MODELS is not None
     folder = REAL_MODELS / name
     mx = MxModel(symbol.read(folder / "symbol.json"), *params.load_checkpoint_params(folder / "model.params"))
@@ -195,10 +202,11 @@ def test_a_binary_network_computes_the_same_in_onnx_runtime_and_as_a_symbol_of_m
     model = converted(mx, feeds, name)
     set_source(model, Source("mxnet", name, to_symbol(model)))
     results = []
-    for runtime in ("ort", "mxnet"):
+    for runtime in ("ort", "mxnet", "torch"):
         with runtimes()[runtime].open(model) as session:
             results.append(list(session.forward(feeds).values()))
-    assert_close(*results)
+    for found in results[1:]:
+        assert_close(found, results[0])
     assert float(results[0][0].std()) > 0
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphkit.ops.spec import MxForm, Op
+from graphkit.ops.spec import MxForm, Op, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,4 +22,12 @@ def _read(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Val
     return b.op("Identity", x[0])
 
 
-OP = Op("", mx=(MxForm("MoonOutput", read=_read, ignore=("grad_scale", "src_dist_path"), direction="read"),))
+def _train(_b: OnnxBuilder, node: MxNode, _x: Sequence[ir.Value | None]) -> Refusal:
+    path = node.attrs.get("src_dist_path", "src_dist.txt")
+    return Refusal(f"its loss weighs attributes by the numbers in {path}, which the symbol does not hold")
+
+
+OP = Op(
+    "",
+    mx=(MxForm("MoonOutput", read=_read, train=_train, ignore=("grad_scale", "src_dist_path"), direction="read"),),
+)
