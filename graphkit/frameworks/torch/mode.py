@@ -72,6 +72,8 @@ def _switch(node: torch.fx.Node, *, train: bool) -> bool:
         node.target = torch.ops.aten._native_batch_norm_legit.default
         node.args = (*node.args[:5], True, *node.args[5:])
         return True
+    if name == "aten._native_batch_norm_legit_functional.default" and train:
+        _keep_statistics(node)
     if name == "aten.scaled_dot_product_attention.default":
         return _no_attention_dropout(node) if not train else False
     changed = False
@@ -90,6 +92,17 @@ def _switch(node: torch.fx.Node, *, train: bool) -> bool:
             else:
                 node.update_kwarg(argument.name, wanted)
     return changed
+
+
+def _keep_statistics(node: torch.fx.Node) -> None:
+    """Have a BatchNorm read copies: its backward pass needs the statistics that the graph writes to afterwards."""
+    import torch
+
+    with node.graph.inserting_before(node):
+        for index in (3, 4):
+            held = node.args[index]
+            if isinstance(held, torch.fx.Node):
+                node.update_arg(index, node.graph.call_function(torch.ops.aten.clone.default, (held,)))
 
 
 def _no_attention_dropout(node: torch.fx.Node) -> bool:

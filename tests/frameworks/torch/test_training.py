@@ -10,6 +10,7 @@ import pytest
 import graphkit
 from graphkit.errors import FeedError
 from graphkit.frameworks.base import Batch, Sgd, runtimes
+from graphkit.frameworks.torch.quiet import quiet
 from graphkit.ir.training import stops_gradient
 from graphkit.passes.cast_floats import cast_floats
 
@@ -131,3 +132,31 @@ def test_a_target_of_another_shape_is_refused() -> None:
         ]:
             with pytest.raises(FeedError, match=complaint):
                 list(session.train([Batch({"input": x}, targets, {name: 1.0})], RULE))
+
+
+@pytest.mark.parametrize("start", [True, False], ids=["exported for training", "exported for inference"])
+@pytest.mark.parametrize("decomposed", [True, False])
+def test_programs_train_however_they_were_exported(start: bool, decomposed: bool) -> None:
+    torch.manual_seed(2)
+    net = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Tanh(), nn.Flatten(), nn.Linear(27, 2))
+    program = torch.export.export(net.train(start), (torch.randn(4, 2, 5, 5),))
+    if decomposed:
+        with quiet():
+            program = program.run_decompositions()
+    model = cast_floats(graphkit.load(program, dynamic_batch=False), "float64")
+    (x,) = (value.name for value in model.graph.inputs)
+    (y,) = (value.name for value in model.graph.outputs)
+    rng = np.random.default_rng(0)
+    batches = [
+        Batch({x: rng.standard_normal((4, 2, 5, 5))}, {y: rng.standard_normal((4, 2))}, {y: 1.0}) for _ in range(2)
+    ]
+    found = []
+    for native in (True, False):
+        with runtimes()["torch"].open(model, mode="train-no-dropout", native=native) as session:
+            found.append(list(session.train(batches, RULE)))
+    for one, two in zip(*found, strict=True):
+        assert len(one.buffers) == 2
+        for left, right in ((one.parameters, two.parameters), (one.buffers, two.buffers)):
+            assert left.keys() == right.keys()
+            for name, array in left.items():
+                np.testing.assert_allclose(array, right[name], atol=1e-13, rtol=0, err_msg=name)
