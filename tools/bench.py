@@ -3,6 +3,8 @@
     python tools/bench.py startup     import and --help
     python tools/bench.py resnet50    converted ResNet-50 against Gluon's own, in one process
     python tools/bench.py params      reading and writing a 550 MB parameter file (tools/bench_params.py)
+    python tools/bench.py convert     ResNet-152 and VGG-16 of MXNet to ONNX and PyTorch (tools/bench_convert.py)
+    python tools/bench.py source      written PyTorch source against modules written by hand (tools/bench_source.py)
     python tools/bench.py             all of them
 
 Figures are medians; compare ratios, which hold when the machine's speed drifts.
@@ -17,6 +19,10 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
@@ -119,12 +125,16 @@ def resnet50() -> None:
         print("resnet50: nodes " + ", ".join(f"{name} {count}" for name, count in counts.items()))
 
 
-def params() -> None:
-    """Peak memory and speed of the parameter codec."""
-    subprocess.run([PYTHON, str(ROOT / "tools" / "bench_params.py")], check=True)
+def script(name: str) -> Callable[[], None]:
+    """A benchmark that is a script of its own, which fails where a target is missed."""
+
+    def run() -> None:
+        subprocess.run([PYTHON, str(ROOT / "tools" / f"bench_{name}.py")], check=True)
+
+    return run
 
 
-BENCHES = {"startup": startup, "resnet50": resnet50, "params": params}
+BENCHES = {"startup": startup, "resnet50": resnet50, **{name: script(name) for name in ("params", "convert", "source")}}
 
 if __name__ == "__main__":
     chosen = sys.argv[1:] or list(BENCHES)
