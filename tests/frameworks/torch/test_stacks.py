@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from mxsymbols import graph, op, var
 
-from graphkit.frameworks.base import InputSpec, ReadOptions, runtimes
+from graphkit.frameworks.base import InputSpec, ReadOptions, frameworks, runtimes
 from graphkit.frameworks.mxnet.read import from_symbol
 from graphkit.frameworks.torch.source.program import to_program
 from graphkit.frameworks.torch.source.write import to_source
@@ -107,3 +108,24 @@ def test_layers_of_different_kinds_stay_apart() -> None:
     upper = recurrent("b", lower, zeros("rnn_tanh", 1), "rnn_relu", 1)[:1]
     args = {"a_flat": flat("rnn_tanh", 1), "b_flat": flat("rnn_relu", 1, HIDDEN)}
     assert "num_layers" not in source(model_of(upper, args, x=(STEPS, BATCH, INPUTS)))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [torch.nn.LSTM(3, 5, 2), torch.nn.GRU(3, 5, 2, bidirectional=True), torch.nn.LSTM(3, 5, 3, bidirectional=True)],
+)
+def test_torchs_own_layers_come_back_as_they_were(layer: torch.nn.RNNBase) -> None:
+    class Net(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            steps: torch.Tensor = self.layer(x)[0]
+            return steps.sin()
+
+    options = ReadOptions(inputs=(InputSpec("x", (STEPS, BATCH, INPUTS)),), dynamic_batch=False)
+    model = frameworks()["torch"].read(Net().eval(), options)
+    assert f"self.layer = nn.{type(layer).__name__}(3, 5, num_layers={layer.num_layers}" in source(model)
+    tensors = to_source(to_program(model), "Net").tensors
+    assert {key: tensor.layout for key, tensor in tensors.items()} == dict.fromkeys(Net().state_dict(), ())

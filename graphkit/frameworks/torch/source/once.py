@@ -75,9 +75,22 @@ def _undone(stmt: Stmt, maker: dict[Var, Stmt], args: Sequence[Any]) -> Var | No
         dims = None if args[0].value is None else dims_of(args[0].value)
         last = isinstance(before.args[2], tuple) and len(before.args[2]) == 2 and before.args[1] == -1
         undone = last and dims is not None and stmt.args[1:] == (len(dims) - 2,)
+    elif (before.head, stmt.head) == ("transpose", "squeeze"):
+        return _unmoved(before, stmt.args[1:], maker)
     else:
         return None
     return before.args[0] if undone else None
+
+
+def _unmoved(swap: Stmt, squeezed: Sequence[Any], maker: dict[Var, Stmt]) -> Var | None:
+    """What had an axis put in that was swapped with its neighbour and is now taken out again."""
+    made = maker.get(swap.args[0]) if isinstance(swap.args[0], Var) else None
+    if made is None or made.kind != "method" or made.head != "unsqueeze" or not isinstance(made.args[0], Var):
+        return None
+    axes = [made.args[1], *squeezed]
+    places = [axis for axis in (*axes, *swap.args[1:]) if isinstance(axis, int) and axis >= 0]
+    beside = len(places) == 4 and abs(places[0] - places[1]) == 1 and sorted(places[:2]) == sorted(places[2:])
+    return made.args[0] if beside else None
 
 
 def _early(stmts: list[Stmt], repeated: set[int]) -> list[Stmt]:
