@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.math.gelu_forms import torch_gelu
+from graphkit.ops.math.hard_forms import torch_hard
 from graphkit.ops.math.linear import biased_linear, torch_biased_linear
 from graphkit.ops.producers import made_by
 from graphkit.ops.spec import (
@@ -182,14 +183,16 @@ def _torch_add(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusa
 
 
 def _torch_mul(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Sequence[Arg] | Refusal:
-    """Activations that ONNX has no operator for, or had none, are products: x · sigmoid(x) and gelu."""
+    """Activations that ONNX has no operator for, or had none, are products: x · sigmoid(x), gelu and hard swish."""
     left, right = pair(node)
     for gate, data, arg in ((right, left, x[0]), (left, right, x[1])):
         sigmoid = made_by(gate, "Sigmoid")
         if sigmoid is not None and sigmoid.inputs[0] is data:
             return b.call("F.silu", arg)
-    gelu = torch_gelu(b, node)
-    return torch_call("*")(b, node, x) if gelu is None else gelu
+    for form in (torch_gelu, torch_hard):
+        if (found := form(b, node)) is not None:
+            return found
+    return torch_call("*")(b, node, x)
 
 
 def _torch_div(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
@@ -198,7 +201,8 @@ def _torch_div(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusa
         return lacking
     left, right = pair(node)
     if is_float(b.dtype(left)):
-        return b.infix("/", x[0], x[1])
+        hard = torch_hard(b, node)
+        return b.infix("/", x[0], x[1]) if hard is None else hard
     divisor = scalar_of(b, right, left)
     return b.call("torch.div", x[0], x[1] if divisor is None else divisor, rounding_mode="trunc")
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from graphkit.ops.builders import TorchBuilder
     from graphkit.ops.torchprogram import Arg
 
-__all__ = ["torch_gelu"]
+__all__ = ["product", "torch_gelu"]
 
 
 def torch_gelu(b: TorchBuilder, node: ir.Node) -> Arg:
@@ -28,7 +28,7 @@ def torch_gelu(b: TorchBuilder, node: ir.Node) -> Arg:
     Returns:
         The call; None where the product is another.
     """
-    half, factors = _product(b, node.inputs)
+    half, factors = product(b, node.inputs)
     if len(factors) != 2:
         return None
     for x, gate in (factors, reversed(factors)):
@@ -39,15 +39,15 @@ def torch_gelu(b: TorchBuilder, node: ir.Node) -> Arg:
         if inner is None:
             continue
         erf, tanh = made_by(inner, "Erf"), made_by(inner, "Tanh")
-        if erf is not None and _is(_product(b, erf.inputs), sqrt(0.5), [x], within):
+        if erf is not None and _is(product(b, erf.inputs), sqrt(0.5), [x], within):
             return b.call("F.gelu", b.arg(x))
         if tanh is not None and _is_cubic(b, tanh.inputs[0], x, within):
             return b.call("F.gelu", b.arg(x), approximate="tanh")
     return None
 
 
-def _is(product: tuple[float, list[ir.Value]], number: float, factors: list[ir.Value], within: float) -> bool:
-    return product[1] == factors and isclose(product[0], number, rel_tol=within)
+def _is(found: tuple[float, list[ir.Value]], number: float, factors: list[ir.Value], within: float) -> bool:
+    return found[1] == factors and isclose(found[0], number, rel_tol=within)
 
 
 def _plus_one(b: TorchBuilder, value: ir.Value) -> ir.Value | None:
@@ -58,11 +58,11 @@ def _plus_one(b: TorchBuilder, value: ir.Value) -> ir.Value | None:
 
 
 def _is_cubic(b: TorchBuilder, value: ir.Value | None, x: ir.Value, within: float) -> bool:
-    number, factors = _product(b, [value])
+    number, factors = product(b, [value])
     add = made_by(factors[0], "Add") if len(factors) == 1 else None
     if add is None or not isclose(number, sqrt(2 / pi), rel_tol=within):
         return False
-    cubes = [_product(b, [other]) for one, other in (add.inputs, reversed(add.inputs)) if one is x]
+    cubes = [product(b, [other]) for one, other in (add.inputs, reversed(add.inputs)) if one is x]
     return any(_is((coefficient, _powers(b, cube)), 0.044715, [x] * 3, within) for coefficient, cube in cubes)
 
 
@@ -79,7 +79,7 @@ def _powers(b: TorchBuilder, factors: Iterable[ir.Value]) -> list[ir.Value]:
     return found
 
 
-def _product(b: TorchBuilder, values: Iterable[ir.Value | None]) -> tuple[float, list[ir.Value]]:
+def product(b: TorchBuilder, values: Iterable[ir.Value | None]) -> tuple[float, list[ir.Value]]:
     """The number and the other factors of a product of products."""
     number = 1.0
     factors: list[ir.Value] = []
@@ -91,7 +91,7 @@ def _product(b: TorchBuilder, values: Iterable[ir.Value | None]) -> tuple[float,
             number *= constant
         elif multiplied is not None or (divided is not None and divisor):
             inner = multiplied.inputs if multiplied is not None else divided.inputs[:1] if divided is not None else ()
-            more, others = _product(b, inner)
+            more, others = product(b, inner)
             number, factors = number * more / (divisor or 1), [*factors, *others]
         elif value is not None:
             factors.append(value)

@@ -81,6 +81,31 @@ def test_other_products_are_no_gelu(old: str, new: str) -> None:
     agree(model, np.asarray([-1.3, 0.5, 2.0], np.float32))
 
 
+_HARD = "float three = {3}, float zero = {0}, float six = {6}"
+
+
+@pytest.mark.parametrize(
+    ("end", "call"),
+    [
+        ("y = Div (c, six)", "F.hardsigmoid(v0)"),
+        ("g = Div (c, six) y = Mul (x, g)", "F.hardswish(v0)"),
+        ("g = Mul (c, x) y = Div (g, six)", "F.hardswish(v0)"),
+    ],
+)
+def test_hard_sigmoid_and_hard_swish_are_found_in_their_formulas(end: str, call: str) -> None:
+    model = model_of("float[4] x", "float[4] y", f"s = Add (x, three) c = Clip (s, zero, six) {end}", _HARD)
+    assert lines_of(model) == [f"v1 = {call}"]
+    agree(model, np.asarray([-3.5, -1.3, 0.5, 4.0], np.float32))
+
+
+@pytest.mark.parametrize(("old", "new"), [("{3}", "{2}"), ("{6}", "{5}"), ("{0}", "{1}")])
+def test_other_quotients_are_no_hard_sigmoid(old: str, new: str) -> None:
+    body = "s = Add (x, three) c = Clip (s, zero, six) y = Div (c, six)"
+    model = model_of("float[4] x", "float[4] y", body, _HARD.replace(old, new))
+    assert "F.hardsigmoid" not in " ".join(lines_of(model))
+    agree(model, np.asarray([-3.5, -1.3, 0.5, 4.0], np.float32))
+
+
 def test_in_double_precision_a_rounded_gelu_stays_what_it_is() -> None:
     body, held, _ = GELUS[0]
     double = held.replace("float ", "double ").replace("1.41421356237", "1.41421353816986")

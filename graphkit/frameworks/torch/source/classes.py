@@ -7,10 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
 
-from graphkit.frameworks.torch.source.blocks import Shortcut, Use, writes
+from graphkit.frameworks.torch.source.blocks import Shortcut, Use, stmts_of, writes
 from graphkit.frameworks.torch.source.body import Step, body_of
 from graphkit.frameworks.torch.source.identifiers import MODULE, Names, identifier
-from graphkit.frameworks.torch.source.naming import label_of, scope_of, stem_of
+from graphkit.frameworks.torch.source.naming import (
+    common_label,
+    kinds_of,
+    label_of,
+    scope_of,
+    shared_prefix,
+    stem_of,
+    tensor_label,
+)
 from graphkit.frameworks.torch.source.program import BUFFERS, read_by, stored_by, stored_dtype, stored_shape
 from graphkit.frameworks.torch.source.sequence import Run, elements, with_runs
 from graphkit.frameworks.torch.source.spell import Text, spell, spell_arg, spell_call
@@ -153,6 +161,12 @@ class _Scope:
         self._stems = Counter(stem_of(part) for _, part in self._parts if not isinstance(part, Run))
         self._scopes = Counter(scope_of(item) for item in items if isinstance(item, Use))
         self._numbers: Counter[str] = Counter()
+        self._kinds = kinds_of(item for item in items if isinstance(item, Stmt) and item.layer is not None)
+        self._kinds_of_uses = [
+            kinds_of((stmt for stmt in stmts_of(use) if stmt.layer is not None), scope_of(use))
+            for use in ([] if own is None else own.block.uses)
+        ]
+        self._prefix = shared_prefix(items) if own is None else ""
 
     def printed(self) -> Printed:
         steps = [step for position, part in self._parts for step in self._steps(position, part)]
@@ -241,7 +255,9 @@ class _Scope:
         for _, use in run.uses[1:]:
             path = tuple(a for a, b in zip(path, scope_of(use), strict=False) if a == b)
         named = len(path) > len(self._root) and self._own is None
-        label = path[-1] if named else f"{identifier(plan.name)}s" if self._own is None else "layers"
+        label = (
+            path[-1] if named else f"{identifier(plan.name.rstrip('0123456789'))}s" if self._own is None else "layers"
+        )
         member = self._members[position, 0] = self._names.new(label)
         if not named:
             self._generic.add(member)
@@ -270,7 +286,7 @@ class _Scope:
         self._alias[shortcut.output] = self._alias.get(end, end)
 
     def _stmt(self, position: int, inner: int, stmt: Stmt) -> Step:
-        label = identifier(label_of(stmt))
+        label = identifier(label_of(stmt) or stem_of(stmt))
         if stmt.layer is not None:
             if id(stmt.layer) not in self._layers:
                 self._layers[id(stmt.layer)] = self._member(position, inner, stmt)
@@ -278,7 +294,7 @@ class _Scope:
             self._members[position, inner] = self._layers[id(stmt.layer)]
             label = self._layers[id(stmt.layer)]
         for number, tensor in enumerate(stored_by(stmt)):
-            self._hold(tensor, (position, inner, number), self._tensor_label(tensor))
+            self._hold(tensor, (position, inner, number), self._tensor_label(tensor, position, inner, number))
         read = [self._alias.get(var, var) for var in read_by(stmt)]
         layer = self._layers.get(id(stmt.layer), "")
 
@@ -302,30 +318,44 @@ class _Scope:
     def _member(self, position: int, inner: int, item: Stmt | Use) -> str:
         """The name of the member for a layer or block."""
         if self._own is None:
-            path = scope_of(item)
-            label = label_of(item)
-            generic = isinstance(item, Use) and (len(path) <= len(self._root) or self._scopes[path] > 1)
-            if isinstance(item, Use) and generic:
-                label = identifier(self._plans[item.block].name)
+            labels = {self._label(item, (), self._kinds)}
+            if isinstance(item, Use):
+                path = scope_of(item)
+                if len(path) <= len(self._root) or self._scopes[path] > 1:
+                    labels = {common_label(item)}
         else:
-            labels = {label_of(_inner(use.items[position], inner)) for use in self._own.block.uses}
-            if isinstance(item, Use) and len(scope_of(item)) <= len(self._root):
-                labels.clear()
-            stem = identifier(self._plans[item.block].name) if isinstance(item, Use) else stem_of(item)
-            self._numbers[stem] += 1
-            numbered = f"{stem}{self._numbers[stem]}" if self._stems[stem_of(item)] > 1 else stem
-            generic = len(labels) != 1
-            label = numbered if generic else labels.pop()
+            uses = self._own.block.uses
+            labels = {
+                self._label(_inner(use.items[position], inner), scope_of(use), kinds)
+                for use, kinds in zip(uses, self._kinds_of_uses, strict=True)
+            }
+        label = identifier(labels.pop()) if len(labels) == 1 and "" not in labels else ""
+        generic = not label
+        if generic:
+            kind = self._plans[item.block].name.rstrip("0123456789") if isinstance(item, Use) else stem_of(item)
+            label = identifier(kind)
+            self._numbers[label] += 1
+            if self._own is not None and self._stems[stem_of(item)] > 1:
+                label = f"{label}{self._numbers[label]}"
         member = self._members[position, inner] = self._names.new(label)
         if generic:
             self._generic.add(member)
         return member
 
-    def _tensor_label(self, tensor: Stored) -> str:
-        name = tensor.value.name or "tensor"
+    def _label(self, item: Item, inside: tuple[str, ...], kinds: Mapping[tuple[str, ...], set[str]]) -> str:
+        if isinstance(item, Use) and inside and scope_of(item) == inside:
+            return common_label(item)
+        label = label_of(item, inside, kinds)
+        return label.removeprefix(self._prefix) or label
+
+    def _tensor_label(self, tensor: Stored, position: int, inner: int, number: int) -> str:
         if self._own is None:
-            return identifier(name)
-        return identifier(name.replace(".", "_").rpartition("_")[2].rstrip("0123456789") or "tensor")
+            name = tensor.value.name or "tensor"
+            root = next((start for sep in "._" if name.startswith(start := sep.join((*self._root, "")))), "")
+            return name.removeprefix(root) or name
+        stmts = [_inner(use.items[position], inner) for use in self._own.block.uses]
+        tensors = [list(stored_by(stmt))[number] for stmt in stmts if isinstance(stmt, Stmt)]
+        return tensor_label([tensor.value.name or "" for tensor in tensors])
 
     def _hold(self, tensor: Stored, place: tuple[int, int, int], label: str) -> None:
         if tensor not in self._held:

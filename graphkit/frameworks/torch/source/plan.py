@@ -196,11 +196,22 @@ def plan(block: Block, plans: Mapping[Block, Plan], name: str) -> Plan:
             continue
         expressions[key] = _expressed(column, parameters)
         expressions[key][0].roles.append(roles[key])
-    ins = [key for key in columns if roles[key] in _INS]
-    outs = [key for key in columns if roles[key] in _OUTS]
+    body = [key for key in columns if not _is_shortcut(block, key)]
+    ins = [key for key in body if roles[key] in _INS]
+    outs = [key for key in body if roles[key] in _OUTS]
     first = expressions[ins[0]] if ins and ins[0] in expressions else None
-    last = [expressions[key] for key in outs if not _is_shortcut(block, key) and key in expressions][-1:]
+    last = [expressions[key] for key in outs if key in expressions][-1:]
     _name(parameters, _own(first), _own(last[0]) if last else None)
+    for key, column in columns.items():
+        end = ins[:1] if roles[key] in _INS else outs[-1:] if roles[key] in (*_OUTS, "num_features") else []
+        if (
+            key not in expressions
+            and None in column
+            and end
+            and end[0] in expressions
+            and _fits(column, columns[end[0]])
+        ):
+            expressions[key] = expressions[end[0]]
     optional = frozenset(k for k in range(len(block.uses[0].items)) if _is_optional(block, k))
     if optional:
         flags = [any(_has(use.items[k]) for k in optional) for use in block.uses]
@@ -209,6 +220,11 @@ def plan(block: Block, plans: Mapping[Block, Plan], name: str) -> Plan:
         parameters.append(Parameter([use.added for use in block.uses], "residual", False))
     is_class = any(owns(item, plans) for use in block.uses for item in use.items)
     return Plan(block, name, parameters, is_class, optional, plans, expressions)
+
+
+def _fits(column: Sequence[Any], other: Sequence[Any]) -> bool:
+    """Whether numbers that only some uses have are the same as others that all have."""
+    return all(number is None or number == known for number, known in zip(column, other, strict=True))
 
 
 def _own(found: tuple[Parameter, str] | None) -> Parameter | None:

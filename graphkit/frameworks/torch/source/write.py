@@ -9,7 +9,7 @@ from graphkit.frameworks.torch.source.blocks import Use, writes
 from graphkit.frameworks.torch.source.classes import FREEZE, print_scope
 from graphkit.frameworks.torch.source.flat import HEADER, Source
 from graphkit.frameworks.torch.source.identifiers import Names, camel, identifier
-from graphkit.frameworks.torch.source.naming import class_name, scope_of
+from graphkit.frameworks.torch.source.naming import Modules, class_name, scope_of
 from graphkit.frameworks.torch.source.once import once
 from graphkit.frameworks.torch.source.plan import owns, plan
 from graphkit.frameworks.torch.source.repeats import find_repeats
@@ -41,10 +41,11 @@ def to_source(program: TorchProgram, name: str, header: str = "") -> Source:
     program = stacked(once(program))
     items = find_repeats(program)
     classes = Names([camel(name)])
+    modules = Modules(items)
     plans: dict[Block, Plan] = {}
     for block in _inner_first(items):
         is_class = any(owns(item, plans) for use in block.uses for item in use.items)
-        plans[block] = plan(block, plans, _unique(class_name(block, plans, is_class=is_class), classes))
+        plans[block] = plan(block, plans, _unique(class_name(block, plans, modules, is_class=is_class), classes))
     root = _root(items)
     functions = [own.name for own in plans.values() if not own.is_class]
     printed: dict[Block, Printed] = {}
