@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -12,9 +13,12 @@ import onnx_ir as ir
 from graphkit.frameworks.mxnet import schema
 from graphkit.ir import params
 from graphkit.ir.opset import OPSET, schema_of
+from graphkit.ops.codec import show
 from graphkit.ops.index import index
 from graphkit.ops.mxgraph import VARIABLE, MxGraph, MxModel, MxNode, MxRef
-from graphkit.ops.spec import Case, MxForm, Op, Tol, show
+
+if TYPE_CHECKING:
+    from graphkit.ops.spec import Case, MxForm, Op, Tol
 
 
 @dataclass(frozen=True)

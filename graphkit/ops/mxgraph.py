@@ -1,7 +1,7 @@
 """An MXNet symbol as data: what ``*-symbol.json`` says, without its spelling.
 
 A graph is a list of nodes in topological order and a list of heads. Attribute values stay the strings that MXNet
-itself stores; the codecs of :mod:`graphkit.ops.spec` give them types.
+itself stores; the codecs of :mod:`graphkit.ops.codec` give them types.
 """
 
 from __future__ import annotations

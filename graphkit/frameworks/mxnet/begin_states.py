@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from graphkit.frameworks.mxnet.implied import SAME
+from graphkit.ops.codec import BOOL, ints, show
 from graphkit.ops.mxgraph import MxGraph, MxNode, MxRef
-from graphkit.ops.spec import BOOL, ints, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

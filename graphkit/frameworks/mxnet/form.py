@@ -13,8 +13,8 @@ from graphkit.frameworks.mxnet.unstack import is_stacked, unstacked
 from graphkit.frameworks.mxnet.write import to_symbol
 from graphkit.ir.origin import Source, origin_of, source_of
 from graphkit.ir.training import losses
+from graphkit.ops.codec import BOOL, show
 from graphkit.ops.mxgraph import MxGraph, MxModel, MxNode, MxRef
-from graphkit.ops.spec import BOOL, show
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from graphkit.errors import FormatError
 from graphkit.frameworks.mxnet import schema
 from graphkit.frameworks.mxnet.weights import WEIGHTS
-from graphkit.ops.spec import BOOL, ints
+from graphkit.ops.codec import BOOL, ints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

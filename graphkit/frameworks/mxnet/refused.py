@@ -8,7 +8,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from graphkit.ops.spec import BOOL, ints
+from graphkit.ops.codec import BOOL, ints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

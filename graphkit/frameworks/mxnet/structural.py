@@ -42,7 +42,7 @@ from graphkit.frameworks.mxnet.block_names import (
 )
 from graphkit.frameworks.mxnet.flow import Flow
 from graphkit.frameworks.mxnet.weights import WEIGHTS, misfits
-from graphkit.ops.spec import ints
+from graphkit.ops.codec import ints
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

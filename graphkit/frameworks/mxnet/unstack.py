@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from graphkit.ops.codec import BOOL, FLOAT, ints, show
 from graphkit.ops.mxgraph import MxNode, MxRef
 from graphkit.ops.recurrent.gates import KINDS, pieces
-from graphkit.ops.spec import BOOL, FLOAT, ints, show
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

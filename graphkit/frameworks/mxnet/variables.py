@@ -13,7 +13,7 @@ from graphkit.frameworks.mxnet.implied import implied
 from graphkit.frameworks.mxnet.weights import WEIGHTS, missing
 from graphkit.ir import params
 from graphkit.ir.dtypes import from_mxnet
-from graphkit.ops.spec import ints
+from graphkit.ops.codec import ints
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

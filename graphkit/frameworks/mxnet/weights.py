@@ -10,8 +10,8 @@ from math import prod
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from graphkit.frameworks.mxnet import schema
+from graphkit.ops.codec import BOOL, ints
 from graphkit.ops.recurrent.gates import KINDS, span
-from graphkit.ops.spec import BOOL, ints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

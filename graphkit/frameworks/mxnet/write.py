@@ -13,10 +13,11 @@ from graphkit.frameworks.mxnet import schema
 from graphkit.ir import params
 from graphkit.ir.dims import dims_of
 from graphkit.ir.dtypes import dtype_of
+from graphkit.ops.codec import show
 from graphkit.ops.index import index
 from graphkit.ops.layout import Layout, arrange
 from graphkit.ops.mxgraph import VARIABLE, MxGraph, MxModel, MxNode, MxRef
-from graphkit.ops.spec import MxForm, Refusal, show
+from graphkit.ops.spec import MxForm, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

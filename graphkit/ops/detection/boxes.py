@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphkit.ops.spec import BOOL, FLOAT, Case, Limit, MxForm, Op, Refusal, arr, given
+from graphkit.ops.codec import BOOL, FLOAT
+from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given
 from graphkit.ops.tensor.sizes import some
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphkit.ops.spec import BOOL, Case, MxForm, Op, Refusal, arr
+from graphkit.ops.codec import BOOL
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr
 from graphkit.ops.tensor.sizes import some
 
 if TYPE_CHECKING:

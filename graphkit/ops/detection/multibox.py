@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.ops.codec import BOOL
 from graphkit.ops.detection.boxes import decoded, numbers, single
 from graphkit.ops.detection.suppression import rows_of, suppress
-from graphkit.ops.spec import BOOL, Case, Limit, MxForm, Op, Refusal, arr
+from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr
 from graphkit.ops.tensor.sizes import END, size_along, some
 
 if TYPE_CHECKING:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.ops.codec import BOOL
 from graphkit.ops.detection.boxes import numbers, single
 from graphkit.ops.detection.suppression import rows_of, suppress
-from graphkit.ops.spec import BOOL, Case, Limit, MxForm, Op, Refusal, arr, given
+from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given
 from graphkit.ops.tensor.sizes import positions, some
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
-from graphkit.ops.spec import BOOL, FLOAT, Case, MxForm, Op, Refusal, arr, given, int64, ints, torch_float
+from graphkit.ops.codec import BOOL, FLOAT, ints
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, int64, torch_float
 from graphkit.ops.tensor.sizes import as_int64, some
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given, int64, ints
+from graphkit.ops.codec import ints
+from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given, int64
 from graphkit.ops.tensor.sizes import sizes_in, some
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
-from graphkit.ops.spec import BOOL, FLOAT, Refusal
+from graphkit.ops.codec import BOOL, FLOAT
+from graphkit.ops.spec import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

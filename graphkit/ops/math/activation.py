@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphkit.ops.codec import FLOAT
 from graphkit.ops.spec import (
-    FLOAT,
     Attr,
     Case,
     Limit,

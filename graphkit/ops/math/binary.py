@@ -8,24 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from graphkit.ops.codec import FLOAT
 from graphkit.ops.math.gelu_forms import torch_gelu
 from graphkit.ops.math.hard_forms import torch_hard
 from graphkit.ops.math.linear import biased_linear, torch_biased_linear
 from graphkit.ops.producers import made_by
-from graphkit.ops.spec import (
-    FLOAT,
-    Case,
-    MxForm,
-    Op,
-    Refusal,
-    Tol,
-    arr,
-    given,
-    is_float,
-    torch_call,
-    torch_lacks,
-    whole,
-)
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, Tol, arr, given, is_float, torch_call, torch_lacks, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

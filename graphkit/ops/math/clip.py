@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphkit.ops.spec import FLOAT, Case, MxForm, Op, Refusal, Tol, arr, given, is_float, torch_lacks, whole
+from graphkit.ops.codec import FLOAT
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, Tol, arr, given, is_float, torch_lacks, whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphkit.ops.spec import FLOAT, Attr, Case, Limit, MxForm, Op, Tol, arr, is_float, torch_float
+from graphkit.ops.codec import FLOAT
+from graphkit.ops.spec import Attr, Case, Limit, MxForm, Op, Tol, arr, is_float, torch_float
 from graphkit.ops.stored import stored
 
 if TYPE_CHECKING:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphkit.ops.codec import BOOL, FLOAT
 from graphkit.ops.nn.adaptive_pool import torch_adaptive_pool
 from graphkit.ops.producers import made_by
-from graphkit.ops.spec import BOOL, FLOAT, Case, MxForm, Op, Refusal, arr, given, is_float, torch_float, torch_lacks
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, is_float, torch_float, torch_lacks
 from graphkit.ops.stored import stored
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphkit.ops.spec import BOOL, Case, MxForm, Op, Refusal, arr, given, ints, is_float, torch_lacks
+from graphkit.ops.codec import BOOL, ints
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, is_float, torch_lacks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from graphkit.ops.spec import BOOL, FLOAT, INT, Attr, Case, Limit, MxForm, Op, Refusal, arr, given
+from graphkit.ops.codec import BOOL, FLOAT, INT
+from graphkit.ops.spec import Attr, Case, Limit, MxForm, Op, Refusal, arr, given
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

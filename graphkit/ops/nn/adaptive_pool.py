@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphkit.ops.codec import ints
 from graphkit.ops.producers import made_by
-from graphkit.ops.spec import Case, MxForm, Op, Tol, arr, ints
+from graphkit.ops.spec import Case, MxForm, Op, Tol, arr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphkit.ops.codec import BOOL, FLOAT
 from graphkit.ops.nn.epsilon import epsilon, torch_epsilon
-from graphkit.ops.spec import BOOL, FLOAT, Case, Limit, MxForm, Op, Read, Refusal, arr, decimal, torch_float
+from graphkit.ops.spec import Case, Limit, MxForm, Op, Read, Refusal, arr, decimal, torch_float
 from graphkit.ops.torchprogram import Code
 
 if TYPE_CHECKING:

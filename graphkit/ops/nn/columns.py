@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphkit.ops.codec import ints
 from graphkit.ops.nn.windows import mx_window, onnx_ints, torch_pad
-from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, ints, per_axis
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, per_axis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

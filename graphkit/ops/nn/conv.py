@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from graphkit.ops.codec import BOOL, ints
 from graphkit.ops.nn.windows import CHANNELS_FIRST, mx_window, onnx_window, pad_spatial, torch_window
-from graphkit.ops.spec import BOOL, Case, MxForm, Op, Refusal, arr, ints, per_axis
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, per_axis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,8 +10,9 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from graphkit.ops.codec import BOOL, ints
 from graphkit.ops.nn.windows import CHANNELS_FIRST, Window, mx_window, onnx_ints, pad_spatial, torch_pad
-from graphkit.ops.spec import BOOL, Case, Limit, MxForm, Op, Refusal, arr, ints, per_axis
+from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, per_axis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphkit.ops.spec import BOOL, Case, Limit, MxForm, Op, arr, ints
+from graphkit.ops.codec import BOOL, ints
+from graphkit.ops.spec import Case, Limit, MxForm, Op, arr
 from graphkit.ops.tensor.sizes import END, rank_is_known, some
 
 if TYPE_CHECKING:

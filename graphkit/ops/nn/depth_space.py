@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from graphkit.ops.spec import INT, Attr, Case, MxForm, Op, Refusal, arr
+from graphkit.ops.codec import INT
+from graphkit.ops.spec import Attr, Case, MxForm, Op, Refusal, arr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, decimal, given, ints, show
+from graphkit.ops.codec import ints, show
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, decimal, given
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphkit.ops.codec import BOOL, FLOAT
 from graphkit.ops.nn.epsilon import torch_epsilon
-from graphkit.ops.spec import BOOL, FLOAT, Case, Limit, MxForm, Op, Refusal, arr
+from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

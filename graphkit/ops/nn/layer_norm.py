@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphkit.ops.codec import BOOL, FLOAT
 from graphkit.ops.nn.epsilon import epsilon, torch_epsilon
-from graphkit.ops.spec import BOOL, FLOAT, Case, MxForm, Op, arr
+from graphkit.ops.spec import Case, MxForm, Op, arr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphkit.ops.codec import FLOAT, INT
 from graphkit.ops.nn.windows import pad_spatial
-from graphkit.ops.spec import FLOAT, INT, Attr, Case, Limit, MxForm, Op, arr, torch_float
+from graphkit.ops.spec import Attr, Case, Limit, MxForm, Op, arr, torch_float
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

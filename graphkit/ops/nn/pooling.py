@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphkit.ops.codec import BOOL, ints
 from graphkit.ops.nn.windows import CHANNELS_FIRST, Window, mx_window
-from graphkit.ops.spec import BOOL, Case, Limit, MxForm, Op, Refusal, Tol, arr, ints
+from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, Tol, arr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

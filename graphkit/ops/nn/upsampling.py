@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphkit.ops.spec import BOOL, Case, MxForm, Op, Refusal, Tol, arr
+from graphkit.ops.codec import BOOL
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, Tol, arr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

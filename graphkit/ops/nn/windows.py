@@ -7,7 +7,8 @@ from functools import reduce
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from graphkit.ops.spec import Refusal, ints, per_axis
+from graphkit.ops.codec import ints
+from graphkit.ops.spec import Refusal, per_axis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

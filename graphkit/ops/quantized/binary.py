@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.ops.codec import BOOL, ints
 from graphkit.ops.nn.windows import CHANNELS_FIRST, mx_window
-from graphkit.ops.spec import BOOL, MxForm, Op, Refusal, ints
+from graphkit.ops.spec import MxForm, Op, Refusal
 from graphkit.ops.tensor.sizes import rank_is_known, some
 
 if TYPE_CHECKING:

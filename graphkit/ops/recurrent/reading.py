@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.ops.codec import BOOL, FLOAT
 from graphkit.ops.recurrent.elements import is_zero
 from graphkit.ops.recurrent.gates import KINDS, Kind, Piece, input_size, pieces
-from graphkit.ops.spec import BOOL, FLOAT, Refusal
+from graphkit.ops.spec import Refusal
 from graphkit.ops.tensor.sizes import some
 
 if TYPE_CHECKING:

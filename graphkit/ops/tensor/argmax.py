@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
 
-from graphkit.ops.spec import BOOL, Case, MxForm, Op, arr, given
+from graphkit.ops.codec import BOOL
+from graphkit.ops.spec import Case, MxForm, Op, arr, given
 from graphkit.ops.tensor.sizes import axis_of, dim_ref, mx_axis, rank_is_known, some
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.ops.booleans import carrier
-from graphkit.ops.spec import BOOL, Case, MxForm, Op, Refusal, arr, given
+from graphkit.ops.codec import BOOL
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given
 from graphkit.ops.tensor.sizes import some
 
 if TYPE_CHECKING:

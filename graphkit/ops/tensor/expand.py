@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from graphkit.ir.symbols import equal, shape_of
-from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64, ints
+from graphkit.ops.codec import ints
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64
 from graphkit.ops.tensor.broadcasting import stretch
 from graphkit.ops.tensor.fill import filled
 from graphkit.ops.tensor.sizes import rank_is_known, size_along, some

@@ -8,7 +8,8 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.ops.booleans import carrier
-from graphkit.ops.spec import FLOAT, Case, MxForm, Op, Refusal, arr, decimal, int64, ints
+from graphkit.ops.codec import FLOAT, ints
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, decimal, int64
 from graphkit.ops.tensor.broadcasting import stretch
 from graphkit.ops.tensor.cast import DTYPES
 from graphkit.ops.tensor.sizes import some

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphkit.ops.spec import BOOL, Case, Limit, MxForm, Op, Refusal, arr, given, int64
+from graphkit.ops.codec import BOOL
+from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given, int64
 from graphkit.ops.tensor.sizes import (
     as_int64,
     axis_of,

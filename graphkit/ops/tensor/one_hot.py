@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphkit.ops.booleans import carrier
-from graphkit.ops.spec import FLOAT, Case, MxForm, Op, Refusal, given, int64
+from graphkit.ops.codec import FLOAT
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, given, int64
 from graphkit.ops.tensor.cast import DTYPES
 from graphkit.ops.tensor.sizes import as_int64, is_never_negative, some
 from graphkit.ops.tensor.torch_sizes import elements

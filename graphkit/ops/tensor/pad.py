@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.booleans import carrier
-from graphkit.ops.spec import FLOAT, Case, MxForm, Op, Refusal, arr, given, int64, ints, show
+from graphkit.ops.codec import FLOAT, ints, show
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, int64
 from graphkit.ops.tensor.sizes import constant_ints, some
 from graphkit.ops.tensor.torch_index import along
 

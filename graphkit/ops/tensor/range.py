@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
-from graphkit.ops.spec import BOOL, FLOAT, Case, MxForm, Op, Refusal, arr, given, int64
+from graphkit.ops.codec import BOOL, FLOAT
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, int64
 from graphkit.ops.tensor.broadcasting import stretch
 from graphkit.ops.tensor.sizes import mx_axis, positions, some
 from graphkit.ops.tensor.torch_sizes import device_near, elements

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from graphkit.ops.spec import BOOL, Case, MxForm, Op, Refusal, arr, int64, ints
+from graphkit.ops.codec import BOOL, ints
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64
 from graphkit.ops.tensor.reshape_codes import Made, codes_for, made_by
 from graphkit.ops.tensor.sizes import axis_of, constant_ints, mx_axis, rank_is_known, size_along, some
 from graphkit.ops.tensor.torch_reshape import torch_flatten, torch_reshape

@@ -13,7 +13,8 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.ops.booleans import as_carrier, carrier
-from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given, int64, ints
+from graphkit.ops.codec import ints
+from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given, int64
 from graphkit.ops.tensor.coordinates import element_coordinates, point_coordinates, wrap_negative
 from graphkit.ops.tensor.sizes import as_int64, axis_of, some
 from graphkit.ops.tensor.torch_index import points

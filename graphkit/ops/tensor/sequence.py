@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphkit.ops.spec import BOOL, FLOAT, Case, MxForm, Op, Refusal, arr, given, int64
+from graphkit.ops.codec import BOOL, FLOAT
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, int64
 from graphkit.ops.tensor.sizes import END, START, as_int64, positions, some
 from graphkit.ops.torchprogram import Device
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any
 
-from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64, ints, show
+from graphkit.ops.codec import ints, show
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64
 from graphkit.ops.tensor.sizes import END, START, constant_ints, dim_source, size_along, sizes_in, some
 from graphkit.ops.tensor.torch_index import along, cut_out, opened
 from graphkit.ops.tensor.torch_sizes import elements

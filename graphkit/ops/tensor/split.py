@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
-from graphkit.ops.spec import BOOL, Case, MxForm, Op, Refusal, arr, int64, ints
+from graphkit.ops.codec import BOOL, ints
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64
 from graphkit.ops.tensor.sizes import END, axis_of, constant_ints, rank_is_known, some
 from graphkit.ops.tensor.torch_sizes import elements
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from graphkit.ir.symbols import shape_of
-from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64, ints
+from graphkit.ops.codec import ints
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64
 from graphkit.ops.tensor.reshape import reshape_to
 from graphkit.ops.tensor.sizes import constant_ints, rank_is_known, some
 from graphkit.ops.tensor.torch_index import cut_out

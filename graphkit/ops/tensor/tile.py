@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64, ints
+from graphkit.ops.codec import ints
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64
 from graphkit.ops.tensor.broadcasting import stretch
 from graphkit.ops.tensor.sizes import constant_ints, mx_axis, some
 from graphkit.ops.tensor.torch_sizes import sizes_given

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
-from graphkit.ops.spec import BOOL, Case, MxForm, Op, Refusal, arr, given, int64
+from graphkit.ops.codec import BOOL
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, int64
 from graphkit.ops.tensor.sizes import axis_of, constant_ints, mx_axis, rank_is_known, size_along, some
 from graphkit.ops.tensor.torch_index import along
 from graphkit.ops.tensor.torch_sizes import elements

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from graphkit.ops.spec import Case, MxForm, Op, arr, ints
+from graphkit.ops.codec import ints
+from graphkit.ops.spec import Case, MxForm, Op, arr
 from graphkit.ops.tensor.sizes import some
 
 if TYPE_CHECKING:
