@@ -13,7 +13,7 @@ import pytest
 
 import graphkit
 from graphkit.errors import FormatError, GraphkitError, InputError, MissingError, UnsupportedError
-from graphkit.frameworks.base import frameworks, runtimes
+from graphkit.frameworks.base import runtimes
 from graphkit.frameworks.torch.load import recognises
 
 torch = pytest.importorskip("torch")
@@ -339,9 +339,3 @@ def test_reading_is_silent(net: nn.Module, capfd: pytest.CaptureFixture[str]) ->
     with pytest.raises(UnsupportedError):
         graphkit.load(Unknown(), inputs=["1x3"])
     assert capfd.readouterr() == ("", "")
-
-
-def test_the_framework_reads_and_does_not_write_yet() -> None:
-    framework = frameworks()["torch"]
-    assert framework.write is None
-    assert [runtime.name for runtime in framework.runtimes] == ["torch"]
