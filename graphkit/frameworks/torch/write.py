@@ -6,8 +6,6 @@ import json
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from graphkit._version import __version__
 from graphkit.errors import InputError
 from graphkit.files import whole
@@ -15,16 +13,15 @@ from graphkit.frameworks.torch.folder import INPUTS, MAIN, MODEL, NAMES, WEIGHTS
 from graphkit.frameworks.torch.source.identifiers import camel
 from graphkit.frameworks.torch.source.program import to_program
 from graphkit.frameworks.torch.source.write import to_source
+from graphkit.frameworks.torch.weights import write_weights
 from graphkit.ir.dims import dims_of, shown
 from graphkit.ir.dtypes import dtype_of
 from graphkit.ir.origin import source_of
-from graphkit.ops.layout import arrange
 from graphkit.ops.torchprogram import Stored
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy.typing as npt
     import onnx_ir as ir
 
     from graphkit.frameworks.base import WriteOptions
@@ -50,8 +47,6 @@ def write(model: ir.Model, folder: Path, options: WriteOptions) -> list[Path]:
         UnsupportedError: Nodes that torch cannot express, all of them.
         InputError: The files cannot be written.
     """
-    from safetensors.numpy import save_file
-
     program = to_program(model, options.warn)
     name = _name(model, folder)
     source = to_source(program, name, _header(model, camel(name)))
@@ -64,8 +59,7 @@ def write(model: ir.Model, folder: Path, options: WriteOptions) -> list[Path]:
         targets = (folder / MODEL, folder / WEIGHTS)
         with whole(*targets) as (source_draft, weights_draft):
             source_draft.write_text(text, encoding="utf-8")
-            save_file(_arrays(source), weights_draft, _metadata(model, source))
-            weights_draft.chmod(source_draft.stat().st_mode)  # safetensors lets only the owner read
+            write_weights(weights_draft, source.tensors, _metadata(model, source))
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error}.") from error
     finally:
@@ -120,17 +114,6 @@ def _described(value: ir.Value) -> str:
     dims = dims_of(value)
     dtype = "" if value.dtype is None else f" {dtype_of(value.dtype).name}"
     return f"{value.name}{dtype} {'of unknown shape' if dims is None else shown(dims)}"
-
-
-def _arrays(source: Source) -> dict[str, npt.NDArray[Any]]:
-    return {key: np.ascontiguousarray(_array(tensor)) for key, tensor in source.tensors.items()}
-
-
-def _array(tensor: Stored | npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    if not isinstance(tensor, Stored):
-        return tensor
-    assert tensor.value.const_value is not None
-    return arrange(tensor.value.const_value.numpy(), tensor.layout)
 
 
 def _metadata(model: ir.Model, source: Source) -> dict[str, str]:

@@ -9,7 +9,8 @@ from graphkit.frameworks.torch.source.blocks import Use, writes
 from graphkit.frameworks.torch.source.classes import FREEZE, print_scope
 from graphkit.frameworks.torch.source.flat import HEADER, Source
 from graphkit.frameworks.torch.source.identifiers import Names, camel, identifier
-from graphkit.frameworks.torch.source.naming import Modules, class_name, scope_of
+from graphkit.frameworks.torch.source.inplace import in_place
+from graphkit.frameworks.torch.source.naming import Modules, class_name, scope_of, shared_scope
 from graphkit.frameworks.torch.source.once import once
 from graphkit.frameworks.torch.source.plan import owns, plan
 from graphkit.frameworks.torch.source.repeats import find_repeats
@@ -38,7 +39,7 @@ def to_source(program: TorchProgram, name: str, header: str = "") -> Source:
         name: What the module's class is called after.
         header: Text of the file's docstring.
     """
-    program = stacked(once(program))
+    program = in_place(stacked(once(program)))
     items = find_repeats(program)
     classes = Names([camel(name)])
     modules = Modules(items)
@@ -46,7 +47,7 @@ def to_source(program: TorchProgram, name: str, header: str = "") -> Source:
     for block in _inner_first(items):
         is_class = any(owns(item, plans) for use in block.uses for item in use.items)
         plans[block] = plan(block, plans, _unique(class_name(block, plans, modules, is_class=is_class), classes))
-    root = _root(items)
+    root = shared_scope([path for item in items if (path := scope_of(item))])
     functions = [own.name for own in plans.values() if not own.is_class]
     printed: dict[Block, Printed] = {}
     for block, own in plans.items():
@@ -104,12 +105,3 @@ def _argument(block: Block, k: int) -> str:
 
 def _inner_output(use: Use) -> Var:
     return writes(use.items[-1])[0]
-
-
-def _root(items: Sequence[Item]) -> tuple[str, ...]:
-    """The module path that all of the model shares."""
-    paths = [path for item in items if (path := scope_of(item))]
-    shared = paths[0] if paths else ()
-    for path in paths[1:]:
-        shared = tuple(a for a, b in zip(shared, path, strict=False) if a == b)
-    return shared
