@@ -145,6 +145,56 @@ def test_layers_keep_the_names_of_the_model() -> None:
     assert forward(source_of(Named(), (2, 3, 8, 8))) == ["return self.head(self.stem(x).mean((2, 3)))"]
 
 
+def test_what_the_model_numbers_is_called_by_what_holds_it() -> None:
+    """Layers of one kind by their numbers, layers of several kinds by their kinds."""
+
+    class Numbered(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+            self.side = nn.ModuleList(nn.Conv2d(4, 4 + k, 1) for k in range(2))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.stem(x)
+            return torch.cat([side(y) for side in self.side], 1)
+
+    text = source_of(Numbered(), (2, 3, 8, 8))
+    assert [f"self.{name} = " in text for name in ("stem_conv", "stem_bn", "side0", "side1")] == [True] * 4
+
+
+def test_classes_are_called_what_the_model_calls_them() -> None:
+    assert {"Attention", "Encoder"} <= classes(
+        source(graphkit.load(Encoder(), inputs=[(2, 5, 8), (2, 5, 5)]), "encoder")
+    ).keys()
+    assert "Residual" in classes(source_of(RESIDUAL, (2, 3, 12, 12)))
+
+
+def test_a_part_of_a_module_is_not_called_what_the_module_is() -> None:
+    """The blocks' ends are equal, their beginnings are not."""
+
+    class Unit(nn.Module):
+        def __init__(self, kernel: int) -> None:
+            super().__init__()
+            self.first = nn.Conv2d(4, 4, kernel) if kernel else nn.BatchNorm2d(4)
+            self.a, self.b, self.c = nn.Conv2d(4, 6, 1), nn.Conv2d(6, 4, 1), nn.BatchNorm2d(4)
+            self.kernel = kernel
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.first(torch.sigmoid(x) if self.kernel else torch.sin(torch.cos(torch.tanh(x))))
+            y = torch.sin(torch.cos(y)) if self.kernel else y * y
+            return self.c(torch.relu(self.b(torch.relu(self.a(y)))))
+
+    assert "Unit" not in classes(source_of(nn.Sequential(Unit(1), Unit(0), Unit(1), Unit(0)), (2, 4, 5, 5)))
+
+
+def test_nothing_is_added_or_multiplied_that_changes_nothing() -> None:
+    class Sum(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return sum([torch.sin(x), torch.cos(x)]) * 1.0  # type: ignore[return-value]  # no tensor in an empty sum
+
+    assert forward(source_of(Sum(), (2, 3))) == ["return torch.sin(x) + torch.cos(x)"]
+
+
 def test_what_is_computed_twice_is_written_once() -> None:
     class Twice(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:

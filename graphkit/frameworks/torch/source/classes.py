@@ -16,6 +16,7 @@ from graphkit.frameworks.torch.source.naming import (
     label_of,
     scope_of,
     shared_prefix,
+    shared_scope,
     stem_of,
     tensor_label,
 )
@@ -159,13 +160,15 @@ class _Scope:
         self._init: list[str] = []
         self._freezes = False
         self._stems = Counter(stem_of(part) for _, part in self._parts if not isinstance(part, Run))
-        self._scopes = Counter(scope_of(item) for item in items if isinstance(item, Use))
+        bodies = [items] if own is None else [use.items for use in own.block.uses]
+        self._scopes = Counter(scope_of(item) for body in bodies for item in body if isinstance(item, Use))
         self._numbers: Counter[str] = Counter()
         self._kinds = kinds_of(item for item in items if isinstance(item, Stmt) and item.layer is not None)
         self._kinds_of_uses = [
             kinds_of((stmt for stmt in stmts_of(use) if stmt.layer is not None), scope_of(use))
             for use in ([] if own is None else own.block.uses)
         ]
+        self._runs = {self._run_label(part) for _, part in self._parts if isinstance(part, Run)}
         self._prefix = shared_prefix(items) if own is None else ""
 
     def printed(self) -> Printed:
@@ -272,6 +275,11 @@ class _Scope:
         self._init.append(f"self.{member} = {made}")
         return member
 
+    def _run_label(self, run: Run) -> str:
+        """What the source calls the module that holds a run; empty where it does not tell."""
+        path = shared_scope([scope_of(use) for _, use in run.uses])
+        return path[-1] if self._own is None and len(path) > len(self._root) else ""
+
     def _shortcut(self, position: int, shortcut: Shortcut) -> Iterator[Step]:
         if self._own is not None and position in self._own.optional:
             member = self._members[position, -1] = self._names.new("shortcut")
@@ -323,6 +331,7 @@ class _Scope:
                 path = scope_of(item)
                 if len(path) <= len(self._root) or self._scopes[path] > 1:
                     labels = {common_label(item)}
+                labels -= self._runs
         else:
             uses = self._own.block.uses
             labels = {
@@ -343,7 +352,7 @@ class _Scope:
         return member
 
     def _label(self, item: Item, inside: tuple[str, ...], kinds: Mapping[tuple[str, ...], set[str]]) -> str:
-        if isinstance(item, Use) and inside and scope_of(item) == inside:
+        if isinstance(item, Use) and inside and ((path := scope_of(item)) == inside or self._scopes[path] > 1):
             return common_label(item)
         label = label_of(item, inside, kinds)
         return label.removeprefix(self._prefix) or label

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["MODULE", "Names", "camel", "identifier"]
 
 _TAKEN: Final = frozenset(
-    {*keyword.kwlist, *dir(builtins), *FUNCTIONS, "self", "torch", "nn", "F", "forward", "training", "load"}
+    {*keyword.kwlist, *dir(builtins), *FUNCTIONS, "self", "torch", "nn", "F", "forward", "training", "load"} - {"input"}
 )
+"""What names mean something else; many a module calls its argument ``input``, which no source here calls."""
 MODULE: Final = frozenset(
     {
         "T_destination",

@@ -26,6 +26,7 @@ __all__ = [
     "label_of",
     "scope_of",
     "shared_prefix",
+    "shared_scope",
     "stem_of",
     "tensor_label",
 ]
@@ -73,11 +74,12 @@ def stem_of(item: Item) -> str:
 def scope_of(item: Item) -> tuple[str, ...]:
     """Path of the module that holds all statements of an item."""
     paths = [tuple(place_of(stmt.node)[0].split(".")) for stmt in stmts_of(item) if stmt.node is not None]
-    shared = paths[0] if paths else ()
-    for path in paths[1:]:
-        length = next((k for k, (a, b) in enumerate(zip(shared, path, strict=False)) if a != b), None)
-        shared = shared[: min(len(shared), len(path)) if length is None else length]
-    return tuple(part for part in shared if part)
+    return tuple(part for part in shared_scope(paths) if part)
+
+
+def shared_scope(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """Path of the innermost module that holds others."""
+    return tuple(_common(paths))
 
 
 def label_of(item: Item, inside: tuple[str, ...] = (), kinds: Mapping[tuple[str, ...], set[str]] | None = None) -> str:

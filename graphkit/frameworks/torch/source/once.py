@@ -17,6 +17,9 @@ __all__ = ["needed", "once"]
 
 _RANDOM = ("rand", "normal", "multinomial", "bernoulli", "dropout", "poisson", "exponential")
 
+_NEUTRAL = {"+": 0, "-": 0, "*": 1}
+"""Numbers that an operator, as its right operand, leaves the left one as it is with."""
+
 
 def once(program: TorchProgram) -> TorchProgram:
     """The program without statements that repeat an earlier one on the same values.
@@ -34,7 +37,7 @@ def once(program: TorchProgram) -> TorchProgram:
         target = stmt.outputs[0] if len(stmt.outputs) == 1 else None
         new = replace(stmt, args=args, kwargs=kwargs)
         if isinstance(target, Var):
-            if (kept := _undone(new, maker, stmt.args)) is not None:
+            if (kept := _kept(new) or _undone(new, maker, stmt.args)) is not None:
                 same[target] = kept
                 continue
             if stmt.layer is None and not any(word in stmt.head for word in _RANDOM):
@@ -91,6 +94,20 @@ def _unmoved(swap: Stmt, squeezed: Sequence[Any], maker: dict[Var, Stmt]) -> Var
     places = [axis for axis in (*axes, *swap.args[1:]) if isinstance(axis, int) and axis >= 0]
     beside = len(places) == 4 and abs(places[0] - places[1]) == 1 and sorted(places[:2]) == sorted(places[2:])
     return made.args[0] if beside else None
+
+
+def _kept(stmt: Stmt) -> Var | None:
+    """The operand that an operator leaves as it is, dtype included."""
+    if stmt.kind != "infix" or stmt.head not in _NEUTRAL:
+        return None
+    left, right = stmt.args
+    kept, number = (right, left) if stmt.head in ("+", "*") and isinstance(right, Var) else (left, right)
+    if isinstance(number, bool) or not isinstance(number, int | float) or number != _NEUTRAL[stmt.head]:
+        return None
+    result = stmt.outputs[0]
+    if not isinstance(kept, Var) or kept.value is None or not isinstance(result, Var) or result.value is None:
+        return None
+    return kept if kept.value.dtype == result.value.dtype and kept.value.dtype is not None else None
 
 
 def _early(stmts: list[Stmt], repeated: set[int]) -> list[Stmt]:

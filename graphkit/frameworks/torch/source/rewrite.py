@@ -34,6 +34,9 @@ _ARGUMENTS = {
 }
 """Names of the positional arguments of torch's layers, by how their names begin."""
 
+_ROLES = {"*": "scale", "/": "divisor", "+": "offset", "-": "offset", "**": "exponent"}
+"""Names of the operands of torch's operators."""
+
 
 def rewrite_layer(layer: Layer, visit: Visit, keys: Iterable[str] = ()) -> Layer:
     """A layer with its numbers replaced.
@@ -60,7 +63,8 @@ def rewrite_layer(layer: Layer, visit: Visit, keys: Iterable[str] = ()) -> Layer
 
 def rewrite_stmt(stmt: Stmt, visit: Visit) -> Stmt:
     """A statement with its numbers replaced, those of its layer apart."""
-    args = tuple(_rewrite(arg, ("arg", k), "size", visit) for k, arg in enumerate(stmt.args))
+    role = "index" if stmt.kind == "item" else _ROLES.get(stmt.head, "size")
+    args = tuple(_rewrite(arg, ("arg", k), role, visit) for k, arg in enumerate(stmt.args))
     kwargs = {key: _rewrite(arg, ("kwarg", key), key, visit) for key, arg in stmt.kwargs.items()}
     return replace(stmt, args=args, kwargs=kwargs)
 
@@ -75,5 +79,6 @@ def _rewrite(arg: Any, key: Key, name: str, visit: Visit) -> Any:
         return type(arg)(_rewrite(item, (*key, k), name, visit) for k, item in enumerate(arg))
     if isinstance(arg, slice):
         parts = (arg.start, arg.stop, arg.step)
-        return slice(*(_rewrite(part, (*key, k), name, visit) for k, part in enumerate(parts)))
+        names = ("start", "stop", "step")
+        return slice(*(_rewrite(part, (*key, k), names[k], visit) for k, part in enumerate(parts)))
     return arg
