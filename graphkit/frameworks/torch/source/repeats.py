@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphkit.frameworks.torch.source.blocks import Block, Shortcut, Use, flat_targets, reads, stmts_of, writes
 from graphkit.frameworks.torch.source.program import stored_by
+from graphkit.frameworks.torch.source.shortcuts import CHAIN, with_shortcuts
 from graphkit.frameworks.torch.source.signature import head, numbers_of, shape_of_layer, signature
 from graphkit.ir.scope import place_of
 from graphkit.ops.torchprogram import Stmt, TorchProgram, Var
@@ -28,84 +29,18 @@ _LONGEST = 90
 """Items that a block holds at most."""
 _INPUTS = 4
 """Variables that a block reads at most."""
+_NEARLY = 0.8
+"""Share of runs from which on others are exceptions."""
 _OVERHEAD = 4
 """Lines that a class costs besides its members and statements."""
-_CHAIN = 3
-"""Layers that a shortcut holds at most."""
 
 
 def find_repeats(program: TorchProgram) -> list[Item]:
     """The program's statements, with every repeated piece as a use of a block."""
-    search = _Search(_with_shortcuts(program), program)
+    search = _Search(with_shortcuts(program), program)
     while search.step():
         search.absorb_additions()
     return search.items
-
-
-def _with_shortcuts(program: TorchProgram) -> list[Item]:
-    """The statements, with the ways around residual bodies as items of their own just before the addition."""
-    stmts = program.stmts
-    uses: Counter[Var] = Counter(var for stmt in stmts for var in reads(stmt))
-    uses.update(output for output in program.outputs if isinstance(output, Var))
-    added = Counter(var for stmt in stmts if stmt.kind == "infix" and stmt.head == "+" for var in reads(stmt))
-    maker = {var: stmt for stmt in stmts for var in flat_targets(stmt.outputs)}
-    position = {id(stmt): number for number, stmt in enumerate(stmts)}
-    found: dict[int, tuple[Shortcut, Stmt]] = {}
-    moved: set[int] = set()
-    for stmt in stmts:
-        if stmt.kind != "infix" or stmt.head != "+":
-            continue
-        left, right = stmt.args
-        if not isinstance(left, Var) or not isinstance(right, Var) or left is right:
-            continue
-        for way, body, side in ((right, left, 1), (left, right, 0)):
-            start, chain = _chain(way, maker, uses)
-            # What is added in many places, as a mask is, goes around nothing.
-            if added[start] > 1 or any(id(link) in moved for link in chain):
-                continue
-            if not _leads(start, body, maker, position):
-                continue
-            shortcut = Shortcut(chain, start, Var())
-            args = (left, shortcut.output) if side else (shortcut.output, right)
-            found[id(stmt)] = (shortcut, Stmt("infix", "+", args, {}, stmt.outputs, None, stmt.node))
-            moved.update(map(id, chain))
-            break
-    items: list[Item] = []
-    for stmt in stmts:
-        if id(stmt) in found:
-            items.extend(found[id(stmt)])
-        elif id(stmt) not in moved:
-            items.append(stmt)
-    return items
-
-
-def _chain(way: Var, maker: dict[Var, Stmt], uses: Counter[Var]) -> tuple[Var, list[Stmt]]:
-    """Where a way begins, and the layers on it."""
-    chain: list[Stmt] = []
-    while len(chain) < _CHAIN and uses[way] == 1 and (stmt := maker.get(way)) is not None:
-        if stmt.layer is None or len(stmt.args) != 1 or stmt.kwargs or not isinstance(stmt.args[0], Var):
-            break
-        chain.insert(0, stmt)
-        way = stmt.args[0]
-    return way, chain
-
-
-def _leads(start: Var, end: Var, maker: dict[Var, Stmt], position: dict[int, int]) -> bool:
-    """Whether a value is computed from another one, in more than one step."""
-    made = maker.get(start)
-    first = -1 if made is None else position[id(made)]
-    stack, seen = [end], {end}
-    while stack:
-        stmt = maker.get(stack.pop())
-        if stmt is None or position[id(stmt)] <= first:
-            continue
-        for var in reads(stmt):
-            if var is start:
-                return True
-            if var not in seen:
-                seen.add(var)
-                stack.append(var)
-    return False
 
 
 @dataclass(slots=True)
@@ -267,7 +202,7 @@ class _Search:
             return
         if any(_splits(sequences[span.owner], span.start, length) for span in spans):
             return
-        kept = self._chosen(spans, length, sequences)
+        kept = self._chosen(_alike(spans, length, sequences), length, sequences)
         saved = _saved(len(kept), length)
         whole = sum(self._is_module(span, length, sequences[span.owner]) for span in kept)
         extra = (len(first.outer) - 1) * len(kept)
@@ -371,6 +306,19 @@ def _rest(span: _Span, length: int, sequences: Sequence[Sequence[Item]]) -> Sequ
     return writes(sequences[span.owner][span.start + length - 1])[1:]
 
 
+def _alike(spans: list[_Span], length: int, sequences: Sequence[Sequence[Item]]) -> list[_Span]:
+    """Runs of several convolutions without those few whose kernels are of other sizes than nearly all have."""
+    sizes: dict[int, tuple[Hashable, ...]] = {}
+    for span in spans:
+        items = sequences[span.owner][span.start : span.start + length]
+        layers = [item.layer for item in items if isinstance(item, Stmt) and item.layer is not None]
+        sizes[id(span)] = tuple(repr(layer.args[2]) for layer in layers if layer.type.startswith("nn.Conv"))
+    usual, count = Counter(sizes.values()).most_common(1)[0]
+    if len(usual) < 2 or count < _NEARLY * len(spans):
+        return spans
+    return [span for span in spans if sizes[id(span)] == usual]
+
+
 def _saved(count: int, length: int) -> int:
     """Lines saved by writing runs of some length once."""
     return (count - 1) * length - count - _OVERHEAD
@@ -401,7 +349,7 @@ def _is_row(item: Item, following: Item) -> bool:
     """Whether two items are uses of one block that is more than a chain of a few layers."""
     if not isinstance(item, Use) or not isinstance(following, Use) or item.block is not following.block:
         return False
-    return len(item.items) > _CHAIN + 1 or any(
+    return len(item.items) > CHAIN + 1 or any(
         list(reads(after)) != [writes(before)[0]] for before, after in pairwise(item.items)
     )
 
