@@ -84,11 +84,15 @@ class Use:
         return allowed and self.case.dtype == "float32"
 
     @property
-    def has_float_attribute(self) -> bool:
-        """Whether ONNX gives the operator an attribute that is a float32."""
+    def has_rounded_attribute(self) -> bool:
+        """Whether an attribute is a number that float32, which ONNX holds it in, only comes near to."""
         schema = schema_of(self.op.onnx, self.op.domain) if self.op.onnx else None
-        kind = onnx.defs.OpSchema.AttrType.FLOAT
-        return schema is not None and any(attribute.type == kind for attribute in schema.attributes.values())
+        for name, attribute in (schema.attributes if schema is not None else {}).items():
+            if attribute.type == onnx.defs.OpSchema.AttrType.FLOAT:
+                number = np.float32(self.case.attrs.get(name, attribute.default_value.f))
+                if float(str(number)) != float(number):
+                    return True
+        return False
 
     def limit(self, where: str) -> str | None:
         for limit in self.op.limits:

@@ -188,7 +188,7 @@ def test_torch_source_computes_in_float64_what_onnx_says(use: Use) -> None:
     model, feeds = onnx_model(use, "float64")
     canonical(model)
     # The reference computes with attributes rounded to float32, torch with the numbers that were meant.
-    tol = 1e-7 if use.has_float_attribute else 1e-9
+    tol = 1e-7 if use.has_rounded_attribute else 1e-9
     assert_same(run("torch", model, feeds), run("reference", model, feeds), tol)
 
 

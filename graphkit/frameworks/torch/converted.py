@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
 from graphkit.errors import ExecutionError
 from graphkit.frameworks.feeds import check_feeds, check_seeds, check_taps
+from graphkit.frameworks.torch.gradients import gradients
 from graphkit.frameworks.torch.source.flat import flat
 from graphkit.frameworks.torch.source.program import to_program
 from graphkit.frameworks.torch.tensors import to_array, to_tensor
@@ -17,6 +16,7 @@ from graphkit.ops.torchprogram import Stored
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    import numpy as np
     import numpy.typing as npt
     import onnx_ir as ir
     import torch
@@ -85,17 +85,9 @@ class ConvertedSession:
         with torch.enable_grad():
             results = dict(zip(self._outputs(), self._module.run([*inputs.values()], self._fresh), strict=True))
             given = check_seeds(self._model, seeds, {name: to_array(result) for name, result in results.items()})
-            ends = [(results[name], to_tensor(seed)) for name, seed in given.items() if results[name].requires_grad]
-            if not ends or not targets:
-                return {name: np.zeros(tuple(tensor.shape), to_array(tensor).dtype) for name, tensor in targets.items()}
+            ends = [results[name] for name in given]
             try:
-                found = torch.autograd.grad(
-                    [end for end, _ in ends],
-                    list(targets.values()),
-                    [seed for _, seed in ends],
-                    allow_unused=True,
-                    materialize_grads=True,
-                )
+                found = gradients(ends, [to_tensor(seed) for seed in given.values()], [*targets.values()])
             except Exception as error:
                 raise ExecutionError(_refusal(error)) from error
         return {name: _copied(gradient) for name, gradient in zip(targets, found, strict=True)}

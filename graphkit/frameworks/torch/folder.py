@@ -64,14 +64,13 @@ def read_folder(path: Path) -> Folder:
         FormatError: The weights are damaged, or were not written by graphkit.
     """
     from safetensors import SafetensorError, safe_open
-    from safetensors.torch import load_file
 
     folder = path.parent if path.name == MODEL else path
     weights = folder / WEIGHTS
     try:
         with safe_open(weights, "pt") as file:
             metadata: dict[str, str] = file.metadata() or {}
-        state = load_file(weights)
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # the file is no mapping
     except (SafetensorError, OSError) as error:
         raise FormatError(f"{weights} is damaged: {sentence(error)}. Convert the model again.") from error
     if not {MAIN, INPUTS, NAMES} <= metadata.keys():

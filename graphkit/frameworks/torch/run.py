@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
 from graphkit.errors import ExecutionError, MissingError, UnsupportedError, UnsupportedNode
 from graphkit.frameworks.feeds import check_feeds, check_seeds, check_taps
+from graphkit.frameworks.torch.gradients import gradients
 from graphkit.frameworks.torch.tensors import to_array, to_tensor
 from graphkit.ir.origin import source_of
 from graphkit.ir.params import of_kind
@@ -19,6 +18,7 @@ from graphkit.ir.params import of_kind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    import numpy as np
     import numpy.typing as npt
     import onnx_ir as ir
     import torch
@@ -143,26 +143,11 @@ class TorchSession:
             outputs, _ = self._run(
                 [tensor * 1 if tensor.requires_grad else tensor for tensor in inputs.values()], set()
             )
-            given = check_seeds(
-                self._model,
-                seeds,
-                {name: to_array(out) for name, out in zip(self._output_names(), outputs, strict=True)},
-            )
-            ends = [
-                (out, to_tensor(given[name]))
-                for name, out in zip(self._output_names(), outputs, strict=True)
-                if name in given and out.requires_grad
-            ]
-            if not ends or not targets:
-                return {name: np.zeros(tuple(tensor.shape), to_array(tensor).dtype) for name, tensor in targets.items()}
+            results = dict(zip(self._output_names(), outputs, strict=True))
+            given = check_seeds(self._model, seeds, {name: to_array(result) for name, result in results.items()})
+            ends = [results[name] for name in given]
             try:
-                found = torch.autograd.grad(
-                    [out for out, _ in ends],
-                    list(targets.values()),
-                    [seed for _, seed in ends],
-                    allow_unused=True,
-                    materialize_grads=True,
-                )
+                found = gradients(ends, [to_tensor(seed) for seed in given.values()], [*targets.values()])
             except Exception as error:
                 raise ExecutionError(_refusal(error)) from error
         return {name: _copied(gradient) for name, gradient in zip(targets, found, strict=True)}

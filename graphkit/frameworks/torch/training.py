@@ -9,6 +9,7 @@ import numpy as np
 from graphkit.errors import ExecutionError, FeedError
 from graphkit.frameworks.base import Step
 from graphkit.frameworks.feeds import check_feeds, check_targets
+from graphkit.frameworks.torch.gradients import gradients
 from graphkit.frameworks.torch.tensors import to_array, to_tensor
 from graphkit.ir.training import losses
 
@@ -86,12 +87,8 @@ def _loss(
 
 def _gradients(loss: torch.Tensor, trained: list[torch.Tensor]) -> list[torch.Tensor]:
     """Gradients, zeros where the loss does not depend on a tensor: SGD skips what has none, and would not decay it."""
-    import torch
-
-    if not loss.requires_grad or not trained:
-        return [torch.zeros_like(tensor) for tensor in trained]
     try:
-        return list(torch.autograd.grad(loss, trained, allow_unused=True, materialize_grads=True))
+        return gradients([loss], [None], trained)
     except Exception as error:
         from graphkit.frameworks.torch.explain import sentence
 

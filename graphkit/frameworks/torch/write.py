@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from graphkit._version import __version__
 from graphkit.errors import InputError
 from graphkit.files import whole
+from graphkit.frameworks.base import frameworks
 from graphkit.frameworks.torch.folder import INPUTS, MAIN, MODEL, NAMES, WEIGHTS
 from graphkit.frameworks.torch.source.identifiers import camel
 from graphkit.frameworks.torch.source.program import to_program
@@ -87,7 +88,7 @@ def _name(model: ir.Model, folder: Path) -> str:
 
 def _header(model: ir.Model, name: str) -> str:
     source = source_of(model)
-    origin = "a model" if source is None else f"{source.label} ({_LABELS.get(source.framework, source.framework)})"
+    origin = "a model" if source is None else f"{source.label} ({frameworks()[source.framework].label})"
     lines = [
         f"{name}, converted from {origin} by graphkit {__version__}.",
         "",
@@ -105,9 +106,6 @@ def _header(model: ir.Model, name: str) -> str:
         text = ", ".join(map(_described, values))
         lines += textwrap.wrap(f"{kind}: {text}", _WIDTH, subsequent_indent="    ", break_long_words=False)
     return "\n".join(lines).replace("\\", "\\\\").replace('"""', "'''") + "\n"
-
-
-_LABELS = {"mxnet": "MXNet", "torch": "PyTorch", "onnx": "ONNX"}
 
 
 def _described(value: ir.Value) -> str:
