@@ -12,6 +12,7 @@ from graphkit.frameworks.torch.source.flat import flat
 from graphkit.frameworks.torch.source.program import to_program
 from graphkit.ir import params
 from graphkit.ir.canonical import canonical
+from graphkit.passes.cast_floats import cast_floats
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -43,3 +44,23 @@ def agree(model: ir.Model, *feeds: npt.ArrayLike) -> None:
         (expected,) = session.forward(named).values()
     assert found.dtype == expected.dtype
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
+
+
+def assert_as_native(model: ir.Model) -> None:
+    """The source computes what the module did: outputs and gradients in float64, by the names of the model."""
+    model = cast_floats(model, "float64")
+    rng = np.random.default_rng(5)
+    feeds = {
+        value.name or "": rng.standard_normal([dim if isinstance(dim, int) else 2 for dim in value.shape or ()])
+        for value in model.graph.inputs
+    }
+    with runtimes()["torch"].open(model) as native, runtimes()["torch"].open(model, native=False) as converted:
+        expected = native.forward(feeds)
+        seeds = {key: rng.standard_normal(array.shape) for key, array in expected.items()}
+        for left, right in (
+            (converted.forward(feeds), expected),
+            (converted.backward(feeds, seeds), native.backward(feeds, seeds)),
+        ):
+            assert list(left) == list(right)
+            for key, array in right.items():
+                np.testing.assert_allclose(left[key], array, rtol=0, atol=1e-12 * max(np.abs(array).max(), 1e-3))

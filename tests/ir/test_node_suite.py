@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import re
-import warnings
-
 import numpy as np
 import onnx_ir as ir
 import onnxruntime
-from onnx.backend.test.loader import load_model_tests
+from nodesuite import node_cases
 
 from graphkit.errors import ExecutionError, UnsupportedError
 from graphkit.frameworks.onnx import FRAMEWORK
-from graphkit.ir.canonical import OLDEST, OPSET, canonical
+from graphkit.ir.canonical import OPSET, canonical
 
 ORT = FRAMEWORK.runtimes[0]
-RANDOM = re.compile("bernoulli|training_dropout")
-"""Cases whose output is random, or follows training mode, which a canonical model leaves to the session."""
 LEAST = 1300
 """Cases that have to be compared; ONNX Runtime runs that many of the suite."""
 
@@ -43,36 +38,26 @@ def _same(left, right):
 
 
 def test_every_case_computes_the_same_or_is_refused():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # divisions by zero inside the suite's own reference
-        cases = load_model_tests(kind="node")
     compared = 0
     wrong = []
-    for case in cases:
-        inputs, outputs = case.data_sets[0] if case.data_sets else ((), ())
-        opset = next((entry.version for entry in case.model.opset_import if not entry.domain), OPSET)
-        tensors = all(isinstance(array, np.ndarray) or np.isscalar(array) for array in (*inputs, *outputs))
-        if not tensors or len(inputs) != len(case.model.graph.input) or RANDOM.search(case.name) or opset < OLDEST:
-            continue
-        feeds = {value.name: np.asarray(array) for value, array in zip(case.model.graph.input, inputs, strict=True)}
-        expected = _original(case.model, feeds)
+    for case in node_cases():
+        expected = _original(case.model, case.feeds)
         if expected is None:
             continue
         try:
             model = canonical(ir.serde.deserialize_model(case.model))
         except UnsupportedError:
-            if opset <= OPSET and "training_mode" not in case.name and case.name != "test_scan_sum":
+            if case.opset <= OPSET and "training_mode" not in case.name and case.name != "test_scan_sum":
                 wrong.append(f"{case.name}: refused")
             continue
         try:
             with ORT.open(model) as session:
-                found = session.forward(feeds)
+                found = session.forward(case.feeds)
         except ExecutionError as error:
             wrong.append(f"{case.name}: {error}")
             continue
         compared += 1
-        names = [value.name for value in case.model.graph.output]
-        if list(found) != names or not all(map(_same, found.values(), map(np.asarray, expected))):
+        if list(found) != case.outputs or not all(map(_same, found.values(), map(np.asarray, expected))):
             wrong.append(f"{case.name}: other numbers")
     assert wrong == []
     assert compared > LEAST

@@ -132,13 +132,8 @@ class _Recurrent(OpRun):
         return (y, *ends)[: len(self.onnx_node.output)]
 
 
-class RNN(_Recurrent):
-    """A layer without gates."""
-
-    def step(self, w: Array, r: Array, b: Array, functions: Sequence[Function], clip: Function, **_attrs: Any) -> Step:
-        """The step of one direction."""
-        bias = b[: len(w)] + b[len(w) :]
-        return lambda x, states: [functions[0](clip(x @ w.T + states[0] @ r.T + bias))]
+class _OneState(_Recurrent):
+    """What has no cell besides its state."""
 
     def _run(
         self,
@@ -154,7 +149,16 @@ class RNN(_Recurrent):
         return self._layer(x, w, r, b, lengths, [h], **attrs)
 
 
-class GRU(_Recurrent):
+class RNN(_OneState):
+    """A layer without gates."""
+
+    def step(self, w: Array, r: Array, b: Array, functions: Sequence[Function], clip: Function, **_attrs: Any) -> Step:
+        """The step of one direction."""
+        bias = b[: len(w)] + b[len(w) :]
+        return lambda x, states: [functions[0](clip(x @ w.T + states[0] @ r.T + bias))]
+
+
+class GRU(_OneState):
     """Gated recurrent units, the reset gate before or after the product with the recurrent weight."""
 
     gates = 3
@@ -188,19 +192,6 @@ class GRU(_Recurrent):
             return [(1 - update) * fresh + update * state]
 
         return step
-
-    def _run(
-        self,
-        x: Array,
-        w: Array,
-        r: Array,
-        b: Array | None = None,
-        lengths: Array | None = None,
-        h: Array | None = None,
-        hidden_size: int | None = None,  # noqa: ARG002  # the weights tell
-        **attrs: Any,
-    ) -> tuple[Array, ...]:
-        return self._layer(x, w, r, b, lengths, [h], **attrs)
 
 
 class LSTM(_Recurrent):
