@@ -28,6 +28,7 @@ from graphkit.ir.dims import dims_of, how_to_give, shown, unknown_inputs
 from graphkit.ir.origin import Origin, set_origin
 from graphkit.ir.shapes import infer_node
 from graphkit.ir.training import set_losses, stop_gradient
+from graphkit.ops import ledger
 from graphkit.ops.index import index
 from graphkit.ops.spec import MxForm, Op, Refusal
 
@@ -132,7 +133,8 @@ class _Reader:
         found = index().form_of(node)
         problems = schema.validate(node)
         if found is None or problems:
-            reason = " and ".join(problems) or "graphkit does not know this operator, or not with these parameters"
+            unknown = "graphkit does not know this operator, or not with these parameters"
+            reason = " and ".join(problems) or ledger.MXNET.get(node.op, unknown)
             self._refused.append(UnsupportedNode(node.op, node.name, reason))
             return
         if any(not ref.node.is_variable and id(ref.node) not in self._values for ref in node.inputs):

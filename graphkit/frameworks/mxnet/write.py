@@ -13,6 +13,7 @@ from graphkit.frameworks.mxnet import schema
 from graphkit.ir import params
 from graphkit.ir.dims import dims_of
 from graphkit.ir.dtypes import dtype_of
+from graphkit.ops import ledger
 from graphkit.ops.codec import show
 from graphkit.ops.index import index
 from graphkit.ops.layout import Layout, arrange
@@ -145,7 +146,8 @@ class _Builder(Asking):
         op = index().by_onnx.get((node.domain, node.op_type))
         forms = [form for form in op.mx if form.direction != "read"] if op else []
         if not forms:
-            return Refusal("MXNet has no operator for it that graphkit knows")
+            why = ledger.ONNX.get((node.domain, node.op_type), "MXNet has no operator for it that graphkit knows")
+            return Refusal(why)
         refusals: list[Refusal] = []
         for form in forms:
             fits = form.when(self, node)

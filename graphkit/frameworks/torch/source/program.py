@@ -12,6 +12,7 @@ from graphkit.frameworks.asking import Asking
 from graphkit.ir import params
 from graphkit.ir.dims import dims_of
 from graphkit.ir.dtypes import dtype_of
+from graphkit.ops import ledger
 from graphkit.ops.index import index
 from graphkit.ops.layout import arrange
 from graphkit.ops.spec import Refusal, is_float, whole
@@ -184,7 +185,7 @@ class _Builder(Asking):
     def _convert(self, node: ir.Node) -> Arg | Sequence[Arg] | Refusal:
         op = index().by_onnx.get((node.domain, node.op_type))
         if op is None or op.torch is None:
-            return Refusal("graphkit has no torch source for it")
+            return Refusal(ledger.ONNX.get((node.domain, node.op_type), "graphkit has no torch source for it"))
         return op.torch(self, node, [None if value is None else self.arg(value) for value in node.inputs])
 
     def _bind(self, value: ir.Value, arg: Arg) -> None:

@@ -1,0 +1,49 @@
+"""Operators that no room translates, each with the reason; messages and the tables of support quote it.
+
+An operator is in a room or here, never in both, and never in neither: ``tests/test_ledger.py``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["MXNET", "ONNX"]
+
+_CODE: Final = "what it computes is code outside the symbol; write that part with operators and export again"
+_CSR: Final = "it computes on sparse (CSR) graphs, which neither ONNX nor torch modules take as inputs"
+_SAMPLING: Final = "it reads or decodes images on the host, outside a model; do that before feeding"
+
+MXNET: Final[Mapping[str, str]] = {
+    "Custom": _CODE,
+    "_CachedOp": "it is a call of a compiled block inside Python; export the block itself",
+    "_CachedOpThreadSafe": "it is a call of a compiled block inside Python; export the block itself",
+    "_CustomFunction": _CODE,
+    "_NDArray": _CODE,
+    "_Native": _CODE,
+    "_NoGradient": "it stands for a gradient that is not there, in backward graphs only",
+    "_contrib_dgl_adjacency": _CSR,
+    "_contrib_dgl_csr_neighbor_non_uniform_sample": _CSR,
+    "_contrib_dgl_csr_neighbor_uniform_sample": _CSR,
+    "_contrib_dgl_graph_compact": _CSR,
+    "_contrib_dgl_subgraph": _CSR,
+    "_contrib_edge_id": _CSR,
+    "_contrib_getnnz": _CSR,
+    "_cvimdecode": _SAMPLING,
+    "_cvimread": _SAMPLING,
+    "_imdecode": _SAMPLING,
+}
+"""MXNet operators, by canonical name: why nothing reads them. Clauses without a full stop, as a Refusal's."""
+
+ONNX: Final[Mapping[tuple[str, str], str]] = {
+    ("", "ImageDecoder"): "it decodes image files, which is not a model's part elsewhere; feed the decoded image",
+    ("", "RegexFullMatch"): "neither torch nor MXNet has strings; match before the model",
+    ("", "StringConcat"): "neither torch nor MXNet has strings; concatenate before the model",
+    ("", "StringNormalizer"): "neither torch nor MXNet has strings; normalise before the model",
+    ("", "StringSplit"): "neither torch nor MXNet has strings; split before the model",
+    ("ai.onnx.preview.training", "Gradient"): "it names a part of the graph to differentiate; graphkit takes gradients "
+    "itself, from the model without it",
+}
+"""ONNX operators, by domain and type: why neither MXNet nor torch source is written for them."""
