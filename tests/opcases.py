@@ -94,6 +94,13 @@ class Use:
                     return True
         return False
 
+    @property
+    def is_numpy(self) -> bool:
+        """Whether the operator runs in MXNet's NumPy mode: it is one of NumPy's, or reads what only that mode has."""
+        assert self.form is not None
+        given = [each for each in self.case.inputs if each is not None]
+        return self.form.op.startswith("_np") or any(each.shape == () or 0 in each.shape for each in given)
+
     def limit(self, where: str) -> str | None:
         for limit in self.op.limits:
             if limit.where == where and limit.case in ("*", self.case.name):
@@ -162,4 +169,4 @@ def mx_model(use: Use, dtype: str | None = None) -> tuple[MxModel, dict[str, np.
             feeds[variable.name] = array
     node = MxNode(use.form.op, "node", attrs, [MxRef(variable) for variable in variables])
     heads = [MxRef(node, number) for number in range(use.case.outputs)]
-    return MxModel(MxGraph([*variables, node], heads), args, aux), feeds
+    return MxModel(MxGraph([*variables, node], heads, np_shape=use.is_numpy), args, aux), feeds

@@ -33,6 +33,11 @@ class OnnxBuilder(Protocol):
     Every emitted value has its dtype, and its rank and shape as far as they follow from the inputs.
     """
 
+    @property
+    def np_shape(self) -> bool:
+        """Whether the symbol was made for MXNet's NumPy mode, where ``()`` is a scalar's shape and 0 a size."""
+        ...
+
     def op(self, op_type: str, *inputs: Operand, domain: str = "", **attrs: Any) -> ir.Value:
         """Emit a node.
 

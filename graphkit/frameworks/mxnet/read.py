@@ -281,6 +281,11 @@ class _Reader:
                 if value.producer() in self._emitted:
                     value.name = self._unique(f"{node.name}_output{number}")
 
+    @property
+    def np_shape(self) -> bool:
+        """Whether the symbol was made for MXNet's NumPy mode."""
+        return self._mx.graph.np_shape
+
     def op(self, op_type: str, *inputs: Operand, domain: str = "", **attrs: Any) -> ir.Value:
         """Emit a node; see :class:`~graphkit.ops.builders.OnnxBuilder`."""
         return self.ops(op_type, 1, *inputs, domain=domain, **attrs)[0]

@@ -113,7 +113,8 @@ class Variables:
         if spec is not None:
             shape, dtype = spec.shape, spec.dtype
         else:
-            shape, dtype = self._declared_shape(variable) or self._implied_shape(variable), ""
+            shape, dtype = self._declared_shape(variable), ""
+            shape = self._implied_shape(variable) if shape is None else shape
         element = ir.DataType.from_numpy(np.dtype(dtype)) if dtype else self._declared_dtype(variable)
         if spec is None and slot in WEIGHTS:
             fixed = None if shape is None else ir.Shape(shape)  # a weight without a value has no batch
@@ -137,7 +138,10 @@ class Variables:
         if text is None or text == "None":
             return None
         try:
-            return [dim if dim > 0 else None for dim in ints(text)]
+            dims = ints(text)
+            if self._mx.graph.np_shape:
+                return [dim if dim >= 0 else None for dim in dims]
+            return [dim if dim > 0 else None for dim in dims] or None
         except ValueError as error:
             raise FormatError(
                 f"{self._label}: variable {variable.name!r} declares the shape {text}, which is none. "

@@ -26,7 +26,7 @@ import time
 import traceback
 import types
 import warnings
-from typing import Any, Callable, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 EXACT = {"MXNET_MKLDNN_ENABLED": "0", "MXNET_USE_MKLDNN_RNN": "0", "MXNET_SUBGRAPH_BACKEND": "NONE"}
 QUIET = {"MXNET_STORAGE_FALLBACK_LOG_VERBOSE": "0", "MXNET_SUBGRAPH_VERBOSE": "0"}
@@ -230,10 +230,15 @@ class Model:
     def _zeros(self, symbol: "Symbol", given: Dict[str, Any], names: Sequence[str]) -> Dict[str, Any]:
         found = symbol.shapes({name: value.shape for name, value in given.items()})
         floats = [array.dtype for array in given.values() if "float" in str(np.dtype(array.dtype))]
-        unknown = [name for name in names if not found.get(name) or min(found[name]) <= 0]
+        unknown = [name for name in names if not self._known(found.get(name))]
         if unknown:
             raise RefusedError("no value is given for " + ", ".join(unknown) + ", and MXNet cannot tell the shape")
         return {name: mx.nd.zeros(found[name], dtype=floats[0] if floats else "float32") for name in names}
+
+    def _known(self, shape: Optional[Tuple[int, ...]]) -> bool:
+        if self.np_shape:
+            return shape is not None and min(shape, default=0) >= 0
+        return bool(shape) and min(shape) > 0
 
 
 class Trainer:
