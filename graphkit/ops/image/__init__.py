@@ -1,0 +1,1 @@
+"""Operators on images as files hold them: height, width, channels."""
