@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import onnx_ir as ir
 
+    from graphkit.frameworks.support import Support
+
     Arrays: TypeAlias = Mapping[str, npt.NDArray[np.generic]]
 
 __all__ = [
@@ -252,6 +254,7 @@ class Framework:
         read: (source, options) -> canonical model.
         write: (model, output, options) -> the files written, whole or not at all; None where it cannot write yet.
         runtimes: What runs models for it.
+        operators: All operators of it, with what they are converted to.
     """
 
     name: str
@@ -260,6 +263,7 @@ class Framework:
     read: Callable[[Any, ReadOptions], ir.Model]
     write: Callable[[ir.Model, Path, WriteOptions], list[Path]] | None
     runtimes: tuple[Runtime, ...]
+    operators: Callable[[], list[Support]]
 
 
 @cache

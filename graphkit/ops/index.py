@@ -33,6 +33,11 @@ class Index:
     by_onnx: Mapping[tuple[str, str], Op]
     by_mx: Mapping[str, tuple[tuple[Op, MxForm], ...]]
 
+    def room_of(self, op: Op) -> str:
+        """Where an operator of :attr:`ops` lives, as a path within :mod:`graphkit.ops`, e.g. ``"nn/conv.py"``."""
+        module = next(module for module, other in self.ops if other is op)
+        return f"{module.removeprefix('graphkit.ops.').replace('.', '/')}.py"
+
     def form_of(self, node: MxNode) -> tuple[Op, MxForm] | None:
         """The form that reads an MXNet node: of those whose pins it has, the one with the most."""
         for op, form in self.by_mx.get(node.op, ()):

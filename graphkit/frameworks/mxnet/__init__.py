@@ -11,6 +11,8 @@ from graphkit.frameworks.mxnet.run import RUNTIME
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+    from graphkit.frameworks.support import Support
+
 __all__ = ["FRAMEWORK"]
 
 
@@ -52,6 +54,18 @@ def _write(model: ir.Model, output: Path, options: WriteOptions) -> list[Path]:
     return files
 
 
+def _operators() -> list[Support]:
+    from graphkit.frameworks.mxnet.support import operators
+
+    return operators()
+
+
 FRAMEWORK = Framework(
-    name="mxnet", label="MXNet", recognises=_recognises, read=_read, write=_write, runtimes=(RUNTIME,)
+    name="mxnet",
+    label="MXNet",
+    recognises=_recognises,
+    read=_read,
+    write=_write,
+    runtimes=(RUNTIME,),
+    operators=_operators,
 )

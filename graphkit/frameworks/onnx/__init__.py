@@ -12,6 +12,8 @@ from graphkit.frameworks.onnx.run import OrtRuntime
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+    from graphkit.frameworks.support import Support
+
 __all__ = ["FRAMEWORK"]
 
 
@@ -31,6 +33,12 @@ def _write(model: ir.Model, output: Path, options: WriteOptions) -> list[Path]:
     return write(model, output, options)
 
 
+def _operators() -> list[Support]:
+    from graphkit.frameworks.onnx.support import operators
+
+    return operators()
+
+
 FRAMEWORK = Framework(
     name="onnx",
     label="ONNX",
@@ -47,4 +55,5 @@ FRAMEWORK = Framework(
         ),
         ReferenceRuntime(),
     ),
+    operators=_operators,
 )

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
+    from graphkit.frameworks.support import Support
+
 __all__ = ["FRAMEWORK"]
 
 
@@ -31,6 +33,18 @@ def _write(model: ir.Model, output: Path, options: WriteOptions) -> list[Path]:
     return write(model, output, options)
 
 
+def _operators() -> list[Support]:
+    from graphkit.frameworks.torch.support import operators
+
+    return operators()
+
+
 FRAMEWORK = Framework(
-    name="torch", label="PyTorch", recognises=recognises, read=_read, write=_write, runtimes=(RUNTIME,)
+    name="torch",
+    label="PyTorch",
+    recognises=recognises,
+    read=_read,
+    write=_write,
+    runtimes=(RUNTIME,),
+    operators=_operators,
 )
