@@ -21,7 +21,7 @@ from graphkit.passes.cast_floats import cast_floats
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    Arrays = dict[str, np.ndarray]
+    Arrays = dict[str, Any]
 
 __all__ = ["assert_gradients_are_mxnets", "read_node"]
 
@@ -53,7 +53,7 @@ def assert_gradients_are_mxnets(
     model = cast_floats(read_node(op, feeds, attrs, outputs=outputs), dtype)
     kept = [value.name for value in model.graph.inputs]
     given = {name: array.astype(dtype) for name, array in feeds.items()}
-    results = {}
+    results: dict[tuple[str, bool], Arrays] = {}
     for name, native in (("mxnet", True), ("mxnet", False), ("torch", False)):
         fed = given if native else {key: array for key, array in given.items() if key in kept}
         with runtimes()[name].open(model, native=native) as session:

@@ -4,10 +4,62 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from graphkit.ops.torchprogram import walk
+
 if TYPE_CHECKING:
     from graphkit.ops.torchprogram import TorchProgram
 
 __all__ = ["FUNCTIONS", "functions_of"]
+
+_DEFORM_CONV2D = '''
+def deform_conv2d(
+    x,
+    offset,
+    weight,
+    bias=None,
+    stride=(1, 1),
+    padding=(0, 0),
+    dilation=(1, 1),
+    mask=None,
+):
+    """Convolution that takes every tap from where an offset moves it to.
+
+    Args:
+        x: (batch, channels, height, width); zeros lie around it.
+        offset: Pixels down and right, (batch, offset groups * taps * 2, rows, columns).
+        weight: (filters, channels / groups, kernel height, kernel width).
+        bias: (filters,).
+        stride: Pixels from one window to the next, down and right.
+        padding: Pixels that the first window lies before the image.
+        dilation: Pixels from one tap to the next.
+        mask: Factors of the taps, (batch, offset groups * taps, rows, columns).
+    """
+    batch, channels, *lengths = x.shape
+    kernel, size = weight.shape[2:], offset.shape[2:]
+    taps = kernel[0] * kernel[1]
+    groups = offset.shape[1] // (2 * taps)
+    moves = offset.reshape(batch * groups, taps, 2, *size)
+    places = []
+    for axis in (1, 0):
+        start = torch.arange(size[axis], device=x.device) * stride[axis] - padding[axis]
+        tap = torch.arange(kernel[axis], device=x.device) * dilation[axis]
+        tap = tap.repeat(kernel[0]) if axis else tap.repeat_interleave(kernel[1])
+        start = start if axis else start[:, None]
+        place = tap[:, None, None] + start + moves[:, :, axis]
+        places.append((2 * place + 1) / lengths[axis] - 1)
+    seen = torch.nn.functional.grid_sample(
+        x.reshape(batch * groups, channels // groups, *lengths),
+        torch.stack(places, -1).flatten(1, 2),
+        align_corners=False,
+    ).unflatten(2, (taps, size[0]))
+    if mask is not None:
+        seen = seen * mask.reshape(batch * groups, 1, taps, *size)
+    parts = channels // weight.shape[1]
+    columns = seen.reshape(batch, parts, -1, size[0] * size[1])
+    y = weight.reshape(parts, -1, columns.shape[2]) @ columns
+    y = y.reshape(batch, -1, *size)
+    return y if bias is None else y + bias[:, None, None]
+'''
 
 _NON_MAX_SUPPRESSION = '''
 def non_max_suppression(
@@ -119,6 +171,7 @@ def roi_max_pool(x, regions, size, scale=1.0):
 '''
 
 FUNCTIONS: Final = {
+    "deform_conv2d": _DEFORM_CONV2D,
     "non_max_suppression": _NON_MAX_SUPPRESSION,
     "roi_align": _ROI_ALIGN,
     "roi_max_pool": _ROI_MAX_POOL,
@@ -128,5 +181,5 @@ FUNCTIONS: Final = {
 
 def functions_of(program: TorchProgram) -> list[str]:
     """The source of each function that a program calls, in the order of their names."""
-    called = {stmt.head for stmt in program.stmts if stmt.kind == "call"}
+    called = {stmt.head for stmt in walk(program.stmts) if stmt.kind == "call"}
     return [source for name, source in FUNCTIONS.items() if name in called]

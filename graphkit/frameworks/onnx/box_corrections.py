@@ -1,4 +1,4 @@
-"""Operators on boxes and regions that ``onnx.reference`` gets wrong or lacks; see :mod:`.corrections`."""
+"""Operators on boxes and places of images that ``onnx.reference`` gets wrong or lacks; see :mod:`.corrections`."""
 
 from __future__ import annotations
 
@@ -31,6 +31,45 @@ class AffineGrid(OpRun):
         flat = np.stack([*(place.reshape(-1) for place in places), np.ones(int(np.prod(sizes)))])
         grid = (theta.astype(np.float64) @ flat).transpose(0, 2, 1)
         return (grid.reshape(len(theta), *sizes, len(sizes)).astype(theta.dtype),)
+
+
+class DeformConv(OpRun):
+    """Convolution of images whose taps are moved, in its input's own precision."""
+
+    op_domain = ""
+
+    def _run(
+        self,
+        x: Array,
+        w: Array,
+        offset: Array,
+        bias: Array | None = None,
+        mask: Array | None = None,
+        dilations: Sequence[int] | None = None,
+        group: int = 1,
+        kernel_shape: Sequence[int] | None = None,  # noqa: ARG002 -- that of the weight
+        offset_group: int = 1,
+        pads: Sequence[int] | None = None,
+        strides: Sequence[int] | None = None,
+    ) -> tuple[Array]:
+        (down, right), pad, step = dilations or (1, 1), pads or (0, 0, 0, 0), strides or (1, 1)
+        batch, channels, height, width = x.shape
+        (rows, columns), (taps_y, taps_x) = offset.shape[2:], w.shape[2:]
+        moves = offset.reshape(batch, offset_group, taps_y, taps_x, 2, rows, columns)
+        weights = np.ones_like(moves[:, :, :, :, 0]) if mask is None else mask.reshape(moves[:, :, :, :, 0].shape)
+        images = x.reshape(batch, offset_group, channels // offset_group, height, width)
+        filters = w.reshape(group, w.shape[0] // group, w.shape[1], taps_y, taps_x)
+        y = np.zeros((batch, group, w.shape[0] // group, rows, columns), x.dtype)
+        for i, j in np.ndindex(taps_y, taps_x):
+            above = np.arange(rows)[:, None] * step[0] - pad[0] + i * down + moves[:, :, i, j, 0]
+            left = np.arange(columns) * step[1] - pad[1] + j * right + moves[:, :, i, j, 1]
+            near_y = np.maximum(1 - np.abs(above[..., None] - np.arange(height)), 0)
+            near_x = np.maximum(1 - np.abs(left[..., None] - np.arange(width)), 0)
+            seen = np.einsum("ngchw,ngrkh,ngrkw,ngrk->ngcrk", images, near_y, near_x, weights[:, :, i, j])
+            parts = seen.reshape(batch, group, -1, rows, columns)
+            y += np.einsum("gfc,ngcrk->ngfrk", filters[..., i, j], parts)
+        y = y.reshape(batch, -1, rows, columns)
+        return (y if bias is None else y + bias[:, None, None],)
 
 
 class GridSample(ReferenceGridSample):
@@ -123,4 +162,4 @@ class NonMaxSuppression(OpRun):
         return (np.asarray(chosen, np.int64).reshape(-1, 3),)
 
 
-BOX_CORRECTIONS = [AffineGrid, GridSample, MaxRoiPool, NonMaxSuppression]
+BOX_CORRECTIONS = [AffineGrid, DeformConv, GridSample, MaxRoiPool, NonMaxSuppression]

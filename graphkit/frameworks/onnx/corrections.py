@@ -6,6 +6,7 @@ GlobalMaxPool       takes the right axes for 4-D input only
 GlobalLpPool        is missing
 MaxRoiPool          is missing
 GridSample, Affine… round to float32 whatever their input is
+DeformConv          likewise
 NonMaxSuppression   refuses absent thresholds and a number that is 0-d
 MeanVarianceNormal… refuses float64
 Resize              takes axes counted from behind for others
