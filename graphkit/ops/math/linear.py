@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg, Var
 
-__all__ = ["biased_linear", "torch_biased_linear"]
+__all__ = ["biased_linear", "mx_matmul", "torch_biased_linear"]
 
 
 _TURNED: Layout = (("transpose", (1, 0)),)
@@ -179,7 +179,7 @@ def _write_gemm(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef
     return b.op("broadcast_add", product, term)
 
 
-def _batched(b: MxBuilder, value: ir.Value, ref: MxRef, batch: int, other: ir.Value) -> MxRef:
+def _batched(b: MxBuilder, value: ir.Value, ref: MxRef, batch: int, other: ir.Value, like: MxRef) -> MxRef:
     """Repeat a matrix along the batch axes of the other operand, which batch_dot does not do by itself."""
     missing = batch - (b.rank(value) - 2)
     for _ in range(missing):
@@ -190,7 +190,7 @@ def _batched(b: MxBuilder, value: ir.Value, ref: MxRef, batch: int, other: ir.Va
     if not wide:
         return ref
     if b.rank(other) - 2 == batch:
-        return b.op("broadcast_like", ref, b.ref(other), lhs_axes=tuple(wide), rhs_axes=tuple(wide))
+        return b.op("broadcast_like", ref, like, lhs_axes=tuple(wide), rhs_axes=tuple(wide))
     return b.op("broadcast_axis", ref, axis=tuple(wide), size=tuple(theirs[axis] for axis in wide))
 
 
@@ -201,9 +201,14 @@ def _write_matmul(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxR
     assert right is not None
     assert data is not None
     assert matrix is not None
-    rank, right_rank = b.rank(left), b.rank(right)
-    if right_rank == 2 and rank >= 2 and (found := _weight(b, right, transposed=False)) is not None:
+    if b.rank(right) == 2 and b.rank(left) >= 2 and (found := _weight(b, right, transposed=False)) is not None:
         return b.op("FullyConnected", data, found[0], num_hidden=found[1], no_bias=True, flatten=False)
+    return mx_matmul(b, left, right, data, matrix)
+
+
+def mx_matmul(b: MxBuilder, left: ir.Value, right: ir.Value, data: MxRef, matrix: MxRef) -> MxRef | Refusal:
+    """ONNX's matrix product of arrays of the shapes of ``left`` and ``right``."""
+    rank, right_rank = b.rank(left), b.rank(right)
     if right_rank <= 2:
         return b.op("dot", data, matrix)
     if rank == 1:
@@ -217,8 +222,11 @@ def _write_matmul(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxR
     batch = max(rank, right_rank) - 2
     if any(dim is None for dim in (*b.shape(left)[:-2], *b.shape(right)[:-2])):
         return Refusal("the batch dimensions of its operands are not known; give the inputs' shapes with --input")
-    data, matrix = _batched(b, left, data, batch, right), _batched(b, right, matrix, batch, left)
-    return _product(b, data, matrix, batch + 2)
+    wide_data, wide_matrix = (
+        _batched(b, left, data, batch, right, matrix),
+        _batched(b, right, matrix, batch, left, data),
+    )
+    return _product(b, wide_data, wide_matrix, batch + 2)
 
 
 def _product(b: MxBuilder, left: MxRef, right: MxRef, rank: int) -> MxRef:

@@ -49,15 +49,19 @@ ROWS = (
 )
 
 
-def _write_round(b: MxBuilder, _node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
+def mx_round(b: MxBuilder, x: MxRef) -> MxRef:
     """Half to even: the fraction decides, and an exact half adds the parity of the floor."""
-    assert x[0] is not None
-    floor = b.op("floor", x[0])
-    fraction = b.op("elemwise_sub", x[0], floor)
+    floor = b.op("floor", x)
+    fraction = b.op("elemwise_sub", x, floor)
     above = b.op("_greater_scalar", fraction, scalar=0.5)
     half = b.op("_equal_scalar", fraction, scalar=0.5)
     odd = b.op("_mod_scalar", floor, scalar=2.0)
     return b.op("elemwise_add", b.op("elemwise_add", floor, above), b.op("elemwise_mul", half, odd))
+
+
+def _write_round(b: MxBuilder, _node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
+    assert x[0] is not None
+    return mx_round(b, x[0])
 
 
 def _truncate(b: OnnxBuilder, x: ir.Value) -> ir.Value:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg, Var
 
+__all__ = ["mx_convolved", "torch_convolved"]
+
 
 def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
     if node.attrs.get("layout", "None") not in CHANNELS_FIRST:
@@ -48,6 +50,13 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
     assert data is not None
     assert weight is not None
     assert filters is not None
+    return mx_convolved(b, node, filters, data, weight, bias)
+
+
+def mx_convolved(
+    b: MxBuilder, node: ir.Node, filters: ir.Value, data: MxRef, weight: MxRef, bias: MxRef | None
+) -> MxRef | Refusal:
+    """The convolution that a node's attributes describe, of the shape of ``filters``, on given arrays."""
     shape = b.shape(filters)
     kernel = tuple(node.attributes.get_ints("kernel_shape", [k for k in shape[2:] if isinstance(k, int)]))
     rank = len(shape) - 2
@@ -75,9 +84,26 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
 
 
 def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
-    data, weight, bias = x[0], x[1], x[2] if len(x) > 2 else None
     filters = node.inputs[1]
     assert filters is not None
+    bias = x[2] if len(x) > 2 else None
+    layer = {"weight": filters, "bias": None if bias is None else node.inputs[2]}
+    return torch_convolved(b, node, filters, x[0], x[1], bias, layer)
+
+
+def torch_convolved(
+    b: TorchBuilder,
+    node: ir.Node,
+    filters: ir.Value,
+    data: Arg,
+    weight: Arg,
+    bias: Arg | None = None,
+    layer: dict[str, ir.Value | None] | None = None,
+) -> Arg | Refusal:
+    """The convolution that a node's attributes describe, of the shape of ``filters``, on given tensors.
+
+    Where ``layer`` says which initializers the tensors are, it is a layer that owns them, if one can.
+    """
     shape = b.shape(filters)
     kernel = tuple(node.attributes.get_ints("kernel_shape", [k for k in shape[2:] if isinstance(k, int)]))
     rank = len(shape) - 2
@@ -92,11 +118,10 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     group = node.attributes.get_int("group", 1)
     if group != 1:
         options["groups"] = group
-    if isinstance(shape[0], int) and isinstance(shape[1], int):
-        tensors = {"weight": filters, "bias": node.inputs[2] if bias is not None else None}
+    if layer is not None and isinstance(shape[0], int) and isinstance(shape[1], int):
         sizes = (shape[1] * group, shape[0], per_axis(kernel))
         use_bias = None if bias is not None else False
-        made: Var | None = b.layer(f"nn.Conv{rank}d", (data,), tensors, *sizes, **options, bias=use_bias)
+        made: Var | None = b.layer(f"nn.Conv{rank}d", (data,), layer, *sizes, **options, bias=use_bias)
         if made is not None:
             return made
     return b.call(f"F.conv{rank}d", data, weight, *(() if bias is None else (bias,)), **options)

@@ -1,0 +1,266 @@
+"""QuantizeLinear and DequantizeLinear: numbers as integers of few bits, and back.
+
+The scale and zero point are of the whole tensor, of each index of an axis, or of each block along an axis. MXNet's own
+``_contrib_quantize`` and ``_contrib_dequantize`` take ranges instead of scales and round halves away from zero; its
+models are read by the forms of :mod:`graphkit.ops.quantized.ranges`, and written with plain arithmetic here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import onnx_ir as ir
+
+from graphkit.ops.quantized.rounding import (
+    FLOAT8,
+    constant_zero,
+    held,
+    kind_of,
+    mx_aligned,
+    mx_integers,
+    mx_steps,
+    torch_aligned,
+    torch_integers,
+    torch_scaled,
+    torch_steps,
+)
+from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given
+from graphkit.ops.tensor.sizes import some
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphkit.ops.builders import MxBuilder, TorchBuilder
+    from graphkit.ops.mxgraph import MxRef
+    from graphkit.ops.torchprogram import Arg
+
+_NAMES = {"float16": "half", "float32": "float", "float64": "double", "bfloat16": "bfloat16"}
+"""Torch's methods that change a tensor's type."""
+
+
+def _zero(node: ir.Node) -> ir.Value | None:
+    return node.inputs[2] if len(node.inputs) > 2 else None
+
+
+def _computed_in(b: MxBuilder | TorchBuilder, node: ir.Node) -> str:
+    """The type in which QuantizeLinear divides: ``precision``, else the scale's own."""
+    code = node.attributes.get_int("precision", 0)
+    return ir.DataType(code).numpy().name if code else b.dtype(some(node.inputs[1])).name
+
+
+def _result(node: ir.Node) -> ir.DataType:
+    """What QuantizeLinear gives: the type of its zero point, else ``output_dtype``, else uint8."""
+    zero = _zero(node)
+    if zero is not None:
+        return kind_of(zero)
+    return ir.DataType(node.attributes.get_int("output_dtype", 0) or ir.DataType.UINT8)
+
+
+def _torch_quantize(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    data, scale, zero_value = some(node.inputs[0]), some(node.inputs[1]), _zero(node)
+    kind, dtype = _result(node), _computed_in(b, node)
+    factor = torch_aligned(b, node, 1)
+    zero = None if zero_value is None or constant_zero(b, zero_value) else torch_aligned(b, node, 2)
+    if isinstance(factor, Refusal):
+        return factor
+    if isinstance(zero, Refusal):
+        return zero
+    if dtype not in _NAMES:
+        return Refusal(f"torch does not divide in {dtype}")
+    source: Arg = x[0]
+    if b.dtype(data).name != dtype:
+        source = b.method(_NAMES[dtype], source)
+    if b.dtype(scale).name != dtype:
+        factor = b.method(_NAMES[dtype], factor) if b.number(scale) is None else factor
+    scaled = b.infix("/", source, torch_scaled(b, scale, factor))
+    if kind in FLOAT8:
+        if not node.attributes.get_int("saturate", 1):
+            return Refusal("saturate=0 makes numbers that are too large NaN, and torch's casts to float8 may saturate")
+        most = FLOAT8[kind]
+        return b.method("to", b.method("clamp", scaled, -int(most), int(most)), b.torch_dtype(kind))
+    if dtype in ("float16", "bfloat16"):
+        scaled = b.method("float", scaled)
+    return torch_steps(b, scaled, zero, zero_value, kind)
+
+
+def _torch_dequantize(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    data, scale, zero_value = some(node.inputs[0]), some(node.inputs[1]), _zero(node)
+    factor = torch_aligned(b, node, 1)
+    zero = None if zero_value is None or constant_zero(b, zero_value) else torch_aligned(b, node, 2)
+    if isinstance(factor, Refusal):
+        return factor
+    if isinstance(zero, Refusal):
+        return zero
+    source: Arg = x[0]
+    if (array := b.value(data)) is not None and held(b, data) != array.dtype:
+        source = b.const(array.astype(held(b, data)))
+    elif kind_of(data).bitwidth < 8 and kind_of(data) not in (ir.DataType.INT4, ir.DataType.UINT4):
+        return Refusal(f"torch has no numbers of type {kind_of(data).name.lower()}")
+    own, wanted = b.dtype(scale).name, _dequantized(b, node)
+    inner = "double" if own == "float64" else "float"
+    if kind_of(data) in FLOAT8:
+        zero = None
+    difference = torch_integers(b, source, zero, zero_value, inner)
+    if own in ("float16", "bfloat16") and b.number(scale) is None:
+        factor = b.method(inner, factor)
+    result = b.infix("*", difference, torch_scaled(b, scale, factor))
+    return result if wanted == inner_dtype(inner) else b.method(_NAMES[wanted], result)
+
+
+def inner_dtype(method: str) -> str:
+    """The element type that a method of torch's makes."""
+    return next(name for name, called in _NAMES.items() if called == method)
+
+
+def _dequantized(b: MxBuilder | TorchBuilder, node: ir.Node) -> str:
+    code = node.attributes.get_int("output_dtype", 0)
+    return ir.DataType(code).numpy().name if code else b.dtype(some(node.inputs[1])).name
+
+
+def _write_quantize(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
+    data, scale, zero_value = some(node.inputs[0]), some(node.inputs[1]), _zero(node)
+    dtype = _computed_in(b, node)
+    if dtype == "bfloat16":
+        return Refusal("MXNet does not divide numbers of type bfloat16; quantize from float32")
+    factor = mx_aligned(b, node, 1)
+    zero = None if zero_value is None or constant_zero(b, zero_value) else mx_aligned(b, node, 2)
+    if isinstance(factor, Refusal):
+        return factor
+    if isinstance(zero, Refusal):
+        return zero
+    source = some(x[0])
+    if b.dtype(data).name != dtype:
+        source = b.op("Cast", source, dtype=dtype, name="source")
+    if (number := b.number(scale)) is not None:
+        scaled = b.op("_div_scalar", source, scalar=float(number))
+    else:
+        if b.dtype(scale).name != dtype:
+            factor = b.op("Cast", factor, dtype=dtype, name="scale")
+        scaled = b.op("broadcast_div", source, factor)
+    if dtype == "float16":
+        scaled, dtype = b.op("Cast", scaled, dtype="float32", name="scaled"), "float32"
+    return mx_steps(b, scaled, zero, zero_value, _result(node), dtype)
+
+
+def _write_dequantize(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
+    data, scale, zero_value = some(node.inputs[0]), some(node.inputs[1]), _zero(node)
+    if kind_of(data).is_floating_point() or b.dtype(data).name in ("int16", "uint16", "uint32"):
+        return Refusal(f"MXNet 1.9.1 has no arrays of {kind_of(data).name.lower()}; use int8 or uint8")
+    factor = mx_aligned(b, node, 1)
+    zero = None if zero_value is None or constant_zero(b, zero_value) else mx_aligned(b, node, 2)
+    if isinstance(factor, Refusal):
+        return factor
+    if isinstance(zero, Refusal):
+        return zero
+    source = some(x[0])
+    array = b.value(data)
+    if held(b, data) != b.dtype(data):
+        if array is None:
+            return Refusal(f"MXNet has no arrays of {kind_of(data).name.lower()}, and these numbers are computed")
+        source = b.const(array.astype(held(b, data)))
+    own, wanted = b.dtype(scale).name, _dequantized(b, node)
+    inner = "float64" if own == "float64" else "float32"
+    difference = mx_integers(b, source, zero, zero_value, inner)
+    if (number := b.number(scale)) is not None:
+        result = b.op("_mul_scalar", difference, scalar=float(number))
+    else:
+        if own != inner:
+            factor = b.op("Cast", factor, dtype=inner, name="scale")
+        result = b.op("broadcast_mul", difference, factor)
+    return result if wanted == inner else b.op("Cast", result, dtype=wanted)
+
+
+_X = given([[-1.0, 0.5, 1.5, 2.5, -2.5, 1000.0], [-1000.0, 0.1, 3.49, 3.51, 127.0, 254.0]], "float32")
+_HALF_X = given([[-1.0, 0.5, 1.25, 0.75, -2.5, 1000.0]], "float16")
+_PLANES = arr(2, 3, 4, low=-60.0, high=60.0)
+_SCALE, _U8, _I8 = given(0.5, "float32"), given(128, "uint8"), given(-3, "int8")
+_SCALES, _ZEROS = given([0.5, 0.25, 2.0], "float32"), given([128, 3, 200], "uint8")
+_BYTES = arr(2, 3, 4, low=0, high=256, dtype="uint8")
+_SIGNED = arr(2, 3, 4, low=-128, high=128, dtype="int8")
+_NO_16 = "MXNet 1.9.1 has no 16-bit integers"
+
+
+def _limits(reason: str, *cases: str, where: tuple[str, ...] = ("mxnet", "schema", "round-trip")) -> tuple[Limit, ...]:
+    return tuple(Limit(claim, reason, case) for case in cases for claim in where)
+
+
+OPS = (
+    Op(
+        "QuantizeLinear",
+        mx=(MxForm("clip", write=_write_quantize, direction="write"),),
+        torch=_torch_quantize,
+        cases=(
+            Case("halves to even", (_X, _SCALE, _U8), const=(1, 2), grad=False),
+            Case("signed", (_X, _SCALE, _I8), const=(1, 2), grad=False, dynamic=(0,)),
+            Case("inexact scale", (_PLANES, given(0.3, "float32"), _I8), const=(1, 2), grad=False),
+            Case("no zero point", (_X, _SCALE), const=(1,), grad=False),
+            Case("output type", (_X, _SCALE), {"output_dtype": int(ir.DataType.INT8)}, const=(1,), grad=False),
+            Case("one scale of a list", (_X, given([0.5], "float32"), given([7], "uint8")), const=(1, 2), grad=False),
+            Case("by axis", (_PLANES, _SCALES, _ZEROS), const=(1, 2), grad=False, dynamic=(0,)),
+            Case(
+                "by last axis", (arr(2, 3, low=-60, high=60), _SCALES, _ZEROS), {"axis": -1}, const=(1, 2), grad=False
+            ),
+            Case("by first axis", (arr(3, 2, low=-60, high=60), _SCALES), {"axis": 0}, const=(1,), grad=False),
+            Case("computed scale", (_X, _SCALE, _U8), grad=False),
+            Case("computed scales", (_PLANES, _SCALES, _ZEROS), grad=False),
+            Case(
+                "blocks",
+                (arr(2, 5, low=-60, high=60), arr(2, 3, low=0.2, high=0.6), arr(2, 3, low=0, high=255, dtype="uint8")),
+                {"axis": 1, "block_size": 2},
+                const=(1, 2),
+                grad=False,
+            ),
+            Case("int16", (_X, given(0.01, "float32"), given(100, "int16")), const=(1, 2), grad=False),
+            Case("uint16", (_X, given(0.01, "float32"), given(40000, "uint16")), const=(1, 2), grad=False),
+            Case("float16", (_HALF_X, given(0.5, "float16"), _U8), const=(1, 2), dtype="float16", grad=False),
+            Case("integers", (arr(2, 3, low=-99, high=99, dtype="int32"), _SCALE, _I8), const=(1, 2), grad=False),
+        ),
+        limits=(
+            *_limits(_NO_16, "int16", "uint16"),
+            Limit("onnxruntime", "ONNX Runtime has no kernel that quantizes integers", "integers"),
+        ),
+    ),
+    Op(
+        "DequantizeLinear",
+        mx=(MxForm("broadcast_mul", write=_write_dequantize, direction="write"),),
+        torch=_torch_dequantize,
+        cases=(
+            Case("unsigned", (_BYTES, _SCALE, _U8), const=(1, 2), grad=False, dynamic=(0,)),
+            Case("signed", (_SIGNED, given(0.3, "float32"), _I8), const=(1, 2), grad=False),
+            Case("no zero point", (_SIGNED, given(0.3, "float32")), const=(1,), grad=False),
+            Case("by axis", (_BYTES, _SCALES, _ZEROS), const=(1, 2), grad=False, dynamic=(0,)),
+            Case(
+                "by first axis", (arr(3, 2, low=-9, high=9, dtype="int8"), _SCALES), {"axis": 0}, const=(1,), grad=False
+            ),
+            Case("stored", (_SIGNED, given(0.3, "float32"), _I8), const=(0, 1, 2), grad=False),
+            Case("computed scale", (_BYTES, given([0.3], "float32"), given([9], "uint8"))),
+            Case("computed scales", (_BYTES, _SCALES, _ZEROS)),
+            Case(
+                "blocks",
+                (
+                    arr(2, 5, low=0, high=255, dtype="uint8"),
+                    arr(2, 3, low=0.2, high=0.6),
+                    arr(2, 3, low=0, high=255, dtype="uint8"),
+                ),
+                {"axis": 1, "block_size": 2},
+                const=(1, 2),
+                grad=False,
+            ),
+            Case("int32", (arr(2, 3, low=-9999, high=9999, dtype="int32"), _SCALE), const=(1,), grad=False),
+            Case(
+                "int16",
+                (arr(2, 3, low=-9999, high=9999, dtype="int16"), _SCALE, given(100, "int16")),
+                const=(1, 2),
+                grad=False,
+            ),
+            Case(
+                "uint16",
+                (arr(2, 3, low=0, high=65535, dtype="uint16"), _SCALE, given(40000, "uint16")),
+                const=(1, 2),
+                grad=False,
+            ),
+            Case("float16", (_BYTES, given(0.3, "float16"), _U8), const=(1, 2), dtype="float16", grad=False),
+        ),
+        limits=_limits(_NO_16, "int16", "uint16"),
+    ),
+)
