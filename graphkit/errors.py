@@ -77,11 +77,13 @@ class UnsupportedNode:
         op: Operator type, in the source's spelling.
         name: Name of the node.
         reason: Why it is refused and what would help, as a clause without a full stop.
+        fix: Inputs of the model that it would be converted with if they were constants.
     """
 
     op: str
     name: str
     reason: str
+    fix: tuple[str, ...] = ()
 
 
 class UnsupportedError(GraphkitError):

@@ -49,6 +49,13 @@ _READING = (
         default=True,
         help="Leave the batch size free, or keep the given one. Default: free.",
     ),
+    click.option(
+        "--fix",
+        "fixed",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Make an input a constant, e.g. axes=1,2 or scales=@scales.npy.",
+    ),
     click.option("--train", is_flag=True, help="Keep the labels and losses of an MXNet symbol's output layers."),
 )
 
@@ -64,6 +71,7 @@ class Reading:
         trust_pickle: Whether a pickled module may be loaded.
         dynamic_batch: Whether the batch dimension is left free.
         train: Whether output layers keep their labels and losses.
+        fixed: Inputs that become constants, as spelled.
     """
 
     source: str
@@ -72,6 +80,7 @@ class Reading:
     trust_pickle: bool
     dynamic_batch: bool
     train: bool
+    fixed: tuple[str, ...]
 
     def specs(self) -> tuple[InputSpec, ...]:
         """The given inputs, parsed."""
@@ -81,7 +90,7 @@ class Reading:
 
     def load(self) -> ir.Model:
         """Read the source; deviations are printed as warnings."""
-        from graphkit.frameworks.convert import load
+        from graphkit.frameworks.convert import load, parse_fixed
 
         return load(
             self.source,
@@ -90,6 +99,7 @@ class Reading:
             trust_pickle=self.trust_pickle,
             dynamic_batch=self.dynamic_batch,
             train=self.train,
+            fixed=dict(map(parse_fixed, self.fixed)),
             warn=warn,
         )
 
@@ -104,9 +114,10 @@ def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
         trust_pickle: bool,
         dynamic_batch: bool,
         train: bool,
+        fixed: tuple[str, ...],
         **rest: Any,
     ) -> Any:
-        return function(Reading(source, inputs, params, trust_pickle, dynamic_batch, train), **rest)
+        return function(Reading(source, inputs, params, trust_pickle, dynamic_batch, train, fixed), **rest)
 
     gather.__doc__ = inspect.cleandoc(function.__doc__ or "") + _SOURCE
     gather.__name__ = function.__name__

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphkit.errors import ShapeNeededError
+from graphkit.errors import ShapeNeededError, UnsupportedNode
 from graphkit.ir import params
 from graphkit.ir.dims import dims_of, how_to_give
+from graphkit.passes.fix_inputs import inputs_behind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.builders import Dim
+    from graphkit.ops.spec import Refusal
 
 __all__ = ["Asking"]
 
@@ -73,6 +75,14 @@ class Asking:
     def warn(self, message: str) -> None:
         """Pass on a deviation with the name of the node."""
         self._warn(f"{self._where()}: {message}")
+
+    @staticmethod
+    def refused(node: ir.Node, refusal: Refusal) -> UnsupportedNode:
+        """A refused node, with the inputs of the model that would have to be fixed for it."""
+        fix = inputs_behind(value for value in refusal.needs if value is not None and value.const_value is None)
+        how = " and ".join(f"--fix {name}=VALUE" for name in fix)
+        reason = f"{refusal.reason}; fix what it is computed from with {how}" if fix else refusal.reason
+        return UnsupportedNode(node.op_type, node.name or "", reason, fix)
 
     def _where(self) -> str:
         node = self._node

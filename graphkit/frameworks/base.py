@@ -218,6 +218,7 @@ class ReadOptions:
         trust_pickle: Whether pickled modules may be loaded, which executes code from the file.
         dynamic_batch: Whether the first dimension of the inputs is left free.
         train: Whether MXNet's output layers are read in their training form, with labels and losses.
+        fixed: Inputs that become constants, with their values.
         warn: Receives deviations that the user must know of.
     """
 
@@ -226,6 +227,7 @@ class ReadOptions:
     trust_pickle: bool = False
     dynamic_batch: bool = True
     train: bool = False
+    fixed: Mapping[str, npt.ArrayLike] = field(default_factory=dict)
     warn: Callable[[str], None] = field(default=lambda _message: None)
 
 

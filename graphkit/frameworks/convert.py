@@ -7,13 +7,17 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from graphkit.errors import InputError
 from graphkit.frameworks.base import InputSpec, ReadOptions, WriteOptions, frameworks
+from graphkit.ir.origin import drop_source
 from graphkit.ir.weights import check_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    import numpy.typing as npt
     import onnx_ir as ir
 
     from graphkit.frameworks.base import Framework
@@ -21,7 +25,7 @@ if TYPE_CHECKING:
     Warn = Callable[[str], None]
     Input = InputSpec | str | Sequence[int | None]
 
-__all__ = ["convert", "default_output", "input_spec", "load", "parse_input", "save", "writer_of"]
+__all__ = ["convert", "default_output", "input_spec", "load", "parse_fixed", "parse_input", "save", "writer_of"]
 
 _SOURCES = (
     "an exported program (x.pt2), a TorchScript archive (x.pt), an ONNX model (x.onnx), an MXNet symbol "
@@ -41,6 +45,7 @@ def load(
     trust_pickle: bool = False,
     dynamic_batch: bool = True,
     train: bool = False,
+    fixed: Mapping[str, npt.ArrayLike] | None = None,
     warn: Warn | None = None,
 ) -> ir.Model:
     """Read a model into canonical form.
@@ -56,6 +61,8 @@ def load(
         dynamic_batch: Whether the first dimension of the inputs is left free.
         train: Whether MXNet's output layers (SoftmaxOutput, …) are read in their training form: their labels are
             inputs, and each gives the loss that it trains as an output of its own.
+        fixed: Inputs that become constants, with their values: the axes, shape or sizes that a model takes as inputs
+            and that a target wants in its graph.
         warn: Receives deviations that the user must know of; None for Python's :mod:`warnings`.
 
     Raises:
@@ -72,6 +79,7 @@ def load(
         trust_pickle=trust_pickle,
         dynamic_batch=dynamic_batch,
         train=train,
+        fixed=fixed or {},
         warn=warn or _warn,
     )
     framework = _framework_of(source)
@@ -81,6 +89,8 @@ def load(
             f"otherwise. Read it without --train."
         )
     model = framework.read(source, options)
+    if fixed and framework.name != "onnx":  # an ONNX file may need them to be read at all
+        _fix(model, options)
     check_weights(model)
     return model
 
@@ -122,6 +132,7 @@ def convert(
     trust_pickle: bool = False,
     dynamic_batch: bool = True,
     train: bool = False,
+    fixed: Mapping[str, npt.ArrayLike] | None = None,
     opset: int | None = None,
     warn: Warn | None = None,
 ) -> list[Path]:
@@ -136,6 +147,7 @@ def convert(
         trust_pickle: Whether a pickled module may be loaded.
         dynamic_batch: Whether the first dimension of the inputs is left free.
         train: Whether MXNet's output layers are read in their training form.
+        fixed: Inputs that become constants.
         opset: ONNX opset to write.
         warn: Receives deviations.
 
@@ -151,9 +163,20 @@ def convert(
         trust_pickle=trust_pickle,
         dynamic_batch=dynamic_batch,
         train=train,
+        fixed=fixed,
         warn=warn,
     )
     return save(model, path, to=to, opset=opset, warn=warn)
+
+
+def _fix(model: ir.Model, options: ReadOptions) -> None:
+    """Fix inputs of a model that has been read; what it was read from is no longer the same model."""
+    from graphkit.ir.canonical import canonical
+    from graphkit.passes.fix_inputs import fix_inputs
+
+    fix_inputs(model, options.fixed)
+    canonical(model)
+    drop_source(model)
 
 
 def input_spec(given: Input) -> InputSpec:
@@ -191,6 +214,49 @@ def parse_input(text: str) -> InputSpec:
         if dtype not in (known := [row.name for row in DTYPES]):
             raise InputError(f"{dtype!r} in {text!r} is no element type; there are {', '.join(known)}.")
     return InputSpec(name=match["name"] or "", shape=dims, dtype=dtype or "")
+
+
+def parse_fixed(text: str) -> tuple[str, npt.NDArray[np.generic]]:
+    """Parse ``NAME=VALUE``: numbers, separated by commas where there are several, or ``@x.npy``.
+
+    Raises:
+        InputError: The text is not of that form, or the file is none.
+    """
+    name, equals, given = text.partition("=")
+    if not name or not equals:
+        raise InputError(f"{text!r} does not fix an input; write NAME=VALUE, e.g. axes=1,2 or scales=@scales.npy.")
+    if given.startswith("@"):
+        return name, _stored(Path(given[1:]))
+    items = [item.strip() for item in given.split(",")] if given.strip() else []
+    truths = {"true": True, "false": False}
+    try:
+        numbers = [truths[item.lower()] if item.lower() in truths else _number(item) for item in items]
+    except ValueError as error:
+        raise InputError(
+            f"{given!r} in {text!r} is no number, nor numbers separated by commas; an array of more axes is given as "
+            f"a file, {name}=@x.npy."
+        ) from error
+    array = np.asarray(numbers) if numbers else np.zeros(0, np.int64)
+    return name, array.reshape(()) if len(items) == 1 else array
+
+
+def _number(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+def _stored(path: Path) -> npt.NDArray[np.generic]:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise InputError(f"{path} holds no array as numpy.save writes it: {error}.") from error
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"{path} holds several arrays; save the one to fix the input to with numpy.save.")
+    return array
 
 
 def default_output(source: Any, to: str) -> Path:

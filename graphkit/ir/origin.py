@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["Origin", "Source", "origin_of", "set_origin", "set_source", "source_of"]
+__all__ = ["Origin", "Source", "drop_source", "origin_of", "set_origin", "set_source", "source_of"]
 
 _PREFIX = "graphkit.origin."
 _SOURCE = "graphkit.source"
@@ -71,6 +71,11 @@ class Source:
 def set_source(model: ir.Model, source: Source) -> None:
     """Attach the source to a model in memory; it is not written to files."""
     model.meta[_SOURCE] = source
+
+
+def drop_source(model: ir.Model) -> None:
+    """Detach the source from a model that is no longer what was read."""
+    model.meta.pop(_SOURCE, None)
 
 
 def source_of(model: ir.Model) -> Source | None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.builders import BodyBuilder, MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.codec import Codec
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
@@ -46,9 +46,15 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a room does not convert a node, as a clause without a full stop that says what to do where it can."""
+    """Why a room does not convert a node.
+
+    Attributes:
+        reason: A clause without a full stop that says what to do where it can.
+        needs: What would have to be constants; the driver names the model's inputs that they come from.
+    """
 
     reason: str
+    needs: Sequence[ir.Value | None] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,9 @@ Write: TypeAlias = "Callable[[MxBuilder, ir.Node, Sequence[MxRef | None]], MxRef
 Torch: TypeAlias = "Callable[[TorchBuilder, ir.Node, Sequence[Any]], Arg | Sequence[Arg] | Refusal]"
 """ONNX to torch: (builder, node, inputs) -> one argument per output of the ONNX node. Inputs that are present are
 variables or stored tensors; absent ones are None."""
+Body: TypeAlias = "Callable[[BodyBuilder, ir.Node, Sequence[Any]], ir.Value | Sequence[ir.Value] | Refusal]"
+"""One of graphkit's own operators in ONNX's: (builder, node, inputs) -> one value per output of the node. Inputs that are
+present are values; absent ones are None."""
 When: TypeAlias = "Callable[[MxBuilder, ir.Node], bool | Refusal]"
 Derive: TypeAlias = "Callable[[MxBuilder, ir.Node], Any]"
 
@@ -295,7 +304,8 @@ class Op:
         torch: Function that writes it as statements of a torch module.
         cases: Uses of the ONNX operator.
         limits: Known gaps.
-        domain: ONNX operator domain.
+        domain: ONNX operator domain; ``"graphkit"`` for an operator of graphkit's own (:mod:`graphkit.ir.own`).
+        body: What an operator of graphkit's own computes, in ONNX's operators; None where these cannot.
     """
 
     onnx: str
@@ -304,6 +314,7 @@ class Op:
     cases: tuple[Case, ...] = ()
     limits: tuple[Limit, ...] = ()
     domain: str = ""
+    body: Body | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
-from graphkit.errors import UnsupportedError, UnsupportedNode
+from graphkit.errors import UnsupportedError
 from graphkit.frameworks.asking import Asking
 from graphkit.frameworks.mxnet import schema
 from graphkit.ir import params
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from graphkit.errors import UnsupportedNode
     from graphkit.ops.builders import Dim
 
 __all__ = ["to_symbol"]
@@ -81,7 +82,7 @@ class _Builder(Asking):
         if isinstance(result, Refusal):
             placeholder = MxNode(_REFUSED, node.name or "", inputs=[self.ref(x) for x in node.inputs if x is not None])
             self._nodes.append(placeholder)
-            self._refusals[id(placeholder)] = UnsupportedNode(node.op_type, node.name or "", result.reason)
+            self._refusals[id(placeholder)] = self.refused(node, result)
             for number, value in enumerate(node.outputs):
                 self._refs[value] = MxRef(placeholder, number)
             return

@@ -16,6 +16,7 @@ from graphkit.ir.canonical import canonical
 from graphkit.ir.edit import nodes_of
 from graphkit.ir.origin import Origin, Source, origin_of, set_origin, set_source
 from graphkit.ir.symbols import numbers_of, shape_of
+from graphkit.passes.fix_inputs import fix_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,11 +28,12 @@ __all__ = ["read"]
 
 
 def read(path: Path, options: ReadOptions) -> ir.Model:
-    """Read an ``.onnx`` file of opset 7 or later.
+    """Read an ``.onnx`` file of any opset.
 
     Weights in external files are mapped into memory, not loaded, so that they stay what they are when the file is
     replaced; they must lie in the model's own folder. The batch
-    dimension is as free as the file says; ``options.inputs`` frees or pins dimensions.
+    dimension is as free as the file says; ``options.inputs`` frees or pins dimensions, and ``options.fixed`` makes
+    constants of inputs.
 
     Raises:
         FormatError: The file is damaged, truncated, of an older opset, or contradicts itself.
@@ -44,7 +46,8 @@ def read(path: Path, options: ReadOptions) -> ir.Model:
         _map_weights(model)
         _note_origins(model)
         freed = _apply_inputs(model, options.inputs)
-        if options.inputs:
+        fix_inputs(model, options.fixed)
+        if options.inputs or options.fixed:
             _forget_shapes(model)
         canonical(model)
         _check_free(model, freed)

@@ -43,13 +43,17 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
     lowest = _threshold(b, node, 4, _LOWEST)
     limit = (sizes_in(node, 2) or [0])[0]
     if overlap is None or lowest is None:
-        return Refusal("its thresholds are computed while it runs; MXNet needs them in the symbol")
+        return Refusal(
+            "its thresholds are computed while it runs; MXNet needs them in the symbol", needs=node.inputs[1:]
+        )
     if not isinstance(classes, int):
         return Refusal("the number of classes is not known; give the shapes of the model's inputs with --input")
     if limit == 0:
         return Refusal("it keeps no boxes at all, and MXNet has no arrays without elements")
     if limit != boxes_each and not isinstance(limit, int):
-        return Refusal("how many boxes it keeps is computed while it runs; MXNet needs it in the symbol")
+        return Refusal(
+            "how many boxes it keeps is computed while it runs; MXNet needs it in the symbol", needs=node.inputs[1:]
+        )
     center = bool(node.attributes.get_int("center_point_box", 0))
     ranked = b.op(
         "_contrib_box_nms",

@@ -124,7 +124,10 @@ def _write_affine(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxR
     theta, dims = some(x[0]), sizes_in(node, 1)
     aligned = bool(node.attributes.get_int("align_corners", 0))
     if dims is None or not all(isinstance(dim, int) for dim in dims[2:]):
-        return Refusal("the size of its image is computed while it runs; give the model's inputs fixed sizes")
+        return Refusal(
+            "the size of its image is computed while it runs; give the model's inputs fixed sizes",
+            needs=node.inputs[1:],
+        )
     if len(dims) != 4:
         return Refusal("it makes a grid of volumes, and MXNet makes those of images")
     height, width = (int(dim or 0) for dim in dims[2:])

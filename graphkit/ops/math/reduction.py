@@ -34,7 +34,7 @@ def _axes(b: MxBuilder, node: ir.Node) -> tuple[int, ...] | Refusal | None:
         return () if node.attributes.get_int("noop_with_empty_axes", 0) else None
     values = b.value(given_axes)
     if values is None:
-        return Refusal("its axes are computed while it runs; MXNet needs them in the symbol")
+        return Refusal("its axes are computed while it runs; MXNet needs them in the symbol", needs=node.inputs[1:])
     if not values.size:
         return () if node.attributes.get_int("noop_with_empty_axes", 0) else None
     return tuple(int(axis) for axis in values.reshape(-1))

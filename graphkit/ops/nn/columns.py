@@ -66,7 +66,10 @@ def _write_col2im(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxR
     data, image, block = x[0], b.value(node.inputs[1]), b.value(node.inputs[2])
     assert data is not None
     if image is None or block is None:
-        return Refusal("the size of its image or block is computed while it runs; MXNet needs it in the symbol")
+        return Refusal(
+            "the size of its image or block is computed while it runs; MXNet needs it in the symbol",
+            needs=node.inputs[1:],
+        )
     size, kernel = tuple(image.reshape(-1).tolist()), tuple(block.reshape(-1).tolist())
     rank = len(kernel)
     if rank > 2:
@@ -98,7 +101,10 @@ def _write_col2im(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxR
 def _torch_col2im(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     image, block = b.value(node.inputs[1]), b.value(node.inputs[2])
     if image is None or block is None:
-        return Refusal("the size of its image or block is computed while it runs; it must be a constant of the model")
+        return Refusal(
+            "the size of its image or block is computed while it runs; it must be a constant of the model",
+            needs=node.inputs[1:],
+        )
     size, kernel = tuple(image.reshape(-1).tolist()), tuple(block.reshape(-1).tolist())
     rank = len(kernel)
     if rank > 2:

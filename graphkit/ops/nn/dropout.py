@@ -45,7 +45,7 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
     if len(node.inputs) > 1 and node.inputs[1] is not None:
         ratio = b.number(node.inputs[1])
     if ratio is None:
-        return Refusal("its ratio is computed while it runs; MXNet needs it in the symbol")
+        return Refusal("its ratio is computed while it runs; MXNet needs it in the symbol", needs=node.inputs[1:])
     return b.op("Dropout", data, p=np.float32(ratio), axes=node.metadata_props.get(_AXES))
 
 
@@ -54,7 +54,9 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     assert source is not None
     ratio = b.number(node.inputs[1]) if len(node.inputs) > 1 and node.inputs[1] is not None else 0.5
     if ratio is None:
-        return Refusal("its ratio is computed while it runs; torch's layer needs it when it is made")
+        return Refusal(
+            "its ratio is computed while it runs; torch's layer needs it when it is made", needs=node.inputs[1:]
+        )
     if ratio == 0:
         return cast("Arg", data)
     p = () if ratio == 0.5 else (decimal(ratio),)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from graphkit.ops.builders import Dim, MxBuilder, TorchBuilder
 
     Array = npt.NDArray[np.float64]
+    T = TypeVar("T")
 
-__all__ = ["UNKNOWN", "Axis", "Change", "Method", "changed_axes", "method_of", "repeats"]
+__all__ = ["UNKNOWN", "Axis", "Change", "Method", "changed_axes", "method_of", "naming_sizes", "repeats"]
 
 UNKNOWN = "the sizes of its input or output are not known; give the shapes of the model's inputs with --input"
 
@@ -202,7 +203,8 @@ def changed_axes(b: MxBuilder | TorchBuilder, node: ir.Node, method: Method) -> 
         roi = _given(b, node, 1)
     scales, sizes = _given(b, node, 2), _given(b, node, 3)
     if isinstance(roi, Refusal) or isinstance(scales, Refusal):
-        return Refusal("its roi or scales are computed while it runs; they must be constants of the model")
+        reason = "its roi or scales are computed while it runs; they must be constants of the model"
+        return Refusal(reason, needs=node.inputs[1:])
     after: list[Dim] = [None] * rank if result.shape is None else list(b.shape(result))
     policy = node.attributes.get_string("keep_aspect_ratio_policy", "stretch")
     if policy != "stretch" and scales is None:
@@ -233,6 +235,13 @@ def changed_axes(b: MxBuilder | TorchBuilder, node: ir.Node, method: Method) -> 
             axis = Axis(old, new, new / old if scale is None else scale, start, end)
         found.append(Change(number, axis, scale))
     return found
+
+
+def naming_sizes(result: T | Refusal, node: ir.Node) -> T | Refusal:
+    """The result of writing a Resize; a refusal for want of sizes says which inputs give them."""
+    return (
+        Refusal(UNKNOWN, needs=node.inputs[1:]) if isinstance(result, Refusal) and result.reason == UNKNOWN else result
+    )
 
 
 def method_of(node: ir.Node) -> Method:

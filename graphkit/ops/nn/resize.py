@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from graphkit.ops.nn.interpolation import UNKNOWN, Change, Method, changed_axes, method_of, repeats
+from graphkit.ops.nn.interpolation import UNKNOWN, Change, Method, changed_axes, method_of, naming_sizes, repeats
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, decimal, given, is_float, torch_float
 
 if TYPE_CHECKING:
@@ -36,18 +36,18 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
     method = method_of(node)
     changes = changed_axes(b, node, method)
     if isinstance(changes, Refusal):
-        return changes
+        return naming_sizes(changes, node)
     if not changes:
         return b.op("_copy", data)
     if method.mode == "nearest":
-        return _nearest(b, data, source, method, changes)
+        return naming_sizes(_nearest(b, data, source, method, changes), node)
     if b.dtype(source).kind != "f":
         return Refusal(f"mode={method.mode} on integers rounds in a way that MXNet has no operator for")
     bilinear = _bilinear(b, data, source, method, changes)
     if bilinear is not None:
         return bilinear
     extrapolation = decimal(node.attributes.get_float("extrapolation_value", 0.0))
-    return _by_matrices(b, data, source, method, changes, extrapolation)
+    return naming_sizes(_by_matrices(b, data, source, method, changes, extrapolation), node)
 
 
 def _nearest(b: MxBuilder, data: MxRef, source: ir.Value, method: Method, changes: Sequence[Change]) -> MxRef | Refusal:
@@ -138,7 +138,7 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     method = method_of(node)
     changes = changed_axes(b, node, method)
     if isinstance(changes, Refusal):
-        return changes
+        return naming_sizes(changes, node)
     if not changes:
         return cast("Arg", data)
     floats = is_float(b.dtype(source))
@@ -146,11 +146,11 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     if options is not None:
         return b.call("F.interpolate", data, **options)
     if method.mode == "nearest":
-        return _torch_nearest(b, data, method, changes)
+        return naming_sizes(_torch_nearest(b, data, method, changes), node)
     if not floats:
         return Refusal(f"mode={method.mode} on integers rounds in a way that torch has no function for")
     extrapolation = torch_float(node, "extrapolation_value", 0.0)
-    return _torch_by_matrices(b, data, source, method, changes, extrapolation)
+    return naming_sizes(_torch_by_matrices(b, data, source, method, changes, extrapolation), node)
 
 
 def _interpolation(

@@ -49,7 +49,8 @@ def stretch(
             continue
         source = None if new is None else dim_source(b, node, new, *like)
         if source is None:
-            return Refusal(f"the size {new or '?'} of its axis {axis} is computed; give the model's inputs fixed sizes")
+            reason = f"the size {new or '?'} of its axis {axis} is computed; give the model's inputs fixed sizes"
+            return Refusal(reason, needs=node.inputs[1:] or node.inputs)
         data = b.op("broadcast_like", data, source[0], lhs_axes=(axis,), rhs_axes=(source[1],))
     if _runs([(dim, axis in known) for axis, dim in enumerate(dims)]) > MOST_RUNS:
         for axis, size in known.items():

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
     data, source, number = some(x[0]), some(node.inputs[0]), b.number(node.inputs[1])
     if number is None:
-        return Refusal("its axis is computed; MXNet needs it in the symbol")
+        return Refusal("its axis is computed; MXNet needs it in the symbol", needs=node.inputs[1:])
     axis = int(number) % b.rank(source)
     backward = node.attributes.get_int("reverse", 0)
     if backward:
@@ -39,7 +39,7 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
 def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     source, number = some(node.inputs[0]), b.number(node.inputs[1])
     if number is None:
-        return Refusal("its axis is computed; make it a constant")
+        return Refusal("its axis is computed; make it a constant", needs=node.inputs[1:])
     rank, dtype = b.rank(source), b.dtype(source)
     axis = int(number) % rank
     data: Arg = x[0]

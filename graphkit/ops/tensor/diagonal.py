@@ -39,7 +39,7 @@ def _write_trilu(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRe
     data, source = some(x[0]), some(node.inputs[0])
     k = 0 if len(node.inputs) < 2 or node.inputs[1] is None else b.number(node.inputs[1])
     if k is None:
-        return Refusal("which diagonal it starts at is computed; MXNet needs it in the symbol")
+        return Refusal("which diagonal it starts at is computed; MXNet needs it in the symbol", needs=node.inputs[1:])
     upper = node.attributes.get_int("upper", 1)
     kept = _steps(b, data, source, "greater_equal" if upper else "lesser_equal", int(k))
     for _ in range(b.rank(source) - 2):

@@ -32,7 +32,9 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
     values, depth = b.value(node.inputs[2]), b.number(node.inputs[1])
     size = b.shape(result)[axis] if depth is None else int(depth)
     if not isinstance(size, int) or values is None:
-        return Refusal("its depth or its values are computed; MXNet's one_hot needs them in the symbol")
+        return Refusal(
+            "its depth or its values are computed; MXNet's one_hot needs them in the symbol", needs=node.inputs[1:]
+        )
     dtype = carrier(b, result)
     if dtype.name not in DTYPES:
         return Refusal(f"MXNet 1.9.1 does not compute in {dtype.name}; cast to another type")

@@ -39,7 +39,7 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
     filling = node.inputs[2] if len(node.inputs) > 2 else None
     number = 0 if filling is None or mode != "constant" else b.number(filling)
     if number is None:
-        return Refusal("the value it pads with is computed; MXNet pads with constants only")
+        return Refusal("the value it pads with is computed; MXNet pads with constants only", needs=node.inputs[1:])
     if mode != "constant" and any(min(pair) < 0 < max(pair) for pair in pads.values()):
         return Refusal(f"it pads an axis in mode {mode} at one end and crops it at the other")
     cut = {axis: pair for axis, pair in pads.items() if min(pair) < 0}
@@ -64,7 +64,7 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
 def _given(b: MxBuilder | TorchBuilder, node: ir.Node, rank: int) -> _Pads | Refusal:
     pads, axes = constant_ints(b, node, 1), constant_ints(b, node, 3)
     if pads is None or (axes is None and len(node.inputs) > 3 and node.inputs[3] is not None):
-        return Refusal("its pads are computed; give the model's inputs fixed sizes")
+        return Refusal("its pads are computed; give the model's inputs fixed sizes", needs=node.inputs[1:])
     places = range(rank) if axes is None else [axis % rank for axis in axes]
     pairs = zip(pads[: len(places)], pads[len(places) :], strict=True)
     return {axis: pair for axis, pair in zip(places, pairs, strict=True) if any(pair)}

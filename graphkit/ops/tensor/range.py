@@ -31,7 +31,7 @@ def _write(b: MxBuilder, node: ir.Node, _x: Sequence[MxRef | None]) -> MxRef | R
     result = node.outputs[0]
     dtype = b.dtype(result).name
     if start is None or step is None:
-        return Refusal("its start or step is computed; give the model's inputs fixed sizes")
+        return Refusal("its start or step is computed; give the model's inputs fixed sizes", needs=node.inputs)
     size = b.shape(result)[0] if limit is None else max(math.ceil((limit - start) / step), 0)
     if size == 0:
         return Refusal("it makes an array without elements, which MXNet does not have")

@@ -37,7 +37,10 @@ def reshape_to(b: MxBuilder, data: MxRef, source: ir.Value, target: ir.Value) ->
         codes, turned = None if found is None or -4 in found else found[::-1], True
     if codes is None:
         shape = " x ".join("?" if dim is None else str(dim) for dim in want)
-        return Refusal(f"its shape is computed, and MXNet's Reshape cannot make {shape} at every size of its input")
+        return Refusal(
+            f"its shape is computed, and MXNet's Reshape cannot make {shape} at every size of its input",
+            needs=[target],
+        )
     return b.op("Reshape", data, shape=codes or (1,), reverse=turned or None)
 
 

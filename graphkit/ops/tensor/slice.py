@@ -38,7 +38,7 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
     ends = sizes_in(node, 2)
     given = [len(node.inputs) > position and node.inputs[position] is not None for position in (3, 4)]
     if starts is None or ends is None or (given[0] and axes is None) or (given[1] and steps is None):
-        return Refusal(_COMPUTED)
+        return Refusal(_COMPUTED, needs=node.inputs[1:])
     dims = b.shape(source)
     cuts: list[_Cut] = []
     limits: dict[MxRef, list[int]] = {}
@@ -48,7 +48,7 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
         if not isinstance(end, int):
             like = _limit(b, node, axis, end) if start == 0 and step == 1 else Refusal(_COMPUTED)
             if isinstance(like, Refusal):
-                return like
+                return Refusal(like.reason, needs=node.inputs[1:])
             if like is not None:
                 limits.setdefault(like, []).append(axis)
             continue
@@ -130,7 +130,10 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     axes, steps = (constant_ints(b, node, position) for position in (3, 4))
     given = [len(x) > position and x[position] is not None for position in (3, 4)]
     if starts is None or ends is None or (given[0] and axes is None) or (given[1] and steps is None):
-        return Refusal("its axes, its steps or the number of its bounds are computed; give the inputs fixed sizes")
+        return Refusal(
+            "its axes, its steps or the number of its bounds are computed; give the inputs fixed sizes",
+            needs=node.inputs[1:],
+        )
     index: list[Arg] = [slice(None)] * rank
     turned = []
     for number, (start, end) in enumerate(zip(starts, ends, strict=True)):

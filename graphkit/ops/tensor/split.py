@@ -44,7 +44,9 @@ def _sizes(b: MxBuilder, node: ir.Node, axis: int, count: int) -> tuple[int, ...
         dims = [b.shape(output)[axis] for output in node.outputs]
         known = tuple(dim for dim in dims if isinstance(dim, int))
         if len(known) < count:
-            return Refusal("the sizes of its pieces are computed; give the model's inputs fixed sizes")
+            return Refusal(
+                "the sizes of its pieces are computed; give the model's inputs fixed sizes", needs=node.inputs[1:]
+            )
         return known
     size = b.shape(some(node.inputs[0]))[axis]
     if not isinstance(size, int):

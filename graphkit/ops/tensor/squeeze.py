@@ -86,7 +86,11 @@ def _reshaped(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal
     source = some(node.inputs[0])
     want = shape_of(node.outputs[0])
     made = None if want is None else reshaped(b, node, x[0], source, want)
-    return made if made is not None else Refusal("its axes are computed; give the model's inputs fixed sizes")
+    return (
+        made
+        if made is not None
+        else Refusal("its axes are computed; give the model's inputs fixed sizes", needs=node.inputs[1:])
+    )
 
 
 def _read_squeeze(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:

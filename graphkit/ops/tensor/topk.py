@@ -33,7 +33,9 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> Sequence[M
     count = constant_ints(b, node, 1)
     taken = count[0] if count else b.shape(node.outputs[0])[axis]
     if not isinstance(taken, int):
-        return Refusal("how many elements it takes is computed; give the model's inputs fixed sizes")
+        return Refusal(
+            "how many elements it takes is computed; give the model's inputs fixed sizes", needs=node.inputs[1:]
+        )
     if taken == 0:
         return Refusal("it makes an array without elements, which MXNet does not have")
     ascending = not node.attributes.get_int("largest", 1)
