@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from onnx.backend.test.loader import load_model_tests
 
-from graphkit.ir.canonical import OLDEST, OPSET
+from graphkit.ir.canonical import OPSET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ class NodeCase(NamedTuple):
 
 
 def node_cases() -> Iterator[NodeCase]:
-    """The cases of tensors that are not random and whose opset graphkit reads."""
+    """The cases of tensors that are not random ."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # divisions by zero inside the suite's own reference
         cases = load_model_tests(kind="node")
@@ -45,7 +45,7 @@ def node_cases() -> Iterator[NodeCase]:
         inputs, outputs = case.data_sets[0] if case.data_sets else ((), ())
         opset = next((entry.version for entry in case.model.opset_import if not entry.domain), OPSET)
         tensors = all(isinstance(array, np.ndarray) or np.isscalar(array) for array in (*inputs, *outputs))
-        if not tensors or len(inputs) != len(case.model.graph.input) or RANDOM.search(case.name) or opset < OLDEST:
+        if not tensors or len(inputs) != len(case.model.graph.input) or RANDOM.search(case.name):
             continue
         feeds = {value.name: np.asarray(array) for value, array in zip(case.model.graph.input, inputs, strict=True)}
         yield NodeCase(case.name, case.model, opset, feeds, [np.asarray(array) for array in outputs])

@@ -14,7 +14,7 @@ import onnx
 import onnx_ir as ir
 
 from graphkit.errors import FormatError
-from graphkit.ir.opset import OPSET, schema_of
+from graphkit.ir.opset import OPSET, newest_of, schema_for
 from graphkit.ir.shape_rules import RULES
 from graphkit.ir.shape_values import VALUES
 from graphkit.ir.symbols import Size, dim_of, equal, names_in, set_sizes, shape_of, size_of, sizes_of
@@ -22,10 +22,12 @@ from graphkit.ir.symbols import Size, dim_of, equal, names_in, set_sizes, shape_
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["infer_node", "infer_shapes", "name_unknown_dims"]
+__all__ = ["infer_node", "infer_shapes", "name_unknown_dims", "type_bytes"]
 
 _SMALL = 1024
 """Elements up to which a constant's data is shown to the inference rules (shapes, axes, …)."""
+_MISFITS = (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, RuntimeError, ValueError)
+"""What ONNX's inference raises for a node that contradicts its operator's definition."""
 _FEW = 16
 """The same for floats, of which only scales and bounds matter."""
 
@@ -114,7 +116,7 @@ def _is_computed(value: ir.Value) -> bool:
 
 
 def _infer_by_schema(node: ir.Node) -> None:
-    schema = schema_of(node.op_type, node.domain)
+    schema = schema_for(node)
     if schema is None:
         return
     types: dict[str, bytes] = {}
@@ -124,7 +126,7 @@ def _infer_by_schema(node: ir.Node) -> None:
         name = "" if value is None else f"i{index}"
         names.append(name)
         if value is not None:
-            types[name] = _type_bytes(value)
+            types[name] = type_bytes(value)
             if (content := _data_bytes(value)) is not None:
                 data[name] = content
     proto = onnx.NodeProto(
@@ -135,13 +137,17 @@ def _infer_by_schema(node: ir.Node) -> None:
         attribute=[ir.serde.serialize_attribute(attribute) for attribute in node.attributes.values()],
     )
     try:
-        # onnx.shape_inference.infer_node_outputs without its wrapping of every type, which takes most of its time.
-        found: dict[str, bytes] = schema._infer_node_outputs(  # type: ignore[call-arg]  # its stub lacks arguments
-            proto.SerializeToString(), types, data, {}, {"": OPSET}, onnx.IR_VERSION
-        )
-    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, RuntimeError, ValueError) as error:
-        said = re.sub(r"\[\w+Error\]\s*", "", " ".join(str(error).split())).rstrip(".")
-        raise FormatError(f"Node {node.name!r} ({node.op_type}) does not fit its inputs: {said}.") from error
+        found = _infer_outputs(schema, proto, types, data)
+    except _MISFITS as error:
+        # What an output is made of may only be known now, and the canonical version may lack it.
+        newest = newest_of(node.op_type, node.domain)
+        try:
+            if newest is None or newest.since_version == schema.since_version:
+                raise
+            found = _infer_outputs(newest, proto, types, data)
+        except _MISFITS:
+            said = re.sub(r"\[\w+Error\]\s*", "", " ".join(str(error).split())).rstrip(".")
+            raise FormatError(f"Node {node.name!r} ({node.op_type}) does not fit its inputs: {said}.") from error
     for index, output in enumerate(node.outputs):
         inferred = found.get(f"o{index}")
         if inferred is not None:
@@ -154,7 +160,19 @@ def _infer_by_schema(node: ir.Node) -> None:
                 _refine(output, shape, over=True)
 
 
-def _type_bytes(value: ir.Value) -> bytes:
+def _infer_outputs(
+    schema: onnx.defs.OpSchema, proto: onnx.NodeProto, types: dict[str, bytes], data: dict[str, bytes]
+) -> dict[str, bytes]:
+    """What onnx.shape_inference.infer_node_outputs does, without wrapping every type, which takes most of its time."""
+    opsets = {"": max(OPSET, schema.since_version)}
+    found: dict[str, bytes] = schema._infer_node_outputs(  # type: ignore[call-arg]  # its stub lacks arguments
+        proto.SerializeToString(), types, data, {}, opsets, onnx.IR_VERSION
+    )
+    return found
+
+
+def type_bytes(value: ir.Value) -> bytes:
+    """Dtype and shape of a value as a serialised ``TypeProto``, empty where neither is known."""
     tensor = value.const_value
     kind = value.type
     shape = value.shape

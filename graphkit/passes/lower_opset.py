@@ -8,16 +8,19 @@ import onnx
 import onnx_ir as ir
 
 from graphkit.errors import InputError, UnsupportedError, UnsupportedNode
-from graphkit.ir.canonical import OLDEST, OPSET
+from graphkit.ir.canonical import OPSET
 from graphkit.ir.canonical.aliases import drop_unused
 from graphkit.ir.canonical.names import fix_names
 from graphkit.ir.edit import Editor, nodes_of
+from graphkit.ir.opset import schema_of, type_name
 from graphkit.ir.symbols import shape_of
 from graphkit.passes.expand_function import expand_function
 from graphkit.passes.older_forms import OLDER_FORMS
 
 __all__ = ["lower_opset"]
 
+OLDEST: Final = 7
+"""First opset that is written; before it, binary operators broadcast by other rules."""
 _INITIALIZERS_ALONE: Final = 4
 """First ONNX IR version in which initializers need not be inputs too."""
 
@@ -102,7 +105,8 @@ def _unfit(node: ir.Node, target: int) -> str | None:
         schema = onnx.defs.get_schema(node.op_type, target, "")
     except onnx.defs.SchemaError:
         return f"the operator is newer than opset {target}"
-    newest = onnx.defs.get_schema(node.op_type, OPSET, "")
+    newest = schema_of(node.op_type)
+    assert newest is not None
     for name in [name for name in node.attributes if name not in schema.attributes]:
         default = newest.attributes[name].default_value if name in newest.attributes else None
         given = ir.serde.serialize_attribute(node.attributes[name]).SerializeToString()
@@ -121,10 +125,6 @@ def _unfit(node: ir.Node, target: int) -> str | None:
             if value is None or value.dtype is None or not isinstance(value.type, ir.TensorType):
                 continue
             formal = formals[min(index, len(formals) - 1)]
-            if f"tensor({_type_name(value.dtype)})" not in formal.types:
-                return f"it does not take {_type_name(value.dtype)} in opset {target}"
+            if f"tensor({type_name(value.dtype)})" not in formal.types:
+                return f"it does not take {type_name(value.dtype)} in opset {target}"
     return None
-
-
-def _type_name(dtype: ir.DataType) -> str:
-    return {"FLOAT": "float", "DOUBLE": "double"}.get(dtype.name, dtype.name.lower())

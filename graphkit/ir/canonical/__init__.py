@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import onnx
 from onnx_ir.passes.common import RemoveInitializersFromInputsPass, TopologicalSortPass
 
 from graphkit.errors import FormatError
@@ -17,7 +18,7 @@ from graphkit.ir.canonical.functions import inline_functions
 from graphkit.ir.canonical.kinds import classify
 from graphkit.ir.canonical.literals import lift_constants
 from graphkit.ir.canonical.names import fix_names
-from graphkit.ir.canonical.raising import OLDEST, raise_opset
+from graphkit.ir.canonical.raising import raise_opset
 from graphkit.ir.canonical.spelling import spell
 from graphkit.ir.opset import OPSET
 from graphkit.ir.shapes import infer_shapes
@@ -25,10 +26,10 @@ from graphkit.ir.shapes import infer_shapes
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["OLDEST", "OPSET", "canonical"]
+__all__ = ["OPSET", "canonical"]
 
 _IR_VERSION = 11
-"""ONNX IR version that belongs to the canonical opset."""
+"""ONNX IR version that belongs to the canonical opset, the lowest that models get."""
 _ROUNDS = 8
 """Folding reveals what can be folded next; real models settle after two or three rounds."""
 
@@ -37,18 +38,19 @@ def canonical(model: ir.Model) -> ir.Model:
     """Bring a model into canonical form, in place.
 
     The steps, each in a module of this package: functions inlined; constants as initializers; every initializer has its
-    kind; the canonical opset; one spelling; no Identity, nothing unused; constants, shape arithmetic, known branches
-    and sequences folded, neutral nodes gone; unique names; dtype and shape of every value, with symbolic dimensions.
+    kind; the canonical opset, or the one that an operator needs which came later and has no function body; one
+    spelling; no Identity, nothing unused; constants, shape arithmetic, known branches and sequences folded, neutral
+    nodes gone; unique names; dtype and shape of every value, with symbolic dimensions.
 
     Args:
-        model: A model of opset 7 or later. Kinds, exact numbers and origins that a reader noted are kept; an
+        model: The model. Kinds, exact numbers and origins that a reader noted are kept; an
             initializer that is also an input (a default value) becomes an initializer only.
 
     Returns:
         The same model.
 
     Raises:
-        FormatError: The model contradicts itself, or is of an older opset.
+        FormatError: The model contradicts itself.
         UnsupportedError: Nodes have no equal in canonical form.
     """
     inline_functions(model)
@@ -61,7 +63,8 @@ def canonical(model: ir.Model) -> ir.Model:
     classify(model)
     raise_opset(model)
     spell(model)
-    model.ir_version = _IR_VERSION
+    opset = onnx.helper.make_opsetid("", model.opset_imports[""])
+    model.ir_version = max(_IR_VERSION, onnx.helper.find_min_ir_version_for([opset]))
     for _ in range(_ROUNDS):
         infer_shapes(model)
         changed = [step(model) for step in (fold_constants, fold_shapes, fold_branches, fold_sequences, drop_neutral)]

@@ -1,4 +1,4 @@
-"""Bringing a model of any opset from 7 up to the canonical one, node by node, shapes inferred on the way."""
+"""Bringing a model of any opset up to the canonical one, node by node, shapes inferred on the way."""
 
 from __future__ import annotations
 
@@ -9,45 +9,56 @@ import onnx_ir as ir
 
 from graphkit.errors import FormatError, UnsupportedError, UnsupportedNode
 from graphkit.ir.canonical.adapters import ADAPTERS, refusal
-from graphkit.ir.edit import Editor
-from graphkit.ir.opset import OPSET, schema_of
+from graphkit.ir.canonical.expanding import expand
+from graphkit.ir.canonical.oldest import OLDEST_FORMS, forget_legacy
+from graphkit.ir.edit import Editor, nodes_of
+from graphkit.ir.opset import NEWEST, OPSET, schema_for, schema_of
 from graphkit.ir.shapes import infer_node
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["OLDEST", "raise_opset"]
+__all__ = ["raise_opset"]
 
-OLDEST: Final = 7
-"""First opset whose operators can be raised; before it, broadcasting had other rules."""
+_UNCHANGED: Final = frozenset({("Cast", "round_mode"), ("CastLike", "round_mode")})
+"""Attributes newer than the canonical opset that rooms know of."""
+_PREVIEW: Final = "ai.onnx.preview"
+_MODERN: Final = 7
+"""Opset since which operators say nothing of how a framework is to run them."""
 
 
 def raise_opset(model: ir.Model) -> None:
     """Rewrite the nodes of a model in the canonical opset, in place.
 
     Functions must have been inlined and Constant nodes turned into initializers. A node that came from a function of
-    another opset says so in ``node.version``.
+    another opset says so in ``node.version``. What came after the canonical opset is said by its function body; what
+    has none stays, and the model is then of the opset that this needs.
 
     Raises:
-        FormatError: The model says no opset, or one before :data:`OLDEST`, or contradicts itself.
+        FormatError: The model says no opset, or contradicts itself.
         UnsupportedError: Nodes have no equal in the canonical opset; all of them are listed.
     """
     imports = model.opset_imports
     if "ai.onnx" in imports:
         imports.setdefault("", imports.pop("ai.onnx"))
     version = imports.get("", OPSET if all(node.domain for node in model.graph) else None)
-    if version is None:
+    if version is None or version < 1:
         raise FormatError("The model does not say which opset of ai.onnx its operators are of; it is damaged.")
-    if version < OLDEST:
-        raise FormatError(
-            f"The model is of opset {version}; graphkit reads opset {OLDEST} and later. Raise it with "
-            f"onnx.version_converter, or export it again with a newer opset."
-        )
     refused: list[UnsupportedNode] = []
     _raise_nodes(model, tuple(model.graph), version, refused)
     if refused:
         raise UnsupportedError(f"opset {OPSET}", refused)
-    imports[""] = OPSET
+    imports[""] = max((_needed(node) for node in nodes_of(model)), default=OPSET)
+
+
+def _needed(node: ir.Node) -> int:
+    """The opset that a node needs, the canonical one at least."""
+    schema = None if node.domain else schema_for(node)
+    if schema is None:
+        return OPSET
+    late = any((node.op_type, name) in _UNCHANGED for name in node.attributes)
+    since = onnx.defs.get_schema(node.op_type, NEWEST, "").since_version if late else schema.since_version
+    return max(OPSET, since)
 
 
 def _raise_nodes(model: ir.Model, nodes: Iterable[ir.Node], version: int, refused: list[UnsupportedNode]) -> None:
@@ -58,9 +69,10 @@ def _raise_nodes(model: ir.Model, nodes: Iterable[ir.Node], version: int, refuse
         own = node.version or version
         node.version = None
         try:
-            if node.domain == "":
-                _raise_node(model, node, own)
-            if node.graph is not None:
+            made, of = _raise_node(model, node, own)
+            if made:
+                _raise_nodes(model, made, of, refused)
+            elif node.graph is not None:
                 _infer(node, own)
         except UnsupportedError as error:
             refused.extend(error.nodes)
@@ -75,43 +87,57 @@ def _infer(node: ir.Node, version: int) -> None:
         raise refusal(node, version, f"opset {OPSET} does not take it: {error}".rstrip(".")) from error
 
 
-def _raise_node(model: ir.Model, node: ir.Node, version: int) -> None:
-    for before, adapter in ADAPTERS.get(node.op_type, ()):
+def _raise_node(model: ir.Model, node: ir.Node, version: int) -> tuple[list[ir.Node], int]:
+    """Rewrite one node; returns the nodes of its function body, and their opset, where it was replaced by that."""
+    if node.domain == _PREVIEW:
+        return _expanded(model, node, onnx.defs.get_schema(node.op_type, NEWEST, _PREVIEW), 1)
+    if node.domain != "":
+        return [], version
+    if version < _MODERN:
+        forget_legacy(node)
+    for before, adapter in (*OLDEST_FORMS.get(node.op_type, ()), *ADAPTERS.get(node.op_type, ())):
         if version < before:
             adapter(Editor(model, node), version)
             break
     if node.graph is None:
-        return
+        return [], version
     if version > OPSET:
-        _lower_node(model, node, version)
-    elif schema_of(node.op_type) is None:
+        return _lower_node(model, node, version)
+    if schema_of(node.op_type) is None:
         reason = "ONNX has no such operator; a custom operator belongs to a domain of its own"
         raise refusal(node, version, reason)
+    return [], version
 
 
-def _lower_node(model: ir.Model, node: ir.Node, version: int) -> None:
-    """Accept a node of a newer opset where it says nothing that the canonical one could not."""
-    newer = onnx.defs.get_schema(node.op_type, min(version, onnx.defs.onnx_opset_version()), "")
+def _lower_node(model: ir.Model, node: ir.Node, version: int) -> tuple[list[ir.Node], int]:
+    """Accept a node of a newer opset where it says nothing that the canonical one could not; else expand it."""
     older = schema_of(node.op_type)
-    if older is not None and newer.since_version == older.since_version:
-        return
-    if node.op_type == "Swish":
-        edit = Editor(model, node)
-        alpha = node.attributes.get_float("alpha", 1.0)
-        x = node.inputs[0]
-        dtype = None if x is None or x.dtype is None else x.dtype.numpy()
-        scaled = x if alpha == 1 else edit.op("Mul", x, edit.const("alpha", alpha, dtype, exact=float(str(alpha))))
-        edit.replace(edit.op("Mul", x, edit.op("Sigmoid", scaled)))
-        return
     if older is None:
-        raise refusal(node, version, f"the operator is newer than opset {OPSET}; export with opset {OPSET} or earlier")
+        reason = "ONNX has no such operator; a custom operator belongs to a domain of its own"
+        raise refusal(node, version, reason)
+    newer = onnx.defs.get_schema(node.op_type, min(version, NEWEST), "")
+    if older.since_version > OPSET:
+        return _expanded(model, node, newer, version, keep=True)
+    if newer.since_version == older.since_version:
+        return [], version
     for name in [name for name in node.attributes if name not in older.attributes]:
         default = newer.attributes[name].default_value if name in newer.attributes else None
         given = ir.serde.serialize_attribute(node.attributes[name])
-        if default is None or given.SerializeToString() != default.SerializeToString():
-            reason = f"its attribute {name} is newer than opset {OPSET}; export with opset {OPSET} or earlier"
-            raise refusal(node, version, reason)
-        del node.attributes[name]
+        if default is not None and given.SerializeToString() == default.SerializeToString():
+            del node.attributes[name]
+        elif (node.op_type, name) not in _UNCHANGED:
+            return _expanded(model, node, newer, version, f"its attribute {name} is newer than opset {OPSET}")
     if any(value is not None for value in node.inputs[len(older.inputs) :]) and older.max_input < len(node.inputs):
-        reason = f"it has inputs that are newer than opset {OPSET}; export with opset {OPSET} or earlier"
-        raise refusal(node, version, reason)
+        return _expanded(model, node, newer, version, f"it has inputs that are newer than opset {OPSET}")
+    return [], version
+
+
+def _expanded(
+    model: ir.Model, node: ir.Node, schema: onnx.defs.OpSchema, version: int, reason: str = "", *, keep: bool = False
+) -> tuple[list[ir.Node], int]:
+    """Put the operator's function body in place of a node; without one, it stays or is refused."""
+    made, of = expand(model, node, schema, version)
+    if not made and not keep:
+        why = reason or f"the operator is newer than opset {OPSET}"
+        raise refusal(node, version, f"{why}; export with opset {OPSET} or earlier")
+    return made, of
