@@ -64,6 +64,15 @@ SAMPLES = {
     "longs": ["(1,)"],
     "shapes": ["((1, 1),)"],
 }
+UNDOCUMENTED = {
+    "_npi_norm": [
+        ("ord", "double, optional, default=2"),
+        ("axis", "Shape or None, optional, default=None"),
+        ("keepdims", "boolean, optional, default=0"),
+        ("flag", "int, optional, default='-1'"),
+    ],
+}
+"""Parameters that MXNet parses without telling."""
 
 Attrs = dict[str, str]
 
@@ -388,7 +397,7 @@ def table() -> str:
     for name in wheel.names():
         real, arguments, counter = wheel.describe(name)
         aliases.setdefault(real, []).append(name)
-        described[real] = arguments, counter
+        described[real] = arguments + UNDOCUMENTED.get(real, []), counter
     lines = []
     for op in sorted(described):
         if LEFT_OUT.search(op):
