@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -25,6 +25,10 @@ Dim: TypeAlias = "int | str | None"
 """A dimension: known, symbolic (equal names are equal sizes; may be an expression such as ``"2*n + 1"``) or unknown."""
 Operand: TypeAlias = "ir.Value | npt.NDArray[np.generic] | Sequence[int] | None"
 """An input of an emitted ONNX node: a value, a constant array, int64 constants, or an absent optional input."""
+Step: TypeAlias = (
+    "Callable[[tuple[ir.Value, ...], tuple[ir.Value, ...]], tuple[Sequence[ir.Value], Sequence[ir.Value]]]"
+)
+"""One step of a recurrence: (states, parts) -> (states afterwards, what is stacked up)."""
 
 
 class OnnxBuilder(Protocol):
@@ -95,6 +99,55 @@ class OnnxBuilder(Protocol):
 
     def warn(self, message: str) -> None:
         """Record a deviation that the user must know of; the message names the node by itself."""
+        ...
+
+
+class BodyBuilder(Protocol):
+    """Emits the ONNX nodes that one of graphkit's own operators stands for."""
+
+    def op(self, op_type: str, *inputs: Operand, domain: str = "", **attrs: Any) -> ir.Value:
+        """Emit a node; see :meth:`OnnxBuilder.op`. One of graphkit's own operators is emitted as its body."""
+        ...
+
+    def ops(self, op_type: str, outputs: int, *inputs: Operand, domain: str = "", **attrs: Any) -> tuple[ir.Value, ...]:
+        """Emit a node of several outputs; otherwise as :meth:`op`."""
+        ...
+
+    def const(self, array: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> ir.Value:
+        """A constant; ``dtype`` defaults to the array's own."""
+        ...
+
+    def scalar(self, number: float, like: ir.Value) -> ir.Value:
+        """A 0-d constant of the dtype of ``like``."""
+        ...
+
+    def scan(self, step: Step, states: Sequence[ir.Value], scanned: Sequence[Operand]) -> tuple[ir.Value, ...]:
+        """Repeat a step over the first axis of what is scanned.
+
+        Args:
+            step: Emits one step; it may use values from outside.
+            states: What is carried from step to step.
+            scanned: What is handed to the steps, a slice of the first axis to each.
+
+        Returns:
+            The last states, then what the steps gave, stacked along a new first axis.
+        """
+        ...
+
+    def dtype(self, value: ir.Value) -> np.dtype[Any]:
+        """Element type of a value."""
+        ...
+
+    def rank(self, value: ir.Value) -> int:
+        """Rank of a value; an unknown one refuses the node."""
+        ...
+
+    def shape(self, value: ir.Value) -> tuple[Dim, ...]:
+        """Shape of a value, dimensions possibly symbolic; an unknown rank refuses the node."""
+        ...
+
+    def size(self, value: ir.Value, axis: int) -> int:
+        """Size of one axis; an unknown or symbolic one refuses the node."""
         ...
 
 

@@ -84,8 +84,8 @@ Torch: TypeAlias = "Callable[[TorchBuilder, ir.Node, Sequence[Any]], Arg | Seque
 """ONNX to torch: (builder, node, inputs) -> one argument per output of the ONNX node. Inputs that are present are
 variables or stored tensors; absent ones are None."""
 Body: TypeAlias = "Callable[[BodyBuilder, ir.Node, Sequence[Any]], ir.Value | Sequence[ir.Value] | Refusal]"
-"""One of graphkit's own operators in ONNX's: (builder, node, inputs) -> one value per output of the node. Inputs that are
-present are values; absent ones are None."""
+"""One of graphkit's own operators in ONNX's: (builder, node, inputs) -> one value per output of the node. Inputs are
+values; absent ones are None."""
 When: TypeAlias = "Callable[[MxBuilder, ir.Node], bool | Refusal]"
 Derive: TypeAlias = "Callable[[MxBuilder, ir.Node], Any]"
 

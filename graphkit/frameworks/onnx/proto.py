@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import onnx_ir as ir
+from onnx_ir.passes.common import InlinePass
 
+from graphkit.frameworks.onnx.functions import state_functions
+from graphkit.ir.canonical.literals import lift_constants
 from graphkit.ir.opset import OPSET
+from graphkit.ir.shapes import infer_shapes
 from graphkit.passes.lower_opset import lower_opset
 
 if TYPE_CHECKING:
@@ -23,11 +27,12 @@ _LOCATION = "weights"
 
 
 def self_contained(model: ir.Model) -> ir.Model:
-    """A copy of a model whose protobuf holds all tensors, also those that lie in other files."""
+    """A copy of a model whose protobuf holds all tensors, also those that lie in other files, and all functions."""
     copy = model.clone()
     for graph in copy.graphs():
         for value in graph.initializers.values():
             _inline(value)
+    state_functions(copy)
     return copy
 
 
@@ -53,7 +58,7 @@ def weightless_proto(
         The protobuf, and by name the tensor of each initializer whose data is not in it.
 
     Raises:
-        UnsupportedError: The opset cannot express nodes.
+        UnsupportedError: ONNX, or the opset, cannot express nodes.
     """
     weights: dict[str, ir.TensorProtocol] = {}
     copy = model.clone()
@@ -63,7 +68,12 @@ def weightless_proto(
     if wanted:
         values = {value.name: value for node in graph for value in node.outputs}
         graph.outputs.extend(values[name] for name in wanted)
+    state_functions(copy)
     if opset != OPSET:
+        if copy.functions:
+            InlinePass()(copy)
+            lift_constants(copy)
+            infer_shapes(copy)
         lower_opset(copy, opset)
     for name, value in graph.initializers.items():
         tensor = value.const_value

@@ -1,0 +1,194 @@
+"""graphkit's own operators in an ONNX file: nodes that call functions of the model.
+
+Every combination of attributes, element types and shapes has a function of its own, since bodies are unrolled for them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import onnx_ir as ir
+
+from graphkit.errors import ShapeNeededError, UnsupportedError, UnsupportedNode
+from graphkit.ir.dims import dims_of
+from graphkit.ir.edit import nodes_of
+from graphkit.ir.opset import OPSET, schema_of
+from graphkit.ir.own import DOMAIN, OPERATOR, VERSION, is_own
+from graphkit.ir.shapes import infer_node
+from graphkit.ops.index import index
+from graphkit.ops.spec import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from graphkit.ops.builders import BodyBuilder, Dim, Operand, Step
+
+__all__ = ["state_functions"]
+
+
+def state_functions(model: ir.Model) -> None:
+    """Give a model the functions that its nodes of graphkit's own operators call, in place.
+
+    Args:
+        model: A canonical model; its nodes of graphkit's own operators are calls afterwards.
+
+    Raises:
+        UnsupportedError: Nodes that ONNX cannot express, all of them.
+    """
+    made: dict[tuple[object, ...], ir.Function] = {}
+    refused: list[UnsupportedNode] = []
+    for node in nodes_of(model):
+        if not is_own(node.op_type, node.domain):
+            continue
+        key = _signature(node)
+        if key not in made:
+            count = sum(function.metadata_props[OPERATOR] == node.op_type for function in made.values())
+            name = f"{node.op_type}_{count + 1}" if count else node.op_type
+            found = _function(node, name)
+            if isinstance(found, Refusal):
+                refused.append(UnsupportedNode(node.op_type, node.name or "", found.reason))
+                continue
+            made[key] = found
+        node.op_type = made[key].name
+    if refused:
+        raise UnsupportedError("ONNX", refused)
+    for function in made.values():
+        model.functions[function.identifier()] = function
+        model.opset_imports.setdefault(DOMAIN, VERSION)
+
+
+def _signature(node: ir.Node) -> tuple[object, ...]:
+    attributes = tuple(sorted((name, repr(attribute.value)) for name, attribute in node.attributes.items()))
+    values = [None if value is None else (value.dtype, dims_of(value)) for value in node.inputs]
+    return (node.op_type, attributes, tuple(values), len(node.outputs))
+
+
+def _function(node: ir.Node, name: str) -> ir.Function | Refusal:
+    """The function that one node calls."""
+    inputs = [
+        ir.val(f"{formal}", shape=value.shape, type=value.type)
+        for formal, value in zip(_formals(node), node.inputs, strict=False)
+        if value is not None
+    ]
+    given = iter(inputs)
+    operands = [None if value is None else next(given) for value in node.inputs]
+    body = _Body()
+    call = ir.Node(DOMAIN, node.op_type, operands, node.attributes.values(), num_outputs=len(node.outputs))
+    for mine, its in zip(call.outputs, node.outputs, strict=True):
+        mine.type, mine.shape = its.type, its.shape
+    try:
+        found = body.place(call)
+    except ShapeNeededError as error:
+        return Refusal(f"in ONNX its size has to be known: {error}".rstrip("."))
+    if isinstance(found, Refusal):
+        return found
+    outputs = [body.op("Identity", value) if value in inputs else value for value in found]
+    graph = ir.Graph(inputs, outputs, nodes=body.nodes, opset_imports={"": OPSET}, name=name)
+    attributes = [ir.Attr(key, attribute.type, None) for key, attribute in node.attributes.items()]
+    function = ir.Function(DOMAIN, name, graph=graph, attributes=attributes)
+    function.metadata_props[OPERATOR] = node.op_type
+    return function
+
+
+def _formals(node: ir.Node) -> list[str]:
+    schema = schema_of(node.op_type, node.domain)
+    assert schema is not None
+    return [formal.name for formal in schema.inputs]
+
+
+class _Body:
+    """Implements :class:`graphkit.ops.builders.BodyBuilder`."""
+
+    def __init__(self) -> None:
+        self.nodes: list[ir.Node] = []
+        self._count = 0
+
+    def place(self, node: ir.Node) -> Sequence[ir.Value] | Refusal:
+        """Emit the body of a node of one of graphkit's own operators."""
+        op = index().by_onnx[node.domain, node.op_type]
+        if op.body is None:
+            return Refusal("ONNX has no operators to compute it with")
+        found = op.body(cast("BodyBuilder", self), node, node.inputs)
+        return [found] if isinstance(found, ir.Value) else found
+
+    def _name(self, stem: str) -> str:
+        self._count += 1
+        return f"{stem.lower()}_{self._count}"
+
+    def op(self, op_type: str, *inputs: Operand, domain: str = "", **attrs: Any) -> ir.Value:
+        """Emit a node; see :class:`~graphkit.ops.builders.BodyBuilder`."""
+        return self.ops(op_type, 1, *inputs, domain=domain, **attrs)[0]
+
+    def ops(self, op_type: str, outputs: int, *inputs: Operand, domain: str = "", **attrs: Any) -> tuple[ir.Value, ...]:
+        """Emit a node of several outputs; in place of one of graphkit's own, its body."""
+        operands = [x if x is None or isinstance(x, ir.Value) else self.const(x) for x in inputs]
+        given = {name: value for name, value in attrs.items() if value is not None}
+        node = ir.node(op_type, operands, given, domain=domain, num_outputs=outputs, name=self._name(op_type))
+        for output in node.outputs:
+            output.name = self._name(op_type)
+        infer_node(node)
+        if is_own(op_type, domain):
+            found = self.place(node)
+            assert not isinstance(found, Refusal), found.reason
+            return tuple(found)
+        self.nodes.append(node)
+        return tuple(node.outputs)
+
+    def const(self, array: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> ir.Value:
+        """A constant; functions hold them as nodes."""
+        data = np.asarray(array)
+        data = data.astype(dtype) if dtype is not None else data
+        if not isinstance(array, np.ndarray | np.generic) and data.dtype == np.int_:
+            data = data.astype(np.int64)
+        tensor = ir.tensor(np.ascontiguousarray(data).reshape(data.shape))
+        return self.op("Constant", value=tensor)
+
+    def scalar(self, number: float, like: ir.Value) -> ir.Value:
+        """A 0-d constant of the dtype of another value."""
+        return self.const(np.asarray(number).astype(self.dtype(like)))
+
+    def dtype(self, value: ir.Value) -> np.dtype[Any]:
+        """Element type of a value."""
+        assert value.dtype is not None, value.name
+        return np.dtype(value.dtype.numpy())
+
+    def shape(self, value: ir.Value) -> tuple[Dim, ...]:
+        """Shape of a value."""
+        dims = dims_of(value)
+        if dims is None:
+            raise ShapeNeededError(f"the shape of its {value.name} is not known; give the model's inputs shapes")
+        return dims
+
+    def rank(self, value: ir.Value) -> int:
+        """Rank of a value."""
+        return len(self.shape(value))
+
+    def size(self, value: ir.Value, axis: int) -> int:
+        """Size of one axis."""
+        found = self.shape(value)[axis]
+        if not isinstance(found, int):
+            raise ShapeNeededError(f"the size of axis {axis} of its {value.name} is free; give the inputs fixed sizes")
+        return found
+
+    def scan(self, step: Step, states: Sequence[ir.Value], scanned: Sequence[Operand]) -> tuple[ir.Value, ...]:
+        """Repeat a step over the first axis of what is scanned."""
+        sources = [x if isinstance(x, ir.Value) else self.const(cast("Any", x)) for x in scanned]
+        inner = [ir.val(self._name("state"), shape=state.shape, type=state.type) for state in states]
+        parts = [
+            ir.val(self._name("part"), shape=None if each.shape is None else ir.Shape(each.shape[1:]), type=each.type)
+            for each in sources
+        ]
+        outer, self.nodes = self.nodes, []
+        kept, results = step(tuple(inner), tuple(parts))
+        fresh = [
+            self.op("Identity", value) if value.producer() not in self.nodes or value in (*kept, *results)[:place]
+            else value
+            for place, value in enumerate((*kept, *results))
+        ]  # fmt: skip
+        body = ir.Graph([*inner, *parts], fresh, nodes=self.nodes, name=self._name("body"))
+        self.nodes = outer
+        count = len(kept) + len(results)
+        return self.ops("Scan", count, *states, *sources, body=body, num_scan_inputs=len(parts))

@@ -1,0 +1,127 @@
+"""graphkit's own operators: what frameworks name and ONNX does not, such as a Cholesky factor.
+
+They are of the domain ``graphkit`` and have schemas in onnx's registry like any other operator, so that attributes have
+defaults and types and shapes are inferred. What each computes, in ONNX's operators, is the ``body`` of its
+:class:`~graphkit.ops.spec.Op`; a written ONNX file holds it as a function, and reading puts the operator back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import onnx
+from onnx.defs import OpSchema
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["DOMAIN", "OPERATOR", "OPERATORS", "VERSION", "is_own"]
+
+DOMAIN: Final = "graphkit"
+"""Operator domain of graphkit's own operators."""
+VERSION: Final = 1
+"""Version of that domain."""
+OPERATOR: Final = "graphkit.operator"
+"""Key under which a function of a file says which operator it is the body of."""
+
+Shape: TypeAlias = "list[int | str | None]"
+Rule: TypeAlias = "Callable[[Sequence[Shape], dict[str, Any]], Sequence[Shape]]"
+"""(shapes of the inputs, attributes) -> shapes of the outputs; a ValueError says why the inputs do not fit."""
+
+_FLOATS = ["tensor(float)", "tensor(double)"]
+
+
+def _square(shape: Shape, name: str) -> Shape:
+    if len(shape) < 2:
+        raise ValueError(f"{name} is no matrix: it has {len(shape)} axes")
+    rows, columns = shape[-2:]
+    if isinstance(rows, int) and isinstance(columns, int) and rows != columns:
+        raise ValueError(f"{name} is not square: it has {rows} rows and {columns} columns")
+    return shape
+
+
+def _matrix(shapes: Sequence[Shape], _attrs: dict[str, Any]) -> Sequence[Shape]:
+    return [_square(shapes[0], "A")]
+
+
+def _solution(shapes: Sequence[Shape], attrs: dict[str, Any]) -> Sequence[Shape]:
+    size = _square(shapes[0], "A")[-1]
+    other = shapes[1]
+    if len(other) != len(shapes[0]):
+        raise ValueError(f"B has {len(other)} axes where A has {len(shapes[0])}")
+    facing = other[-2 if attrs.get("left", 1) else -1]
+    if isinstance(size, int) and isinstance(facing, int) and size != facing:
+        raise ValueError(f"A is {size}×{size}, and B has {facing} where these meet")
+    return [other]
+
+
+def _sign_and_log(shapes: Sequence[Shape], _attrs: dict[str, Any]) -> Sequence[Shape]:
+    return [_square(shapes[0], "A")[:-2]] * 2
+
+
+def _operator(
+    name: str, inputs: str, outputs: str, rule: Rule, doc: str, attributes: Sequence[OpSchema.Attribute] = ()
+) -> None:
+    """Register an operator whose inputs and outputs all have the same float type."""
+
+    def infer(context: Any) -> None:
+        types = [context.get_input_type(index) for index in range(context.get_num_inputs())]
+        shapes = [_shape(type_) for type_ in types]
+        defaults = {formal.name: onnx.helper.get_attribute_value(formal.default_value) for formal in attributes}
+        given = {key: context.get_attribute(key) for key in defaults}
+        attrs = {
+            key: onnx.helper.get_attribute_value(value) if value is not None else defaults[key]
+            for key, value in given.items()
+        }
+        known = [shape for shape in shapes if shape is not None]
+        found = rule(known, attrs) if len(known) == len(shapes) else [None] * len(outputs.split())
+        for index, shape in enumerate(found):
+            kind = types[0].tensor_type.elem_type
+            context.set_output_type(index, onnx.helper.make_tensor_type_proto(kind, shape))
+
+    schema = OpSchema(
+        name,
+        DOMAIN,
+        VERSION,
+        doc,
+        inputs=[OpSchema.FormalParameter(each, "T") for each in inputs.split()],
+        outputs=[OpSchema.FormalParameter(each, "T") for each in outputs.split()],
+        type_constraints=[("T", _FLOATS, "")],
+        attributes=list(attributes),
+    )
+    schema.set_type_and_shape_inference_function(infer)
+    onnx.defs.register_schema(schema)
+
+
+def _shape(type_: onnx.TypeProto) -> Shape | None:
+    if not type_.tensor_type.HasField("shape"):
+        return None
+    return [
+        dim.dim_value if dim.HasField("dim_value") else dim.dim_param or None for dim in type_.tensor_type.shape.dim
+    ]
+
+
+def _flag(name: str, default: int, doc: str) -> OpSchema.Attribute:
+    return OpSchema.Attribute(name, onnx.helper.make_attribute(name, default), doc)
+
+
+_operator("Cholesky", "A", "L", _matrix, "The lower factor of symmetric positive definite matrices: A = L Lᵀ.")
+_operator("Inverse", "A", "X", _matrix, "The inverse of matrices.")
+_operator("SlogDet", "A", "sign logabsdet", _sign_and_log, "Sign, and logarithm of the absolute, of determinants.")
+_operator("Solve", "A B", "X", _solution, "X such that A X = B.")
+_operator(
+    "TriangularSolve",
+    "A B",
+    "X",
+    _solution,
+    "X such that A X = B, or X A = B, where A is the triangle of matrices whose other numbers are not looked at.",
+    [_flag("upper", 0, "Whether it is the upper triangle."), _flag("left", 1, "Whether A stands left of X.")],
+)
+
+OPERATORS: Final = frozenset(schema.name for schema in onnx.defs.get_all_schemas() if schema.domain == DOMAIN)
+"""Names of all of them."""
+
+
+def is_own(op_type: str, domain: str) -> bool:
+    """Whether an operator is one of graphkit's own."""
+    return domain == DOMAIN and op_type in OPERATORS

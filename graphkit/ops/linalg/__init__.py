@@ -1,0 +1,1 @@
+"""Linear algebra: factors, inverses, determinants and parts of matrices."""
