@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -102,8 +102,10 @@ class Use:
         return self.form.op.startswith("_np") or any(each.shape == () or 0 in each.shape for each in given)
 
     def limit(self, where: str) -> str | None:
+        """Why a claim fails for this case, as ``"case"`` or, for one spelling of it, ``"operator>case"`` has it."""
+        spelled = "" if self.form is None else f"{self.form.op}>{self.case.name}"
         for limit in self.op.limits:
-            if limit.where == where and limit.case in ("*", self.case.name):
+            if limit.where == where and limit.case in ("*", self.case.name, spelled):
                 return limit.reason
         return None
 
@@ -113,7 +115,14 @@ def onnx_uses() -> list[Use]:
 
 
 def mx_uses() -> list[Use]:
-    return [Use(op, case, form) for _, op in index().ops for form in op.mx for case in form.cases]
+    """Every case of every form, in each spelling of the operator."""
+    return [
+        Use(op, case, replace(form, op=name))
+        for _, op in index().ops
+        for form in op.mx
+        for name in (form.op, *form.also)
+        for case in form.cases
+    ]
 
 
 def onnx_model(use: Use, dtype: str | None = None) -> tuple[ir.Model, dict[str, np.ndarray]]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from graphkit.ops.codec import FLOAT
 from graphkit.ops.math.gelu_forms import torch_gelu
 from graphkit.ops.math.hard_forms import torch_hard
 from graphkit.ops.math.linear import biased_linear, torch_biased_linear
+from graphkit.ops.math.promotion import in_floats, with_scalar
 from graphkit.ops.producers import made_by
-from graphkit.ops.spec import Case, MxForm, Op, Refusal, Tol, arr, given, is_float, torch_call, torch_lacks, whole
+from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given, is_float, torch_call, torch_lacks, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
-    from graphkit.ops.spec import Torch
+    from graphkit.ops.spec import Read, Torch
     from graphkit.ops.torchprogram import Arg
 
-__all__ = ["pair", "read_scalar", "same_shape", "scalar_of"]
+__all__ = ["arithmetic", "floored_mod", "pair", "same_shape", "scalar_of"]
 
 
 def same_shape(b: MxBuilder | TorchBuilder, left: ir.Value, right: ir.Value) -> bool:
@@ -55,20 +55,17 @@ def pair(node: ir.Node) -> tuple[ir.Value, ir.Value]:
     return left, right
 
 
-def read_scalar(b: OnnxBuilder, node: MxNode, like: ir.Value) -> ir.Value:
-    """The ``scalar`` parameter as a constant of the dtype of ``like``."""
-    return b.scalar(FLOAT.parse(node.attrs.get("scalar", "1")), like)
-
-
 @dataclass(frozen=True)
 class _Names:
-    """MXNet's operators for one ONNX operator; empty where there is none."""
+    """MXNet's operators for one ONNX operator, and what its NumPy interface calls those with a scalar."""
 
     onnx: str
     elemwise: str
     broadcast: str
     scalar: str
     reverse: str
+    numpy_scalar: str = ""
+    numpy_reverse: str = ""
     also: tuple[str, ...] = ()
 
 
@@ -87,15 +84,27 @@ def _elemwise_or_broadcast(names: _Names) -> Callable[[MxBuilder, ir.Node, Seque
     return write
 
 
-def _plain(onnx: str) -> Callable[[OnnxBuilder, MxNode, Sequence[ir.Value | None]], ir.Value]:
-    return lambda b, _node, x: b.op(onnx, x[0], x[1])
+def arithmetic(b: OnnxBuilder, onnx: str, left: ir.Value, right: ir.Value) -> ir.Value:
+    """One of ONNX's operators on two operands of one dtype, as MXNet computes it."""
+    if onnx == "Pow":
+        return in_floats(b, lambda *x: b.op(onnx, *x), left, right)
+    return b.op(onnx, left, right)
 
 
-def _with_scalar(onnx: str, *, reverse: bool) -> Callable[[OnnxBuilder, MxNode, Sequence[ir.Value | None]], ir.Value]:
+def _plain(onnx: str) -> Read:
+    def read(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+        assert x[0] is not None
+        assert x[1] is not None
+        return arithmetic(b, onnx, x[0], x[1])
+
+    return read
+
+
+def _with_scalar(onnx: str, *, reverse: bool) -> Read:
     def read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
         assert x[0] is not None
-        scalar = read_scalar(b, node, x[0])
-        return b.op(onnx, scalar, x[0]) if reverse else b.op(onnx, x[0], scalar)
+        data, scalar = with_scalar(b, node, x[0])
+        return arithmetic(b, onnx, scalar, data) if reverse else arithmetic(b, onnx, data, scalar)
 
     return read
 
@@ -117,11 +126,24 @@ def _cases(*extra: Case) -> tuple[Case, ...]:
     )
 
 
+def _integer_cases(*, divisors: bool = False) -> tuple[Case, ...]:
+    """An integer scalar keeps integers what they are, another makes doubles of them."""
+    integers, truths = arr(2, 3, low=1, high=9, dtype="int32"), given([True, divisors, True], "bool")
+    return (
+        Case("integers", (integers,), {"scalar": "2"}, dtype="int32"),
+        Case("bytes", (arr(2, 3, low=1, high=9, dtype="int8"),), {"scalar": "3", "is_int": "True"}, dtype="int8"),
+        Case("integers with a double", (integers,), {"scalar": "2.5", "is_int": "False"}, dtype="int32"),
+        Case("truths", (truths,), {"scalar": "2", "is_int": "True"}, dtype="int64"),
+        Case("truths with a double", (truths,), {"scalar": "0.5", "is_int": "False"}, dtype="int64"),
+    )
+
+
 def _forms(names: _Names) -> tuple[MxForm, ...]:
     read_cases = (Case("equal shapes", (_A, _B)),)
     scalar_cases = (
         Case("scalar", (_A,), {"scalar": "0.3"}),
-        Case("integers", (arr(2, 3, low=1, high=9, dtype="int32"),), {"scalar": "2"}, grad=False),
+        Case("zero axes", (arr(low=0.3),), {"scalar": "0.3", "is_int": "False"}),
+        *_integer_cases(divisors=names.onnx == "Div"),
     )
     forms = [
         MxForm(
@@ -133,9 +155,9 @@ def _forms(names: _Names) -> tuple[MxForm, ...]:
         MxForm(names.elemwise, also=names.also, read=_plain(names.onnx), direction="read", cases=read_cases),
         MxForm(
             names.scalar,
+            also=tuple(filter(None, [names.numpy_scalar])),
             read=_with_scalar(names.onnx, reverse=False),
-            reads=("scalar",),
-            ignore=("is_int",),
+            reads=("scalar", "is_int"),
             direction="read",
             cases=scalar_cases,
         ),
@@ -144,9 +166,9 @@ def _forms(names: _Names) -> tuple[MxForm, ...]:
         forms.append(
             MxForm(
                 names.reverse,
+                also=tuple(filter(None, [names.numpy_reverse])),
                 read=_with_scalar(names.onnx, reverse=True),
-                reads=("scalar",),
-                ignore=("is_int",),
+                reads=("scalar", "is_int"),
                 direction="read",
                 cases=scalar_cases,
             )
@@ -154,12 +176,13 @@ def _forms(names: _Names) -> tuple[MxForm, ...]:
     return tuple(forms)
 
 
-def _op(names: _Names, torch: Torch, *extra: Case, first: tuple[MxForm, ...] = ()) -> Op:
-    return Op(names.onnx, mx=(*first, *_forms(names)), torch=torch, cases=_cases(*extra))
+def _op(
+    names: _Names, torch: Torch, *extra: Case, first: tuple[MxForm, ...] = (), limits: tuple[Limit, ...] = ()
+) -> Op:
+    return Op(names.onnx, mx=(*first, *_forms(names)), torch=torch, cases=_cases(*extra), limits=limits)
 
 
 _INTS = Case("integers", (arr(2, 3, low=1, high=9, dtype="int64"), arr(3, low=1, high=4, dtype="int64")), grad=False)
-_F32_HYPOT = Tol(float64=1e-6, reason="MXNet takes the root of the sum with a scalar in float32")
 _LINEAR = MxForm("FullyConnected", write=biased_linear, direction="write")
 
 
@@ -238,10 +261,12 @@ def _write_pow(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
     return b.op("_power" if same_shape(b, left, right) else "broadcast_power", x[0], power)
 
 
-_POWER = _Names("Pow", "_power", "broadcast_power", "_power_scalar", "_rpower_scalar")
+_POWER = _Names(
+    "Pow", "_power", "broadcast_power", "_power_scalar", "_rpower_scalar", "_npi_power_scalar", "_npi_rpower_scalar"
+)
 
 
-def _read_mod(b: OnnxBuilder, left: ir.Value, right: ir.Value) -> ir.Value:
+def floored_mod(b: OnnxBuilder, left: ir.Value, right: ir.Value) -> ir.Value:
     """Floored modulo, 0 for a zero divisor, exact for floats: fmod, moved into the divisor's sign."""
     zero = b.scalar(0, right)
     stored = b.value(right)
@@ -259,9 +284,9 @@ def _read_mod(b: OnnxBuilder, left: ir.Value, right: ir.Value) -> ir.Value:
 def _mod_form(op: str, order: str, also: tuple[str, ...] = ()) -> MxForm:
     def read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
         assert x[0] is not None
-        other = x[1] if order == "pair" else read_scalar(b, node, x[0])
+        data, other = (x[0], x[1]) if order == "pair" else with_scalar(b, node, x[0])
         assert other is not None
-        return _read_mod(b, other, x[0]) if order == "reverse" else _read_mod(b, x[0], other)
+        return floored_mod(b, other, data) if order == "reverse" else floored_mod(b, data, other)
 
     signs = given([[-7.5, 7.5, 3.2], [-0.4, 6.1, -9.3]], "float32")
     if order == "pair":
@@ -271,8 +296,10 @@ def _mod_form(op: str, order: str, also: tuple[str, ...] = ()) -> MxForm:
         Case("scalar", (signs,), {"scalar": "-2.5"}, grad=False),
         Case("zero", (signs,), {"scalar": "0"}, grad=False),
         Case("of another double", (signs,), {"scalar": "0.7"}, grad=False),
+        Case("zero axes", (given(-7.5, "float32"),), {"scalar": "2.5", "is_int": "False"}, grad=False),
+        *_integer_cases(),
     )
-    return MxForm(op, read=read, reads=("scalar",), ignore=("is_int",), direction="read", cases=cases)
+    return MxForm(op, also=also, read=read, reads=("scalar", "is_int"), direction="read", cases=cases)
 
 
 def _write_mod(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
@@ -291,13 +318,47 @@ _SIGNED = given([[-7.5, 7.5, 3.2], [-0.4, 6.1, -9.3]], "float32")
 
 OPS = (
     _op(
-        _Names("Add", "elemwise_add", "broadcast_add", "_plus_scalar", "_plus_scalar", ("_grad_add",)),
+        _Names(
+            "Add",
+            "elemwise_add",
+            "broadcast_add",
+            "_plus_scalar",
+            "_plus_scalar",
+            "_npi_add_scalar",
+            "_npi_add_scalar",
+            also=("_grad_add",),
+        ),
         _torch_add,
         _INTS,
         first=(_LINEAR,),
+        limits=(Limit("read-backward", "MXNet has no gradient of it", "_grad_add>equal shapes"),),
     ),
-    _op(_Names("Sub", "elemwise_sub", "broadcast_sub", "_minus_scalar", "_rminus_scalar"), torch_call("-"), _INTS),
-    _op(_Names("Mul", "elemwise_mul", "broadcast_mul", "_mul_scalar", "_mul_scalar"), _torch_mul, _INTS),
+    _op(
+        _Names(
+            "Sub",
+            "elemwise_sub",
+            "broadcast_sub",
+            "_minus_scalar",
+            "_rminus_scalar",
+            "_npi_subtract_scalar",
+            "_npi_rsubtract_scalar",
+        ),
+        torch_call("-"),
+        _INTS,
+    ),
+    _op(
+        _Names(
+            "Mul",
+            "elemwise_mul",
+            "broadcast_mul",
+            "_mul_scalar",
+            "_mul_scalar",
+            "_npi_multiply_scalar",
+            "_npi_multiply_scalar",
+        ),
+        _torch_mul,
+        _INTS,
+    ),
     _op(_Names("Div", "elemwise_div", "broadcast_div", "_div_scalar", "_rdiv_scalar"), _torch_div, _INTS),
     Op(
         "Pow",
@@ -318,8 +379,8 @@ OPS = (
             MxForm("broadcast_mod", write=_write_mod, direction="write"),
             _mod_form("broadcast_mod", "pair"),
             _mod_form("_mod", "pair"),
-            _mod_form("_mod_scalar", "scalar"),
-            _mod_form("_rmod_scalar", "reverse"),
+            _mod_form("_mod_scalar", "scalar", ("_npi_mod_scalar",)),
+            _mod_form("_rmod_scalar", "reverse", ("_npi_rmod_scalar",)),
         ),
         torch=_torch_mod,
         cases=(
@@ -328,29 +389,4 @@ OPS = (
             Case("fmod broadcast", (_SIGNED, given([2.0, -2.0, 1.5], "float32")), {"fmod": 1}),
         ),
     ),
-    Op(
-        "",
-        mx=tuple(
-            MxForm(
-                name,
-                read=lambda b, node, x: _hypot(b, node, x),
-                reads=("scalar",),
-                ignore=("is_int",),
-                direction="read",
-                cases=(case,),
-            )
-            for name, case in (
-                ("_hypot", Case("equal shapes", (_A, _B))),
-                ("broadcast_hypot", Case("broadcast", (_A, _ROW))),
-                ("_hypot_scalar", Case("scalar", (_A,), {"scalar": "0.7"}, tol=_F32_HYPOT)),
-            )
-        ),
-    ),
 )
-
-
-def _hypot(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
-    left = x[0]
-    assert left is not None
-    right: Any = read_scalar(b, node, left) if len(x) == 1 else x[1]
-    return b.op("Sqrt", b.op("Add", b.op("Mul", left, left), b.op("Mul", right, right)))

@@ -12,7 +12,8 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.ops.booleans import as_carrier, carrier
-from graphkit.ops.math.binary import pair, read_scalar, same_shape, scalar_of
+from graphkit.ops.math.binary import pair, same_shape, scalar_of
+from graphkit.ops.math.promotion import number_of, with_scalar
 from graphkit.ops.spec import Case, MxForm, Op, given, torch_call
 
 if TYPE_CHECKING:
@@ -52,9 +53,8 @@ def _back(b: OnnxBuilder, truth: ir.Value, like: ir.Value) -> ir.Value:
 
 def _read_comparison(onnx: str, *, scalar: bool, negated: bool = False) -> Read:
     def read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
-        left = x[0]
-        assert left is not None
-        right = read_scalar(b, node, left) if scalar else x[1]
+        assert x[0] is not None
+        left, right = with_scalar(b, node, x[0]) if scalar else (x[0], x[1])
         found = b.op(onnx, left, right)
         return _back(b, b.op("Not", found) if negated else found, left)
 
@@ -63,6 +63,7 @@ def _read_comparison(onnx: str, *, scalar: bool, negated: bool = False) -> Read:
 
 _LEFT, _RIGHT = given([[1.0, 2.0, 3.0]], "float32"), given([[1.0, 3.0, 2.0]], "float32")
 _COLUMN = given([[1.0], [2.0]], "float32")
+_WHOLE = given([1, 2, 3, 0], "int32")
 
 
 def _reading_forms(onnx: str, name: str, *, negated: bool = False) -> tuple[MxForm, ...]:
@@ -76,10 +77,13 @@ def _reading_forms(onnx: str, name: str, *, negated: bool = False) -> tuple[MxFo
         MxForm(
             f"_{name}_scalar",
             read=one,
-            reads=("scalar",),
-            ignore=("is_int",),
+            reads=("scalar", "is_int"),
             direction="read",
-            cases=(Case("scalar", (_LEFT,), {"scalar": "2"}, grad=False),),
+            cases=(
+                Case("scalar", (_LEFT,), {"scalar": "2"}, grad=False),
+                Case("integers", (_WHOLE,), {"scalar": "2"}, dtype="int32"),
+                Case("integers with a double", (_WHOLE,), {"scalar": "2.5", "is_int": "False"}, dtype="int32"),
+            ),
         ),
     )
 
@@ -117,9 +121,11 @@ def _truth(b: OnnxBuilder, value: ir.Value) -> ir.Value:
 
 def _read_logic(onnx: str, *, scalar: bool) -> Read:
     def read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
-        left = x[0]
+        left, right = x[0], x[1] if not scalar else None
         assert left is not None
-        right = b.const(np.asarray(float(node.attrs.get("scalar", "1")) != 0)) if scalar else x[1]
+        if scalar:
+            left, _ = with_scalar(b, node, left)
+            right = b.const(np.asarray(number_of(node) != 0))
         assert right is not None
         return _back(b, b.op(onnx, _truth(b, left), right if scalar else _truth(b, right)), left)
 
@@ -147,10 +153,12 @@ def _logic(onnx: str, name: str, torch: str) -> Op:
             MxForm(
                 f"_logical_{name}_scalar",
                 read=one,
-                reads=("scalar",),
-                ignore=("is_int",),
+                reads=("scalar", "is_int"),
                 direction="read",
-                cases=(Case("scalar", (_NUMBERS,), {"scalar": "2"}, grad=False),),
+                cases=(
+                    Case("scalar", (_NUMBERS,), {"scalar": "2"}, grad=False),
+                    Case("integers with a double", (_WHOLE,), {"scalar": "0.5", "is_int": "False"}, dtype="int32"),
+                ),
             ),
         ),
         torch=torch_call(torch),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from graphkit.ops.math.binary import read_scalar, same_shape, scalar_of
+from graphkit.ops.math.binary import same_shape, scalar_of
 from graphkit.ops.math.clip import torch_clamp
+from graphkit.ops.math.promotion import with_scalar
 from graphkit.ops.producers import made_by
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, is_float, torch_lacks
 
@@ -107,13 +108,14 @@ def _reads(onnx: str, *, scalar: bool = False) -> Read:
         if not scalar:
             return b.op(onnx, *x)
         assert x[0] is not None
-        return b.op(onnx, x[0], read_scalar(b, node, x[0]))
+        return b.op(onnx, *with_scalar(b, node, x[0]))
 
     return read
 
 
 _A, _B, _C = arr(2, 3), arr(2, 3), arr(2, 3)
 _SPREAD = given([[-1.5, 0.5, 2.5]], "float32")
+_WHOLE = given([1, 5], "int32")
 
 
 def _cases(*extra: Case) -> tuple[Case, ...]:
@@ -132,15 +134,23 @@ def _extreme(onnx: str, name: str) -> Op:
         onnx,
         mx=(
             MxForm(f"broadcast_{name}", write=_write_extreme(name), direction="write"),
-            MxForm(f"broadcast_{name}", read=_reads(onnx), direction="read", cases=(Case("rows", (_A, arr(1, 3))),)),
+            MxForm(
+                f"broadcast_{name}",
+                read=_reads(onnx),
+                direction="read",
+                cases=(Case("rows", (_A, arr(1, 3))), Case("zero axes", (arr(), arr(2)))),
+            ),
             MxForm(f"_{name}", read=_reads(onnx), direction="read", cases=(Case("equal shapes", (_A, _B)),)),
             MxForm(
                 f"_{name}_scalar",
                 read=_reads(onnx, scalar=True),
-                reads=("scalar",),
-                ignore=("is_int",),
+                reads=("scalar", "is_int"),
                 direction="read",
-                cases=(Case("scalar", (_SPREAD,), {"scalar": "0.1"}),),
+                cases=(
+                    Case("scalar", (_SPREAD,), {"scalar": "0.1"}),
+                    Case("integers", (_WHOLE,), {"scalar": "3"}, dtype="int32"),
+                    Case("integers with a double", (_WHOLE,), {"scalar": "2.5", "is_int": "False"}, dtype="int32"),
+                ),
             ),
         ),
         torch=_torch_extreme(name),

@@ -1,0 +1,82 @@
+"""What MXNet does with operands of different dtypes, which ONNX wants to be equal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx_ir as ir
+
+from graphkit.ops.codec import BOOL, FLOAT
+from graphkit.ops.spec import Refusal, is_float
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+
+    from graphkit.ops.builders import OnnxBuilder
+    from graphkit.ops.mxgraph import MxNode
+
+__all__ = ["cast_to", "in_floats", "number_of", "together", "with_scalar"]
+
+
+def cast_to(b: OnnxBuilder, value: ir.Value, dtype: npt.DTypeLike) -> ir.Value:
+    """A value in a dtype."""
+    if b.dtype(value) == np.dtype(dtype):
+        return value
+    return b.op("Cast", value, to=ir.DataType.from_numpy(np.dtype(dtype)))
+
+
+def number_of(node: MxNode) -> float:
+    """The ``scalar`` parameter."""
+    return float(FLOAT.parse(node.attrs.get("scalar", "1")))
+
+
+def with_scalar(b: OnnxBuilder, node: MxNode, data: ir.Value) -> tuple[ir.Value, ir.Value]:
+    """The data and the ``scalar`` parameter in the dtype in which MXNet computes with them.
+
+    Floats keep theirs. Integers and truth values become float64 unless ``is_int`` says that the scalar is an integer,
+    and truth values become int64 where it does.
+    """
+    if not is_float(b.dtype(data)):
+        if not BOOL.parse(node.attrs.get("is_int", "True")):
+            data = cast_to(b, data, np.float64)
+        elif b.dtype(data).kind == "b":
+            data = cast_to(b, data, np.int64)
+    return data, b.scalar(number_of(node), data)
+
+
+def in_floats(b: OnnxBuilder, compute: Callable[..., ir.Value], *operands: ir.Value) -> ir.Value:
+    """What a function of floats gives for operands of one dtype.
+
+    MXNet's functions of integers compute in float32 and cut off what is behind the point.
+    """
+    dtype = b.dtype(operands[0])
+    if is_float(dtype):
+        return compute(*operands)
+    return cast_to(b, compute(*(cast_to(b, x, np.float32) for x in operands)), dtype)
+
+
+def together(
+    b: OnnxBuilder, left: ir.Value, right: ir.Value, *, integers: bool = True
+) -> np.dtype[np.generic] | Refusal:
+    """The dtype in which an operator of MXNet's NumPy interface computes with two operands.
+
+    Floats win over integers, these over truth values, and the wider one of two of a kind.
+
+    Args:
+        b: The builder.
+        left: One operand.
+        right: The other operand.
+        integers: Whether the operator takes integers of different dtypes.
+    """
+    one, other = b.dtype(left), b.dtype(right)
+    if one == other:
+        return one
+    floats = [dtype for dtype in (one, other) if is_float(dtype)]
+    if floats:
+        return max(floats, key=lambda dtype: dtype.itemsize)
+    if not integers or {one, other} == {np.dtype(np.int8), np.dtype(np.uint8)}:
+        return Refusal(f"MXNet does not combine {one} with {other} here; cast one of them in the model")
+    return max((one, other), key=lambda dtype: (dtype.kind != "b", dtype.itemsize))
