@@ -73,8 +73,8 @@ def _round_with(b: OnnxBuilder, x: ir.Value, floor: ir.Value, up: str) -> ir.Val
     return b.op("Where", b.op(up, fraction, b.scalar(0.5, x)), b.op("Add", floor, b.scalar(1, x)), floor)
 
 
-def _round(b: OnnxBuilder, x: ir.Value) -> ir.Value:
-    """Half away from zero."""
+def away_from_zero(b: OnnxBuilder, x: ir.Value) -> ir.Value:
+    """Round to the nearest whole number, exact halves away from zero."""
     size = b.op("Abs", x)
     return b.op("Mul", b.op("Sign", x), _round_with(b, size, b.op("Floor", size), "GreaterOrEqual"))
 
@@ -142,7 +142,10 @@ _COMPOSED: dict[str, tuple[Callable[[OnnxBuilder, ir.Value], ir.Value], tuple[Ca
     "log1p": (_log1p, (Case("any", (arr(2, 3, low=-0.5, high=3.0),)), Case("small", (arr(5, low=-1e-6, high=1e-6),)))),
     "rcbrt": (lambda b, x: b.op("Reciprocal", _cbrt(b, x)), _POSITIVE),
     "rint": (_rint, (Case("halves", (given([-1.5, -0.5, 0.5, 1.5, 2.5, 0.4, -0.6], "float32"),), grad=False),)),
-    "round": (_round, (Case("halves", (given([-1.5, -0.5, 0.5, 1.5, 2.5, 0.4, -0.6], "float32"),), grad=False),)),
+    "round": (
+        away_from_zero,
+        (Case("halves", (given([-1.5, -0.5, 0.5, 1.5, 2.5, 0.4, -0.6], "float32"),), grad=False),),
+    ),
     "rsqrt": (lambda b, x: b.op("Reciprocal", b.op("Sqrt", x)), _POSITIVE),
     "square": (lambda b, x: b.op("Mul", x, x), _ANY),
     "trunc": (_truncate, (_STEPS,)),

@@ -157,7 +157,7 @@ def _turned(b: TorchBuilder, bound: Arg) -> Arg:
     return ~bound if isinstance(bound, int) else b.prefix("~", bound)
 
 
-def _bounds(text: str) -> list[int | None]:
+def bounds(text: str) -> list[int | None]:
     """Parse a tuple of integers and ``None``."""
     try:
         value = ast.literal_eval(text.replace("L", ""))
@@ -181,8 +181,8 @@ def _sliced(b: OnnxBuilder, data: ir.Value, cuts: list[_Cut]) -> ir.Value:
 
 
 def _read_slice(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
-    begins, ends = _bounds(node.attrs["begin"]), _bounds(node.attrs["end"])
-    steps = _bounds(node.attrs.get("step", "()")) or [None] * len(begins)
+    begins, ends = bounds(node.attrs["begin"]), bounds(node.attrs["end"])
+    steps = bounds(node.attrs.get("step", "()")) or [None] * len(begins)
     if not len(begins) == len(ends) == len(steps):
         return Refusal("its begin, end and step are not of equal length")
     cuts = [
@@ -192,7 +192,7 @@ def _read_slice(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> i
 
 
 def _read_slice_axis(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
-    (begin,), (end,) = _bounds(node.attrs["begin"]), _bounds(node.attrs["end"])
+    (begin,), (end,) = bounds(node.attrs["begin"]), bounds(node.attrs["end"])
     return _sliced(b, some(x[0]), [(int(node.attrs["axis"]), begin or None, end, 1)])
 
 
