@@ -100,5 +100,5 @@ def _bind(model: ir.Model, value: ir.Value, shape: tuple[int, ...]) -> None:
     for other in model.graph.inputs:
         if known and other.shape is not None:
             other.shape = ir.Shape(
-                [known.get(dim.value, dim) if isinstance(dim, ir.SymbolicDim) else dim for dim in other.shape]
+                [known.get(dim.value or "", dim) if isinstance(dim, ir.SymbolicDim) else dim for dim in other.shape]
             )

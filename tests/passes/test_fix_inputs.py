@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -15,6 +15,9 @@ from graphkit.errors import InputError, UnsupportedError
 from graphkit.frameworks.convert import parse_fixed
 from graphkit.frameworks.mxnet.write import to_symbol
 from graphkit.ir.dims import dims_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture

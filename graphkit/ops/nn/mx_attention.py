@@ -1,0 +1,177 @@
+"""Scaled dot-product attention, composed from MXNet's matrix products and softmax.
+
+MXNet's ``linalg_gemm2`` has no float16 and no bfloat16, so attention of these is computed in float32 and rounded once.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx_ir as ir
+
+from graphkit.ops.booleans import as_carrier
+from graphkit.ops.spec import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphkit.ops.builders import Dim, MxBuilder
+    from graphkit.ops.mxgraph import MxRef
+
+__all__ = ["write_attention"]
+
+_RAW, _CAPPED, _MASKED, _WEIGHTS = range(4)
+"""What the operator's fourth output is."""
+
+
+def write_attention(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> Sequence[MxRef] | Refusal:
+    """Write an Attention node; its outputs are the result, the present keys and values, and scores."""
+    operands = [*node.inputs, *[None] * (7 - len(node.inputs))]
+    query, key, value, mask, past_key, past_value, lengths = operands[:7]
+    assert query is not None
+    assert key is not None
+    assert value is not None
+    if lengths is not None:
+        return Refusal("it takes the numbers of keys that are no padding; give them as a mask")
+    dtype = b.dtype(query)
+    wide = dtype if dtype.name in ("float32", "float64") else np.dtype(np.float32)
+    precision = node.attributes.get_int("softmax_precision", 0)
+    if precision and np.dtype(ir.DataType(precision).numpy()).itemsize < min(wide.itemsize, dtype.itemsize):
+        return Refusal("its softmax is computed in a narrower type than its operands")
+    heads = [_heads(b, node, operand) for operand in (query, key)]
+    if None in heads:
+        return Refusal("its number of heads is not known; give the model's inputs fixed sizes")
+    many, few = (count or 1 for count in heads)
+    scale = _scale(b, node, query, many)
+    if scale is None:
+        return Refusal("the size of its features is not known, which its scale is made of; give fixed sizes")
+    queries, keys, values = (
+        _split(b, operand, x[place], count)
+        for place, (operand, count) in enumerate(((query, many), (key, few), (value, few)))
+    )
+    news = keys
+    if past_key is not None and past_value is not None:
+        keys = b.op("Concat", b.ref(past_key), keys, num_args=2, dim=2, name="keys")
+        values = b.op("Concat", b.ref(past_value), values, num_args=2, dim=2, name="values")
+    present = [keys, values]
+    if many != few:
+        keys, values = (b.op("repeat", part, repeats=many // few, axis=1) for part in (keys, values))
+    queries, keys, values = (
+        part if wide == dtype else b.op("Cast", part, dtype=wide.name) for part in (queries, keys, values)
+    )
+    steps = [b.op("_linalg_gemm2", queries, keys, transpose_b=True, alpha=scale, name="scores")]
+    steps.append(_capped(b, node, steps[_RAW]))
+    bias = None if mask is None else _bias(b, mask, wide)
+    masked = steps[_CAPPED] if bias is None else b.op("broadcast_add", steps[_CAPPED], bias, name="masked")
+    if node.attributes.get_int("is_causal", 0):
+        masked = b.op("broadcast_add", masked, _causal(b, node, queries, news, wide), name="causal")
+    steps.append(masked)
+    steps.append(_softmax(b, masked, wide, guarded=mask is not None and not _shows_each(b, node, mask)))
+    mixed = b.op("_linalg_gemm2", steps[_WEIGHTS], values, name="mixed")
+    if b.rank(query) == 3:
+        mixed = b.op("Reshape", b.op("transpose", mixed, axes=(0, 2, 1, 3)), shape=(0, 0, -3))
+    shown = steps[node.attributes.get_int("qk_matmul_output_mode", 0)]
+    if wide != dtype:
+        mixed = b.op("Cast", mixed, dtype=dtype.name)
+        shown = b.op("Cast", shown, dtype=dtype.name, name="shown")
+    return mixed, *present, shown
+
+
+def _heads(b: MxBuilder, node: ir.Node, operand: ir.Value) -> int | None:
+    if b.rank(operand) == 3:
+        name = "q_num_heads" if operand is node.inputs[0] else "kv_num_heads"
+        return node.attributes.get_int(name, 1)
+    heads = b.shape(operand)[1]
+    return heads if isinstance(heads, int) else None
+
+
+def _split(b: MxBuilder, operand: ir.Value, ref: MxRef | None, heads: int) -> MxRef:
+    """An operand as (batch, heads, positions, features)."""
+    assert ref is not None
+    if b.rank(operand) == 4:
+        return ref
+    if heads == 1:
+        return b.op("expand_dims", ref, axis=1)
+    return b.op("transpose", b.op("Reshape", ref, shape=(0, 0, -4, heads, -1)), axes=(0, 2, 1, 3))
+
+
+def _scale(b: MxBuilder, node: ir.Node, query: ir.Value, heads: int) -> float | None:
+    given = node.attributes.get("scale")
+    if given is not None:
+        return float(str(np.float32(given.as_float())))
+    features = b.shape(query)[-1]
+    if not isinstance(features, int):
+        return None
+    return 1 / math.sqrt(features if b.rank(query) == 4 else features // heads)
+
+
+def _capped(b: MxBuilder, node: ir.Node, scores: MxRef) -> MxRef:
+    """The scores within ± softcap."""
+    cap = float(str(np.float32(node.attributes.get_float("softcap", 0.0))))
+    if not cap:
+        return scores
+    return b.op("_mul_scalar", b.op("tanh", b.op("_div_scalar", scores, scalar=cap)), scalar=cap, name="capped")
+
+
+def _bias(b: MxBuilder, mask: ir.Value, wide: np.dtype[Any]) -> MxRef:
+    """What is added to the scores: the mask, or 0 where it is true and -inf where not."""
+    missing = 4 - b.rank(mask)
+    if b.dtype(mask).kind != "b":
+        bias = b.ref(mask) if b.dtype(mask) == wide else b.op("Cast", b.ref(mask), dtype=wide.name)
+    elif (array := b.value(mask)) is not None:
+        return b.const(np.where(array, 0, -np.inf).astype(wide).reshape((1,) * missing + array.shape), name="bias")
+    else:
+        bias = b.op("BlockGrad", b.op("log", as_carrier(b, mask, wide)), name="bias")
+    for _ in range(missing):
+        bias = b.op("expand_dims", bias, axis=0)
+    return bias
+
+
+def _causal(b: MxBuilder, node: ir.Node, queries: MxRef, news: MxRef, wide: np.dtype[Any]) -> MxRef:
+    """0 where a position may look, at everything past and at what is new up to itself, -inf beyond."""
+    query, key = node.inputs[:2]
+    assert query is not None
+    assert key is not None
+    past = node.inputs[4] if len(node.inputs) > 4 else None
+    rows, columns = _positions(b, query), _positions(b, key)
+    before = 0 if past is None else b.shape(past)[2]
+    if isinstance(rows, int) and isinstance(columns, int) and isinstance(before, int):
+        mask = np.where(np.tri(rows, before + columns, before, dtype=bool), 0, -np.inf)
+        return b.const(mask.astype(wide)[None, None], name="causal")
+    row = b.op("Reshape", b.op("_contrib_arange_like", queries, axis=2), shape=(1, 1, -1, 1))
+    column = b.op("_contrib_arange_like", news, axis=2)
+    if past is not None:
+        zeros = b.op("zeros_like", b.op("_contrib_arange_like", b.ref(past), axis=2))
+        column = b.op("Concat", zeros, column, num_args=2, dim=0)
+    column = b.op("Reshape", column, shape=(1, 1, 1, -1))
+    row, column = (b.op("Cast", part, dtype=wide.name) for part in (row, column))
+    return b.op("BlockGrad", b.op("log", b.op("broadcast_greater_equal", row, column)))
+
+
+def _positions(b: MxBuilder, operand: ir.Value) -> Dim:
+    return b.shape(operand)[-2 if b.rank(operand) == 4 else 1]
+
+
+def _softmax(b: MxBuilder, masked: MxRef, wide: np.dtype[Any], *, guarded: bool) -> MxRef:
+    """The weights; of a row that is masked as a whole they are zeros, and its softmax is of finite numbers."""
+    if not guarded:
+        return b.op("softmax", masked, axis=-1)
+    least = float(np.finfo(wide).min)
+    top = b.op("max", masked, axis=-1, keepdims=True)
+    shown = b.op("BlockGrad", b.op("_greater_equal_scalar", top, scalar=least))
+    weights = b.op("softmax", b.op("_maximum_scalar", masked, scalar=least), axis=-1)
+    return b.op("broadcast_mul", weights, shown, name="weights")
+
+
+def _shows_each(b: MxBuilder, node: ir.Node, mask: ir.Value) -> bool:
+    """Whether a constant mask lets every position look at something."""
+    array = b.value(mask)
+    if array is None:
+        return False
+    shown = array if array.dtype.kind == "b" else np.asarray(array, np.float64) > -np.inf
+    rows = np.atleast_2d(shown)
+    if node.attributes.get_int("is_causal", 0):
+        return bool(rows[..., 0].all())
+    return bool(rows.any(-1).all())
