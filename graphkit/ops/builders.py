@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from graphkit.ops.layout import Layout
     from graphkit.ops.mxgraph import MxRef
-    from graphkit.ops.torchprogram import Arg, Code, Size, Targets, Var
+    from graphkit.ops.torchprogram import Arg, Body, Code, Size, Targets, Var
 
-__all__ = ["Dim", "MxBuilder", "OnnxBuilder", "Operand", "TorchBuilder"]
+__all__ = ["BodyBuilder", "Dim", "MxBuilder", "OnnxBuilder", "Operand", "Step", "TorchBuilder"]
 
 Dim: TypeAlias = "int | str | None"
 """A dimension: known, symbolic (equal names are equal sizes; may be an expression such as ``"2*n + 1"``) or unknown."""
@@ -277,6 +277,35 @@ class TorchBuilder(Protocol):
             args: Positional arguments of the constructor: literals.
             outputs: Pattern of the result where it is unpacked, else one variable.
             kwargs: Keyword arguments of the constructor: literals.
+        """
+        ...
+
+    def body(self, graph: ir.Graph, *inputs: Arg) -> Body:
+        """What a graph inside the node does, for :meth:`branch` or :meth:`loop`.
+
+        Args:
+            graph: The graph.
+            inputs: What holds its inputs, as far as that is known before; None, or nothing, for an input that becomes
+                a variable of the body, one of its ``inputs``.
+        """
+        ...
+
+    def block(self, emit: Callable[[], Sequence[Arg]]) -> Body:
+        """What a function emits, for :meth:`branch` or :meth:`loop`; it returns the body's outputs."""
+        ...
+
+    def branch(self, condition: Arg, then: Body, otherwise: Body) -> tuple[Var, ...]:
+        """An ``if`` with as many outputs as each of its branches."""
+        ...
+
+    def loop(self, body: Body, initial: Sequence[Arg], *through: Arg, head: str = "") -> tuple[Var, ...]:
+        """A loop; what it carries, and then one list for each further output of its body.
+
+        Args:
+            body: What it does on each turn.
+            initial: What it carries at first, one for each of the body's inputs.
+            through: What it goes through; nothing for a ``while``.
+            head: Function of these that gives what it goes through, e.g. ``"zip"`` or ``"range"``.
         """
         ...
 

@@ -1,7 +1,8 @@
 """A torch module as data: the statements of its ``forward``, with the layers and tensors they use.
 
-A program is in single-assignment form: every statement calls one thing and binds its results to new variables. How it
-is split into classes, nested into expressions, named and spelled is decided where it is printed.
+A program is in single-assignment form: every statement calls one thing, or is an ``if`` or a loop of such statements,
+and binds its results to new variables. How it is split into classes, nested into expressions, named and spelled is
+decided where it is printed.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     import numpy as np
     import numpy.typing as npt
     import onnx_ir as ir
 
     from graphkit.ops.layout import Layout
 
-__all__ = ["Arg", "Code", "Device", "Layer", "Size", "Stmt", "Stored", "Targets", "TorchProgram", "Var"]
+__all__ = ["Arg", "Body", "Code", "Device", "Layer", "Size", "Stmt", "Stored", "Targets", "TorchProgram", "Var", "walk"]
 
 
 @dataclass(eq=False, slots=True)
@@ -97,27 +100,55 @@ class Layer:
 
 
 @dataclass(eq=False, slots=True)
+class Body:
+    """Statements inside another one: a branch of an ``if``, or what a loop does on each turn.
+
+    They read what they bind themselves, what the loop binds for them, and what was bound before the outer statement.
+
+    Attributes:
+        stmts: The statements.
+        outputs: What a branch gives; what a turn of a loop hands to the next one, then what it appends to lists.
+        inputs: Of a loop: the variables that hold what it carries from turn to turn.
+        items: Of a ``for``: what it binds on each turn.
+        tested: Of a loop: the one of its ``inputs`` that must be true for a turn to begin.
+        goes_on: Of a loop: what must be true at the end of a turn for another one to follow.
+    """
+
+    stmts: list[Stmt]
+    outputs: list[Arg]
+    inputs: list[Var] = field(default_factory=list)
+    items: Targets = ()
+    tested: Var | None = None
+    goes_on: Arg = None
+
+
+@dataclass(eq=False, slots=True)
 class Stmt:
     """One statement.
 
     Attributes:
         kind: ``call`` of a function, ``method`` of the first argument, ``infix`` or ``prefix`` operator, ``item`` for
-            the first argument indexed by the others, ``layer`` for a call of a submodule.
-        head: Function (``"F.relu"``), method or operator; empty for an item or a layer.
+            the first argument indexed by the others, ``layer`` for a call of a submodule, ``if`` with its condition
+            as argument, ``loop`` with what it goes through and then the initial value of all that it carries; a loop
+            that goes through nothing is a ``while``.
+        head: Function (``"F.relu"``), method or operator; of a loop the function that joins or makes what it goes
+            through (``"zip"``, ``"range"``). Empty for an item, a layer or an ``if``.
         args: Positional arguments.
         kwargs: Keyword arguments.
-        outputs: Variables bound.
+        outputs: Variables bound; of a loop, what it carried last and then its lists.
         layer: The submodule that is called.
         node: The ONNX node that it was emitted for.
+        bodies: The two branches of an ``if``, what is done where the condition holds first; the one body of a loop.
     """
 
-    kind: Literal["call", "method", "infix", "prefix", "item", "layer"]
+    kind: Literal["call", "method", "infix", "prefix", "item", "layer", "if", "loop"]
     head: str
     args: tuple[Arg, ...]
     kwargs: dict[str, Arg]
     outputs: Targets
     layer: Layer | None = None
     node: ir.Node | None = None
+    bodies: tuple[Body, ...] = ()
 
 
 @dataclass(eq=False, slots=True)
@@ -135,3 +166,11 @@ class TorchProgram:
     inputs: list[Var]
     outputs: list[Var | Stored]
     stmts: list[Stmt]
+
+
+def walk(stmts: Iterable[Stmt]) -> Iterator[Stmt]:
+    """All statements in order, each before those inside it."""
+    for stmt in stmts:
+        yield stmt
+        for body in stmt.bodies:
+            yield from walk(body.stmts)

@@ -15,7 +15,7 @@ import onnx_ir as ir
 
 from graphkit.errors import UnsupportedError, UnsupportedNode
 from graphkit.files import release
-from graphkit.frameworks.torch.source.program import stored_dtype, stored_shape
+from graphkit.frameworks.torch.source.uses import stored_dtype, stored_shape
 from graphkit.ir.dtypes import dtype_of
 from graphkit.ops.layout import arrange
 from graphkit.ops.torchprogram import Stored

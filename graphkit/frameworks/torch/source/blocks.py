@@ -9,15 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from graphkit.frameworks.torch.source.program import read_by
-from graphkit.ops.torchprogram import Stmt, Var
+from graphkit.frameworks.torch.source.uses import flat_targets, read_by
+from graphkit.ops.torchprogram import Stmt, Var, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from graphkit.ops.torchprogram import Targets
-
-__all__ = ["Block", "Item", "Shortcut", "Use", "flat_targets", "reads", "stmts_of", "writes"]
+__all__ = ["Block", "Item", "Shortcut", "Use", "reads", "stmts_of", "writes"]
 
 
 @dataclass(eq=False, slots=True)
@@ -70,15 +68,6 @@ class Shortcut:
 Item: TypeAlias = "Stmt | Use | Shortcut"
 
 
-def flat_targets(targets: Targets) -> Iterator[Var]:
-    """The variables of a pattern."""
-    for target in targets:
-        if isinstance(target, Var):
-            yield target
-        else:
-            yield from flat_targets(target)
-
-
 def writes(item: Item) -> Sequence[Var]:
     """The variables that an item binds."""
     return tuple(flat_targets(item.outputs)) if isinstance(item, Stmt) else (item.output,)
@@ -97,7 +86,7 @@ def reads(item: Item) -> Iterator[Var]:
 def stmts_of(item: Item) -> Iterator[Stmt]:
     """All statements inside an item."""
     if isinstance(item, Stmt):
-        yield item
+        yield from walk([item])
     else:
         for inner in item.items:
             yield from stmts_of(inner)

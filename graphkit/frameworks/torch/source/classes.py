@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
 
 from graphkit.frameworks.torch.source.blocks import Shortcut, Use, stmts_of, writes
-from graphkit.frameworks.torch.source.body import Step, body_of
+from graphkit.frameworks.torch.source.body import Flow, Step, body_of
 from graphkit.frameworks.torch.source.identifiers import MODULE, Names, identifier
 from graphkit.frameworks.torch.source.naming import (
     common_label,
@@ -20,12 +22,13 @@ from graphkit.frameworks.torch.source.naming import (
     stem_of,
     tensor_label,
 )
-from graphkit.frameworks.torch.source.program import BUFFERS, read_by, stored_by, stored_dtype, stored_shape
+from graphkit.frameworks.torch.source.program import BUFFERS
 from graphkit.frameworks.torch.source.sequence import Run, elements, with_runs
 from graphkit.frameworks.torch.source.spell import Text, spell, spell_arg, spell_call
+from graphkit.frameworks.torch.source.uses import captured_by, read_by, stored_by, stored_dtype, stored_shape
 from graphkit.ir import params
 from graphkit.ir.dtypes import dtype_of
-from graphkit.ops.torchprogram import Stmt, Stored, Var
+from graphkit.ops.torchprogram import Stmt, Stored, Var, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
     from graphkit.frameworks.torch.source.blocks import Block, Item
     from graphkit.frameworks.torch.source.plan import Plan
     from graphkit.frameworks.torch.source.sequence import Part
-    from graphkit.ops.torchprogram import Layer
+    from graphkit.ops.torchprogram import Arg, Body, Layer
 
     Tensors = dict[str, Stored | npt.NDArray[np.generic]]
 
@@ -96,11 +99,12 @@ class Printed:
                     member = self._members.get((position, number), f"{self._members.get((position, -1))}.{number}")
                     yield from ((f"{prefix}{member}.{name}", t) for name, t in stmt.layer.tensors.items())
             else:
-                if item.layer is not None:
-                    member = self._members[position, 0]
-                    yield from ((f"{prefix}{member}.{name}", t) for name, t in item.layer.tensors.items())
-                for number, tensor in enumerate(stored_by(item)):
-                    yield f"{prefix}{self._stored[position, 0, number]}", tensor
+                for inner, stmt in enumerate(walk([item])):
+                    if stmt.layer is not None:
+                        member = self._members[position, inner]
+                        yield from ((f"{prefix}{member}.{name}", t) for name, t in stmt.layer.tensors.items())
+                    for number, tensor in enumerate(stored_by(stmt)):
+                        yield f"{prefix}{self._stored[position, inner, number]}", tensor
 
     def returned(self, outputs: Sequence[Var | Stored]) -> Iterator[tuple[str, Stored]]:
         """The tensors that are returned as they are held, by key."""
@@ -163,7 +167,8 @@ class _Scope:
         bodies = [items] if own is None else [use.items for use in own.block.uses]
         self._scopes = Counter(scope_of(item) for body in bodies for item in body if isinstance(item, Use))
         self._numbers: Counter[str] = Counter()
-        self._kinds = kinds_of(item for item in items if isinstance(item, Stmt) and item.layer is not None)
+        stmts = walk(item for item in items if isinstance(item, Stmt))
+        self._kinds = kinds_of(stmt for stmt in stmts if stmt.layer is not None)
         self._kinds_of_uses = [
             kinds_of((stmt for stmt in stmts_of(use) if stmt.layer is not None), scope_of(use))
             for use in ([] if own is None else own.block.uses)
@@ -225,7 +230,7 @@ class _Scope:
         elif isinstance(part, Shortcut):
             yield from self._shortcut(position, part)
         else:
-            yield self._stmt(position, 0, part)
+            yield self._stmt(position, count(), part)
 
     def _member_step(self, member: str, inputs: Sequence[Var], output: Var) -> Step:
         read = [self._alias.get(var, var) for var in inputs]
@@ -289,11 +294,13 @@ class _Scope:
             yield self._member_step(member, [shortcut.input], shortcut.output)
             return
         for number, stmt in enumerate(shortcut.items):
-            yield self._stmt(position, number, stmt)
+            yield self._stmt(position, count(number), stmt)
         end = writes(shortcut.items[-1])[0] if shortcut.items else shortcut.input
         self._alias[shortcut.output] = self._alias.get(end, end)
 
-    def _stmt(self, position: int, inner: int, stmt: Stmt) -> Step:
+    def _stmt(self, position: int, numbers: Iterator[int], stmt: Stmt) -> Step:
+        """A statement; ``numbers`` gives its place in the item, and the places of the statements inside it."""
+        inner = next(numbers)
         label = identifier(label_of(stmt) or stem_of(stmt))
         if stmt.layer is not None:
             if id(stmt.layer) not in self._layers:
@@ -312,7 +319,23 @@ class _Scope:
 
             return spell(stmt, resolved, lambda _layer: f"self.{layer}")
 
-        return Step(stmt.outputs, read, text, label, stmt.kind in ("infix", "prefix", "item"))
+        step = Step(stmt.outputs, read, text, label, stmt.kind in ("infix", "prefix", "item"))
+        if stmt.bodies:
+            bodies = [
+                (self._body(body), [self._stmt(position, numbers, each) for each in body.stmts]) for body in stmt.bodies
+            ]
+            captured = frozenset(self._alias.get(var, var) for body in stmt.bodies for var in captured_by(body))
+            started = len(stmt.args) - len(stmt.bodies[0].inputs)
+            initial = [self._arg(arg) for arg in stmt.args[started:]] if stmt.kind == "loop" else []
+            step.flow = Flow(bodies, initial, stmt.kind == "loop" and not started, captured)
+        return step
+
+    def _arg(self, arg: Arg) -> Arg:
+        return self._alias.get(arg, arg) if isinstance(arg, Var) else arg
+
+    def _body(self, body: Body) -> Body:
+        """A body with what stands for the variables that it gives."""
+        return replace(body, outputs=[self._arg(arg) for arg in body.outputs], goes_on=self._arg(body.goes_on))
 
     def _layer_text(self, layer: Layer) -> str:
         text = spell_call(layer.type, layer.args, layer.kwargs, _no_name).text

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graphkit.errors import FeedError
-from graphkit.frameworks.torch.source.program import stored_in
-from graphkit.frameworks.torch.source.spell import Text, spell, spell_call, spell_targets
+from graphkit.frameworks.torch.source.spell import Text, indented, spell, spell_arg, spell_call, spell_targets
+from graphkit.frameworks.torch.source.uses import flat_targets, stored_in
 from graphkit.ops.torchfunctions import functions_of
-from graphkit.ops.torchprogram import Stored, Var
+from graphkit.ops.torchprogram import Stored, Var, walk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from graphkit.ops.torchprogram import Layer, TorchProgram
+    from graphkit.ops.torchprogram import Arg, Body, Layer, Stmt, Targets, TorchProgram
 
 __all__ = ["HEADER", "Source", "flat"]
 
@@ -63,7 +63,7 @@ def flat(program: TorchProgram, taps: Sequence[str]) -> Source:
     def layer_name(layer: Layer) -> str:
         return f"self.{layers[id(layer)]}"
 
-    for stmt in program.stmts:
+    for stmt in walk(program.stmts):
         if stmt.layer is not None and id(stmt.layer) not in layers:
             key = layers[id(stmt.layer)] = f"layer{len(layers)}"
             init.append(f"self.{key} = {spell_call(stmt.layer.type, stmt.layer.args, stmt.layer.kwargs, name).text}")
@@ -74,11 +74,46 @@ def flat(program: TorchProgram, taps: Sequence[str]) -> Source:
             init.append(f'self.register_buffer("{key}", torch.empty(0))')
             tensors[key] = tensor
     arguments = [name(var).text for var in program.inputs]
-    body = [
-        f"{spell_targets(stmt.outputs, lambda var: name(var).text)} = {spell(stmt, name, layer_name).text}"
-        for stmt in program.stmts
-    ]
-    held = {var.value.name: var for var in names if var.value is not None}
+
+    def bound(targets: Targets) -> str:
+        return spell_targets(targets, lambda var: name(var).text)
+
+    def assigned(targets: Targets, values: Sequence[Arg]) -> list[str]:
+        given = ", ".join(spell_arg(value, name).text for value in values)
+        return [f"{bound(targets)} = {given}"] if targets else []
+
+    def lines_of(stmts: Sequence[Stmt]) -> list[str]:
+        return [line for stmt in stmts for line in spelled(stmt)]
+
+    def spelled(stmt: Stmt) -> list[str]:
+        if stmt.kind == "if":
+            then, otherwise = ([*lines_of(b.stmts), *assigned(stmt.outputs, b.outputs)] for b in stmt.bodies)
+            return [spell(stmt, name, layer_name).text, *indented(then), "else:", *indented(otherwise)]
+        if stmt.kind == "loop":
+            return loop(stmt, stmt.bodies[0])
+        return [f"{bound(stmt.outputs)} = {spell(stmt, name, layer_name).text}"]
+
+    def loop(stmt: Stmt, body: Body) -> list[str]:
+        count = len(body.inputs)
+        lists = stmt.outputs[count:]
+        carried = tuple(body.inputs)
+        first = assigned(carried, stmt.args[len(stmt.args) - count :])
+        first += [f"{bound((made,))} = []" for made in lists]
+        inner = []
+        if body.tested is not None and len(stmt.args) > count:
+            inner += [f"if not {name(body.tested).text}:", "    break"]
+        inner += lines_of(body.stmts)
+        for made, value in zip(lists, body.outputs[count:], strict=True):
+            inner.append(f"{bound((made,))}.append({spell_arg(value, name).text})")
+        inner += assigned(carried, body.outputs[:count])
+        if body.goes_on is not None:
+            inner += [f"if not {spell_arg(body.goes_on, name).text}:", "    break"]
+        last = assigned(stmt.outputs[:count], body.inputs)
+        return [*first, spell(stmt, name, layer_name).text, *indented(inner), *last]
+
+    body = lines_of(program.stmts)
+    outer = [*program.inputs, *(var for stmt in program.stmts for var in flat_targets(stmt.outputs))]
+    held = {var.value.name: var for var in outer if var.value is not None}
     for tap in taps:
         if tap not in held:
             raise FeedError(f"PyTorch's form of the model does not compute {tap!r}, so it cannot be tapped there.")

@@ -6,8 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from graphkit.frameworks.torch.source.blocks import flat_targets
-from graphkit.frameworks.torch.source.program import read_by
+from graphkit.frameworks.torch.source.uses import flat_targets, read_by
 from graphkit.ops.torchprogram import Var
 
 if TYPE_CHECKING:

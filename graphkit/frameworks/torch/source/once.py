@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from graphkit.frameworks.torch.source.blocks import flat_targets
-from graphkit.frameworks.torch.source.program import read_by
+from graphkit.frameworks.torch.source.uses import flat_targets, needed, read_by
 from graphkit.ir.dims import dims_of
 from graphkit.ops.torchprogram import Device, Size, Stmt, TorchProgram, Var
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
-__all__ = ["needed", "once"]
+    from graphkit.ops.torchprogram import Body
+
+__all__ = ["once"]
 
 _RANDOM = ("rand", "normal", "multinomial", "bernoulli", "dropout", "poisson", "exponential")
 
@@ -26,17 +27,34 @@ def once(program: TorchProgram) -> TorchProgram:
 
     Calls of layers stay, because they may draw random numbers or keep statistics, and so do calls that draw.
     """
-    known: dict[Hashable, Stmt] = {}
     same: dict[Var, Var] = {}
-    maker: dict[Var, Stmt] = {}
-    stmts: list[Stmt] = []
     repeated: set[int] = set()
-    for stmt in program.stmts:
+    stmts = _once(program.stmts, same, {}, {}, repeated)
+    outputs = [same.get(output, output) if isinstance(output, Var) else output for output in program.outputs]
+    return replace(program, stmts=_early(needed(stmts, outputs), repeated), outputs=outputs)
+
+
+def _once(
+    given: list[Stmt], same: dict[Var, Var], known: dict[Hashable, Stmt], maker: dict[Var, Stmt], repeated: set[int]
+) -> list[Stmt]:
+    """Statements without those that repeat an earlier one.
+
+    Args:
+        given: The statements.
+        same: Which variable stands for each that is gone; more are added.
+        known: Statements by what they compute; more are added.
+        maker: Statement that binds each variable; more are added.
+        repeated: Identities of those that were repeated; more are added.
+    """
+    stmts: list[Stmt] = []
+    for stmt in given:
         args = tuple(_with(arg, same) for arg in stmt.args)
         kwargs = {key: _with(arg, same) for key, arg in stmt.kwargs.items()}
         target = stmt.outputs[0] if len(stmt.outputs) == 1 else None
         new = replace(stmt, args=args, kwargs=kwargs)
-        if isinstance(target, Var):
+        if stmt.bodies:
+            new.bodies = tuple(_once_inside(body, same, known, maker) for body in stmt.bodies)
+        elif isinstance(target, Var):
             if (kept := _kept(new) or _undone(new, maker, stmt.args)) is not None:
                 same[target] = kept
                 continue
@@ -49,19 +67,14 @@ def once(program: TorchProgram) -> TorchProgram:
                     continue
             maker[target] = new
         stmts.append(new)
-    outputs = [same.get(output, output) if isinstance(output, Var) else output for output in program.outputs]
-    return replace(program, stmts=_early(needed(stmts, outputs), repeated), outputs=outputs)
+    return stmts
 
 
-def needed(stmts: list[Stmt], outputs: list[Any]) -> list[Stmt]:
-    """The statements that the outputs need."""
-    read = {*outputs}
-    found: list[Stmt] = []
-    for stmt in reversed(stmts):
-        if not read.isdisjoint(flat_targets(stmt.outputs)):
-            read.update(read_by(stmt))
-            found.append(stmt)
-    return found[::-1]
+def _once_inside(body: Body, same: dict[Var, Var], known: Mapping[Hashable, Stmt], maker: Mapping[Var, Stmt]) -> Body:
+    """A body without what repeats something before it, inside or outside."""
+    stmts = _once(body.stmts, same, {**known}, {**maker}, set())
+    outputs = [_with(arg, same) for arg in body.outputs]
+    return replace(body, stmts=stmts, outputs=outputs, goes_on=_with(body.goes_on, same))
 
 
 def _undone(stmt: Stmt, maker: dict[Var, Stmt], args: Sequence[Any]) -> Var | None:

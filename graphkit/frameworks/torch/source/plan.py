@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from graphkit.frameworks.torch.source.blocks import Shortcut, Use
-from graphkit.frameworks.torch.source.program import stored_by, stored_shape
 from graphkit.frameworks.torch.source.rewrite import rewrite_layer, rewrite_stmt
 from graphkit.frameworks.torch.source.signature import DEFAULTS
+from graphkit.frameworks.torch.source.uses import stored_by, stored_shape
 from graphkit.ops.torchprogram import Code, Stmt
 
 if TYPE_CHECKING:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import onnx_ir as ir
 
-from graphkit.errors import UnsupportedError, UnsupportedNode
+from graphkit.errors import UnsupportedError
 from graphkit.frameworks.asking import Asking
+from graphkit.frameworks.torch.source.uses import needed, stored_dtype, stored_in
 from graphkit.ir import params
 from graphkit.ir.dims import dims_of
 from graphkit.ir.dtypes import dtype_of
@@ -16,17 +18,18 @@ from graphkit.ops import ledger
 from graphkit.ops.index import index
 from graphkit.ops.layout import arrange
 from graphkit.ops.spec import Refusal, is_float, whole
-from graphkit.ops.torchprogram import Code, Device, Layer, Size, Stmt, Stored, TorchProgram, Var
+from graphkit.ops.torchprogram import Body, Code, Layer, Size, Stmt, Stored, TorchProgram, Var, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     import numpy.typing as npt
 
+    from graphkit.errors import UnsupportedNode
     from graphkit.ops.layout import Layout
     from graphkit.ops.torchprogram import Arg, Targets
 
-__all__ = ["BUFFERS", "read_by", "stored_by", "stored_dtype", "stored_in", "stored_shape", "to_program"]
+__all__ = ["BUFFERS", "to_program"]
 
 BUFFERS = frozenset({"running_mean", "running_var", "num_batches_tracked"})
 """Tensors of torch's layers that are no parameters."""
@@ -59,56 +62,10 @@ def to_program(model: ir.Model, warn: Callable[[str], None] = lambda _message: N
     return program
 
 
-def read_by(stmt: Stmt) -> Iterator[Var]:
-    """The variables that a statement reads, in order, as often as it reads them."""
-    for arg in (*stmt.args, *stmt.kwargs.values()):
-        yield from (part for part in _parts(arg) if isinstance(part, Var))
-
-
-def stored_by(stmt: Stmt) -> Iterator[Stored]:
-    """The tensors that a statement uses directly, in order."""
-    for arg in (*stmt.args, *stmt.kwargs.values()):
-        yield from (part for part in _parts(arg) if isinstance(part, Stored))
-
-
-def stored_in(program: TorchProgram) -> Iterator[Stored]:
-    """The tensors that a program uses directly, rather than as those of a layer."""
-    for stmt in program.stmts:
-        yield from stored_by(stmt)
-    yield from (output for output in program.outputs if isinstance(output, Stored))
-
-
-def stored_shape(tensor: Stored) -> tuple[int, ...]:
-    """Shape of a tensor as the module holds it."""
-    held = tensor.value.const_value
-    assert held is not None
-    shape = tuple(held.shape.numpy())
-    return arrange(np.broadcast_to(np.uint8(0), shape), tensor.layout).shape if tensor.layout else shape
-
-
-def stored_dtype(tensor: Stored) -> ir.DataType:
-    """Element type of a tensor."""
-    assert tensor.value.const_value is not None
-    return tensor.value.const_value.dtype
-
-
-def _parts(arg: Arg) -> Iterator[Arg]:
-    if isinstance(arg, Size | Device):
-        yield arg.of
-    elif isinstance(arg, tuple | list):
-        for item in arg:
-            yield from _parts(item)
-    elif isinstance(arg, slice):
-        for item in (arg.start, arg.stop, arg.step):
-            yield from _parts(item)
-    else:
-        yield arg
-
-
 def _conflicts(program: TorchProgram) -> set[ir.Value]:
     """Trained initializers that would be stored twice, so that they would be trained apart."""
     owners: dict[ir.Value, set[tuple[Layout, int]]] = {}
-    for stmt in program.stmts:
+    for stmt in walk(program.stmts):
         if stmt.layer is not None:
             for tensor in stmt.layer.tensors.values():
                 if isinstance(tensor, Stored):
@@ -161,7 +118,7 @@ class _Builder(Asking):
         outputs = tuple(Var(value) for value in node.outputs)
         read = tuple(self.arg(value) for value in node.inputs if value is not None)
         stmt = self._emit("call", "?", read, {}, outputs)
-        self._refusals[stmt] = UnsupportedNode(node.op_type, node.name or "", result.reason)
+        self._refusals[stmt] = self.refused(node, result)
         self._args.update(zip(node.outputs, outputs, strict=True))
 
     def finish(self) -> TorchProgram:
@@ -169,15 +126,9 @@ class _Builder(Asking):
         outputs: list[Var | Stored] = []
         for value in self._model.graph.outputs:
             arg = self.arg(value)
-            outputs.append(arg if isinstance(arg, Var | Stored) else self.call("torch.tensor", arg))
-        needed = {output for output in outputs if isinstance(output, Var)}
-        kept: list[Stmt] = []
-        for stmt in reversed(self._stmts):
-            if any(var in needed for var in _flat(stmt.outputs)):
-                needed.update(read_by(stmt))
-                kept.append(stmt)
-        kept.reverse()
-        refused = [self._refusals[stmt] for stmt in kept if stmt in self._refusals]
+            outputs.append(self._tensor(arg))
+        kept = needed(self._stmts, outputs)
+        refused = [self._refusals[stmt] for stmt in walk(kept) if stmt in self._refusals]
         if refused:
             raise UnsupportedError("PyTorch", refused)
         return TorchProgram(self._model.graph.name or "model", self._inputs, outputs, kept)
@@ -200,6 +151,10 @@ class _Builder(Asking):
             assert value.const_value is not None, f"{value.name!r} is read before it is computed"
             return Stored(value)
         return self._args[value]
+
+    def _tensor(self, arg: Arg) -> Var | Stored:
+        """An argument as a tensor."""
+        return arg if isinstance(arg, Var | Stored) else self.call("torch.tensor", arg)
 
     def _emit(
         self, kind: Any, head: str, args: Sequence[Arg], kwargs: Mapping[str, Arg], outputs: Targets, layer: Any = None
@@ -280,6 +235,43 @@ class _Builder(Asking):
         first = next((dtype for dtype in found if dtype.is_floating_point()), ir.DataType.FLOAT)
         return None if first == ir.DataType.FLOAT else self.torch_dtype(first)
 
+    def body(self, graph: ir.Graph, *inputs: Arg) -> Body:
+        """What a graph inside the node does; see :class:`~graphkit.ops.builders.TorchBuilder`."""
+        own = [Var(value) if arg is None else arg for value, arg in zip_longest(graph.inputs, inputs)]
+        self._args.update(zip(graph.inputs, own, strict=True))
+        node = self._node
+
+        def convert() -> list[Arg]:
+            for inner in graph:
+                self.write(inner)
+            self._node = node
+            return [self._tensor(self.arg(value)) for value in graph.outputs]
+
+        body = self.block(convert)
+        body.inputs = [var for var, arg in zip_longest(own, inputs) if isinstance(var, Var) and arg is None]
+        return body
+
+    def block(self, emit: Callable[[], Sequence[Arg]]) -> Body:
+        """What a function emits, as the inside of a statement."""
+        outside, self._stmts = self._stmts, []
+        outputs = list(emit())
+        body = Body(self._stmts, outputs)
+        self._stmts = outside
+        return body
+
+    def branch(self, condition: Arg, then: Body, otherwise: Body) -> tuple[Var, ...]:
+        """An ``if``."""
+        outputs = tuple(Var() for _ in then.outputs)
+        self._emit("if", "", (condition,), {}, outputs).bodies = (then, otherwise)
+        return outputs
+
+    def loop(self, body: Body, initial: Sequence[Arg], *through: Arg, head: str = "") -> tuple[Var, ...]:
+        """A loop."""
+        outputs = tuple(Var() for _ in body.outputs)
+        start = [arg if isinstance(arg, list | bool) else self._tensor(arg) for arg in initial]
+        self._emit("loop", head, (*through, *start), {}, outputs).bodies = (body,)
+        return outputs
+
     def var(self) -> Var:
         """A new variable."""
         return Var()
@@ -358,11 +350,3 @@ class _Builder(Asking):
             if is_float(self.dtype(other.value)):
                 return whole(number)
         return number
-
-
-def _flat(targets: Targets) -> Iterator[Var]:
-    for target in targets:
-        if isinstance(target, Var):
-            yield target
-        else:
-            yield from _flat(target)

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from graphkit.frameworks.torch.source.blocks import Block, Shortcut, Use, flat_targets, reads, stmts_of, writes
-from graphkit.frameworks.torch.source.program import stored_by
+from graphkit.frameworks.torch.source.blocks import Block, Shortcut, Use, reads, stmts_of, writes
 from graphkit.frameworks.torch.source.shortcuts import CHAIN, with_shortcuts
 from graphkit.frameworks.torch.source.signature import head, numbers_of, shape_of_layer, signature
+from graphkit.frameworks.torch.source.uses import flat_targets, stored_by
 from graphkit.ir.scope import place_of
-from graphkit.ops.torchprogram import Stmt, TorchProgram, Var
+from graphkit.ops.torchprogram import Stmt, TorchProgram, Var, walk
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
@@ -84,8 +84,8 @@ class _Search:
             if isinstance(item, Shortcut) and item.items
         )
         self._common: Hashable = shapes.most_common(1)[0][0] if shapes else None
-        layers = Counter(id(stmt.layer) for stmt in program.stmts if stmt.layer is not None)
-        stored = Counter(tensor for stmt in program.stmts for tensor in stored_by(stmt))
+        layers = Counter(id(stmt.layer) for stmt in walk(program.stmts) if stmt.layer is not None)
+        stored = Counter(tensor for stmt in walk(program.stmts) for tensor in stored_by(stmt))
         self._shared = {
             id(stmt)
             for stmt in program.stmts
@@ -143,8 +143,8 @@ class _Search:
         return self._best
 
     def _fixed(self, item: Item) -> bool:
-        """Whether an item must stay where it is, because it shares a tensor with another one."""
-        return isinstance(item, Stmt) and id(item) in self._shared
+        """Whether an item must stay where it is: one with bodies, or one that shares a tensor with another."""
+        return isinstance(item, Stmt) and (bool(item.bodies) or id(item) in self._shared)
 
     def _readers(self, items: Sequence[Item], number: int) -> list[int]:
         """Position of the last reader of each item's results; far away where they leave the sequence."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from graphkit.frameworks.torch.source.blocks import Shortcut, flat_targets, reads
+from graphkit.frameworks.torch.source.blocks import Shortcut, reads
+from graphkit.frameworks.torch.source.uses import flat_targets
 from graphkit.ops.torchprogram import Layer, Stmt, Var
 
 if TYPE_CHECKING:

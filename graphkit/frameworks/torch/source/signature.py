@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from graphkit.frameworks.torch.source.blocks import Shortcut, Use
-from graphkit.frameworks.torch.source.program import stored_dtype, stored_shape
+from graphkit.frameworks.torch.source.uses import stored_dtype, stored_shape
 from graphkit.ir import params
 from graphkit.ops.torchprogram import Code, Device, Size, Stmt, Stored, Var
 

@@ -10,11 +10,11 @@ import numpy as np
 from graphkit.ops.torchprogram import Code, Device, Size, Stored, Var
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from graphkit.ops.torchprogram import Arg, Layer, Stmt, Targets
 
-__all__ = ["ATOM", "Text", "literal", "spell", "spell_arg", "spell_call", "spell_targets"]
+__all__ = ["ATOM", "Text", "indented", "literal", "spell", "spell_arg", "spell_call", "spell_targets"]
 
 ATOM = 20
 """Binding power of what never needs parentheses."""
@@ -125,12 +125,27 @@ def spell(stmt: Stmt, name: Callable[[Var | Stored], Text], layer: Callable[[Lay
         case "item":
             index = ", ".join(spell_arg(arg, name).text for arg in stmt.args[1:])
             return Text(f"{spell_arg(stmt.args[0], name).within(ATOM)}[{index}]")
+        case "if":
+            return Text(f"if {spell_arg(stmt.args[0], name).text}:", 0)
+        case "loop":
+            return Text(_loop(stmt, name), 0)
         case "infix":
             power = _POWERS[stmt.head]
             left, right = (spell_arg(arg, name) for arg in stmt.args)
             # Comparisons chain, and a power binds to the right: their left operands need parentheses at equal power.
             before = power + 1 if power == _COMPARISON or stmt.head == "**" else power
             return Text(f"{left.within(before)} {stmt.head} {right.within(power + 1)}", power)
+
+
+def _loop(stmt: Stmt, name: Callable[[Var | Stored], Text]) -> str:
+    """The line that a loop begins with."""
+    (body,) = stmt.bodies
+    through = stmt.args[: len(stmt.args) - len(body.inputs)]
+    if not through:
+        return f"while {'True' if body.tested is None else name(body.tested).text}:"
+    items = spell_targets(body.items, lambda var: name(var).text)
+    source = spell_call(stmt.head, through, {}, name) if stmt.head else spell_arg(through[0], name)
+    return f"for {items} in {source.text}:"
 
 
 def spell_targets(targets: Targets, name: Callable[[Var], str]) -> str:
@@ -143,6 +158,11 @@ def spell_targets(targets: Targets, name: Callable[[Var], str]) -> str:
             inner = spell_targets(target, name)
             parts.append(f"({inner})" if set(inner) - set("_, ()") else "_")
     return ", ".join(parts) + ("," if len(parts) == 1 and not isinstance(targets[0], Var) else "")
+
+
+def indented(lines: Sequence[str]) -> list[str]:
+    """Lines as the inside of a statement."""
+    return [f"    {line}" for line in lines] or ["    pass"]
 
 
 def _slice(given: slice, name: Callable[..., Text]) -> str:

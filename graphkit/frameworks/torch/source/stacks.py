@@ -6,11 +6,9 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from graphkit.frameworks.torch.source.blocks import flat_targets
-from graphkit.frameworks.torch.source.once import needed
-from graphkit.frameworks.torch.source.program import read_by
+from graphkit.frameworks.torch.source.uses import flat_targets, needed, read_by
 from graphkit.ir.dims import dims_of
-from graphkit.ops.torchprogram import Layer, Stmt, TorchProgram, Var
+from graphkit.ops.torchprogram import Layer, Stmt, TorchProgram, Var, walk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,7 +64,7 @@ class _Stacks:
     """What is known of a program's recurrent layers."""
 
     def __init__(self, program: TorchProgram) -> None:
-        self._calls = Counter(id(stmt.layer) for stmt in program.stmts if stmt.layer is not None)
+        self._calls = Counter(id(stmt.layer) for stmt in walk(program.stmts) if stmt.layer is not None)
         self._reads = Counter(var for stmt in program.stmts for var in read_by(stmt))
         self._reads.update(output for output in program.outputs if isinstance(output, Var))
         self._readers = {var: stmt for stmt in program.stmts for var in read_by(stmt)}

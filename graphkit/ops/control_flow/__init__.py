@@ -1,0 +1,1 @@
+"""Branches and loops: operators with graphs of their own."""

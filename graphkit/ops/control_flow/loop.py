@@ -1,0 +1,112 @@
+"""Loop, and MXNet's ``_while_loop``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from graphkit.ops.control_flow.lists import empty, is_read, stacked
+from graphkit.ops.spec import Op
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_ir as ir
+
+    from graphkit.ops.builders import MxBuilder, TorchBuilder
+    from graphkit.ops.torchprogram import Arg, Body
+
+__all__ = ["OP"]
+
+_ENDLESS: Final = 2**31 - 1
+"""Number of turns from which on a loop has no limit: exporters of ``while`` write the largest integer."""
+
+
+def _limit(b: MxBuilder | TorchBuilder, node: ir.Node) -> tuple[ir.Value | None, int | None]:
+    """What limits the number of turns, and that number where it is a constant; None where nothing does."""
+    limit = node.inputs[0]
+    number = b.number(limit)
+    if number is not None and number >= _ENDLESS:
+        return None, None
+    return limit, None if number is None else int(number)
+
+
+def _going(b: MxBuilder | TorchBuilder, node: ir.Node) -> tuple[ir.Value | None, bool]:
+    """What says whether the loop begins, None where that is a constant; and that constant."""
+    given = node.inputs[1] if len(node.inputs) > 1 else None
+    number = b.number(given)
+    return (given, True) if given is not None and number is None else (None, given is None or bool(number))
+
+
+def _goes_on(b: MxBuilder | TorchBuilder, graph: ir.Graph) -> bool | None:
+    """Whether a turn is followed by another one; None where the turn computes that."""
+    value = graph.outputs[0]
+    if value is graph.inputs[1] or b.number(value) is not None:
+        return value is graph.inputs[1] or bool(b.number(value))
+    producer = value.producer()
+    is_copy = producer is not None and producer.op_type == "Identity"
+    source = producer.inputs[0] if is_copy and producer is not None else None
+    if source is None:
+        return None
+    return True if source is graph.inputs[1] else None if b.number(source) is None else bool(b.number(source))
+
+
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Sequence[Arg]:
+    graph = node.attributes["body"].as_graph()
+    limit, number = _limit(b, node)
+    begins, begun = _going(b, node)
+    carried = list(x[2:])
+    collected = graph.outputs[1 + len(carried) :]
+    if (number is not None and number <= 0) or not begun:
+        return [*carried, *(empty(b, value) for value in collected)]
+    goes_on = _goes_on(b, graph)
+    counts = bool(graph.inputs[0].uses())
+    going = b.const(np.array(True)) if graph.inputs[1].uses() else True
+    body = b.body(graph, None if counts else 0, going)
+    index = body.inputs.pop(0) if counts else b.var()
+    condition, *body.outputs = body.outputs
+    if goes_on is None and begins is None:
+        body.goes_on = condition
+    elif goes_on is False:
+        body.goes_on = False
+    kept = [place for place, value in enumerate(node.outputs[len(carried) :]) if is_read(value)]
+    body.outputs = [*body.outputs[: len(carried)], *(body.outputs[len(carried) + place] for place in kept)]
+    through: list[Arg] = []
+    if limit is not None:
+        turns = x[0] if number is None else number
+        through = [b.call("torch.arange", turns) if counts else turns]
+        body.items = (index,)
+    elif counts:
+        _carry(body, index, b.block(lambda: [b.infix("+", index, 1)]))
+        carried.append(b.const(np.array(0)))
+    if begins is not None:
+        body.tested = b.var()
+        body.inputs.append(body.tested)
+        body.outputs.insert(len(carried), body.tested if goes_on else condition)
+        carried.append(x[1])
+    results = b.loop(body, carried, *through, head="range" if through and not counts else "")
+    found: list[Arg] = [None] * len(collected)
+    for place, values in zip(kept, results[len(carried) :], strict=True):
+        like = collected[place]
+        found[place] = (
+            stacked(b, values, like) if number is not None and begins is None else _stacked_if_any(b, values, like)
+        )
+    return [*results[: len(x[2:])], *found]
+
+
+def _carry(body: Body, variable: Any, step: Body) -> None:
+    """Let a loop carry one more variable."""
+    place = len(body.inputs)
+    body.inputs.append(variable)
+    body.stmts += step.stmts
+    body.outputs.insert(place, step.outputs[0])
+
+
+def _stacked_if_any(b: TorchBuilder, values: Arg, like: ir.Value) -> Arg:
+    """What a loop of perhaps no turn collected, as one tensor."""
+    some, none = b.block(lambda: [stacked(b, values, like)]), b.block(lambda: [empty(b, like)])
+    return b.branch(values, some, none)[0]
+
+
+OP = Op("Loop", torch=_torch)
