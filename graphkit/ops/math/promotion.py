@@ -5,27 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import onnx_ir as ir
 
 from graphkit.ops.codec import BOOL, FLOAT
+from graphkit.ops.numpy.parameters import cast
 from graphkit.ops.spec import Refusal, is_float
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy.typing as npt
+    import onnx_ir as ir
 
     from graphkit.ops.builders import OnnxBuilder
     from graphkit.ops.mxgraph import MxNode
 
-__all__ = ["cast_to", "in_floats", "number_of", "together", "with_scalar"]
-
-
-def cast_to(b: OnnxBuilder, value: ir.Value, dtype: npt.DTypeLike) -> ir.Value:
-    """A value in a dtype."""
-    if b.dtype(value) == np.dtype(dtype):
-        return value
-    return b.op("Cast", value, to=ir.DataType.from_numpy(np.dtype(dtype)))
+__all__ = ["in_floats", "number_of", "together", "with_scalar"]
 
 
 def number_of(node: MxNode) -> float:
@@ -41,9 +34,9 @@ def with_scalar(b: OnnxBuilder, node: MxNode, data: ir.Value) -> tuple[ir.Value,
     """
     if not is_float(b.dtype(data)):
         if not BOOL.parse(node.attrs.get("is_int", "True")):
-            data = cast_to(b, data, np.float64)
+            data = cast(b, data, np.dtype(np.float64))
         elif b.dtype(data).kind == "b":
-            data = cast_to(b, data, np.int64)
+            data = cast(b, data, np.dtype(np.int64))
     return data, b.scalar(number_of(node), data)
 
 
@@ -55,7 +48,7 @@ def in_floats(b: OnnxBuilder, compute: Callable[..., ir.Value], *operands: ir.Va
     dtype = b.dtype(operands[0])
     if is_float(dtype):
         return compute(*operands)
-    return cast_to(b, compute(*(cast_to(b, x, np.float32) for x in operands)), dtype)
+    return cast(b, compute(*(cast(b, x, np.dtype(np.float32)) for x in operands)), dtype)
 
 
 def together(

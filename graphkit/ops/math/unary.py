@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from graphkit.ops.math.promotion import in_floats
 from graphkit.ops.producers import made_by
-from graphkit.ops.spec import Case, MxForm, Op, Row, Tol, arr, given, torch_call
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, Row, Tol, arr, given, torch_call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -15,38 +17,93 @@ if TYPE_CHECKING:
 
     from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
-    from graphkit.ops.spec import Read, Refusal
+    from graphkit.ops.spec import Read
     from graphkit.ops.torchprogram import Arg
+
+    _Function = Callable[[OnnxBuilder, ir.Value], ir.Value]
 
 _ANY = (Case("any", (arr(2, 3, 4),)),)
 _POSITIVE = (Case("positive", (arr(2, 3, low=0.1, high=3.0),)),)
 _UNIT = (Case("unit", (arr(2, 3, low=-0.9, high=0.9),)),)
 _STEPS = Case("steps", (given([-2.0, -1.7, -1.2, -0.3, 0.2, 0.7, 1.4, 2.0], "float32"),), grad=False)
+_HALVES = Case("halves", (given([-1.5, -0.5, 0.5, 1.5, 2.5, 0.4, -0.6], "float32"),), grad=False)
 _F32_PI = Tol(float64=1e-6, reason="MXNet holds the factor in float32")
 _ANGLE = (Case("any", (arr(2, 3, 4),), tol=_F32_PI),)
 _ERF = Tol(float64=1e-6, reason="MXNet evaluates erf and its gradient in float32")
 
-ROWS = (
-    Row("Abs", "abs", _ANY, torch="torch.abs"),
-    Row("Acos", "arccos", _UNIT, torch="torch.acos"),
-    Row("Acosh", "arccosh", (Case("above one", (arr(2, 3, low=1.1, high=3.0),)),), torch="torch.acosh"),
-    Row("Asin", "arcsin", _UNIT, torch="torch.asin"),
-    Row("Asinh", "arcsinh", _ANY, torch="torch.asinh"),
-    Row("Atan", "arctan", _ANY, torch="torch.atan"),
-    Row("Atanh", "arctanh", _UNIT, torch="torch.atanh"),
-    Row("Ceil", "ceil", (_STEPS,), torch="torch.ceil"),
-    Row("Cos", "cos", _ANY, torch="torch.cos"),
-    Row("Cosh", "cosh", _ANY, torch="torch.cosh"),
+_ROWS = (
+    Row("Abs", "abs", _ANY, torch="torch.abs", also=("_npi_absolute",)),
+    Row("Acos", "arccos", _UNIT, torch="torch.acos", also=("_npi_arccos",)),
+    Row(
+        "Acosh",
+        "arccosh",
+        (Case("above one", (arr(2, 3, low=1.1, high=3.0),)),),
+        torch="torch.acosh",
+        also=("_npi_arccosh",),
+    ),
+    Row("Asin", "arcsin", _UNIT, torch="torch.asin", also=("_npi_arcsin",)),
+    Row("Asinh", "arcsinh", _ANY, torch="torch.asinh", also=("_npi_arcsinh",)),
+    Row("Atan", "arctan", _ANY, torch="torch.atan", also=("_npi_arctan",)),
+    Row("Atanh", "arctanh", _UNIT, torch="torch.atanh", also=("_npi_arctanh",)),
+    Row("Ceil", "ceil", (_STEPS,), torch="torch.ceil", also=("_npi_ceil",)),
+    Row("Cos", "cos", _ANY, torch="torch.cos", also=("_npi_cos",)),
+    Row("Cosh", "cosh", _ANY, torch="torch.cosh", also=("_npi_cosh",)),
     Row("Erf", "erf", (Case("any", (arr(2, 3, 4),), tol=_ERF),), torch="torch.erf"),
-    Row("Exp", "exp", _ANY, torch="torch.exp"),
-    Row("Floor", "floor", (_STEPS,), torch="torch.floor"),
-    Row("Log", "log", _POSITIVE, torch="torch.log"),
-    Row("Sign", "sign", (_STEPS, Case("zero", (given([-1.0, 0.0, 2.0], "float32"),), grad=False)), torch="torch.sign"),
-    Row("Sin", "sin", _ANY, torch="torch.sin"),
-    Row("Sinh", "sinh", _ANY, torch="torch.sinh"),
-    Row("Sqrt", "sqrt", _POSITIVE, torch="torch.sqrt"),
-    Row("Tan", "tan", _ANY, torch="torch.tan"),
+    Row("Exp", "exp", _ANY, torch="torch.exp", also=("_npi_exp",)),
+    Row("Floor", "floor", (_STEPS,), torch="torch.floor", also=("_npi_floor",)),
+    Row("Log", "log", _POSITIVE, torch="torch.log", also=("_npi_log",)),
+    Row(
+        "Sign",
+        "sign",
+        (_STEPS, Case("zero", (given([-1.0, 0.0, 2.0], "float32"),), grad=False)),
+        torch="torch.sign",
+        also=("_npi_sign",),
+    ),
+    Row("Sin", "sin", _ANY, torch="torch.sin", also=("_npi_sin",)),
+    Row("Sinh", "sinh", _ANY, torch="torch.sinh", also=("_npi_sinh",)),
+    Row("Sqrt", "sqrt", _POSITIVE, torch="torch.sqrt", also=("_npi_sqrt",)),
+    Row("Tan", "tan", _ANY, torch="torch.tan", also=("_npi_tan",)),
 )
+
+
+def _number_cases(name: str) -> tuple[Case, ...]:
+    """A number without axes, as MXNet's NumPy mode has it, and integers."""
+    logarithm = name.startswith("log") or name in ("arccosh", "reciprocal", "rsqrt", "rcbrt")
+    values = [1, 1, 3] if logarithm else [0, 0] if name == "arctanh" else [0, 1] if "arc" in name else [0, 1, 3]
+    return (
+        Case("no axes", (given(1.5 if name == "arccosh" else 0.7, "float32"),), grad=name not in _FLAT),
+        Case("integers", (given(values, "int32"),), dtype="int32"),
+    )
+
+
+def _of_number(compute: _Function, *, whole: bool) -> Read:
+    """Reads a function that MXNet takes of integers, too, though not of truth values.
+
+    Args:
+        compute: The function.
+        whole: Whether it gives the integers that MXNet gives; of others MXNet takes functions in float32.
+    """
+
+    def read(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
+        assert x[0] is not None
+        if b.dtype(x[0]).kind == "b":
+            return Refusal("MXNet refuses it: it is for numbers, not for truth values")
+        return compute(b, x[0]) if whole else in_floats(b, lambda data: compute(b, data), x[0])
+
+    return read
+
+
+_OF_INTEGERS = frozenset({"abs", "negative", "sign", "square"})
+"""Functions that ONNX computes of integers as MXNet does."""
+_FLAT = frozenset({"ceil", "fix", "floor", "rint", "round", "sign", "trunc"})
+"""Functions without a slope."""
+
+
+def _named(row: Row) -> Op:
+    op = row.op()
+    read = _of_number(lambda b, x: b.op(row.onnx, x), whole=row.mx in _OF_INTEGERS)
+    cases = (*row.cases, *_number_cases(row.mx))
+    return replace(op, mx=(replace(op.mx[0], read=read, cases=cases),))
 
 
 def mx_round(b: MxBuilder, x: MxRef) -> MxRef:
@@ -109,12 +166,8 @@ def _cbrt(b: OnnxBuilder, x: ir.Value) -> ir.Value:
     return b.op("Mul", b.op("Sign", x), b.op("Pow", b.op("Abs", x), b.scalar(1 / 3, x)))
 
 
-def _scaled(factor: float) -> Read:
-    def read(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
-        assert x[0] is not None
-        return b.op("Mul", x[0], b.scalar(factor, x[0]))
-
-    return read
+def _scaled(factor: float) -> _Function:
+    return lambda b, x: b.op("Mul", x, b.scalar(factor, x))
 
 
 def _div_sqrt_dim(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
@@ -127,43 +180,41 @@ def _div_sqrt_dim(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -
     return b.op("Div", x[0], root)
 
 
-def _log_base(base: float) -> Read:
-    def read(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
-        assert x[0] is not None
-        return b.op("Div", b.op("Log", x[0]), b.scalar(math.log(base), x[0]))
-
-    return read
+def _log_base(base: float) -> _Function:
+    return lambda b, x: b.op("Div", b.op("Log", x), b.scalar(math.log(base), x))
 
 
-_COMPOSED: dict[str, tuple[Callable[[OnnxBuilder, ir.Value], ir.Value], tuple[Case, ...]]] = {
-    "cbrt": (_cbrt, (Case("signs", (given([-2.0, -0.5, 0.3, 8.0], "float32"),)),)),
-    "expm1": (_expm1, (Case("any", (arr(2, 3),)), Case("small", (arr(2, 3, low=-1e-6, high=1e-6),)))),
-    "fix": (_truncate, (_STEPS,)),
-    "log1p": (_log1p, (Case("any", (arr(2, 3, low=-0.5, high=3.0),)), Case("small", (arr(5, low=-1e-6, high=1e-6),)))),
-    "rcbrt": (lambda b, x: b.op("Reciprocal", _cbrt(b, x)), _POSITIVE),
-    "rint": (_rint, (Case("halves", (given([-1.5, -0.5, 0.5, 1.5, 2.5, 0.4, -0.6], "float32"),), grad=False),)),
-    "round": (
-        away_from_zero,
-        (Case("halves", (given([-1.5, -0.5, 0.5, 1.5, 2.5, 0.4, -0.6], "float32"),), grad=False),),
+_COMPOSED: dict[str, tuple[_Function, tuple[Case, ...], tuple[str, ...]]] = {
+    "cbrt": (_cbrt, (Case("signs", (given([-2.0, -0.5, 0.3, 8.0], "float32"),)),), ("_npi_cbrt",)),
+    "degrees": (_scaled(180 / math.pi), _ANGLE, ("_npi_degrees",)),
+    "expm1": (
+        _expm1,
+        (Case("any", (arr(2, 3),)), Case("small", (arr(2, 3, low=-1e-6, high=1e-6),))),
+        ("_npi_expm1",),
     ),
-    "rsqrt": (lambda b, x: b.op("Reciprocal", b.op("Sqrt", x)), _POSITIVE),
-    "square": (lambda b, x: b.op("Mul", x, x), _ANY),
-    "trunc": (_truncate, (_STEPS,)),
+    "fix": (_truncate, (_STEPS,), ("_npi_fix",)),
+    "log10": (_log_base(10.0), _POSITIVE, ("_npi_log10",)),
+    "log1p": (
+        _log1p,
+        (Case("any", (arr(2, 3, low=-0.5, high=3.0),)), Case("small", (arr(5, low=-1e-6, high=1e-6),))),
+        ("_npi_log1p",),
+    ),
+    "log2": (_log_base(2.0), _POSITIVE, ("_npi_log2",)),
+    "radians": (_scaled(math.pi / 180), _ANGLE, ("_npi_radians",)),
+    "rcbrt": (lambda b, x: b.op("Reciprocal", _cbrt(b, x)), _POSITIVE, ()),
+    "rint": (_rint, (_HALVES,), ("_npi_rint",)),
+    "round": (away_from_zero, (_HALVES,), ()),
+    "rsqrt": (lambda b, x: b.op("Reciprocal", b.op("Sqrt", x)), _POSITIVE, ()),
+    "square": (lambda b, x: b.op("Mul", x, x), _ANY, ("_npi_square",)),
+    "trunc": (_truncate, (_STEPS,), ("_npi_trunc",)),
 }
 
 
 def _composed(name: str) -> Op:
-    build, cases = _COMPOSED[name]
-
-    def read(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
-        assert x[0] is not None
-        return build(b, x[0])
-
-    return Op("", mx=(MxForm(name, read=read, direction="read", cases=cases),))
-
-
-def _read_only(name: str, read: Read, cases: tuple[Case, ...]) -> Op:
-    return Op("", mx=(MxForm(name, read=read, direction="read", cases=cases),))
+    compute, cases, also = _COMPOSED[name]
+    read = _of_number(compute, whole=name in _OF_INTEGERS)
+    cases = (*cases, *(replace(case, tol=cases[0].tol) for case in _number_cases(name)))
+    return Op("", mx=(MxForm(name, also=also, read=read, direction="read", cases=cases),))
 
 
 def _torch_neg(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Sequence[Arg] | Refusal:
@@ -183,8 +234,9 @@ def _torch_reciprocal(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg |
 
 
 OPS = (
-    Op("Neg", mx=(MxForm("negative"),), torch=_torch_neg, cases=_ANY),
-    Op("Reciprocal", mx=(MxForm("reciprocal"),), torch=_torch_reciprocal, cases=_POSITIVE),
+    *map(_named, _ROWS),
+    replace(_named(Row("Neg", "negative", _ANY, also=("_npi_negative",))), torch=_torch_neg),
+    replace(_named(Row("Reciprocal", "reciprocal", _POSITIVE, also=("_npi_reciprocal",))), torch=_torch_reciprocal),
     Op(
         "Round",
         mx=(MxForm("round", write=_write_round, direction="write"),),
@@ -196,9 +248,5 @@ OPS = (
         ),
     ),
     *(_composed(name) for name in _COMPOSED),
-    _read_only("degrees", _scaled(180 / math.pi), _ANGLE),
-    _read_only("radians", _scaled(math.pi / 180), _ANGLE),
-    _read_only("_contrib_div_sqrt_dim", _div_sqrt_dim, _ANY),
-    _read_only("log2", _log_base(2.0), _POSITIVE),
-    _read_only("log10", _log_base(10.0), _POSITIVE),
+    Op("", mx=(MxForm("_contrib_div_sqrt_dim", read=_div_sqrt_dim, direction="read", cases=_ANY),)),
 )
