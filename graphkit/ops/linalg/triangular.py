@@ -9,7 +9,7 @@ import numpy as np
 from graphkit.ir.own import DOMAIN
 from graphkit.ops.codec import BOOL, FLOAT
 from graphkit.ops.linalg.matrices import regular, turned
-from graphkit.ops.spec import Case, MxForm, Op, arr
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr
 from graphkit.ops.tensor.sizes import some
 
 if TYPE_CHECKING:
@@ -69,11 +69,12 @@ def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Valu
     return _solved(b, matrix, right, lower=lower, left=not _flag(node, "rightside"))
 
 
-def _read_potri(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+def _read_potri(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
     """The inverse of L Lᵀ: L⁻ᵀ L⁻¹."""
     factor = some(x[0])
     *batch, size, _ = b.shape(factor)
-    assert isinstance(size, int)
+    if not isinstance(size, int):
+        return Refusal("the size of the matrix is not known; give the model's inputs fixed sizes")
     unit = b.const(np.eye(size, dtype=b.dtype(factor)))
     if batch:
         unit = b.op("Expand", unit, b.op("Shape", factor))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphkit.ops.codec import BOOL, FLOAT
+from graphkit.ops.codec import BOOL
 from graphkit.ops.nn.adaptive_pool import torch_adaptive_pool
 from graphkit.ops.producers import made_by
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, is_float, torch_float, torch_lacks
@@ -294,14 +294,6 @@ def _read_batch_dot(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) 
     return b.op("MatMul", left, right)
 
 
-def _read_gemm2(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
-    if int(node.attrs.get("axis", "-2")) != -2:
-        return Refusal("its matrices do not lie in the last two axes; transpose them there")
-    product = _read_batch_dot(b, node, x)
-    alpha = FLOAT.parse(node.attrs.get("alpha", "1"))
-    return product if alpha == 1 else b.op("Mul", product, b.scalar(alpha, product))
-
-
 _X, _W, _BIAS = arr(3, 4), arr(5, 4), arr(5)
 
 OPS = (
@@ -361,13 +353,6 @@ OPS = (
                 ignore=("forward_stype",),
                 direction="read",
                 cases=(Case("transposed", (arr(2, 4, 3), arr(2, 5, 4)), {"transpose_a": True, "transpose_b": True}),),
-            ),
-            MxForm(
-                "_linalg_gemm2",
-                read=_read_gemm2,
-                reads=("transpose_a", "transpose_b", "alpha", "axis"),
-                direction="read",
-                cases=(Case("scaled", (arr(2, 2, 3, 4), arr(2, 2, 5, 4)), {"transpose_b": True, "alpha": "0.3"}),),
             ),
         ),
         torch=_torch_matmul,
