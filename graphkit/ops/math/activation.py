@@ -40,14 +40,15 @@ _F32_ERF = Tol(float64=1e-6, reason="MXNet evaluates erf and its gradient in flo
 
 _X = arr(2, 3, 4, low=-3.0, high=3.0)
 _ANY = Case("any", (_X,))
+_NO_AXES = Case("no axes", (given(0.7, "float32"),))
 _LARGE = Case("large", (given([-100.0, -30.0, 0.5, 30.0, 100.0], "float32"),))
 
 
-def _activation(onnx: str, act_type: str, own: str, torch: str, *extra: Case) -> Op:
+def _activation(onnx: str, act_type: str, own: str, torch: str, *extra: Case, also: str = "") -> Op:
     """An operator that MXNet spells as an ``act_type`` of Activation, and as an operator of its own."""
     forms = [MxForm("Activation", pin={"act_type": act_type}, cases=(_ANY,))]
     if own:
-        forms.append(MxForm(own, direction="read", cases=(_ANY,)))
+        forms.append(MxForm(own, also=(also,) if also else (), direction="read", cases=(_ANY, _NO_AXES)))
     return Op(onnx, mx=tuple(forms), torch=torch_call(torch), cases=(_ANY, *extra))
 
 
@@ -184,9 +185,9 @@ def _torch_shrink(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Ref
 _SELU = (decimal(1.67326319217681884765625), decimal(1.05070102214813232421875))
 
 OPS = (
-    _activation("Relu", "relu", "relu", "F.relu"),
-    _activation("Sigmoid", "sigmoid", "sigmoid", "torch.sigmoid", _LARGE),
-    _activation("Tanh", "tanh", "tanh", "torch.tanh", _LARGE),
+    _activation("Relu", "relu", "relu", "F.relu", also="_npx_relu"),
+    _activation("Sigmoid", "sigmoid", "sigmoid", "torch.sigmoid", _LARGE, also="_npx_sigmoid"),
+    _activation("Tanh", "tanh", "tanh", "torch.tanh", _LARGE, also="_npi_tanh"),
     _activation(
         "Softplus", "softrelu", "", "F.softplus", Case("large", (given([-30.0, 0.5, 30.0, 100.0], "float32"),))
     ),
