@@ -19,6 +19,7 @@ Erf, Gelu           round to float32 whatever their input is
 LogSoftmax          takes the logarithm of a softmax that may have underflowed
 Pad                 refuses negative pads
 GatherElements      refuses a negative axis and indices of fewer rows
+Loop, Scan          join what they collect, and lack axes and directions
 LSTM, GRU, RNN      ignore lengths, clipping and most activations
 NegativeLogLikeli…  counts ignored labels in the mean when the ignored one is -1
 =================== ===================================================================================
@@ -37,6 +38,7 @@ from onnx.reference.ops.op_negative_log_likelihood_loss import NegativeLogLikeli
 from onnx.reference.ops.op_resize import Resize as ReferenceResize
 
 from graphkit.frameworks.onnx.box_corrections import BOX_CORRECTIONS
+from graphkit.frameworks.onnx.loops import LOOPS
 from graphkit.frameworks.onnx.recurrent import GRU, LSTM, RNN
 
 if TYPE_CHECKING:
@@ -340,6 +342,7 @@ class NegativeLogLikelihoodLoss(ReferenceLikelihood):
 
 CORRECTIONS = [
     *BOX_CORRECTIONS,
+    *LOOPS,
     AveragePool,
     ConvTranspose,
     Erf,
