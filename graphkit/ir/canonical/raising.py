@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from graphkit.errors import FormatError, UnsupportedError, UnsupportedNode
 from graphkit.ir.canonical.adapters import ADAPTERS, refusal
+from graphkit.ir.canonical.contrib import is_contrib, rewrite
 from graphkit.ir.canonical.expanding import expand
 from graphkit.ir.canonical.oldest import OLDEST_FORMS, forget_legacy
 from graphkit.ir.edit import Editor, nodes_of
@@ -69,6 +70,8 @@ def _raise_nodes(model: ir.Model, nodes: Iterable[ir.Node], version: int, refuse
         own = node.version or version
         node.version = None
         try:
+            if is_contrib(node) and rewrite(model, node):
+                continue
             made, of = _raise_node(model, node, own)
             if made:
                 _raise_nodes(model, made, of, refused)

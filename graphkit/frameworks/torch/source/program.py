@@ -12,6 +12,7 @@ from graphkit.errors import UnsupportedError
 from graphkit.frameworks.asking import Asking
 from graphkit.frameworks.torch.source.uses import needed, stored_dtype, stored_in
 from graphkit.ir import params
+from graphkit.ir.canonical.contrib import why_kept
 from graphkit.ir.dims import dims_of
 from graphkit.ir.dtypes import dtype_of
 from graphkit.ops import ledger
@@ -136,7 +137,8 @@ class _Builder(Asking):
     def _convert(self, node: ir.Node) -> Arg | Sequence[Arg] | Refusal:
         op = index().by_onnx.get((node.domain, node.op_type))
         if op is None or op.torch is None:
-            return Refusal(ledger.ONNX.get((node.domain, node.op_type), "graphkit has no torch source for it"))
+            known = ledger.ONNX.get((node.domain, node.op_type), "graphkit has no torch source for it")
+            return Refusal(why_kept(node) or known)
         return op.torch(self, node, [None if value is None else self.arg(value) for value in node.inputs])
 
     def _bind(self, value: ir.Value, arg: Arg) -> None:
