@@ -64,15 +64,21 @@ SAMPLES = {
     "longs": ["(1,)"],
     "shapes": ["((1, 1),)"],
 }
-UNDOCUMENTED = {
+CORRECTED = {
+    "_npi_concatenate": [
+        ("data", "NDArray-or-Symbol[]"),
+        ("num_args", "int, required"),
+        ("axis", "int or None, optional, default='0'"),
+    ],
     "_npi_norm": [
+        ("data", "NDArray-or-Symbol"),
         ("ord", "double, optional, default=2"),
         ("axis", "Shape or None, optional, default=None"),
         ("keepdims", "boolean, optional, default=0"),
         ("flag", "int, optional, default='-1'"),
     ],
 }
-"""Parameters that MXNet parses without telling."""
+"""Arguments of operators that parse others than MXNet documents."""
 
 Attrs = dict[str, str]
 
@@ -397,7 +403,7 @@ def table() -> str:
     for name in wheel.names():
         real, arguments, counter = wheel.describe(name)
         aliases.setdefault(real, []).append(name)
-        described[real] = arguments + UNDOCUMENTED.get(real, []), counter
+        described[real] = CORRECTED.get(real, arguments), counter
     lines = []
     for op in sorted(described):
         if LEFT_OUT.search(op):

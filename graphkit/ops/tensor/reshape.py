@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from graphkit.ops.builders import Dim, MxBuilder, OnnxBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
 
-__all__ = ["reshape_to"]
+__all__ = ["reshape_to", "reshaped_by"]
 
 
 def reshape_to(b: MxBuilder, data: MxRef, source: ir.Value, target: ir.Value) -> MxRef | Refusal:
@@ -98,7 +98,7 @@ def _read_reshape(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) ->
     if not reverse and min(codes) >= -1:
         made_by(codes, None)
         return b.op("Reshape", data, codes)
-    return _reshaped(b, data, made_by(codes, b.rank(data), reverse=reverse))
+    return reshaped_by(b, data, made_by(codes, b.rank(data), reverse=reverse))
 
 
 def _legacy_codes(node: MxNode) -> tuple[int, ...]:
@@ -110,7 +110,7 @@ def _legacy_codes(node: MxNode) -> tuple[int, ...]:
     return codes
 
 
-def _reshaped(b: OnnxBuilder, data: ir.Value, made: list[Made]) -> ir.Value:
+def reshaped_by(b: OnnxBuilder, data: ir.Value, made: list[Made]) -> ir.Value:
     """Reshape by what each dimension is made of: by ONNX's codes, or by a computed shape where they do not do."""
     dims = b.shape(data)
     codes = [_code(dims, place, dim) for place, dim in enumerate(made)]
