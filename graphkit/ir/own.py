@@ -62,7 +62,11 @@ def _sign_and_log(shapes: Sequence[Shape], _attrs: dict[str, Any]) -> Sequence[S
 def _operator(
     name: str, inputs: str, outputs: str, rule: Rule, doc: str, attributes: Sequence[OpSchema.Attribute] = ()
 ) -> None:
-    """Register an operator whose inputs and outputs all have the same float type."""
+    """Register an operator whose inputs and outputs all have the same float type, or int64 after ``:I``."""
+    formals, results = (
+        [OpSchema.FormalParameter(word.partition(":")[0], word.partition(":")[2] or "T") for word in words.split()]
+        for words in (inputs, outputs)
+    )
 
     def infer(context: Any) -> None:
         types = [context.get_input_type(index) for index in range(context.get_num_inputs())]
@@ -74,9 +78,9 @@ def _operator(
             for key, value in given.items()
         }
         known = [shape for shape in shapes if shape is not None]
-        found = rule(known, attrs) if len(known) == len(shapes) else [None] * len(outputs.split())
-        for index, shape in enumerate(found):
-            kind = types[0].tensor_type.elem_type
+        found = rule(known, attrs) if len(known) == len(shapes) else [None] * len(results)
+        for index, (shape, result) in enumerate(zip(found, results, strict=True)):
+            kind = onnx.TensorProto.INT64 if result.type_str == "I" else types[0].tensor_type.elem_type
             context.set_output_type(index, onnx.helper.make_tensor_type_proto(kind, shape))
 
     schema = OpSchema(
@@ -84,9 +88,9 @@ def _operator(
         DOMAIN,
         VERSION,
         doc,
-        inputs=[OpSchema.FormalParameter(each, "T") for each in inputs.split()],
-        outputs=[OpSchema.FormalParameter(each, "T") for each in outputs.split()],
-        type_constraints=[("T", _FLOATS, "")],
+        inputs=formals,
+        outputs=results,
+        type_constraints=[("T", _FLOATS, ""), *([("I", ["tensor(int64)"], "")] if ":I" in inputs + outputs else [])],
         attributes=list(attributes),
     )
     schema.set_type_and_shape_inference_function(infer)
@@ -105,6 +109,24 @@ def _flag(name: str, default: int, doc: str) -> OpSchema.Attribute:
     return OpSchema.Attribute(name, onnx.helper.make_attribute(name, default), doc)
 
 
+def _losses(shapes: Sequence[Shape], _attrs: dict[str, Any]) -> Sequence[Shape]:
+    data, labels, *lengths = shapes
+    if (len(data), len(labels), *map(len, lengths)) != (3, 2, 1, 1):
+        raise ValueError("X has not 3 axes, labels 2 and their lengths 1")
+    sizes = {size for size in (data[1], labels[0], *(each[0] for each in lengths)) if isinstance(size, int)}
+    if len(sizes) > 1:
+        raise ValueError("X, labels and their lengths are of batches of different sizes")
+    return [[data[1]]]
+
+
+_operator(
+    "CTCLoss",
+    "X labels:I lengths:I label_lengths:I",
+    "loss",
+    _losses,
+    "Connectionist temporal classification loss of activations (frames, batch, classes), 0 where none fits the labels.",
+    [OpSchema.Attribute("blank", onnx.helper.make_attribute("blank", 0), "Class that stands for no label.")],
+)
 _operator("Cholesky", "A", "L", _matrix, "The lower factor of symmetric positive definite matrices: A = L Lᵀ.")
 _operator("Inverse", "A", "X", _matrix, "The inverse of matrices.")
 _operator("SlogDet", "A", "sign logabsdet", _sign_and_log, "Sign, and logarithm of the absolute, of determinants.")
