@@ -27,7 +27,8 @@ class DType:
         onnx: Its ONNX data type.
         mxnet: MXNet's code for it, as in parameter files and ``__dtype__``.
         mxnet1: Whether MXNet 1.9.1 loads arrays of this type; it knows the names of more.
-        torch: Its attribute of the torch module.
+        torch: Its attribute of the torch module; for a type that torch does not compute with, that of the type that
+            holds its numbers there.
         safetensors: Its name in the header of a safetensors file.
     """
 
@@ -42,6 +43,11 @@ class DType:
     def numpy(self) -> np.dtype[Any]:
         """The numpy element type, in native byte order."""
         return np.dtype(getattr(ml_dtypes, self.name, self.name))
+
+    @property
+    def in_torch(self) -> DType:
+        """The element type of the tensors that hold it in torch."""
+        return self if self.torch in (None, self.name) else next(row for row in DTYPES if row.name == self.torch)
 
 
 DTYPES: Final = (
@@ -62,6 +68,14 @@ DTYPES: Final = (
     DType("complex128", ir.DataType.COMPLEX128, torch="complex128"),
     DType("float8_e4m3fn", ir.DataType.FLOAT8E4M3FN, torch="float8_e4m3fn", safetensors="F8_E4M3"),
     DType("float8_e5m2", ir.DataType.FLOAT8E5M2, torch="float8_e5m2", safetensors="F8_E5M2"),
+    DType("float8_e4m3fnuz", ir.DataType.FLOAT8E4M3FNUZ, torch="float8_e4m3fnuz"),
+    DType("float8_e5m2fnuz", ir.DataType.FLOAT8E5M2FNUZ, torch="float8_e5m2fnuz"),
+    DType("float8_e8m0fnu", ir.DataType.FLOAT8E8M0, torch="float8_e8m0fnu", safetensors="F8_E8M0"),
+    DType("float4_e2m1fn", ir.DataType.FLOAT4E2M1, torch="float32"),
+    DType("int4", ir.DataType.INT4, torch="int8"),
+    DType("uint4", ir.DataType.UINT4, torch="uint8"),
+    DType("int2", ir.DataType.INT2, torch="int8"),
+    DType("uint2", ir.DataType.UINT2, torch="uint8"),
 )
 """Every element type that more than one framework has. MXNet's codes are those of mshadow's type flags."""
 

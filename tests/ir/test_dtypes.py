@@ -34,7 +34,7 @@ def test_byte_order_does_not_matter():
     assert dtype_of(">f4").name == "float32"
 
 
-@pytest.mark.parametrize("kind", ["U3", np.dtype("V2"), ir.DataType.STRING, ir.DataType.INT4])
+@pytest.mark.parametrize("kind", ["U3", np.dtype("V2"), ir.DataType.STRING, ir.DataType.FLOAT6E2M3])
 def test_an_unknown_type_is_refused(kind):
     with pytest.raises(FormatError, match="not one that graphkit converts"):
         dtype_of(kind)

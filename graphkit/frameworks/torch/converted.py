@@ -43,6 +43,12 @@ class ConvertedSession:
         self._program = to_program(model)
         self._module = _Module(to_source(self._program, "Model"), self._mode)
         self._leaves: dict[str, torch.Tensor] = {}
+        # What torch holds in another element type than the model says.
+        self._kinds = {
+            value.name or "": value.dtype
+            for value in (*model.graph.outputs, *(value for node in model.graph for value in node.outputs))
+            if value.dtype is not None and value.dtype.bitwidth < 8
+        }
 
     def forward(self, feeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:
         """Outputs of the module, and the values named in ``taps``.
@@ -64,7 +70,8 @@ class ConvertedSession:
         module = self._module if not inner else _Module(flat(self._program, inner), self._mode)
         with torch.no_grad():
             results = module.run([to_tensor(array) for array in checked.values()], self._fresh)
-        known.update(zip([*self._outputs(), *inner], map(_copied, results), strict=True))
+        names = [*self._outputs(), *inner]
+        known.update({name: self._as_in_model(name, result) for name, result in zip(names, results, strict=True)})
         return {name: known[name] for name in dict.fromkeys([*self._outputs(), *taps])}
 
     def backward(self, feeds: Arrays, seeds: Arrays) -> dict[str, npt.NDArray[np.generic]]:
@@ -125,6 +132,12 @@ class ConvertedSession:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    def _as_in_model(self, name: str, result: torch.Tensor) -> npt.NDArray[np.generic]:
+        """A result in the element type that the model says, which torch may hold in a wider one."""
+        array = _copied(result)
+        kind = self._kinds.get(name)
+        return array if kind is None else array.astype(kind.numpy())
 
     def _outputs(self) -> list[str]:
         return [value.name or "" for value in self._model.graph.outputs]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import ml_dtypes
 import numpy as np
 
+from graphkit.ir.dtypes import dtype_of
+
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
@@ -21,20 +23,27 @@ def to_array(tensor: torch.Tensor) -> npt.NDArray[np.generic]:
     import torch
 
     plain = (torch.view_as_real(tensor) if tensor.is_complex() else tensor).detach().cpu()
-    if plain.dtype == torch.bfloat16:
-        return plain.contiguous().view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+    name = str(plain.dtype).removeprefix("torch.")
+    if plain.is_floating_point() and hasattr(ml_dtypes, name):
+        bits = torch.int16 if plain.itemsize == 2 else torch.uint8
+        return plain.contiguous().view(bits).numpy().view(getattr(ml_dtypes, name))
     found: npt.NDArray[np.generic] = plain.numpy()
     return found
 
 
 def to_tensor(array: npt.NDArray[np.generic]) -> torch.Tensor:
-    """A copy of an array as a tensor."""
+    """A copy of an array as a tensor, in the element type that holds the array's in torch."""
     import torch
 
     native: npt.NDArray[Any] = np.array(array, array.dtype.newbyteorder("="), order="C")
-    if native.dtype == np.dtype(ml_dtypes.bfloat16):
-        return torch.from_numpy(native.view(np.int16)).view(torch.bfloat16)
-    return torch.from_numpy(native)
+    if native.dtype.isbuiltin == 1:
+        return torch.from_numpy(native)
+    held = dtype_of(native.dtype).in_torch
+    if held.numpy.isbuiltin == 1:
+        return torch.from_numpy(native.astype(held.numpy))
+    bits = np.int16 if native.itemsize == 2 else np.uint8
+    found: torch.Tensor = torch.from_numpy(native.view(bits)).view(getattr(torch, held.torch or ""))
+    return found
 
 
 def identity(tensor: torch.Tensor) -> Hashable:

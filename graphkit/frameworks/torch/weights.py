@@ -47,11 +47,11 @@ def write_weights(
     """
     header: dict[str, Any] = {"__metadata__": dict(metadata)}
     # The largest elements first keeps all of them aligned.
-    ordered = sorted(tensors.items(), key=lambda item: -dtype_of(_dtype(item[1])).numpy.itemsize)
+    ordered = sorted(tensors.items(), key=lambda item: -dtype_of(_dtype(item[1])).in_torch.numpy.itemsize)
     end = 0
     for name, tensor in ordered:
         shape = stored_shape(tensor) if isinstance(tensor, Stored) else tensor.shape
-        dtype = dtype_of(_dtype(tensor))
+        dtype = dtype_of(_dtype(tensor)).in_torch
         if dtype.safetensors is None:
             reason = f"it is of {dtype.name}, which safetensors files do not hold"
             raise UnsupportedError("PyTorch", [UnsupportedNode("tensor", name, reason)])
@@ -65,6 +65,7 @@ def write_weights(
         for _, tensor in ordered:
             held = _held(tensor)
             array = arrange(held, tensor.layout) if isinstance(tensor, Stored) else held
+            array = array.astype(dtype_of(array.dtype).in_torch.numpy, copy=False)
             file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
             release(held)
 

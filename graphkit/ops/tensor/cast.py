@@ -15,13 +15,13 @@ from graphkit.ops.booleans import carrier
 from graphkit.ops.codec import BOOL
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given
 from graphkit.ops.tensor.sizes import some
+from graphkit.ops.tensor.torch_cast import torch_cast, torch_cast_like
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
-    from graphkit.ops.torchprogram import Arg
 
 __all__ = ["DTYPES"]
 
@@ -41,8 +41,7 @@ _AMP = frozenset({"float16", "float32", "bfloat16"})
 
 
 def _write_cast(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
-    code = node.attributes.get_int("to", 0)
-    return _cast(b, some(node.inputs[0]), some(x[0]), np.dtype(ir.DataType(code).numpy()), node.outputs[0])
+    return _cast(b, some(node.inputs[0]), some(x[0]), b.dtype(node.outputs[0]), node.outputs[0])
 
 
 def _write_cast_like(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
@@ -64,42 +63,6 @@ def _cast(b: MxBuilder, source: ir.Value, data: MxRef, to: np.dtype[Any], result
     if own.kind == "f" and to.kind in "iu" and _turns_to_float(result):
         data = b.op("BlockGrad", data)
     return b.op("Cast", data, dtype=to.name)
-
-
-_METHODS = {
-    "torch.float16": "half",
-    "torch.float32": "float",
-    "torch.float64": "double",
-    "torch.int32": "int",
-    "torch.int64": "long",
-    "torch.bool": "bool",
-}
-
-
-def _torch_cast(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
-    return _torch_to(b, some(node.inputs[0]), x[0], ir.DataType(node.attributes.get_int("to", 0)))
-
-
-def _torch_cast_like(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
-    like = some(node.inputs[1])
-    dtype = like.dtype or ir.DataType.from_numpy(b.dtype(like))
-    return _torch_to(b, some(node.inputs[0]), x[0], dtype)
-
-
-def _torch_to(b: TorchBuilder, source: ir.Value, data: Arg, to: ir.DataType) -> Arg | Refusal:
-    if to == source.dtype:
-        return data
-    producer = source.producer()
-    if to == ir.DataType.BOOL and producer is not None and producer.op_type == "Cast":
-        truth = some(producer.inputs[0])
-        if truth.dtype == ir.DataType.BOOL:
-            return b.arg(truth)
-    try:
-        dtype = b.torch_dtype(to)
-    except ValueError as error:
-        return Refusal(str(error))
-    method = _METHODS.get(dtype.text)
-    return b.method(method, data) if method else b.method("to", data, dtype)
 
 
 def _turns_to_float(integers: ir.Value) -> bool:
@@ -183,7 +146,7 @@ OPS = (
                 ),
             ),
         ),
-        torch=_torch_cast,
+        torch=torch_cast,
         cases=(
             Case("to float64", (arr(2, 3),), _to(ir.DataType.DOUBLE)),
             Case("to float16", (arr(2, 3),), _to(ir.DataType.FLOAT16), grad=False),
@@ -224,7 +187,7 @@ OPS = (
     Op(
         "CastLike",
         mx=(MxForm("Cast", write=_write_cast_like, direction="write"),),
-        torch=_torch_cast_like,
+        torch=torch_cast_like,
         cases=(
             Case("to int32", (_FLOATS, arr(1, dtype="int32")), grad=False),
             Case("to float32", (_WHOLE, arr(1)), grad=False),
