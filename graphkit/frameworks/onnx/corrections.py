@@ -16,6 +16,7 @@ AveragePool, LpPool shift the windows when ``ceil_mode`` adds more than one elem
 MaxPool             is right but thousands of times slower than this
 LpNormalization     adds numbers rather than magnitudes when p is odd
 Erf, Gelu           round to float32 whatever their input is
+Softsign            refuses an array without axes
 LogSoftmax          takes the logarithm of a softmax that may have underflowed
 Pad                 refuses negative pads
 GatherElements      refuses a negative axis and indices of fewer rows
@@ -188,6 +189,15 @@ class Gelu(OpRun):
         else:
             gate = np.vectorize(math.erf, otypes=[np.float64])(x * math.sqrt(0.5))
         return ((0.5 * x * (1 + gate)).astype(x.dtype),)
+
+
+class Softsign(OpRun):
+    """x / (1 + |x|)."""
+
+    op_domain = ""
+
+    def _run(self, x: Array) -> tuple[Array]:
+        return (np.asarray(x / (1 + np.abs(x))).astype(x.dtype),)
 
 
 class LogSoftmax(OpRun):
@@ -363,5 +373,6 @@ CORRECTIONS = [
     Pad,
     RNN,
     Resize,
+    Softsign,
 ]
 """What to hand to :class:`onnx.reference.ReferenceEvaluator` as ``new_ops``."""
