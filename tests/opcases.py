@@ -110,11 +110,11 @@ class Use:
         return None
 
 
-def onnx_uses() -> list[Use]:
-    return [Use(op, case) for _, op in index().ops for case in op.cases]
+def onnx_uses(*, random: bool = False) -> list[Use]:
+    return [Use(op, case) for _, op in index().ops for case in op.cases if case.random == random]
 
 
-def mx_uses() -> list[Use]:
+def mx_uses(*, random: bool = False) -> list[Use]:
     """Every case of every form, in each spelling of the operator."""
     return [
         Use(op, case, replace(form, op=name))
@@ -122,6 +122,7 @@ def mx_uses() -> list[Use]:
         for form in op.mx
         for name in (form.op, *form.also)
         for case in form.cases
+        if case.random == random
     ]
 
 

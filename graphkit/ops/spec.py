@@ -224,6 +224,8 @@ class Case:
         grad: Whether gradients are compared.
         tol: Bounds where the default ones do not hold.
         dynamic: Positions of the inputs whose first dimension is left free in the model.
+        random: Whether the outputs are random numbers: of two runs only the distributions agree. Each row of the
+            first axis (the whole, where there is only one) is a sample of one distribution.
     """
 
     name: str
@@ -236,6 +238,7 @@ class Case:
     grad: bool = True
     tol: Tol = Tol()
     dynamic: tuple[int, ...] = ()
+    random: bool = False
 
 
 @dataclass(frozen=True, slots=True)

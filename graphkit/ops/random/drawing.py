@@ -1,0 +1,173 @@
+"""What the rooms of random operators share: base draws of a shape, and parameters that fit it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx_ir as ir
+
+from graphkit.ops.codec import ints
+from graphkit.ops.spec import Refusal
+from graphkit.ops.tensor.cast import DTYPES
+from graphkit.ops.tensor.torch_sizes import device_near
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.torchprogram import Arg, Code
+
+__all__ = [
+    "Drawing",
+    "dtype_given",
+    "flat",
+    "like_data",
+    "mx_drawn",
+    "mx_dtype",
+    "seedless",
+    "sized",
+    "spread",
+    "torch_drawn",
+]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Random numbers of a shape and element type, as ONNX draws them.
+
+    Attributes:
+        b: The builder.
+        dtype: Element type.
+        shape: The shape, where it is known in numbers.
+        like: Else a value of the same shape.
+    """
+
+    b: OnnxBuilder
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...] | None = None
+    like: ir.Value | None = None
+
+    def uniform(self, low: float = 0.0, high: float = 1.0, dtype: np.dtype[Any] | None = None) -> ir.Value:
+        """Uniform on [low, high)."""
+        low_, high_ = (None if low == 0 else low), (None if high == 1 else high)
+        return self._drawn("RandomUniform", dtype, low=low_, high=high_)
+
+    def normal(self, mean: float = 0.0, scale: float = 1.0) -> ir.Value:
+        """Normal with a mean and a standard deviation."""
+        return self._drawn("RandomNormal", None, mean=None if mean == 0 else mean, scale=None if scale == 1 else scale)
+
+    def _drawn(self, op: str, dtype: np.dtype[Any] | None, **attrs: Any) -> ir.Value:
+        kind = ir.DataType.from_numpy(dtype or self.dtype)
+        if self.like is None:
+            attrs["dtype"] = None if kind == ir.DataType.FLOAT else int(kind)
+            return self.b.op(op, shape=self.shape, **attrs)
+        attrs["dtype"] = None if kind == self.like.dtype else int(kind)
+        return self.b.op(f"{op}Like", self.like, **attrs)
+
+    def full(self, number: float) -> ir.Value:
+        """An array of the shape that holds one number."""
+        b = self.b
+        scalar = b.const(np.asarray(number, self.dtype))
+        if self.like is None:
+            assert self.shape is not None
+            return b.op("Expand", scalar, b.const(np.asarray(self.shape, np.int64))) if self.shape else scalar
+        return b.op("Expand", scalar, b.op("Shape", self.like))
+
+    def number(self, number: float) -> ir.Value:
+        """A scalar of the element type."""
+        return self.b.const(np.asarray(number, self.dtype))
+
+
+def dtype_given(node: MxNode, default: str = "float32") -> np.dtype[Any]:
+    """The element type that a node asks for."""
+    given = node.attrs.get("dtype", "None")
+    return np.dtype(default if given == "None" else given)
+
+
+def sized(b: OnnxBuilder, node: MxNode, name: str = "shape") -> Drawing | Refusal:
+    """Draws of the shape that a node gives."""
+    given = node.attrs.get(name, "None")
+    shape = None if given == "None" else ints(given) if given not in ("()", "[]") else ()
+    if not shape and not b.np_shape:
+        return Refusal(f"it has no {name}, which MXNet takes from what surrounds it; give {name}")
+    return Drawing(b, dtype_given(node), shape or ())
+
+
+def like_data(b: OnnxBuilder, data: ir.Value) -> Drawing:
+    """Draws of the shape and element type of data."""
+    return Drawing(b, b.dtype(data), like=data)
+
+
+def spread(b: OnnxBuilder, node: MxNode, parameters: Sequence[ir.Value]) -> tuple[Drawing, list[ir.Value]]:
+    """Draws of a shape for each element of parameters, and the parameters stretched so.
+
+    No gradient flows back into them, as in MXNet.
+    """
+    given = node.attrs.get("shape", "[]")
+    inner = () if given in ("()", "[]", "None") else ints(given)
+    dtype = dtype_given(node, b.dtype(parameters[0]).name)
+    found = [b.stopped(value) for value in parameters]
+    if inner:
+        rank = b.rank(parameters[0])
+        last = list(range(rank, rank + len(inner)))
+        wide = [1] * rank + list(inner)
+        found = [b.op("Expand", b.op("Unsqueeze", value, last), wide) for value in found]
+    kind = int(ir.DataType.from_numpy(dtype))
+    found = [value if b.dtype(value) == dtype else b.op("Cast", value, to=kind) for value in found]
+    return Drawing(b, dtype, like=found[0]), found
+
+
+def flat(numbers: Sequence[int]) -> int:
+    """How many elements a shape has."""
+    return int(np.prod(numbers, dtype=np.int64))
+
+
+def seedless(b: MxBuilder | TorchBuilder, node: ir.Node) -> None:
+    """Tell that a node's seed is left out."""
+    if "seed" in node.attributes:
+        b.warn("its seed is left out: generators of frameworks give different numbers for the same seed")
+
+
+def mx_dtype(b: MxBuilder, node: ir.Node) -> str | Refusal:
+    """The element type of what a node draws, in MXNet."""
+    dtype = b.dtype(node.outputs[0])
+    if dtype.name not in DTYPES - {"bfloat16"}:
+        return Refusal(f"MXNet 1.9.1 draws no {dtype.name} numbers; draw float32 ones and cast")
+    return dtype.name
+
+
+def torch_drawn(b: TorchBuilder, node: ir.Node, function: str, x: Sequence[Any]) -> Arg:
+    """A call of ``torch.rand`` or ``torch.randn``, or of the form that takes the shape of an array."""
+    dtype = b.dtype(node.outputs[0])
+    if x:
+        source = node.inputs[0]
+        assert source is not None
+        other = None if b.dtype(source) == dtype else b.torch_dtype(dtype)
+        return b.call(f"{function}_like", x[0], dtype=other)
+    kind: Code | None = None if dtype == np.float32 else b.torch_dtype(dtype)
+    shape = node.attributes.get_ints("shape", ()) or ()
+    sizes = tuple(shape) if len(shape) != 1 else shape[0]
+    arguments = (sizes,) if isinstance(sizes, int) or not sizes else sizes
+    return b.call(function, *arguments, dtype=kind, device=device_near(b, node))
+
+
+def mx_drawn(b: MxBuilder, node: ir.Node, op: str, x: Sequence[MxRef | None], **attrs: Any) -> MxRef | Refusal:
+    """MXNet's operator of a shape, or of the shape of an array."""
+    dtype = mx_dtype(b, node)
+    if isinstance(dtype, Refusal):
+        return dtype
+    seedless(b, node)
+    if not node.inputs:
+        shape = tuple(node.attributes.get_ints("shape", ()) or ())
+        if 0 in shape:
+            return Refusal("it draws an array without elements, which MXNet does not have")
+        return b.op(op, shape=shape or (1,), dtype=None if dtype == "float32" else dtype, **attrs)
+    source, data = node.inputs[0], x[0]
+    assert source is not None
+    assert data is not None
+    if b.dtype(source).name != dtype:
+        data = b.op("Cast", data, dtype=dtype)
+    return b.op(f"{op}_like", data, **attrs)
