@@ -1,7 +1,7 @@
 """How truth values live in MXNet, whose operators mostly reject its own bool dtype.
 
 An IR value of type bool is carried as the numbers 0 and 1: a comparison gives them in the dtype of its inputs where
-that is a float, and is cast to float32 where it is not; graph inputs and stored masks are float32.
+that is float32 or float64, and is cast to float32 where it is not; graph inputs and stored masks are float32.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def comparison_dtype(b: MxBuilder, operand: ir.Value) -> np.dtype[Any]:
     dtype = b.dtype(operand)
     if dtype.kind == "b":
         return carrier(b, operand)
-    return dtype if dtype.kind == "f" else _FLOAT32
+    return dtype if dtype.kind == "f" and dtype.itemsize >= _FLOAT32.itemsize else _FLOAT32
 
 
 def carrier(b: MxBuilder, value: ir.Value) -> np.dtype[Any]:

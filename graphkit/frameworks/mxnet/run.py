@@ -18,6 +18,7 @@ import numpy as np
 from graphkit.errors import ExecutionError, FeedError, InputError, MissingError
 from graphkit.frameworks.base import Step
 from graphkit.frameworks.feeds import check_feeds, check_seeds, check_taps, check_targets
+from graphkit.frameworks.mxnet.carried import fed
 from graphkit.ir import params
 from graphkit.ir.training import losses
 from graphkit.ops.layout import restore
@@ -302,7 +303,7 @@ class MxSession:
         """The checked feeds by IR name, and what MXNet is given, by variable; labels may be fed, too."""
         labels = {name: np.asarray(array) for name, array in feeds.items() if name in self._form.labels}
         checked = check_feeds(self._model, {name: array for name, array in feeds.items() if name not in labels})
-        given = {self._variable(name): array for name, array in checked.items()}
+        given = {self._variable(name): fed(name, array) for name, array in checked.items()}
         if self._form.numbers_for_truths:
             given = {name: array.astype(np.float32) if array.dtype == bool else array for name, array in given.items()}
         return checked, {**labels, **given}

@@ -9,8 +9,9 @@ import onnx_ir as ir
 
 from graphkit.errors import UnsupportedError
 from graphkit.frameworks.asking import Asking
-from graphkit.frameworks.mxnet import schema
+from graphkit.frameworks.mxnet import carried, schema
 from graphkit.ir import params
+from graphkit.ir.canonical.contrib import why_kept
 from graphkit.ir.dims import dims_of
 from graphkit.ir.dtypes import dtype_of
 from graphkit.ops import ledger
@@ -21,7 +22,7 @@ from graphkit.ops.mxgraph import VARIABLE, MxGraph, MxModel, MxNode, MxRef
 from graphkit.ops.spec import MxForm, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -67,6 +68,8 @@ class _Builder(Asking):
         self._derived: dict[str, Layout] = {}
         self._layouts: dict[tuple[ir.Value, Layout], MxRef] = {}
         self._emitted: list[tuple[MxNode, str]] = []
+        self._wide = False
+        self._casts: dict[MxRef, MxRef] = {}
         self._names: set[str] = {value.name or "" for value in model.graph.inputs}
         self._names.update(model.graph.initializers)
         for value in model.graph.inputs:
@@ -78,7 +81,7 @@ class _Builder(Asking):
     def write(self, node: ir.Node) -> None:
         """Convert one node, or note why it cannot be."""
         self._node, self._emitted = node, []
-        result = self._convert(node)
+        result = self._adapted(node)
         if isinstance(result, Refusal):
             placeholder = MxNode(_REFUSED, node.name or "", inputs=[self.ref(x) for x in node.inputs if x is not None])
             self._nodes.append(placeholder)
@@ -143,11 +146,61 @@ class _Builder(Asking):
                 node.inputs[position] = MxRef(copies[id(state)])
         return {node.inputs[position].node.name for node, position in slots}
 
+    def _adapted(self, node: ir.Node) -> Sequence[MxRef] | Refusal:
+        """Convert a node in element types that MXNet has (see :mod:`graphkit.frameworks.mxnet.carried`)."""
+        kinds = {value: _kind(value) for value in (*node.inputs, *node.outputs) if value is not None}
+        if (why := self._unheld(node, kinds)) is not None:
+            return Refusal(why)
+        result = self._convert(node)
+        if isinstance(result, Refusal):
+            return result
+        for value in kinds:
+            if self._array(value) is None and 0 in (dims_of(value) or ()) and (value.uses() or value.is_graph_output()):
+                return Refusal(f"{value.name!r} has no elements, and MXNet has no such arrays")
+        refs = list(result)
+        made = [emitted.op for emitted, _ in self._emitted]
+        if carried.lacks(made, (kind for kind in kinds.values() if kind is not None)):
+            self._emitted, self._wide = [], True
+            result = self._convert(node)
+            self._wide = False
+            if isinstance(result, Refusal):
+                return result
+            refs = list(result)
+            for number, (value, ref) in enumerate(zip(node.outputs, refs, strict=False)):
+                kind = kinds[value]
+                if kind is not None and carried.is_narrow(kind):
+                    refs[number] = self.op("Cast", ref, dtype=kind.name, name="rounded")
+        for number, (value, ref) in enumerate(zip(node.outputs, refs, strict=False)):
+            kind = kinds[value]
+            if kind is not None and kind != carried.held(kind) and not carried.closed(node):
+                refs[number] = carried.wrapped(self, ref, kind)
+        return refs
+
+    def _unheld(self, node: ir.Node, kinds: Mapping[ir.Value, np.dtype[Any] | None]) -> str | None:
+        """Why MXNet cannot hold what a node reads or gives."""
+        for value, kind in kinds.items():
+            if kind is None:
+                continue
+            if not carried.is_held(kind):
+                return f"MXNet has no {'strings' if kind.kind == 'O' else f'arrays of {kind}'}, as {value.name!r} is"
+            array = self._array(value)
+            if array is not None and carried.overflows(array):
+                return f"{value.name!r} has numbers of 2**63 and more, and MXNet holds uint64 as int64"
+        for value in node.outputs:
+            kind = kinds[value]
+            if kind is None or kind == carried.held(kind) or carried.closed(node):
+                continue
+            within = kind == np.uint64 and any(not carried.may_leave(use.node) for use in value.uses())
+            if within or not carried.may_leave(node) or not carried.wraps(kind):
+                return f"MXNet has no {kind} and holds it as {carried.held(kind)}, which the result need not fit"
+        return None
+
     def _convert(self, node: ir.Node) -> Sequence[MxRef] | Refusal:
         op = index().by_onnx.get((node.domain, node.op_type))
         forms = [form for form in op.mx if form.direction != "read"] if op else []
         if not forms:
-            why = ledger.ONNX.get((node.domain, node.op_type), "MXNet has no operator for it that graphkit knows")
+            known = ledger.ONNX.get((node.domain, node.op_type), "MXNet has no operator for it that graphkit knows")
+            why = why_kept(node) or known
             return Refusal(why)
         refusals: list[Refusal] = []
         for form in forms:
@@ -233,14 +286,38 @@ class _Builder(Asking):
         if kind == "constant":
             variable.hidden.update({"__lr_mult__": "0.0", "__wd_mult__": "0.0"})
         array = array.reshape(1) if array.ndim == 0 else array
-        array = array.astype(np.float32) if array.dtype.kind == "b" else array
+        array = (
+            array.astype(np.float32) if array.dtype.kind == "b" else array.astype(carried.held(array.dtype), copy=False)
+        )
         self._arrays[variable.name] = array
         dtype = ir.DataType.from_numpy(array.dtype)
         _declare(variable, array.shape, dtype)
         variable.hidden["__dtype__"] = str(dtype_of(dtype).mxnet)
 
+    def dtype(self, value: ir.Value) -> np.dtype[Any]:
+        """The element type in which MXNet computes with a value."""
+        dtype = carried.held(super().dtype(value))
+        return np.dtype(np.float32) if self._wide and carried.is_narrow(dtype) else dtype
+
+    def value(self, value: ir.Value | None) -> npt.NDArray[np.generic] | None:
+        """The array of a constant, as MXNet computes with it."""
+        array = super().value(value)
+        return array if array is None or value is None else array.astype(self.dtype(value), copy=False)
+
     def derived(self, value: ir.Value, layout: Layout) -> MxRef:
         """A parameter in another layout: stored so where it has no other use, otherwise computed."""
+        return self._widened(value, self._derived_ref(value, layout))
+
+    def _widened(self, value: ir.Value, ref: MxRef) -> MxRef:
+        """What holds a value, cast to float32 where the node is computed in it."""
+        kind = _kind(value)
+        if not self._wide or kind is None or not carried.is_narrow(kind):
+            return ref
+        if ref not in self._casts:
+            self._casts[ref] = self.op("Cast", ref, dtype="float32", name="widened")
+        return self._casts[ref]
+
+    def _derived_ref(self, value: ir.Value, layout: Layout) -> MxRef:
         if (value, layout) in self._layouts:
             return self._layouts[value, layout]
         array = self._array(value)
@@ -252,7 +329,7 @@ class _Builder(Asking):
             self._derived[variable.name] = layout
             self._layouts[value, layout] = MxRef(variable)
             return MxRef(variable)
-        ref = self.ref(value)
+        ref = self._ref(value)
         for step, numbers in layout:
             if step == "transpose":
                 ref = self.op("transpose", ref, axes=numbers)
@@ -271,6 +348,9 @@ class _Builder(Asking):
 
     def ref(self, value: ir.Value) -> MxRef:
         """The reference that holds a value; initializers become variables when they are first asked for."""
+        return self._widened(value, self._ref(value))
+
+    def _ref(self, value: ir.Value) -> MxRef:
         if value not in self._refs:
             array = self._array(value)
             if array is None:
@@ -289,5 +369,12 @@ def _declare(variable: MxNode, dims: Sequence[Dim] | None, dtype: ir.DataType | 
     """Say a variable's shape (0 where it is free), and its dtype where it is not the usual one."""
     if dims is not None:
         variable.hidden["__shape__"] = show(tuple(dim if isinstance(dim, int) else 0 for dim in dims or (1,)))
-    if dtype is not None and dtype not in (ir.DataType.FLOAT, ir.DataType.BOOL):
-        variable.hidden["__dtype__"] = str(dtype_of(dtype).mxnet)
+    kind = None if dtype is None else carried.held(np.dtype(dtype.numpy()))
+    if kind is not None and carried.is_held(kind) and kind.name not in ("float32", "bool"):
+        variable.hidden["__dtype__"] = str(dtype_of(kind).mxnet)
+
+
+def _kind(value: ir.Value) -> np.dtype[Any] | None:
+    """The element type of a value, if it is known."""
+    dtype = value.const_value.dtype if value.const_value is not None else value.dtype
+    return None if dtype is None else np.dtype(dtype.numpy())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
-from graphkit.ops.booleans import as_carrier, carrier
+from graphkit.ops.booleans import as_carrier, carrier, comparison_dtype
 from graphkit.ops.math.binary import pair, same_shape, scalar_of
 from graphkit.ops.math.promotion import number_of, with_scalar
 from graphkit.ops.spec import Case, MxForm, Op, given, torch_call
@@ -28,7 +28,8 @@ _MIRROR = {"greater": "lesser", "lesser": "greater", "greater_equal": "lesser_eq
 
 
 def _as_float_truth(b: MxBuilder, ref: MxRef, operand: ir.Value) -> MxRef:
-    return ref if carrier(b, operand).kind == "f" else b.op("Cast", ref, dtype="float32")
+    dtype = comparison_dtype(b, operand)
+    return ref if carrier(b, operand) == dtype else b.op("Cast", ref, dtype=dtype.name)
 
 
 def _write_comparison(name: str) -> Write:
