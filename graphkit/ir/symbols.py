@@ -206,7 +206,8 @@ def sizes_of(value: ir.Value | None) -> Sizes | None:
     ):
         return None
     found = np.empty(array.shape, dtype=object)
-    found[...] = array.tolist() if array.ndim else array.item()
+    if array.size:
+        found[...] = array.tolist() if array.ndim else array.item()
     return found
 
 

@@ -1,12 +1,13 @@
-"""Einsum of two operands, where MXNet has a product for it.
+"""Einsum: sums of products over letters, which name axes.
 
-Letters fall into three sorts: batch letters stand in both operands and the result, contracted ones in both operands
-only, free ones in one operand and the result. ``dot`` contracts one letter of two arrays without batch letters;
-``batch_dot`` and ``_linalg_gemm2`` multiply matrices under any number of leading batch letters.
+In MXNet ``dot`` contracts one axis of two arrays, ``batch_dot`` and ``_linalg_gemm2`` multiply matrices under leading
+axes that both have. What is none of these is multiplied with all letters side by side and then summed. More than two
+operands are multiplied from left to right.
 """
 
 from __future__ import annotations
 
+from string import ascii_letters
 from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr
@@ -20,43 +21,112 @@ if TYPE_CHECKING:
     from graphkit.ops.mxgraph import MxRef
     from graphkit.ops.torchprogram import Arg
 
+_MOST = 6
+"""Axes that MXNet's broadcasting takes."""
+
 
 def _moved(b: MxBuilder, ref: MxRef, letters: str, order: str) -> MxRef:
     axes = tuple(letters.index(letter) for letter in order)
     return ref if axes == tuple(range(len(axes))) else b.op("transpose", ref, axes=axes)
 
 
-def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
+def _terms(b: MxBuilder, node: ir.Node) -> tuple[list[str], str] | Refusal:
+    """The letters of each operand and of the result, with capitals for the axes that dots stand for."""
     equation = node.attributes.get_string("equation", "").replace(" ", "")
-    terms, arrow, result = equation.partition("->")
-    operands = terms.split(",")
-    if len(operands) != 2 or not arrow or "." in equation:
-        return Refusal(f"its equation {equation} has not two operands and a result without dots")
-    left, right = operands
-    if any(len(set(term)) != len(term) for term in (left, right, result)):
-        return Refusal(f"its equation {equation} repeats a letter within an operand")
-    batch = [c for c in result if c in left and c in right]
-    contracted = [c for c in left if c in right and c not in result]
-    free_left, free_right = [c for c in left if c not in right], [c for c in right if c not in left]
-    if any(c not in result for c in (*free_left, *free_right)) or len(contracted) != 1:
-        return Refusal(f"its equation {equation} does not contract exactly one letter of both operands")
-    inner = contracted[0]
-    assert x[0] is not None
-    assert x[1] is not None
-    if not batch:
-        product = b.op(
-            "dot",
-            _moved(b, x[0], left, "".join(free_left) + inner),
-            _moved(b, x[1], right, inner + "".join(free_right)),
-        )
-        return _moved(b, product, "".join(free_left + free_right), result)
-    if len(free_left) != 1 or len(free_right) != 1:
-        return Refusal(f"its equation {equation} multiplies more than matrices under its batch letters")
-    lead = "".join(batch)
-    first = _moved(b, x[0], left, lead + free_left[0] + inner)
-    second = _moved(b, x[1], right, lead + inner + free_right[0])
-    product = b.op("batch_dot" if len(batch) == 1 else "_linalg_gemm2", first, second)
-    return _moved(b, product, lead + free_left[0] + free_right[0], result)
+    left, arrow, result = equation.partition("->")
+    terms = left.split(",")
+    values = [value for value in node.inputs if value is not None]
+    if len(terms) != len(values):
+        return Refusal(f"its equation {equation} names {len(terms)} operands, and it has {len(values)}")
+    used = set(equation)
+    spare = [letter for letter in reversed(ascii_letters) if letter not in used]
+    counts = [
+        b.rank(value) - len(term.replace("...", "")) if "..." in term else 0
+        for term, value in zip(terms, values, strict=True)
+    ]
+    dots = "".join(spare[: max(counts)])
+    shapes = [b.shape(value) for value in values]
+    given = [
+        term.replace("...", dots[len(dots) - count :] if count else "")
+        for term, count in zip(terms, counts, strict=True)
+    ]
+    for term, shape in zip(given, shapes, strict=True):
+        if any(letter in dots and size == 1 for letter, size in zip(term, shape, strict=True)):
+            return Refusal(f"its equation {equation} stretches an axis that dots stand for; write letters for them")
+    if not arrow:
+        letters = [letter for letter in left if letter not in ".,"]
+        result = dots + "".join(sorted(letter for letter in set(letters) if letters.count(letter) == 1))
+    return given, result.replace("...", dots)
+
+
+def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
+    parsed = _terms(b, node)
+    if isinstance(parsed, Refusal):
+        return parsed
+    terms, result = parsed
+    refs = [ref for ref in x if ref is not None]
+    for number, term in enumerate(terms):
+        needed = set(result).union(*terms[:number], *terms[number + 1 :])
+        refs[number], terms[number] = _alone(b, refs[number], term, needed)
+    found, letters = refs[0], terms[0]
+    for number in range(1, len(terms)):
+        needed = set(result).union(*terms[number + 1 :])
+        made = _product(b, (found, letters), (refs[number], terms[number]), needed)
+        if isinstance(made, Refusal):
+            return made
+        found, letters = made
+    result = result or letters
+    return b.op("_copy", found) if found in refs and letters == result else _moved(b, found, letters, result)
+
+
+def _alone(b: MxBuilder, ref: MxRef, term: str, needed: set[str]) -> tuple[MxRef, str]:
+    """An operand with the diagonal taken of letters that repeat, and letters that nothing else has summed."""
+    for letter in sorted(set(term)):
+        while term.count(letter) > 1:
+            first = term.index(letter)
+            second = term.index(letter, first + 1)
+            ref = b.op("diag", ref, axis1=first, axis2=second)
+            term = term[:first] + term[first + 1 : second] + term[second + 1 :] + letter
+    axes = tuple(axis for axis, letter in enumerate(term) if letter not in needed)
+    if not axes:
+        return ref, term
+    return b.op("sum", ref, axis=axes), "".join(letter for letter in term if letter in needed)
+
+
+def _product(
+    b: MxBuilder, left: tuple[MxRef, str], right: tuple[MxRef, str], needed: set[str]
+) -> tuple[MxRef, str] | Refusal:
+    """The product of two operands, summed over what nothing else needs."""
+    (first, a), (second, c) = left, right
+    batch = "".join(letter for letter in a if letter in c and letter in needed)
+    inner = [letter for letter in a if letter in c and letter not in needed]
+    free_a, free_c = ("".join(letter for letter in term if letter not in both) for term, both in ((a, c), (c, a)))
+    if len(inner) == 1 and not batch:
+        product = b.op("dot", _moved(b, first, a, free_a + inner[0]), _moved(b, second, c, inner[0] + free_c))
+        return product, free_a + free_c
+    if len(inner) == 1 and len(free_a) == 1 and len(free_c) == 1:
+        first = _moved(b, first, a, batch + free_a + inner[0])
+        second = _moved(b, second, c, batch + inner[0] + free_c)
+        return b.op("batch_dot" if len(batch) == 1 else "_linalg_gemm2", first, second), batch + free_a + free_c
+    letters = batch + free_a + free_c + "".join(inner)
+    if len(letters) > _MOST:
+        return Refusal(f"it multiplies over {len(letters)} letters at once, and MXNet's arrays stretch to {_MOST} axes")
+    sides = [_spread(b, ref, term, letters) for ref, term in (left, right)]
+    product = b.op("broadcast_mul", *sides) if letters else b.op("elemwise_mul", first, second)
+    if inner:
+        product = b.op("sum", product, axis=tuple(range(len(letters) - len(inner), len(letters))))
+    return product, batch + free_a + free_c
+
+
+def _spread(b: MxBuilder, ref: MxRef, term: str, letters: str) -> MxRef:
+    """An operand with its axes where ``letters`` have them, and axes of size 1 for the others."""
+    ref = _moved(b, ref, term, "".join(letter for letter in letters if letter in term))
+    if not term:
+        return ref if len(letters) == 1 else b.op("Reshape", ref, shape=(1,) * len(letters))
+    for axis, letter in enumerate(letters):
+        if letter not in term:
+            ref = b.op("expand_dims", ref, axis=axis)
+    return ref
 
 
 def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
@@ -79,5 +149,26 @@ OP = Op(
         _case("bqd,bkd->bqk", (2, 3, 4), (2, 5, 4)),
         _case("bhqd,bhkd->bhqk", (2, 2, 3, 4), (2, 2, 5, 4)),
         _case("bqhd,bkhd->bhqk", (2, 3, 2, 4), (2, 5, 2, 4)),
+        _case("ij->ji", (2, 3)),
+        _case("ij->", (2, 3)),
+        _case("ij->i", (2, 3)),
+        _case("ii->i", (3, 3)),
+        _case("ii", (3, 3)),
+        _case("...ii->...i", (2, 3, 3)),
+        _case("iji->j", (2, 3, 2)),
+        _case("i,i", (3,), (3,)),
+        _case("i,j->ij", (2,), (3,)),
+        _case("i,i->i", (3,), (3,)),
+        _case("ij,ij->i", (2, 3), (2, 3)),
+        _case("ij,ij->", (2, 3), (2, 3)),
+        _case("ij,i->ij", (2, 3), (2,)),
+        _case("abc,abcd->d", (2, 3, 2), (2, 3, 2, 4)),
+        _case("bij,bj->bi", (2, 3, 4), (2, 4)),
+        _case("ij,jk,kl->il", (2, 3), (3, 4), (4, 2)),
+        _case("ij,kj,lj->ikl", (2, 3), (4, 3), (2, 3)),
+        _case("...ij,...jk->...ik", (2, 3, 4), (2, 4, 2)),
+        _case("...ij,jk", (2, 3, 4), (4, 2)),
+        _case("i,->i", (3,), ()),
+        Case("free batch", (arr(2, 3, 4), arr(2, 4)), {"equation": "bij,bj->bi"}, dynamic=(0, 1)),
     ),
 )

@@ -163,7 +163,7 @@ _FORMS = (
         Case("floats", (_X,), {"fill_value": 0.3}),
         Case("integers of floats", (_X,), {"fill_value": 2.7, "dtype": "int32"}, grad=False),
         Case("truths", (arr(2, dtype="bool"),), {"fill_value": 2, "dtype": "None"}, grad=False),
-        Case("scalar", (arr(),), {"fill_value": -1}),
+        Case("scalar", (arr(),), {"fill_value": -1}, grad=False),
     ),
     _form(
         "_npi_identity",

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
 
+__all__ = ["diagonal_of", "matrix_of"]
+
 
 def _steps(b: MxBuilder, data: MxRef, source: ir.Value, compare: str, k: int) -> MxRef:
     """A matrix of the shape of the last two axes: 1 where column - row compares to ``k``, in float32."""
@@ -87,20 +89,26 @@ def _read_diag(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir
     data, k = some(x[0]), int(node.attrs.get("k", "0"))
     rank = b.rank(data)
     if rank == 1:
-        return _matrix(b, data, k)
+        return matrix_of(b, data, k)
     first, second = (int(node.attrs.get(name, default)) % rank for name, default in (("axis1", "0"), ("axis2", "1")))
-    order = [axis for axis in range(rank) if axis not in (first, second)]
-    turned = b.op("Transpose", data, perm=[*order, first, second])
+    return diagonal_of(b, data, k, (first, second))
+
+
+def diagonal_of(b: OnnxBuilder, data: ir.Value, k: int, axes: tuple[int, int]) -> ir.Value | Refusal:
+    """The k-th diagonal of the matrices that two axes span; it comes last."""
+    rank = b.rank(data)
+    order = [axis for axis in range(rank) if axis not in axes]
+    turned = b.op("Transpose", data, perm=[*order, *axes])
     rows, columns = b.shape(turned)[-2:]
     if not isinstance(rows, int) or not isinstance(columns, int):
         return Refusal("the size of the matrix is not known; give the model's inputs fixed sizes")
-    places = np.arange(max(0, -k), max(0, min(rows, columns - k)))
+    places = np.arange(max(0, -k), max(0, -k, min(rows, columns - k)))
     flat = b.op("Reshape", turned, [0] * (rank - 2) + [rows * columns])
     return b.op("Gather", flat, places * (columns + 1) + k, axis=-1)
 
 
-def _matrix(b: OnnxBuilder, data: ir.Value, k: int) -> ir.Value:
-    """The square matrix that has a vector on a diagonal."""
+def matrix_of(b: OnnxBuilder, data: ir.Value, k: int) -> ir.Value:
+    """The square matrix that has a vector on its k-th diagonal."""
     (size,) = b.static_shape(data)
     eye = np.eye(size + abs(k), k=k, dtype=bool)
     padded = b.op("Pad", data, [0, abs(k)]) if k else data
