@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from graphkit.errors import FormatError, UnsupportedError, UnsupportedNode
 from graphkit.ir.canonical.adapters import ADAPTERS, refusal
+from graphkit.ir.canonical.attributes import check_attributes
 from graphkit.ir.canonical.contrib import is_contrib, rewrite
 from graphkit.ir.canonical.expanding import expand
 from graphkit.ir.canonical.oldest import OLDEST_FORMS, forget_legacy
@@ -76,6 +77,7 @@ def _raise_nodes(model: ir.Model, nodes: Iterable[ir.Node], version: int, refuse
             if made:
                 _raise_nodes(model, made, of, refused)
             elif node.graph is not None:
+                check_attributes(node)
                 _infer(node, own)
         except UnsupportedError as error:
             refused.extend(error.nodes)
