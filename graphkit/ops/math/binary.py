@@ -307,11 +307,22 @@ def _write_mod(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
     assert x[0] is not None
     assert x[1] is not None
     op = "_mod" if same_shape(b, left, right) else "broadcast_mod"
+    stored = b.value(right)
+    floats = b.dtype(left).kind == "f" and not (stored is not None and stored.all())
+    hole = _hole(b, x[1]) if floats else None
     if not node.attributes.get_int("fmod", 0):
-        return b.op(op, x[0], x[1])
+        rest = b.op(op, x[0], x[1])
+        return rest if hole is None else b.op("broadcast_add", rest, hole)
     rest = b.op(op, b.op("abs", x[0]), b.op("abs", x[1]))
     sign = b.op("sign", x[0])
-    return b.op("elemwise_mul" if op == "_mod" else "broadcast_mul", rest, sign)
+    rest = b.op("elemwise_mul" if op == "_mod" else "broadcast_mul", rest, sign)
+    return rest if hole is None else b.op("broadcast_add", rest, hole)
+
+
+def _hole(b: MxBuilder, divisor: MxRef) -> MxRef:
+    """NaN for a divisor of zero, for which MXNet's remainder is zero; 0 for any other."""
+    logarithm = b.op("log", b.op("abs", b.op("sign", divisor)))
+    return b.op("BlockGrad", b.op("_mul_scalar", logarithm, scalar=0.0), name="hole")
 
 
 _SIGNED = given([[-7.5, 7.5, 3.2], [-0.4, 6.1, -9.3]], "float32")
@@ -386,6 +397,12 @@ OPS = (
         cases=(
             Case("integers", (given([-7, 7, -8, 5], "int64"), given([3, -3, 2, 2], "int64")), grad=False),
             Case("fmod", (_SIGNED, given([[2.0, -2.0, 1.5], [3.0, 2.0, -4.0]], "float32")), {"fmod": 1}),
+            Case(
+                "fmod of zero",
+                (given([1.0, -3.0, 5.0, 4.0], "float32"), given([0.0, 2.0, float("inf"), -0.0], "float32")),
+                {"fmod": 1},
+                grad=False,
+            ),
             Case("fmod broadcast", (_SIGNED, given([2.0, -2.0, 1.5], "float32")), {"fmod": 1}),
         ),
     ),
