@@ -105,7 +105,7 @@ def _shape(type_: onnx.TypeProto) -> Shape | None:
     ]
 
 
-def _flag(name: str, default: int, doc: str) -> OpSchema.Attribute:
+def _option(name: str, default: float | Sequence[float], doc: str) -> OpSchema.Attribute:
     return OpSchema.Attribute(name, onnx.helper.make_attribute(name, default), doc)
 
 
@@ -119,13 +119,59 @@ def _losses(shapes: Sequence[Shape], _attrs: dict[str, Any]) -> Sequence[Shape]:
     return [[data[1]]]
 
 
+def _matches(shapes: Sequence[Shape], _attrs: dict[str, Any]) -> Sequence[Shape]:
+    (scores,) = shapes
+    if len(scores) < 2:
+        raise ValueError(f"scores are no matrices: they have {len(scores)} axes")
+    return [scores[:-1], [*scores[:-2], scores[-1]]]
+
+
+def _targets(shapes: Sequence[Shape], _attrs: dict[str, Any]) -> Sequence[Shape]:
+    anchors, labels, scores = shapes
+    if (len(anchors), len(labels), len(scores)) != (3, 3, 3):
+        raise ValueError("anchors, labels and scores have not 3 axes each")
+    if any(isinstance(size, int) and size != wanted for size, wanted in ((anchors[0], 1), (anchors[2], 4))):
+        raise ValueError("anchors are not four coordinates, the same for all images")
+    if isinstance(labels[2], int) and labels[2] < 5:
+        raise ValueError("labels are not a class and four coordinates at least")
+    count = anchors[1] if anchors[1] is not None else scores[2]
+    numbers = 4 * count if isinstance(count, int) else None
+    return [[labels[0], numbers], [labels[0], numbers], [labels[0], count]]
+
+
+_operator(
+    "BipartiteMatching",
+    "scores",
+    "columns rows",
+    _matches,
+    "Pairs of rows and columns, the best first, each in one pair; -1 for those that are in none.",
+    [
+        _option("threshold", 0.0, "Scores that are not better make no pair."),
+        _option("ascending", 0, "Whether lower scores are better."),
+        _option("most", 0, "Largest number of pairs; 0 for no limit."),
+    ],
+)
 _operator(
     "CTCLoss",
     "X labels:I lengths:I label_lengths:I",
     "loss",
     _losses,
     "Connectionist temporal classification loss of activations (frames, batch, classes), 0 where none fits the labels.",
-    [OpSchema.Attribute("blank", onnx.helper.make_attribute("blank", 0), "Class that stands for no label.")],
+    [_option("blank", 0, "Class that stands for no label.")],
+)
+_operator(
+    "MultiBoxTarget",
+    "anchors labels scores",
+    "offsets mask classes",
+    _targets,
+    "What SSD is trained to give for each anchor: offsets to a labelled box, whether it has one, and its class.",
+    [
+        _option("overlap_threshold", 0.5, "Overlap from which an anchor has the box it overlaps most."),
+        _option("ignore_label", -1.0, "Class of anchors that are not trained."),
+        _option("negative_mining_ratio", -1.0, "Anchors without a box that are trained, for each that has one."),
+        _option("negative_mining_thresh", 0.5, "Overlap up to which such an anchor is trained."),
+        _option("variances", [0.1, 0.1, 0.2, 0.2], "What offsets are divided by."),
+    ],
 )
 _operator("Cholesky", "A", "L", _matrix, "The lower factor of symmetric positive definite matrices: A = L Lᵀ.")
 _operator("Inverse", "A", "X", _matrix, "The inverse of matrices.")
@@ -137,7 +183,7 @@ _operator(
     "X",
     _solution,
     "X such that A X = B, or X A = B, where A is the triangle of matrices whose other numbers are not looked at.",
-    [_flag("upper", 0, "Whether it is the upper triangle."), _flag("left", 1, "Whether A stands left of X.")],
+    [_option("upper", 0, "Whether it is the upper triangle."), _option("left", 1, "Whether A stands left of X.")],
 )
 
 OPERATORS: Final = frozenset(schema.name for schema in onnx.defs.get_all_schemas() if schema.domain == DOMAIN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from graphkit.ops.detection.sources import SOURCES
 from graphkit.ops.torchcasts import CASTS
 from graphkit.ops.torchprogram import walk
 
@@ -172,6 +173,7 @@ def roi_max_pool(x, regions, size, scale=1.0):
 '''
 
 FUNCTIONS: Final = {
+    **SOURCES,
     **CASTS,
     "deform_conv2d": _DEFORM_CONV2D,
     "non_max_suppression": _NON_MAX_SUPPRESSION,

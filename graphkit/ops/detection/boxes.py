@@ -34,9 +34,17 @@ def single(node: MxNode, name: str, default: str) -> float:
 
 
 def numbers(node: MxNode, name: str, default: str) -> list[float]:
-    """A tuple of floats, as float32 numbers."""
-    value = ast.literal_eval(node.attrs.get(name, default))
-    return [float(_F(item)) for item in (value if isinstance(value, tuple | list) else (value,))]
+    """A tuple of floats, as float32 numbers.
+
+    Raises:
+        ValueError: The parameter is none.
+    """
+    text = node.attrs.get(name, default)
+    try:
+        value = ast.literal_eval(text)
+        return [float(_F(item)) for item in (value if isinstance(value, tuple | list) else (value,))]
+    except (SyntaxError, TypeError, ValueError) as error:
+        raise ValueError(f"{name}={text} is not a tuple of numbers") from error
 
 
 def decoded(
