@@ -40,6 +40,7 @@ from onnx.reference.ops.op_resize import Resize as ReferenceResize
 
 from graphkit.frameworks.onnx.box_corrections import BOX_CORRECTIONS
 from graphkit.frameworks.onnx.loops import LOOPS
+from graphkit.frameworks.onnx.random_corrections import RANDOM_CORRECTIONS
 from graphkit.frameworks.onnx.recurrent import GRU, LSTM, RNN
 
 if TYPE_CHECKING:
@@ -353,6 +354,7 @@ class NegativeLogLikelihoodLoss(ReferenceLikelihood):
 CORRECTIONS = [
     *BOX_CORRECTIONS,
     *LOOPS,
+    *RANDOM_CORRECTIONS,
     AveragePool,
     ConvTranspose,
     Erf,

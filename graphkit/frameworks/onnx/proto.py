@@ -8,6 +8,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
 
 from graphkit.frameworks.onnx.functions import state_functions
+from graphkit.frameworks.onnx.rewording import reword
 from graphkit.ir.canonical.literals import lift_constants
 from graphkit.ir.opset import OPSET
 from graphkit.ir.shapes import infer_shapes
@@ -68,6 +69,7 @@ def weightless_proto(
     if wanted:
         values = {value.name: value for node in graph for value in node.outputs}
         graph.outputs.extend(values[name] for name in wanted)
+    reword(copy)
     state_functions(copy)
     if opset != OPSET:
         if copy.functions:

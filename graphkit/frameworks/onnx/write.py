@@ -32,11 +32,14 @@ INLINE_LIMIT: Final = 2**31 - 2**20
 _OLDER: Final = 21
 _LATE: Final = frozenset(
     [
+        "Bernoulli",
         "GlobalLpPool",
         "MaxRoiPool",
         "Multinomial",
+        "RandomGamma",
         "RandomNormal",
         "RandomNormalLike",
+        "RandomPoisson",
         "RandomUniform",
         "RandomUniformLike",
         "RoiAlign",
