@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from graphkit.ops.detection.sources import SOURCES
 from graphkit.ops.torchcasts import CASTS
+from graphkit.ops.torchcomputed import COMPUTED
 from graphkit.ops.torchprogram import walk
 
 if TYPE_CHECKING:
@@ -175,6 +176,7 @@ def roi_max_pool(x, regions, size, scale=1.0):
 FUNCTIONS: Final = {
     **SOURCES,
     **CASTS,
+    **COMPUTED,
     "deform_conv2d": _DEFORM_CONV2D,
     "non_max_suppression": _NON_MAX_SUPPRESSION,
     "roi_align": _ROI_ALIGN,

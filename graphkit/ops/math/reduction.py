@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphkit.ir.dims import dims_of
 from graphkit.ops.codec import BOOL, ints
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, is_float, torch_lacks
+from graphkit.ops.torchprogram import Var
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -113,7 +115,12 @@ def _torch_axes(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refus
         return none
     values = b.value(given_axes)
     if values is None:
-        return Refusal("its axes may turn out to be none") if none == () else b.method("tolist", x[1])
+        count = dims_of(given_axes)
+        if none == () and count is not None and count[0] == 0:
+            return none
+        if none == () and (count is None or not isinstance(count[0], int)):
+            return Refusal("its axes may turn out to be none")
+        return b.method("tolist", x[1])
     axes = tuple(int(axis) for axis in values.reshape(-1))
     return none if not axes else axes[0] if len(axes) == 1 else axes
 
@@ -138,7 +145,15 @@ def _torch(reduce: TorchReduce, elementwise: str = "", *, floats: bool = False) 
         if isinstance(dim, Refusal):
             return dim
         if node.op_type in ("ReduceMax", "ReduceMin") and data.shape is not None and 0 in b.shape(data):
-            return Refusal("torch knows no largest or smallest of no elements")
+            return b.call(
+                "extreme_along",
+                *x,
+                keepdim=bool(node.attributes.get_int("keepdims", 1)) or None,
+                largest=None if node.op_type == "ReduceMax" else False,
+            )
+        if node.op_type == "ReduceProd" and isinstance(dim, Var):
+            keep = bool(node.attributes.get_int("keepdims", 1)) or None
+            return b.call("prod_along", *x, keepdim=keep, **_kept_dtype(b, data))
         if dim == ():
             return b.call(elementwise, x[0]) if elementwise else x[0]
         return reduce(b, data, x[0], dim, bool(node.attributes.get_int("keepdims", 1)))
@@ -183,7 +198,7 @@ def _torch_prod(b: TorchBuilder, data: ir.Value, x: Arg, dim: Arg, keep: bool) -
     elif isinstance(dim, int):
         axes = [dim]
     else:
-        return Refusal("torch multiplies along one axis at a time, and its axes are computed while it runs")
+        return Refusal("the number of its axes is not known")
     return functools.reduce(lambda found, axis: b.method("prod", found, axis, keepdim=keep or None, **options), axes, x)
 
 

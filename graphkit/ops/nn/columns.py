@@ -100,15 +100,17 @@ def _write_col2im(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxR
 
 def _torch_col2im(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     image, block = b.value(node.inputs[1]), b.value(node.inputs[2])
-    if image is None or block is None:
-        return Refusal(
-            "the size of its image or block is computed while it runs; it must be a constant of the model",
-            needs=node.inputs[1:],
-        )
+    rank = b.shape(node.inputs[1])[0] if node.inputs[1] is not None else None
+    if not isinstance(rank, int):
+        return Refusal("the number of its image's axes is not known", needs=node.inputs[1:])
+    if image is None or block is None or rank > 2:
+        sizes = [
+            b.method("tolist", operand) if array is None else tuple(array.reshape(-1).tolist())
+            for operand, array in zip(x[1:], (image, block), strict=True)
+        ]
+        windows = [onnx_ints(node, name, rank, 1) for name in ("dilations", "strides")]
+        return b.call("col2im", x[0], *sizes, windows[0], onnx_ints(node, "pads", 2 * rank, 0), windows[1])
     size, kernel = tuple(image.reshape(-1).tolist()), tuple(block.reshape(-1).tolist())
-    rank = len(kernel)
-    if rank > 2:
-        return Refusal(f"torch folds columns to images of two axes, not {rank}")
     pads = onnx_ints(node, "pads", 2 * rank, 0)
     begins, ends = pads[:rank], pads[rank:]
     missing = 2 - rank

@@ -12,6 +12,7 @@ import numpy as np
 
 from graphkit.ops.codec import ints, show
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, decimal, given
+from graphkit.ops.torchprogram import Code
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,14 +50,19 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
     return b.op("Dropout", data, p=np.float32(ratio), axes=node.metadata_props.get(_AXES))
 
 
-def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Sequence[Arg]:
     source, data = node.inputs[0], x[0]
     assert source is not None
     ratio = b.number(node.inputs[1]) if len(node.inputs) > 1 and node.inputs[1] is not None else 0.5
+    masked = len(node.outputs) > 1 and bool(node.outputs[1].uses() or node.outputs[1].is_graph_output())
     if ratio is None:
-        return Refusal(
-            "its ratio is computed while it runs; torch's layer needs it when it is made", needs=node.inputs[1:]
-        )
+        ones = b.call("torch.ones_like", data) if masked else data
+        drawn = b.call("F.dropout", ones, b.call("float", x[1]), Code("self.training"))
+        return (b.infix("*", data, drawn), b.infix("!=", drawn, 0)) if masked else drawn
+    if masked:
+        ones = b.call("torch.ones_like", data)
+        drawn = b.layer("nn.Dropout", (ones,), {}, *(() if ratio == 0.5 else (decimal(ratio),)))
+        return b.infix("*", data, drawn), b.infix("!=", drawn, 0)
     if ratio == 0:
         return cast("Arg", data)
     p = () if ratio == 0.5 else (decimal(ratio),)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[np.float64]
     T = TypeVar("T")
 
-__all__ = ["UNKNOWN", "Axis", "Change", "Method", "changed_axes", "method_of", "naming_sizes", "repeats"]
+__all__ = ["UNKNOWN", "Axis", "Change", "Method", "changed_axes", "matrices_of", "method_of", "naming_sizes", "repeats"]
 
 UNKNOWN = "the sizes of its input or output are not known; give the shapes of the model's inputs with --input"
 
@@ -269,3 +269,17 @@ def repeats(method: Method, change: Change) -> int | None:
     axis = change.axis or Axis(8, 8 * times, float(times))
     expected = np.repeat(np.arange(axis.before), times)
     return times if np.array_equal(method.indices(axis), expected) else None
+
+
+def matrices_of(
+    rank: int, method: Method, changes: Sequence[Change]
+) -> tuple[list[npt.NDArray[Any]], npt.NDArray[np.bool_]] | Refusal:
+    """Weights for each axis as (after, before), and a mask of what lies outside that broadcasts over the result."""
+    weights, beyond = [], np.zeros((1,) * rank, bool)
+    for change in changes:
+        if change.axis is None:
+            return Refusal(UNKNOWN)
+        outside = method.outside(change.axis)
+        beyond = beyond | outside.reshape([-1 if axis == change.number else 1 for axis in range(rank)])
+        weights.append(np.where(outside[:, None], 0.0, method.matrix(change.axis)))
+    return weights, beyond

@@ -10,6 +10,7 @@ import onnx_ir as ir
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, int64
 from graphkit.ops.tensor.sizes import mx_axis, some
 from graphkit.ops.tensor.torch_index import along
+from graphkit.ops.torchprogram import Device
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +40,7 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
 def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     source, number = some(node.inputs[0]), b.number(node.inputs[1])
     if number is None:
-        return Refusal("its axis is computed; make it a constant", needs=node.inputs[1:])
+        return _torch_computed(b, node, x)
     rank, dtype = b.rank(source), b.dtype(source)
     axis = int(number) % rank
     data: Arg = x[0]
@@ -48,6 +49,21 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
         data = b.method("flip", data, axis)
     if node.attributes.get_int("exclusive", 0):
         data = b.call("F.pad", b.item(data, *along(axis, slice(-1), rank=rank)), (0, 0) * (rank - 1 - axis) + (1, 0))
+    narrow = dtype.kind in "iu" and dtype != np.int64
+    data = b.method("cumsum", data, axis, dtype=b.torch_dtype(dtype) if narrow else None)
+    return b.method("flip", data, axis) if backward else data
+
+
+def _torch_computed(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+    """Sums along an axis that is computed."""
+    dtype = b.dtype(some(node.inputs[0]))
+    axis, data = b.call("int", x[1]), x[0]
+    backward = node.attributes.get_int("reverse", 0)
+    if backward:
+        data = b.method("flip", data, axis)
+    if node.attributes.get_int("exclusive", 0):
+        first = b.call("torch.zeros", 1, dtype=b.torch_dtype("int64"), device=Device(x[0]))
+        data = b.method("index_fill", b.method("roll", data, 1, axis), axis, first, 0)
     narrow = dtype.kind in "iu" and dtype != np.int64
     data = b.method("cumsum", data, axis, dtype=b.torch_dtype(dtype) if narrow else None)
     return b.method("flip", data, axis) if backward else data

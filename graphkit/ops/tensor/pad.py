@@ -130,7 +130,7 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     dims = b.shape(source)
     pads = _given(b, node, len(dims))
     if isinstance(pads, Refusal):
-        return pads
+        return _torch_computed(b, node, x, len(dims))
     if mode == "constant":
         return _torch_constant(b, node, x, pads, len(dims))
     data: Arg = x[0]
@@ -151,9 +151,21 @@ def _torch_constant(b: TorchBuilder, node: ir.Node, x: Sequence[Any], pads: _Pad
     if not pads:
         unchanged: Arg = x[0]
         return unchanged
+    return _torch_filled(b, node, x, _last_first(pads, rank, rank - min(pads)))
+
+
+def _torch_computed(b: TorchBuilder, node: ir.Node, x: Sequence[Any], rank: int) -> Arg:
+    """Pad by widths that are computed."""
+    axes = x[3] if len(x) > 3 else None
+    mode = node.attributes.get_string("mode", "constant")
+    if mode == "constant":
+        return _torch_filled(b, node, x, b.call("pad_widths", rank, x[1], axes=axes))
+    return b.call("pad_repeating", x[0], mode, x[1], axes=axes)
+
+
+def _torch_filled(b: TorchBuilder, node: ir.Node, x: Sequence[Any], pairs: Arg) -> Arg:
     filling = node.inputs[2] if len(node.inputs) > 2 else None
     number = 0 if filling is None else b.number(filling)
-    pairs = _last_first(pads, rank, rank - min(pads))
     if number is not None:
         return b.call("F.pad", x[0], pairs, value=number or None)
     inside = b.call("F.pad", b.call("torch.ones_like", x[0], dtype=b.torch_dtype("bool")), pairs)

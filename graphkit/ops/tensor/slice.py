@@ -130,10 +130,7 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     axes, steps = (constant_ints(b, node, position) for position in (3, 4))
     given = [len(x) > position and x[position] is not None for position in (3, 4)]
     if starts is None or ends is None or (given[0] and axes is None) or (given[1] and steps is None):
-        return Refusal(
-            "its axes, its steps or the number of its bounds are computed; give the inputs fixed sizes",
-            needs=node.inputs[1:],
-        )
+        return b.call("slice_along", *x[:3], axes=x[3] if given[0] else None, steps=x[4] if given[1] else None)
     index: list[Arg] = [slice(None)] * rank
     turned = []
     for number, (start, end) in enumerate(zip(starts, ends, strict=True)):
