@@ -38,12 +38,27 @@ SETTINGS: Final[dict[str, frozenset[int]]] = {
     "Dropout": frozenset({1, 2}),
     "OneHot": frozenset({1, 2}),
     "Pad": frozenset({2}),
+    "QLinearConv": frozenset({1, 4, 6}),
+    "QLinearMatMul": frozenset({1, 4, 6}),
     "QuantizeLinear": frozenset({1, 2}),
     "Range": frozenset({0, 1, 2}),
     "Resize": frozenset({1, 2}),
     "ThresholdedRelu": frozenset({1}),
 }
 """Inputs that configure an operator."""
+CONTRIB_SETTINGS: Final[dict[str, frozenset[int]]] = {
+    "DequantizeLinear": frozenset({1, 2}),
+    "DynamicQuantizeMatMul": frozenset({2}),
+    "GatherBlockQuantized": frozenset({2}),
+    "GroupQueryAttention": frozenset({7, 8}),
+    "MatMulIntegerToFloat": frozenset({2, 3}),
+    "MatMulNBits": frozenset({2, 3}),
+    "QAttention": frozenset({3, 4}),
+    "QGemm": frozenset({1, 4, 7}),
+    "QuantizeLinear": frozenset({1, 2}),
+    "RotaryEmbedding": frozenset({2, 3}),
+}
+"""The same for operators of ``com.microsoft``: scales of quantized numbers, and tables of angles."""
 
 
 def classify(model: ir.Model) -> None:
@@ -67,7 +82,11 @@ def classify(model: ir.Model) -> None:
     if not noted:
         for node in nodes_of(model):
             for index, value in enumerate(node.inputs):
-                if value is None or value.const_value is None or node.domain:
+                if value is None or value.const_value is None:
+                    continue
+                if node.domain:
+                    if node.domain == "com.microsoft" and index in CONTRIB_SETTINGS.get(node.op_type, ()):
+                        settings.add(value)
                     continue
                 if node.op_type == "BatchNormalization" and index in (3, 4):
                     statistics.add(value)
