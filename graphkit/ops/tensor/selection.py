@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
 
-from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given
-from graphkit.ops.tensor.sizes import axis_of, some
+from graphkit.ops.codec import BOOL
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given
+from graphkit.ops.tensor.sizes import axis_of, mx_axis, some
 from graphkit.ops.tensor.torch_index import along
 from graphkit.ops.torchprogram import Device, Size
 
@@ -48,8 +49,32 @@ def _write_nonzero(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> Mx
     return b.op("transpose", b.op("_npx_nonzero", some(x[0])), axes=(1, 0))
 
 
-def _write_unique(_b: MxBuilder, _node: ir.Node, _x: Sequence[MxRef | None]) -> Refusal:
-    return Refusal("MXNet's symbols have no operator that finds the different elements of an array")
+def _write_unique(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> Sequence[MxRef] | Refusal:
+    source = some(node.inputs[0])
+    if b.dtype(source).kind == "O":
+        return Refusal("MXNet has no strings; encode them before the model")
+    in_order = bool(node.attributes.get_int("sorted", 1))
+    axis = axis_of(node, b.rank(source)) if "axis" in node.attributes else None
+    b.warn(_DEVIATION)
+    found = b.ops("_npi_unique", 4, some(x[0]), axis=axis, return_index=True, return_inverse=True, return_counts=True)
+    if not in_order:
+        order = b.op("argsort", found[1], dtype="int64")
+        places = b.op("argsort", order, dtype="int64")
+        inverse = b.op("take", places, found[2])
+        found = (b.op("take", found[0], order, axis=axis), *(b.op("take", part, order) for part in found[1:]))
+        found = (*found[:2], inverse, found[3])
+    return found[: len(node.outputs)]
+
+
+def _read_unique(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> Sequence[ir.Value]:
+    data, axis = some(x[0]), mx_axis(node)
+    if b.rank(data) == 0:
+        data = b.op("Reshape", data, [1])
+    names = ("return_index", "return_inverse", "return_counts")
+    asked = [True, *(bool(BOOL.parse(node.attrs.get(name, "False"))) for name in names)]
+    last = max(number for number, yes in enumerate(asked) if yes)
+    found = b.ops("Unique", last + 1, data, axis=axis)
+    return [value for value, yes in zip(found, asked, strict=False) if yes]
 
 
 def _read_mask(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
@@ -155,7 +180,27 @@ OPS = (
     ),
     Op(
         "Unique",
-        mx=(MxForm("_npi_unique", write=_write_unique, direction="write"),),
+        mx=(
+            MxForm(
+                "_npi_unique",
+                read=_read_unique,
+                reads=("return_index", "return_inverse", "return_counts", "axis"),
+                write=_write_unique,
+                cases=(
+                    Case("values", (_REPEATED,), grad=False),
+                    Case(
+                        "everything",
+                        (_REPEATED,),
+                        {"return_index": True, "return_inverse": 1, "return_counts": True},
+                        outputs=4,
+                        grad=False,
+                    ),
+                    Case("counts", (_REPEATED,), {"return_counts": True, "axis": "None"}, outputs=2, grad=False),
+                    Case("rows", (_ROWS,), {"axis": 0, "return_inverse": True}, outputs=2, grad=False),
+                    Case("scalar", (given(2.0, "float32"),), grad=False),
+                ),
+            ),
+        ),
         torch=_torch_unique,
         cases=(
             Case("values", (_REPEATED,), dynamic=(0,), grad=False),
@@ -171,10 +216,6 @@ OPS = (
             Case("rows in order of appearance", (_ROWS,), {"axis": 0, "sorted": 0}, outputs=4, grad=False),
             Case("columns", (_ROWS,), {"axis": 1}, outputs=4, grad=False),
             Case("integers", (given([3, 1, 3], "int64"),), grad=False),
-        ),
-        limits=tuple(
-            Limit(claim, "MXNet's symbols have no operator that finds different elements")
-            for claim in ("schema", "mxnet", "mxnet-float64", "round-trip")
         ),
     ),
 )
