@@ -223,7 +223,10 @@ def test_onnx_to_mxnet_and_back_keeps_the_numbers(use: Use) -> None:
 
 
 def as_held(array: np.ndarray) -> np.ndarray:
-    """What MXNet, which has neither 0-d arrays nor truth values other than the numbers 0 and 1, is fed for an array."""
+    """What MXNet, which has neither 0-d arrays nor truth values other than the numbers 0 and 1, is fed for an array.
+
+    Integers that it has no arrays of it holds in wider ones.
+    """
     held = array.reshape(1) if array.ndim == 0 else array
     return held.astype(np.float32) if held.dtype == bool else held
 
@@ -235,6 +238,8 @@ def as_declared(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
     if expected.dtype == bool and found.dtype != bool:
         assert np.isin(found, (0, 1)).all()
         found = found.astype(bool)
+    if expected.dtype.name in ("int16", "uint16", "uint32", "uint64") and found.dtype.name in ("int32", "int64"):
+        found = found.astype(expected.dtype)
     return found
 
 

@@ -21,15 +21,7 @@ if TYPE_CHECKING:
     from graphkit.ops.spec import Read, Torch, Write
     from graphkit.ops.torchprogram import Arg
 
-_MXNET = ("int8", "uint8", "int32", "int64")
 _EXACT = 2.0**53
-
-
-def _lacks(b: MxBuilder, node: ir.Node) -> Refusal | None:
-    dtype = b.dtype(pair(node)[0] if len(node.inputs) == 2 else some(node.inputs[0]))
-    if dtype.name in _MXNET:
-        return None
-    return Refusal(f"MXNet has no {dtype.name} numbers; cast to one of {', '.join(_MXNET)}")
 
 
 def _refused(b: OnnxBuilder, *values: ir.Value) -> Refusal | None:
@@ -42,9 +34,7 @@ def _refused(b: OnnxBuilder, *values: ir.Value) -> Refusal | None:
 
 
 def _write(name: str) -> Write:
-    def write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
-        if (problem := _lacks(b, node)) is not None:
-            return problem
+    def write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
         left, right = pair(node)
         for scalar, other, ref in ((right, left, x[0]), (left, right, x[1])):
             number = scalar_of(b, scalar, other)
@@ -82,16 +72,6 @@ _TRUTHS, _OTHERS = given([True, True, False, False], "bool"), given([True, False
 
 
 _WIDE = ("uint16", "uint32", "uint64")
-_MXNET_CLAIMS = ("schema", "mxnet", "round-trip")
-
-
-def _wide_limits(*cases: Case) -> tuple[Limit, ...]:
-    return tuple(
-        Limit(claim, f"MXNet has no {case.dtype} numbers", case.name)
-        for case in cases
-        if case.dtype in _WIDE
-        for claim in _MXNET_CLAIMS
-    )
 
 
 def _torch(symbol: str) -> Torch:
@@ -141,12 +121,11 @@ def _pair(onnx: str, name: str, symbol: str, logic: str) -> Op:
             Case("long scalar", (whole, int64(2**62 + 1)), const=(1,), dtype="int64"),
             wide,
         ),
-        limits=_wide_limits(wide),
     )
 
 
-def _write_not(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
-    return _lacks(b, node) or b.op("_npi_bitwise_not", some(x[0]))
+def _write_not(b: MxBuilder, _node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
+    return b.op("_npi_bitwise_not", some(x[0]))
 
 
 def _read_not(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
@@ -162,14 +141,30 @@ def _torch_not(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     return b.prefix("~", x[0])
 
 
-def _write_shift(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
-    """By 2 to the number of places, in integers of 32 bits; 8 places leave nothing of a byte."""
-    if (problem := _lacks(b, node)) is not None:
-        return problem
-    data, places = (b.op("Cast", some(ref), dtype="int32") for ref in x[:2])
-    factor = b.op("_rpower_scalar", b.op("_minimum_scalar", places, scalar=8.0), scalar=2.0)
+def _write_shift(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
+    """By powers of 2, in integers of 64 bits and in two steps, for 2 to the 64 is none of them.
+
+    By fewer places than none and by more than there are everything is shifted out; to the right copies of the sign come
+    in, which what is negative is freed of by flipping its bits.
+    """
+    value = some(node.inputs[0])
+    bits = float(value.dtype.bitwidth) if value.dtype is not None else 64.0
+    data, places = (b.op("Cast", some(ref), dtype="int64") for ref in x[:2])
+    beyond = b.op("_mul_scalar", b.op("_lesser_scalar", places, scalar=0.0), scalar=bits)
+    places = b.op("elemwise_add", b.op("relu", b.op("_minimum_scalar", places, scalar=bits)), beyond)
+    half = b.op("_div_scalar", places, scalar=2.0)
+    factors = [b.op("_rpower_scalar", each, scalar=2.0) for each in (half, b.op("elemwise_sub", places, half))]
     left = node.attributes.get_string("direction", "") == "LEFT"
-    return b.op("Cast", b.op("broadcast_mul" if left else "broadcast_div", data, factor), dtype="uint8")
+    signs = None
+    if not left and value.dtype is not None and value.dtype.is_signed():
+        signs = b.op("negative", b.op("_lesser_scalar", data, scalar=0.0))
+        data = b.op("_npi_bitwise_xor", data, signs)
+    for factor in factors:
+        data = b.op("broadcast_mul" if left else "broadcast_div", data, factor)
+    if signs is not None:
+        data = b.op("_npi_bitwise_xor", data, signs)
+    dtype = b.dtype(value).name
+    return data if dtype == "int64" else b.op("Cast", data, dtype=dtype)
 
 
 def _torch_shift(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
@@ -177,7 +172,7 @@ def _torch_shift(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     dtype = b.dtype(some(node.inputs[0]))
     left = node.attributes.get_string("direction", "") == "LEFT"
     symbol = "<<" if left else ">>"
-    if dtype.itemsize == 1:
+    if dtype.kind == "i" or dtype.itemsize == 1:
         return b.infix(symbol, x[0], x[1])
     data, places = (b.method("to", each, b.torch_dtype(np.int64)) for each in x[:2])
     if left or dtype.itemsize < 8:
@@ -192,7 +187,7 @@ def _torch_shift(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
 
 
 def _shifts(dtype: str, *places: int) -> tuple[Case, ...]:
-    bits = np.dtype(dtype).itemsize * 8
+    bits = min(np.dtype(dtype).itemsize * 8, 63)
     data = given([2**bits - 1, 2 ** (bits - 1) + 5, 3, 77], dtype)
     return tuple(
         Case(f"{direction.lower()} {dtype}", (data, given(places, dtype)), {"direction": direction}, dtype=dtype)
@@ -202,6 +197,12 @@ def _shifts(dtype: str, *places: int) -> tuple[Case, ...]:
 
 _WIDE_NOTS = tuple(Case(dtype, (given([0, 77, 2**15], dtype),), dtype=dtype) for dtype in _WIDE)
 _SHIFTS = tuple(case for dtype in ("uint8", *_WIDE) for case in _shifts(dtype, 0, 1, 7, 3))
+_HIGH = Case(
+    "high bits",
+    (given([2**64 - 1, 2**63 + 5], "uint64"), given([1, 3], "uint64")),
+    {"direction": "RIGHT"},
+    dtype="uint64",
+)
 
 OPS = (
     _pair("BitwiseAnd", "and", "&", "And"),
@@ -227,7 +228,6 @@ OPS = (
             Case("bytes", (arr(4, high=255, dtype="uint8"),), dtype="uint8"),
             *_WIDE_NOTS,
         ),
-        limits=_wide_limits(*_WIDE_NOTS),
     ),
     Op(
         "BitShift",
@@ -241,9 +241,11 @@ OPS = (
                 dtype="uint8",
             ),
             *_SHIFTS,
+            _HIGH,
         ),
         limits=(
-            *_wide_limits(*_SHIFTS),
+            Limit("mxnet", "MXNet holds uint64 as int64", _HIGH.name),
+            Limit("round-trip", "MXNet holds uint64 as int64", _HIGH.name),
             Limit("onnxruntime", "ONNX Runtime has no kernel for uint16", "left uint16"),
             Limit("onnxruntime", "ONNX Runtime has no kernel for uint16", "right uint16"),
         ),
