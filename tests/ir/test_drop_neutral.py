@@ -31,6 +31,7 @@ FREE = 'float["n",3,4,5] x'
         ("a = Slice(x, @int64[1]{0}, @int64[1]{99}, @int64[1]{2}) y = Relu(a)", FREE, ["Relu"]),
         ("y = Slice(x, @int64[1]{-1}, @int64[1]{-99}, @int64[1]{2}, @int64[1]{-1})", FREE, ["Slice"]),
         ("a = Concat<axis=1>(x) y = Relu(a)", FREE, ["Relu"]),
+        ("a, b = Split<axis=3>(x, @int64[2]{5,0}) c = Concat<axis=3>(a, b) y = Relu(c)", FREE, ["Split", "Relu"]),
         ("a = Sum(x) b = Max(a) c = Min(b) d = Mean(c) y = Relu(d)", FREE, ["Relu"]),
         ("a = Pad(x, @int64[8]{0,0,0,0,0,0,0,0}) y = Relu(a)", FREE, ["Relu"]),
         ("a = Tile(x, @int64[4]{1,1,1,1}) y = Relu(a)", FREE, ["Relu"]),

@@ -25,6 +25,7 @@ def drop_neutral(model: ir.Model) -> bool:
     - A bias of zeros that is a constant (never a parameter) of Conv, ConvTranspose and Gemm.
     - Cast to the same dtype; Transpose that keeps the order; Reshape, Flatten, Expand, Squeeze, Unsqueeze and Slice to
       the same shape; Concat, Sum, Max, Min and Mean of one; Pad by nothing; Tile by ones.
+    - Operands without elements of a Concat.
     - Two Transposes in a row are one; a Reshape, Flatten, Squeeze or Unsqueeze before a Reshape is skipped where the
       second says all sizes by itself.
 
@@ -70,6 +71,16 @@ def _slice(edit: Editor) -> bool:
 
 def _only_one(edit: Editor) -> bool:
     return len(edit.node.inputs) == 1 and _drop(edit)
+
+
+def _concat(edit: Editor) -> bool:
+    """Operands without elements go, where others remain."""
+    node = edit.node
+    kept = [x for x in node.inputs if x is None or 0 not in (shape_of(x) or ())]
+    if 0 < len(kept) < len(node.inputs):
+        edit.set_inputs(*kept)
+        return _only_one(edit) or True
+    return _only_one(edit)
 
 
 def _pad(edit: Editor) -> bool:
@@ -175,7 +186,7 @@ def _squeeze(edit: Editor) -> bool:
 
 _RULES: dict[str, Callable[[Editor], bool]] = {
     "Cast": _same_cast,
-    "Concat": _only_one,
+    "Concat": _concat,
     "Conv": _zero_bias,
     "ConvTranspose": _zero_bias,
     "Expand": _kept_shape,

@@ -31,8 +31,23 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> Sequence[M
     if sizes is None or len(set(sizes)) == 1:
         return b.ops("SliceChannel", count, data, num_outputs=count, axis=axis)
     if 0 in sizes:
-        return Refusal("it makes an array without elements, which MXNet does not have")
+        return _without_empty(b, node, data, sizes, axis)
     return b.ops("_split_v2", count, data, indices=tuple(accumulate(sizes[:-1], initial=0)), axis=axis)
+
+
+def _without_empty(
+    b: MxBuilder, node: ir.Node, data: MxRef, sizes: tuple[int, ...], axis: int
+) -> Sequence[MxRef] | Refusal:
+    """The pieces where some have no elements, which MXNet's arrays cannot be and nothing may use."""
+    if any(
+        not size and (piece.uses() or piece.is_graph_output()) for size, piece in zip(sizes, node.outputs, strict=True)
+    ):
+        return Refusal("it makes an array without elements, which MXNet does not have")
+    starts = accumulate(sizes, initial=0)
+    return [
+        b.op("slice_axis", data, axis=axis, begin=start, end=start + size) if size else data
+        for start, size in zip(starts, sizes, strict=False)
+    ]
 
 
 def _sizes(b: MxBuilder, node: ir.Node, axis: int, count: int) -> tuple[int, ...] | Refusal | None:
