@@ -113,14 +113,17 @@ class Editor:
         self._counts: Counter[str] = Counter()
         self._stem = node.name or (node.outputs[0].name if node.outputs else None) or node.op_type
 
-    def op(self, op_type: str, *inputs: ir.Value | None, **attrs: Any) -> ir.Value:
+    def op(self, op_type: str, *inputs: ir.Value | None, domain: str = "", **attrs: Any) -> ir.Value:
         """Emit a node of one output; attributes of value None are left out."""
-        return self.ops(op_type, 1, *inputs, **attrs)[0]
+        return self.ops(op_type, 1, *inputs, domain=domain, **attrs)[0]
 
-    def ops(self, op_type: str, outputs: int, *inputs: ir.Value | None, **attrs: Any) -> Sequence[ir.Value]:
+    def ops(
+        self, op_type: str, outputs: int, *inputs: ir.Value | None, domain: str = "", **attrs: Any
+    ) -> Sequence[ir.Value]:
         """Emit a node."""
         given = {name: value for name, value in attrs.items() if value is not None}
-        node = ir.node(op_type, inputs, given, num_outputs=outputs, metadata_props=dict(self.node.metadata_props))
+        origin = dict(self.node.metadata_props)
+        node = ir.node(op_type, inputs, given, domain=domain, num_outputs=outputs, metadata_props=origin)
         for value in node.outputs:
             value.name = None
         self._graph.insert_before(self.node, node)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import onnx
 import onnx.inliner
@@ -105,7 +105,8 @@ def _splice(model: ir.Model, node: ir.Node, fragment: ir.Model) -> list[ir.Node]
                 set_exact(mapped[value], doubles)
     for inner in fragment.graph:
         inputs = [None if value is None else mapped[value] for value in inner.inputs]
-        results = edit.ops(inner.op_type, len(inner.outputs), *inputs, **dict(inner.attributes))
+        attributes: dict[str, Any] = dict(inner.attributes)
+        results = edit.ops(inner.op_type, len(inner.outputs), *inputs, domain=inner.domain, **attributes)
         mapped.update(zip(inner.outputs, results, strict=True))
     edit.replace(*(mapped[value] for value in fragment.graph.outputs))
     return edit.made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -44,11 +44,11 @@ def activated(edit: Editor, value: ir.Value, name: str | None, parameters: Seque
         return value
     if name in _PLAIN:
         return edit.op(name, value)
-    given = dict(zip(("alpha", "beta"), map(float, parameters), strict=False))
+    given: dict[str, Any] = dict(zip(("alpha", "beta"), map(float, parameters), strict=False))
     if name in ("LeakyRelu", "Elu", "ThresholdedRelu"):
         return edit.op(name, value, alpha=given.get("alpha"))
     if name in ("HardSigmoid", "Selu"):
-        return edit.op(name, value, alpha=given.get("alpha"), **({"beta": given["beta"]} if "beta" in given else {}))
+        return edit.op(name, value, **given)
     if name == "Clip" and len(parameters) == 2:
         low, high = (scalar(edit, role, n, value) for role, n in zip(("low", "high"), parameters, strict=True))
         return edit.op("Clip", value, low, high)

@@ -7,7 +7,7 @@ all is hidden sees all alike.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graphkit.ir.canonical.contrib.masks import hidden_future, hidden_padding, length_of, plus
 from graphkit.ir.canonical.contrib.parts import (
@@ -87,7 +87,7 @@ def _attend(
     bias = plus(edit, hidden_padding(edit, mask, total, length_of(edit, given.query, 0), given.query, hidden), extra)
     if causal and cached:
         bias = plus(edit, bias, hidden_future(edit, length_of(edit, given.query, 1), total, given.query, hidden))
-    attrs = {
+    attrs: dict[str, Any] = {
         "scale": float(scale) if scale else None,
         "is_causal": 1 if causal and not cached else None,
         "q_num_heads": None if by_head else heads,

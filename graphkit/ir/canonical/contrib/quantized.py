@@ -122,7 +122,7 @@ def _dequantize(edit: Editor) -> None:
     edit.replace(edit.op("DequantizeLinear", needed(edit, 0), needed(edit, 1), operand(edit, 2), **_laid(edit)))
 
 
-def _laid(edit: Editor) -> dict[str, int | None]:
+def _laid(edit: Editor) -> dict[str, Any]:
     """Which axis the scales belong to."""
     names = ("axis", "block_size")
     return {name: integer(edit, name) for name in names if name in edit.node.attributes}
