@@ -55,6 +55,10 @@ def _solution(shapes: Sequence[Shape], attrs: dict[str, Any]) -> Sequence[Shape]
     return [other]
 
 
+def _sampled(shapes: Sequence[Shape], attrs: dict[str, Any]) -> Sequence[Shape]:
+    return [[*shapes[0], *attrs.get("shape", ())]]
+
+
 def _sign_and_log(shapes: Sequence[Shape], _attrs: dict[str, Any]) -> Sequence[Shape]:
     return [_square(shapes[0], "A")[:-2]] * 2
 
@@ -62,11 +66,8 @@ def _sign_and_log(shapes: Sequence[Shape], _attrs: dict[str, Any]) -> Sequence[S
 def _operator(
     name: str, inputs: str, outputs: str, rule: Rule, doc: str, attributes: Sequence[OpSchema.Attribute] = ()
 ) -> None:
-    """Register an operator whose inputs and outputs all have the same float type, or int64 after ``:I``."""
-    formals, results = (
-        [OpSchema.FormalParameter(word.partition(":")[0], word.partition(":")[2] or "T") for word in words.split()]
-        for words in (inputs, outputs)
-    )
+    """Register an operator whose inputs and outputs have one float type, or int64 after ``:I``; ``?`` may be absent."""
+    formals, results = ([_formal(word) for word in words.split()] for words in (inputs, outputs))
 
     def infer(context: Any) -> None:
         types = [context.get_input_type(index) for index in range(context.get_num_inputs())]
@@ -95,6 +96,12 @@ def _operator(
     )
     schema.set_type_and_shape_inference_function(infer)
     onnx.defs.register_schema(schema)
+
+
+def _formal(word: str) -> OpSchema.FormalParameter:
+    name, _, kind = word.removesuffix("?").partition(":")
+    option = OpSchema.FormalParameterOption.Optional if word.endswith("?") else OpSchema.FormalParameterOption.Single
+    return OpSchema.FormalParameter(name, kind or "T", param_option=option)
 
 
 def _shape(type_: onnx.TypeProto) -> Shape | None:
@@ -139,6 +146,25 @@ def _targets(shapes: Sequence[Shape], _attrs: dict[str, Any]) -> Sequence[Shape]
     return [[labels[0], numbers], [labels[0], numbers], [labels[0], count]]
 
 
+def _bins(shapes: Sequence[Shape], attrs: dict[str, Any]) -> Sequence[Shape]:
+    data, regions = shapes[:2]
+    if len(data) != 4 or len(regions) != 2:
+        raise ValueError("data have not 4 axes and regions 2")
+    sizes: Shape = [attrs["size"]] * 2 if "size" in attrs else [attrs["height"], attrs["width"]]
+    channels = attrs.get("channels", data[1])
+    groups = attrs.get("groups", 1)
+    if "channels" in attrs and isinstance(data[1], int) and data[1] != channels * groups * groups:
+        raise ValueError(f"data have {data[1]} channels, and {groups}×{groups} groups of {channels} are asked for")
+    return [[regions[0], channels, *sizes]]
+
+
+_POSITION_SENSITIVE = (
+    _option("scale", 1.0, "From the regions' coordinates to those of the data."),
+    _option("channels", 1, "Channels of the result."),
+    _option("size", 1, "Bins along height and width."),
+    _option("groups", 1, "Groups of channels along height and width that the bins are taken from."),
+)
+
 _operator(
     "BipartiteMatching",
     "scores",
@@ -173,8 +199,50 @@ _operator(
         _option("variances", [0.1, 0.1, 0.2, 0.2], "What offsets are divided by."),
     ],
 )
+_operator(
+    "DeformablePSRoiPool",
+    "data regions moves?",
+    "pooled",
+    _bins,
+    "Position-sensitive pooling by samples of bins that are moved.",
+    [
+        *_POSITION_SENSITIVE,
+        _option("parts", 1, "Moves along height and width."),
+        _option("samples", 1, "Samples in each bin along height and width."),
+        _option("factor", 0.0, "What moves, in units of the regions' sizes, are multiplied by."),
+    ],
+)
+_operator(
+    "PSRoiPool",
+    "data regions",
+    "pooled",
+    _bins,
+    "Mean of each bin of regions, every bin from a group of channels of its own.",
+    _POSITION_SENSITIVE,
+)
+_operator(
+    "RotatedRoiAlign",
+    "data regions",
+    "pooled",
+    _bins,
+    "Average of interpolated samples in each bin of rotated regions.",
+    [
+        _option("scale", 1.0, "From the regions' coordinates to those of the data."),
+        _option("height", 1, "Bins along the height."),
+        _option("width", 1, "Bins along the width."),
+        _option("samples", 0, "Samples in each bin along an axis; 0 for one per pixel."),
+    ],
+)
+_EACH = OpSchema.Attribute(
+    "shape",
+    onnx.helper.make_attribute("shape", [], attr_type=onnx.AttributeProto.INTS),
+    "What is drawn for each parameter.",
+)
+
 _operator("Cholesky", "A", "L", _matrix, "The lower factor of symmetric positive definite matrices: A = L Lᵀ.")
 _operator("Inverse", "A", "X", _matrix, "The inverse of matrices.")
+_operator("RandomGamma", "alpha", "X", _sampled, "Gamma variates of shape parameters alpha and scale 1.", [_EACH])
+_operator("RandomPoisson", "rate", "X", _sampled, "Poisson variates of given means.", [_EACH])
 _operator("SlogDet", "A", "sign logabsdet", _sign_and_log, "Sign, and logarithm of the absolute, of determinants.")
 _operator("Solve", "A B", "X", _solution, "X such that A X = B.")
 _operator(

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.layout import Layout
-    from graphkit.ops.mxgraph import MxRef
+    from graphkit.ops.mxgraph import MxGraph, MxRef
     from graphkit.ops.torchprogram import Arg, Body, Code, Size, Targets, Var
 
-__all__ = ["BodyBuilder", "Dim", "MxBuilder", "OnnxBuilder", "Operand", "Step", "TorchBuilder"]
+__all__ = ["Again", "BodyBuilder", "Dim", "MxBuilder", "OnnxBuilder", "Operand", "Step", "TorchBuilder"]
 
 Dim: TypeAlias = "int | str | None"
 """A dimension: known, symbolic (equal names are equal sizes; may be an expression such as ``"2*n + 1"``) or unknown."""
@@ -29,6 +29,8 @@ Step: TypeAlias = (
     "Callable[[tuple[ir.Value, ...], tuple[ir.Value, ...]], tuple[Sequence[ir.Value], Sequence[ir.Value]]]"
 )
 """One step of a recurrence: (states, parts) -> (states afterwards, what is stacked up)."""
+Again: TypeAlias = "Callable[[tuple[ir.Value, ...]], tuple[ir.Value, Sequence[ir.Value]]]"
+"""One step of a repetition: states -> (whether another step is to follow, states afterwards)."""
 
 
 class OnnxBuilder(Protocol):
@@ -131,6 +133,19 @@ class BodyBuilder(Protocol):
 
         Returns:
             The last states, then what the steps gave, stacked along a new first axis.
+        """
+        ...
+
+    def repeat(self, step: Again, states: Sequence[ir.Value], most: int) -> tuple[ir.Value, ...]:
+        """Repeat a step at least once, and as long as it asks for it.
+
+        Args:
+            step: Emits one step; it may use values from outside.
+            states: What is carried from step to step.
+            most: Number of steps after which it ends in any case.
+
+        Returns:
+            The last states.
         """
         ...
 

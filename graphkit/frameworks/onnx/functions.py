@@ -20,11 +20,11 @@ from graphkit.ops.index import index
 from graphkit.ops.spec import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
 
-    from graphkit.ops.builders import BodyBuilder, Dim, Operand, Step
+    from graphkit.ops.builders import Again, BodyBuilder, Dim, Operand, Step
 
 __all__ = ["state_functions"]
 
@@ -176,19 +176,42 @@ class _Body:
     def scan(self, step: Step, states: Sequence[ir.Value], scanned: Sequence[Operand]) -> tuple[ir.Value, ...]:
         """Repeat a step over the first axis of what is scanned."""
         sources = [x if isinstance(x, ir.Value) else self.const(cast("Any", x)) for x in scanned]
-        inner = [ir.val(self._name("state"), shape=state.shape, type=state.type) for state in states]
-        parts = [
-            ir.val(self._name("part"), shape=None if each.shape is None else ir.Shape(each.shape[1:]), type=each.type)
-            for each in sources
-        ]
-        outer, self.nodes = self.nodes, []
-        kept, results = step(tuple(inner), tuple(parts))
-        fresh = [
-            self.op("Identity", value) if value.producer() not in self.nodes or value in (*kept, *results)[:place]
-            else value
-            for place, value in enumerate((*kept, *results))
-        ]  # fmt: skip
-        body = ir.Graph([*inner, *parts], fresh, nodes=self.nodes, name=self._name("body"))
-        self.nodes = outer
-        count = len(kept) + len(results)
+        inner = [self._inner(state) for state in states]
+        parts = [self._inner(each) for each in sources]
+        for part in parts:
+            part.shape = None if part.shape is None else ir.Shape(part.shape[1:])
+
+        def results() -> list[ir.Value]:
+            after, stacked = step(tuple(inner), tuple(parts))
+            return [*after, *stacked]
+
+        body, count = self._graph([*inner, *parts], results)
         return self.ops("Scan", count, *states, *sources, body=body, num_scan_inputs=len(parts))
+
+    def repeat(self, step: Again, states: Sequence[ir.Value], most: int) -> tuple[ir.Value, ...]:
+        """Repeat a step while it asks for it."""
+        inner = [self._inner(state) for state in states]
+        turn = ir.val(self._name("turn"), ir.DataType.INT64, ())
+        going = ir.val(self._name("going"), ir.DataType.BOOL, ())
+
+        def results() -> list[ir.Value]:
+            again, after = step(tuple(inner))
+            return [again, *after]
+
+        body, count = self._graph([turn, going, *inner], results)
+        limit, start = self.const(np.asarray(most)), self.const(np.asarray(True))
+        return self.ops("Loop", count - 1, limit, start, *states, body=body)
+
+    def _inner(self, value: ir.Value) -> ir.Value:
+        return ir.val(self._name("inner"), shape=value.shape, type=value.type)
+
+    def _graph(self, inputs: Sequence[ir.Value], emit: Callable[[], Sequence[ir.Value]]) -> tuple[ir.Graph, int]:
+        """A nested graph of what a function emits, and the number of its outputs, each a node's of its own."""
+        outer, self.nodes = self.nodes, []
+        outputs: list[ir.Value] = []
+        for value in emit():
+            fresh = value.producer() in self.nodes and value not in outputs
+            outputs.append(value if fresh else self.op("Identity", value))
+        graph = ir.Graph(inputs, outputs, nodes=self.nodes, name=self._name("body"))
+        self.nodes = outer
+        return graph, len(outputs)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.ir.own import DOMAIN
 from graphkit.ops.codec import ints
-from graphkit.ops.spec import Refusal
+from graphkit.ops.spec import Refusal, decimal
 from graphkit.ops.tensor.cast import DTYPES
 from graphkit.ops.tensor.torch_sizes import device_near
 
@@ -31,6 +32,7 @@ __all__ = [
     "sized",
     "spread",
     "torch_drawn",
+    "torch_parameters",
 ]
 
 
@@ -59,6 +61,25 @@ class Drawing:
         """Normal with a mean and a standard deviation."""
         return self._drawn("RandomNormal", None, mean=None if mean == 0 else mean, scale=None if scale == 1 else scale)
 
+    def open(self) -> ir.Value:
+        """Uniform between 0 and 1, both of which stand for the middle of what the generator rounds to them."""
+        step = float(np.finfo(self.dtype).eps)
+        return self.b.op("Clip", self.uniform(), self.number(step / 4), self.number(1 - step / 2))
+
+    def exponential(self) -> ir.Value:
+        """Exponential with mean 1."""
+        return self.b.op("Neg", self.b.op("Log", self.open()))
+
+    def variates(self, op: str, parameter: ir.Value) -> ir.Value:
+        """``RandomGamma`` or ``RandomPoisson`` with a parameter that is a scalar, or has the shape."""
+        b = self.b
+        if b.rank(parameter):
+            return b.op(op, parameter, domain=DOMAIN)
+        shape = self.shape if self.like is None else tuple(n for n in b.shape(self.like) if isinstance(n, int))
+        if self.like is not None and len(shape or ()) != b.rank(self.like):
+            return b.op(op, b.op("Expand", parameter, b.op("Shape", self.like)), domain=DOMAIN)
+        return b.op(op, parameter, domain=DOMAIN, shape=shape or None)
+
     def _drawn(self, op: str, dtype: np.dtype[Any] | None, **attrs: Any) -> ir.Value:
         kind = ir.DataType.from_numpy(dtype or self.dtype)
         if self.like is None:
@@ -67,24 +88,15 @@ class Drawing:
         attrs["dtype"] = None if kind == self.like.dtype else int(kind)
         return self.b.op(f"{op}Like", self.like, **attrs)
 
-    def full(self, number: float) -> ir.Value:
-        """An array of the shape that holds one number."""
-        b = self.b
-        scalar = b.const(np.asarray(number, self.dtype))
-        if self.like is None:
-            assert self.shape is not None
-            return b.op("Expand", scalar, b.const(np.asarray(self.shape, np.int64))) if self.shape else scalar
-        return b.op("Expand", scalar, b.op("Shape", self.like))
-
     def number(self, number: float) -> ir.Value:
         """A scalar of the element type."""
         return self.b.const(np.asarray(number, self.dtype))
 
 
-def dtype_given(node: MxNode, default: str = "float32") -> np.dtype[Any]:
+def dtype_given(node: MxNode) -> np.dtype[Any]:
     """The element type that a node asks for."""
     given = node.attrs.get("dtype", "None")
-    return np.dtype(default if given == "None" else given)
+    return np.dtype("float32" if given == "None" else given)
 
 
 def sized(b: OnnxBuilder, node: MxNode, name: str = "shape") -> Drawing | Refusal:
@@ -108,7 +120,7 @@ def spread(b: OnnxBuilder, node: MxNode, parameters: Sequence[ir.Value]) -> tupl
     """
     given = node.attrs.get("shape", "[]")
     inner = () if given in ("()", "[]", "None") else ints(given)
-    dtype = dtype_given(node, b.dtype(parameters[0]).name)
+    dtype = dtype_given(node)
     found = [b.stopped(value) for value in parameters]
     if inner:
         rank = b.rank(parameters[0])
@@ -152,6 +164,22 @@ def torch_drawn(b: TorchBuilder, node: ir.Node, function: str, x: Sequence[Any])
     sizes = tuple(shape) if len(shape) != 1 else shape[0]
     arguments = (sizes,) if isinstance(sizes, int) or not sizes else sizes
     return b.call(function, *arguments, dtype=kind, device=device_near(b, node))
+
+
+def torch_parameters(b: TorchBuilder, node: ir.Node, parameter: Any) -> Arg:
+    """The parameter of each number that a node draws ``shape`` of for each of its own."""
+    source = node.inputs[0]
+    assert source is not None
+    inner = tuple(node.attributes.get_ints("shape", ()) or ())
+    if not inner:
+        return parameter  # type: ignore[no-any-return]  # rooms are handed arguments as Any
+    number = b.number(source)
+    if number is not None and not b.rank(source):
+        kind: Code | None = None if b.dtype(source) == np.float32 else b.torch_dtype(b.dtype(source))
+        return b.call("torch.full", inner, decimal(number), dtype=kind, device=device_near(b, node))
+    outer = [b.size(source, axis) for axis in range(b.rank(source))]
+    spaced = b.method("reshape", parameter, *outer, *[1] * len(inner)) if outer else parameter
+    return b.method("expand", spaced, *outer, *inner)
 
 
 def mx_drawn(b: MxBuilder, node: ir.Node, op: str, x: Sequence[MxRef | None], **attrs: Any) -> MxRef | Refusal:

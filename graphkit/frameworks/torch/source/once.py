@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["once"]
 
-_RANDOM = ("rand", "normal", "multinomial", "bernoulli", "dropout", "poisson", "exponential")
+_RANDOM = ("rand", "normal", "multinomial", "bernoulli", "dropout", "poisson", "exponential", "sample")
 
 _NEUTRAL = {"+": 0, "-": 0, "*": 1}
 """Numbers that an operator, as its right operand, leaves the left one as it is with."""
