@@ -214,7 +214,33 @@ def resize(
     return x.masked_fill(lost, beyond) if region is not None else x
 '''
 
+_CHOSEN_PLACES = '''
+def chosen_places(x, chosen, padded=None, before=None, column_major=False):
+    """Which elements of x a pooling chose, counted over the whole of x.
+
+    Args:
+        x: (images, channels, ...).
+        chosen: Their numbers in each channel's plane.
+        padded: x with what was put around the planes, where chosen counts in that.
+        before: What was put before each axis of the planes.
+        column_major: Whether the first axis of a plane counts fastest.
+    """
+    sizes = x.shape[2:]
+    if padded is not None or column_major:
+        places = torch.unravel_index(chosen, sizes if padded is None else padded.shape[2:])
+        if padded is not None:
+            places = [place - width for place, width in zip(places, before)]
+        axes = list(zip(places, sizes))
+        chosen = torch.zeros_like(chosen)
+        for place, size in reversed(axes) if column_major else axes:
+            chosen = chosen * size + place
+    planes = torch.arange(x.shape[0] * x.shape[1], device=x.device)
+    planes = planes.view(x.shape[0], x.shape[1], *(1,) * len(sizes))
+    return planes * sizes.numel() + chosen
+'''
+
 COMPUTED: Final = {
+    "chosen_places": _CHOSEN_PLACES,
     "col2im": _COL2IM,
     "extreme_along": _EXTREME_ALONG,
     "pad_repeating": _PAD_REPEATING,

@@ -8,6 +8,7 @@ from graphkit.ops.detection.sources import SOURCES
 from graphkit.ops.torchcasts import CASTS
 from graphkit.ops.torchcomputed import COMPUTED
 from graphkit.ops.torchprogram import walk
+from graphkit.ops.torchrecurrent import RECURRENT
 
 if TYPE_CHECKING:
     from graphkit.ops.torchprogram import TorchProgram
@@ -177,6 +178,7 @@ FUNCTIONS: Final = {
     **SOURCES,
     **CASTS,
     **COMPUTED,
+    **RECURRENT,
     "deform_conv2d": _DEFORM_CONV2D,
     "non_max_suppression": _NON_MAX_SUPPRESSION,
     "roi_align": _ROI_ALIGN,

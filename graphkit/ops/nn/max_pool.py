@@ -46,7 +46,7 @@ def _write_global(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxR
     return global_pool(b, data, b.rank(source), "max")
 
 
-def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Sequence[Arg] | Refusal:
     source = node.inputs[0]
     assert source is not None
     kernel = tuple(node.attributes.get_ints("kernel_shape", []))
@@ -60,7 +60,20 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     data, options = torch_pool(b, x[0], window, lowest or None)
     if set(window.dilations) != {1}:
         options["dilation"] = per_axis(window.dilations)
-    return b.call(f"F.max_pool{len(kernel)}d", data, per_axis(kernel), **options)
+    pool = f"F.max_pool{len(kernel)}d"
+    if len(node.outputs) == 1 or not (node.outputs[1].uses() or node.outputs[1].is_graph_output()):
+        return b.call(pool, data, per_axis(kernel), **options)
+    values, chosen = b.calls(pool, 2, data, per_axis(kernel), **options, return_indices=True)
+    padded = data is not x[0]
+    places = b.call(
+        "chosen_places",
+        x[0],
+        chosen,
+        padded=data if padded else None,
+        before=window.begins if padded else None,
+        column_major=bool(node.attributes.get_int("storage_order", 0)) or None,
+    )
+    return values, places
 
 
 def _torch_global(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphkit.ops.recurrent.by_steps import by_steps
 from graphkit.ops.recurrent.elements import Elements, arrangement, is_zero
 from graphkit.ops.recurrent.writing import kinds_of
 from graphkit.ops.spec import Refusal
@@ -35,9 +36,9 @@ def as_torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Sequence
     """Emit an LSTM, GRU or RNN node."""
     kinds = kinds_of(node)
     if isinstance(kinds, Refusal):
-        return kinds
-    layer = _Layer(b, node, kinds, x)
-    return layer.emit()
+        return by_steps(b, node, x)
+    found = _Layer(b, node, kinds, x).emit()
+    return by_steps(b, node, x) if found is None else found
 
 
 class _Layer:
@@ -58,8 +59,8 @@ class _Layer:
         size = self._b.shape(some(self._values[place]))[axis]
         return size if isinstance(size, int) else None
 
-    def emit(self) -> Sequence[Arg] | Refusal:
-        """The outputs."""
+    def emit(self) -> Sequence[Arg] | Refusal | None:
+        """The outputs; None where torch has no such layer."""
         b, directions = self._b, len(self._kinds)
         if self._size(1, 2) is None or self._size(2, 2) is None:
             return Refusal("the shapes of its weights are not known; give the shapes of the model's inputs")
@@ -70,8 +71,8 @@ class _Layer:
         initial = self._initial()
         if len(set(self._kinds)) == 1 and not self._backward:
             found = self._run(self._kinds[0], range(directions), self._args[0], initial)
-            if isinstance(found, Refusal):
-                return found
+            if found is None:
+                return None
             outputs, last = found[0], list(found[1:])
         else:
             sides = []
@@ -80,8 +81,8 @@ class _Layer:
                 data = self._reversed(self._args[0]) if backward else self._args[0]
                 own = initial if directions == 1 else [b.item(state, slice(n, n + 1)) for state in initial]
                 side = self._run(kind, range(n, n + 1), data, own)
-                if isinstance(side, Refusal):
-                    return side
+                if side is None:
+                    return None
                 sides.append([self._reversed(side[0]) if backward else side[0], *side[1:]])
             outputs, *last = sides[0]
             if directions == 2:
@@ -118,8 +119,8 @@ class _Layer:
             given = [state for state in states if state is not None]
         return [self._b.call("torch.zeros_like", given[0]) if state is None else state for state in states]
 
-    def _run(self, kind: Kind, directions: range, data: Arg, initial: Sequence[Any]) -> Sequence[Any] | Refusal:
-        """Output (T, N, directions × hidden) and last states of some directions."""
+    def _run(self, kind: Kind, directions: range, data: Arg, initial: Sequence[Any]) -> Sequence[Any] | None:
+        """Output (T, N, directions × hidden) and last states of some directions; None where torch has no such layer."""
         b = self._b
         sources = self._tensors(kind, directions)
         options: dict[str, Arg] = {}
@@ -140,7 +141,7 @@ class _Layer:
         if made is not None:
             return [self._unpacked(made[0]), *states]
         if self._lengths is not None:
-            return Refusal("its sequences have different lengths and its weights are computed; store the weights")
+            return None
         return self._functional(kind, directions, data, initial, [b.derived(*source) for source in sources.values()])
 
     def _packed(self, data: Arg) -> Arg:

@@ -1,0 +1,90 @@
+"""Torch source of recurrent layers that torch has no module for; see :mod:`graphkit.ops.torchfunctions`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["RECURRENT"]
+
+_RECURRENT = '''
+def recurrent(
+    kind,
+    x,
+    weight,
+    recurrence,
+    bias,
+    states,
+    activations,
+    lengths=None,
+    peepholes=None,
+    clip=None,
+    coupled=False,
+    reset_after=False,
+    backward=False,
+):
+    """One direction of a recurrent layer, step by step.
+
+    Args:
+        kind: "rnn", "gru" (gates update, reset, new) or "lstm" (input, output, forget, cell).
+        x: (steps, batch, features).
+        weight: Weight of the input, (gates * hidden, features).
+        recurrence: Weight of the hidden state, (gates * hidden, hidden).
+        bias: Bias of the input, then that of the state, (2 * gates * hidden,); or None.
+        states: Hidden state, of an LSTM also the cell, (batch, hidden) each.
+        activations: What the gates, what is new and what the cell goes through.
+        lengths: Steps of each sequence, (batch,); None for all.
+        peepholes: From the cell to input, output and forget gate, (3 * hidden,).
+        clip: What activations see lies between -clip and clip.
+        coupled: Whether the forget gate is what the input gate leaves.
+        reset_after: Whether the reset gate applies behind the recurrent weight.
+        backward: Whether the last step comes first.
+
+    Returns:
+        Hidden states of all steps, (steps, batch, hidden), then the last states.
+    """
+    size = recurrence.shape[1]
+    bias = x.new_zeros(2 * len(weight)) if bias is None else bias
+    own, other = bias.chunk(2)
+    seen = F.linear(x, weight, own)
+    look = [0, 0, 0] if peepholes is None else peepholes.chunk(3)
+    outputs = [None] * len(x)
+
+    def through(function, value):
+        return function(value if clip is None else value.clamp(-clip, clip))
+
+    for step in reversed(range(len(x))) if backward else range(len(x)):
+        hidden = states[0]
+        if kind == "rnn":
+            total = seen[step] + F.linear(hidden, recurrence, other)
+            new = [through(activations[0], total)]
+        elif kind == "gru":
+            gates = F.linear(hidden, recurrence[: 2 * size], other[: 2 * size])
+            gates = through(activations[0], seen[step, :, : 2 * size] + gates)
+            update, reset = gates.chunk(2, 1)
+            last = recurrence[2 * size :], other[2 * size :]
+            if reset_after:
+                past = reset * F.linear(hidden, *last)
+            else:
+                past = F.linear(reset * hidden, *last)
+            fresh = through(activations[1], seen[step, :, 2 * size :] + past)
+            new = [(1 - update) * fresh + update * hidden]
+        else:
+            cell = states[1]
+            total = seen[step] + F.linear(hidden, recurrence, other)
+            take, give, keep, fresh = total.chunk(4, 1)
+            take = through(activations[0], take + look[0] * cell)
+            keep = 1 - take if coupled else through(activations[0], keep + look[2] * cell)
+            cell = keep * cell + take * through(activations[1], fresh)
+            give = through(activations[0], give + look[1] * cell)
+            new = [give * activations[2](cell), cell]
+        outputs[step] = new[0]
+        if lengths is not None:
+            running = (step < lengths)[:, None]
+            outputs[step] = torch.where(running, new[0], 0)
+            new = [torch.where(running, now, old) for now, old in zip(new, states)]
+        states = new
+    return torch.stack(outputs), *states
+'''
+
+RECURRENT: Final = {"recurrent": _RECURRENT}
+"""Source by name. Each uses nothing but torch."""
