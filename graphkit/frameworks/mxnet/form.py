@@ -41,6 +41,14 @@ _INDICES: Final = {
     "_contrib_index_copy": 1,
 }
 """Inputs that only choose elements. MXNet refuses to differentiate in them, or leaves their gradient uninitialised."""
+_WITH_ARRAYS: Final = {
+    "_npi_copysign_scalar": ("_npi_copysign", 1),
+    "_npi_rarctan2_scalar": ("_npi_arctan2", 0),
+    "_npi_rcopysign_scalar": ("_npi_copysign", 0),
+    "_npi_where_lscalar": ("_npi_where", 1),
+    "_npi_where_rscalar": ("_npi_where", 2),
+}
+"""Operators with a scalar whose backward pass is wrong or absent, the same with an array, and where that stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +272,8 @@ def _differentiable(nodes: Sequence[MxNode], *, train: bool = False) -> dict[int
             twins[id(node)] = _Twin([stop, MxNode(node.op, name, node.attrs, inputs)])
         elif node.op == "LeakyReLU" and node.attrs.get("act_type") == "prelu":
             twins[id(node)] = _Twin(_plain_prelu(node, inputs))
+        elif node.op in _WITH_ARRAYS:
+            twins[id(node)] = _Twin(_with_array(node, name, inputs))
         elif is_stacked(node):
             twins[id(node)] = _Twin(*unstacked(node, inputs, name))
         elif inputs != node.inputs:
@@ -294,6 +304,13 @@ def _plain_softmax(node: MxNode, data: MxRef) -> list[MxNode]:
     flat = MxNode("Flatten", f"{name}_flat", {}, [data])
     soft = MxNode("softmax", f"{name}_softmax", {"axis": "-1"}, [MxRef(flat)])
     return [flat, soft, MxNode("reshape_like", name, {}, [MxRef(soft), data])]
+
+
+def _with_array(node: MxNode, name: str, inputs: Sequence[MxRef]) -> list[MxNode]:
+    op, place = _WITH_ARRAYS[node.op]
+    number = {"fill_value": node.attrs.get("scalar", "0" if op == "_npi_where" else "1")}
+    full = MxNode("_npi_full_like", f"{name}_scalar", number, [inputs[-1]])
+    return [full, MxNode(op, name, {}, [*inputs[:place], MxRef(full), *inputs[place:]])]
 
 
 def _plain_prelu(node: MxNode, inputs: Sequence[MxRef]) -> list[MxNode]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphkit.ops.math.promotion import in_floats, with_scalar
-from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, Tol, arr, given, is_float
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, Tol, arr, given, is_float
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -171,13 +171,6 @@ OPS = (
             _scalar("_npi_arctan2_scalar", _of_floats(_arctan2), *_scalar_cases(arr(6))),
             _scalar("_npi_rarctan2_scalar", _of_floats(_arctan2), *_scalar_cases(arr(6)), reverse=True),
         ),
-        limits=(
-            Limit(
-                "read-backward",
-                "MXNet takes −x/(x² + s²) for the derivative −s/(x² + s²)",
-                "_npi_rarctan2_scalar>scalar",
-            ),
-        ),
     ),
     Op(
         "",
@@ -186,7 +179,6 @@ OPS = (
             _scalar("_npi_copysign_scalar", _copysign, *_scalar_cases(arr(6), {"scalar": "-0.7", "is_int": "False"})),
             _scalar("_npi_rcopysign_scalar", _copysign, *_scalar_cases(arr(6)), reverse=True),
         ),
-        limits=(Limit("read-backward", "MXNet cannot differentiate it with a scalar", "scalar"),),
     ),
     Op(
         "",

@@ -113,7 +113,7 @@ def mx_round(b: MxBuilder, x: MxRef) -> MxRef:
     above = b.op("_greater_scalar", fraction, scalar=0.5)
     half = b.op("_equal_scalar", fraction, scalar=0.5)
     odd = b.op("_mod_scalar", floor, scalar=2.0)
-    return b.op("elemwise_add", b.op("elemwise_add", floor, above), b.op("elemwise_mul", half, odd))
+    return b.op("elemwise_add", b.op("elemwise_add", floor, above), b.op("where", half, odd, half))
 
 
 def _write_round(b: MxBuilder, _node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
