@@ -271,7 +271,8 @@ def _infer_loop(node: ir.Node) -> None:
     body = node.attributes["body"].as_graph()
     count, condition, *carried = body.inputs
     count.type, count.shape = ir.TensorType(ir.DataType.INT64), ir.Shape([])
-    condition.type, condition.shape = ir.TensorType(ir.DataType.BOOL), ir.Shape([])
+    going = None if len(node.inputs) < 2 or node.inputs[1] is None else shape_of(node.inputs[1])
+    condition.type, condition.shape = ir.TensorType(ir.DataType.BOOL), ir.Shape([1] if going else [])
     initial = list(node.inputs[2:])
     _infer_carried(node, body, initial, carried)
     for output, value, result in zip(node.outputs, carried, body.outputs[1:], strict=False):

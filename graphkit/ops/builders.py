@@ -91,6 +91,28 @@ class OnnxBuilder(Protocol):
         """The array of an initializer, None for anything that is computed or fed."""
         ...
 
+    def variable(self, dtype: ir.DataType | None, shape: Sequence[Dim]) -> ir.Value:
+        """A new input of a graph inside the node."""
+        ...
+
+    def inline(self, graph: MxGraph, values: Sequence[ir.Value]) -> list[ir.Value]:
+        """What a subgraph of the node computes; its nodes go where nodes are being emitted.
+
+        Args:
+            graph: The subgraph.
+            values: What its variables are, in the order of :meth:`MxGraph.variables`.
+        """
+        ...
+
+    def body(self, inputs: Sequence[ir.Value], emit: Callable[[], Sequence[ir.Value]]) -> ir.Graph:
+        """A graph inside the node, for an attribute of a control-flow operator.
+
+        Args:
+            inputs: Its inputs, as :meth:`variable` makes them.
+            emit: Emits its nodes and returns its outputs; it may read what is outside.
+        """
+        ...
+
     def stopped(self, value: ir.Value) -> ir.Value:
         """The same numbers, through which no gradient flows back."""
         ...

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from graphkit.errors import InputError
 from graphkit.frameworks.mxnet import schema, symbol
 from graphkit.frameworks.mxnet.heads import HEADS, PENALTY, PLAIN, label_names
+from graphkit.frameworks.mxnet.loops import mended
 from graphkit.frameworks.mxnet.unstack import is_stacked, unstacked
 from graphkit.frameworks.mxnet.write import to_symbol
 from graphkit.ir.origin import Source, origin_of, source_of
@@ -157,18 +158,22 @@ def _source_form(model: ir.Model, source: Source, *, dropout: bool) -> Form:
     if source.dtype:
         arrays = {name: array.astype(source.dtype) if _is_float(array) else array for name, array in arrays.items()}
     copies = _copies(mx.graph, source.dtype or None)
-    nodes = list(copies.values())
     heads = [MxRef(copies[id(ref.node)], ref.output) for ref in mx.graph.heads]
+    known = _values(model, list(copies.values()))
+    running = MxGraph(list(copies.values()), heads)
+    instead = mended(running)
+    nodes, heads = running.nodes, running.heads
     if not dropout:
         _calm(nodes)
     twins = _differentiable(nodes, train=bool(lacking))
+    plain = {new: old for old, new in instead.items()}  # MXNet knows no shape to mask in a backward pass
     return Form(
         nodes=[*nodes, *_flat(twins)],
         heads=heads,
-        slopes=_slopes(heads, twins),
+        slopes=_slopes([plain.get(ref, ref) for ref in heads], twins),
         arrays=arrays,
         variables=source.names,
-        values=_values(model, nodes),
+        values={name: instead.get(ref, ref) for name, ref in known.items()},
         derived=mx.derived,
         lacking=lacking,
         injecting=[number for number, ref in enumerate(mx.graph.heads) if ref.node.op in HEADS] if lacking else [],

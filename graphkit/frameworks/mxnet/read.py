@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import onnx_ir as ir
@@ -33,13 +33,13 @@ from graphkit.ops.index import index
 from graphkit.ops.spec import MxForm, Op, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
 
     from graphkit.frameworks.base import ReadOptions
     from graphkit.ops.builders import Dim, Operand
-    from graphkit.ops.mxgraph import MxModel, MxNode, MxRef
+    from graphkit.ops.mxgraph import MxGraph, MxModel, MxNode, MxRef
 
 __all__ = ["from_symbol"]
 
@@ -106,6 +106,10 @@ def _converted(mx: MxModel, options: ReadOptions, label: str) -> ir.Model:
     return reader.finish()
 
 
+class _NotedError(Exception):
+    """A subgraph holds a node that was not converted, which is noted."""
+
+
 class _Reader:
     """Implements :class:`graphkit.ops.builders.OnnxBuilder`."""
 
@@ -126,6 +130,9 @@ class _Reader:
         self._operands: list[ir.Value] = []
         """What the node reads, for messages."""
         self._names = {node.name for node in mx.graph.variables()}
+        self._bound: dict[int, ir.Value] = {}
+        """What the variables of subgraphs are."""
+        self._depth = 0
 
     def read(self, node: MxNode) -> None:
         """Convert one node, or note why it cannot be."""
@@ -143,6 +150,8 @@ class _Reader:
             result = self._convert(*found, node)
         except ShapeNeededError as error:
             self._unshaped.append(error)
+            return
+        except _NotedError:
             return
         if result is None:
             return
@@ -237,6 +246,8 @@ class _Reader:
         return bool(found)
 
     def _operand(self, ref: MxRef, slot: str) -> ir.Value | Refusal:
+        if id(ref.node) in self._bound:
+            return self._bound[id(ref.node)]
         if ref.node.is_variable:
             return self._variables.value(ref.node, slot)
         values = self._values[id(ref.node)]
@@ -265,12 +276,7 @@ class _Reader:
     def _name_emitted(self, node: MxNode, values: list[ir.Value]) -> None:
         last = values[0].producer() if values else None
         for emitted in self._emitted:
-            suffix = "" if emitted is last else f"_{emitted.op_type.lower()}"
-            emitted.name = self._unique(f"{node.name}{suffix}")
-            set_origin(emitted, Origin("mxnet", node.op, node.name))
-            for number, value in enumerate(emitted.outputs):
-                part = "output" if len(emitted.outputs) == 1 else f"output{number}"
-                value.name = self._unique(f"{emitted.name}_{part}")
+            self._name(emitted, node, "" if emitted is last else f"_{emitted.op_type.lower()}")
         if id(node) in self._losses:
             loss = self._losses[id(node)]
             loss.name = self._unique(f"{node.name}_loss")
@@ -280,6 +286,14 @@ class _Reader:
             for number, value in enumerate(values):
                 if value.producer() in self._emitted:
                     value.name = self._unique(f"{node.name}_output{number}")
+
+    def _name(self, emitted: ir.Node, node: MxNode, suffix: str) -> None:
+        """Name a node and what it computes after the node that it was emitted for."""
+        emitted.name = self._unique(f"{node.name}{suffix}")
+        set_origin(emitted, Origin("mxnet", node.op, node.name))
+        for number, value in enumerate(emitted.outputs):
+            part = "output" if len(emitted.outputs) == 1 else f"output{number}"
+            value.name = self._unique(f"{emitted.name}_{part}")
 
     @property
     def np_shape(self) -> bool:
@@ -374,6 +388,48 @@ class _Reader:
             f"{self._label}: {self._where()} can only be converted when the shape of what it reads is known, {why}"
         )
 
+    def variable(self, dtype: ir.DataType | None, shape: Sequence[Dim]) -> ir.Value:
+        """A new input of a graph inside the node."""
+        base = "body" if self._node is None else self._node.name
+        kind = None if dtype is None else ir.TensorType(dtype)
+        return ir.Value(name=self._unique(f"{base}_in"), type=kind, shape=ir.Shape(shape))
+
+    def inline(self, graph: MxGraph, values: Sequence[ir.Value]) -> list[ir.Value]:
+        """What a subgraph of the node computes."""
+        outside = self._node, self._emitted, self._operands
+        self._bound.update((id(node), value) for node, value in zip(graph.variables(), values, strict=True))
+        for node in graph.nodes:
+            if not node.is_variable:
+                self.read(node)
+        self._node, self._emitted, self._operands = outside
+        if any(not node.is_variable and id(node) not in self._values for node in graph.nodes):
+            raise _NotedError
+        heads = [self._operand(ref, "") for ref in graph.heads]
+        found = [head for head in heads if isinstance(head, ir.Value)]
+        for head in heads:
+            if isinstance(head, Refusal):
+                self._note(head.reason)
+        return found
+
+    def body(self, inputs: Sequence[ir.Value], emit: Callable[[], Sequence[ir.Value]]) -> ir.Graph:
+        """A graph inside the node."""
+        outside = self._nodes, self._emitted
+        self._nodes, self._emitted = [], []
+        self._depth += 1
+        try:
+            outputs: list[ir.Value] = []
+            for value in emit():
+                own = any(value in node.outputs for node in (*self._nodes, *self._emitted))
+                outputs.append(self.op("Identity", value) if not own or value in outputs else value)
+            nodes, made = self._nodes, self._emitted
+        finally:
+            self._depth -= 1
+            self._nodes, self._emitted = outside
+        assert self._node is not None
+        for emitted in made:
+            self._name(emitted, self._node, f"_{emitted.op_type.lower()}")
+        return ir.Graph(inputs, outputs, nodes=[*nodes, *made], name=self._unique(f"{self._node.name}_body"))
+
     def stopped(self, value: ir.Value) -> ir.Value:
         """The same numbers, through which no gradient flows back."""
         result = self.op("Identity", value)
@@ -382,7 +438,15 @@ class _Reader:
 
     def loss(self, value: ir.Value) -> None:
         """Give the model a loss of the node."""
+        if self._depth:
+            self._note("it is inside a loop or branch, and a model gives losses of its own nodes only")
         self._losses[id(self._node)] = value
+
+    def _note(self, reason: str) -> NoReturn:
+        """Note why the node cannot be converted."""
+        if self._node is not None:
+            self._refused.append(UnsupportedNode(self._node.op, self._node.name, reason))
+        raise _NotedError
 
     def warn(self, message: str) -> None:
         """Pass on a deviation with the name of the node."""

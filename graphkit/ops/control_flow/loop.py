@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import onnx_ir as ir
 
+from graphkit.ops.codec import ints
+from graphkit.ops.control_flow.conditions import truth
 from graphkit.ops.control_flow.lists import empty, is_read, stacked
-from graphkit.ops.spec import Op
+from graphkit.ops.spec import MxForm, Op, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import onnx_ir as ir
-
-    from graphkit.ops.builders import MxBuilder, TorchBuilder
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.mxgraph import MxNode
     from graphkit.ops.torchprogram import Arg, Body
 
 __all__ = ["OP"]
@@ -109,4 +111,62 @@ def _stacked_if_any(b: TorchBuilder, values: Arg, like: ir.Value) -> Arg:
     return b.branch(values, some, none)[0]
 
 
-OP = Op("Loop", torch=_torch)
+def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> Sequence[ir.Value] | Refusal:
+    values = [value for value in x if value is not None]
+    condition, body = node.subgraphs
+    tested, used, variables = (
+        ints(node.attrs[name]) for name in ("cond_input_locs", "func_input_locs", "func_var_locs")
+    )
+    collected, limit = int(node.attrs["num_out_data"]), int(node.attrs["max_iterations"])
+    given = [len(list(graph.variables())) for graph in node.subgraphs]
+    if given != [len(tested), len(used)] or len(body.heads) != collected + len(variables):
+        return Refusal("its bodies have other inputs and outputs than its parameters say")
+    first = [values[used[place]] for place in variables]
+    index, going = b.variable(ir.DataType.INT64, ()), b.variable(ir.DataType.BOOL, ())
+    carried = [b.variable(value.dtype, b.shape(value)) for value in first]
+    places = [used[place] for place in variables]
+
+    def holds(held: Sequence[ir.Value]) -> ir.Value:
+        """Whether the condition holds for the variables of the loop."""
+        now = dict(zip(places, held, strict=True))
+        return truth(b, b.inline(condition, [now.get(place, values[place]) for place in tested])[0])
+
+    def turn() -> list[ir.Value]:
+        now = dict(zip(variables, carried, strict=True))
+        results = b.inline(body, [now.get(number, values[place]) for number, place in enumerate(used)])
+        return [holds(results[collected:]), *results[collected:], *results[:collected]]
+
+    graph = b.body([index, going, *carried], turn)
+    turns = b.const(np.array(limit, np.int64))
+    results = b.ops("Loop", len(first) + collected, turns, holds(first), *first, body=graph)
+    return [*(_padded(b, value, limit) for value in results[len(first) :]), *results[: len(first)]]
+
+
+def _padded(b: OnnxBuilder, value: ir.Value, turns: int) -> ir.Value:
+    """What a loop collected, and zeros for the turns that it might have made; MXNet leaves what was in memory."""
+    rank = b.rank(value)
+    padded = b.op("Slice", b.op("Pad", value, [*[0] * rank, turns, *[0] * (rank - 1)]), [0], [turns], [0])
+    padded.shape = ir.Shape([turns, *list(value.shape or ())[1:]])
+    return padded
+
+
+OP = Op(
+    "Loop",
+    mx=(
+        MxForm(
+            "_while_loop",
+            read=_read,
+            reads=(
+                "num_args",
+                "num_outputs",
+                "num_out_data",
+                "max_iterations",
+                "cond_input_locs",
+                "func_input_locs",
+                "func_var_locs",
+            ),
+            direction="read",
+        ),
+    ),
+    torch=_torch,
+)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from graphkit.ops.codec import ints
 from graphkit.ops.control_flow.lists import empty, is_read, stacked
-from graphkit.ops.spec import Op
+from graphkit.ops.spec import MxForm, Op, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import TorchBuilder
+    from graphkit.ops.builders import OnnxBuilder, TorchBuilder
+    from graphkit.ops.mxgraph import MxNode
     from graphkit.ops.torchprogram import Arg
 
 __all__ = ["OP"]
@@ -73,4 +75,39 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Sequence[Arg]:
     return [*results[: scan.states], *found]
 
 
-OP = Op("Scan", torch=_torch)
+def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> Sequence[ir.Value] | Refusal:
+    values = [value for value in x if value is not None]
+    (body,) = node.subgraphs
+    data, states, rest = (ints(node.attrs[name]) for name in ("in_data_locs", "in_state_locs", "remain_locs"))
+    collected, given = int(node.attrs["num_out_data"]), len(data) + len(states)
+    if len(values) != given + len(rest) or len(body.heads) != collected + len(states) or not data:
+        return Refusal("its body has other inputs and outputs than its parameters say")
+    # A slice of an array of one axis is an array of one element in MXNet, and a scalar in ONNX.
+    sources = [b.op("Unsqueeze", value, [1]) if b.rank(value) == 1 else value for value in values[: len(data)]]
+    first = values[len(data) : given]
+    carried = [b.variable(value.dtype, b.shape(value)) for value in first]
+    items = [b.variable(value.dtype, b.shape(value)[1:]) for value in sources]
+    held = dict(zip((*data, *states, *rest), (*items, *carried, *values[given:]), strict=True))
+
+    def turn() -> list[ir.Value]:
+        results = b.inline(body, [held[place] for place in range(len(held))])
+        return [*results[collected:], *results[:collected]]
+
+    graph = b.body([*carried, *items], turn)
+    count = len(states) + collected
+    results = b.ops("Scan", count, *first, *sources, body=graph, num_scan_inputs=len(data))
+    return [*results[len(states) :], *results[: len(states)]]
+
+
+OP = Op(
+    "Scan",
+    mx=(
+        MxForm(
+            "_foreach",
+            read=_read,
+            reads=("num_args", "num_outputs", "num_out_data", "in_data_locs", "in_state_locs", "remain_locs"),
+            direction="read",
+        ),
+    ),
+    torch=_torch,
+)

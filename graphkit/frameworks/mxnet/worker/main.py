@@ -291,6 +291,7 @@ class Symbol:
         self._symbol = mx.sym.load_json(text)
         self.variables = self._symbol.list_inputs()
         self.states = self._symbol.list_auxiliary_states()
+        self._loops = '"_while_loop"' in text
         flags = [("static_alloc", True), ("static_shape", True)] if static else []
         try:
             self._op, self._reason = mx.nd.CachedOp(self._symbol, flags), ""
@@ -310,6 +311,8 @@ class Symbol:
 
     def __call__(self, values: Dict[str, Any]) -> List[Any]:
         """The outputs."""
+        if self._loops and mx.autograd.is_recording():
+            return list(looping(self._symbol, self.states)(*[values[name] for name in self.variables]))
         if self._op is not None:
             outputs = self._op(*[values[name] for name in self.variables])
             return outputs if isinstance(outputs, list) else [outputs]
@@ -318,6 +321,29 @@ class Symbol:
         executor = self._symbol.bind(mx.cpu(), arguments, grad_req="null", aux_states=states)
         outputs = executor.forward(is_train=mx.autograd.is_training())
         return list(outputs)
+
+
+def looping(symbol: Any, states: Sequence[str]) -> Any:
+    """A symbol as a function that can be differentiated; a CachedOp cannot be where it holds a while loop."""
+    train, names = mx.autograd.is_training(), symbol.list_inputs()
+
+    class Looping(mx.autograd.Function):  # type: ignore[misc]  # mxnet is untyped
+        def forward(self, *arrays: Any) -> Any:
+            given = dict(zip(names, arrays))
+            held = {name: given.pop(name) for name in states}
+            self.slopes = {name: mx.nd.zeros_like(array) for name, array in given.items()}
+            self.executor = symbol.bind(mx.cpu(), given, args_grad=self.slopes, aux_states=held)
+            outputs = self.executor.forward(is_train=train)
+            for output in outputs:
+                output.wait_to_read()  # only then MXNet knows the shapes
+            return tuple(outputs)
+
+        def backward(self, *cotangents: Any) -> Any:
+            self.executor.backward(list(cotangents), is_train=train)
+            held = self.executor.aux_dict
+            return tuple(self.slopes[n] if n in self.slopes else mx.nd.zeros_like(held[n]) for n in names)
+
+    return Looping()
 
 
 def behaving(train: bool) -> Any:
