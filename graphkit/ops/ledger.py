@@ -14,6 +14,7 @@ __all__ = ["MXNET", "ONNX"]
 
 _CODE: Final = "what it computes is code outside the symbol; write that part with operators and export again"
 _CSR: Final = "it computes on sparse (CSR) graphs, which neither ONNX nor torch modules take as inputs"
+_IN_PLACE: Final = "MXNet runs it as an assignment in Python only and refuses it in a symbol; choose with where instead"
 _SAMPLING: Final = "it reads or decodes images on the host, outside a model; do that before feeding"
 
 MXNET: Final[Mapping[str, str]] = {
@@ -34,6 +35,9 @@ MXNET: Final[Mapping[str, str]] = {
     "_cvimdecode": _SAMPLING,
     "_cvimread": _SAMPLING,
     "_imdecode": _SAMPLING,
+    "_npi_boolean_mask_assign_scalar": _IN_PLACE,
+    "_npi_boolean_mask_assign_tensor": _IN_PLACE,
+    "_npi_share_memory": "it asks where arrays lie in memory, which a model elsewhere has no say in",
 }
 """MXNet operators, by canonical name: why nothing reads them. Clauses without a full stop, as a Refusal's."""
 
