@@ -73,9 +73,13 @@ def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Valu
     data, axis, dtype = some(x[0]), mx_axis(node), node.attrs.get("dtype", "None")
     if axis is None:
         data, axis = b.op("Reshape", data, [-1]), 0
-    if dtype != "None" and np.dtype(dtype) != b.dtype(data):
-        data = b.op("Cast", data, to=ir.DataType.from_numpy(np.dtype(dtype)))
-    return b.op("CumSum", data, np.asarray(axis))
+    have = b.dtype(data)
+    want = np.dtype(dtype) if dtype != "None" else np.dtype(np.int64) if have == np.bool_ else have
+    added = np.dtype(np.int32) if want.itemsize == 1 else want  # ONNX adds up no bytes
+    if have != added:
+        data = b.op("Cast", data, to=ir.DataType.from_numpy(added))
+    total = b.op("CumSum", data, np.asarray(axis))
+    return total if added == want else b.op("Cast", total, to=ir.DataType.from_numpy(want))
 
 
 _X = arr(2, 3, 4)
@@ -91,6 +95,9 @@ OP = Op(
             cases=(
                 Case("flattened", (_X,)),
                 Case("axis", (_X,), {"axis": 1}),
+                Case("scalar", (arr(),)),
+                Case("truths", (given([True, False, True], "bool"),), grad=False),
+                Case("bytes", (given([3, 1, 200], "uint8"),), {"axis": 0}, grad=False),
                 Case("integers", (given([[3, 1], [2, 5]], "int32"),), {"axis": 0, "dtype": "int64"}, grad=False),
             ),
         ),

@@ -129,12 +129,14 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
 def _read_full(b: OnnxBuilder, node: MxNode, _x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
     number = {"_zeros": 0.0, "_ones": 1.0}.get(node.op)
     number = FLOAT.parse(node.attrs["value"]) if number is None else number
-    shape = ints(node.attrs.get("shape", "()"))
-    if not shape or 0 in shape:
+    shape, dtype = ints(node.attrs.get("shape", "()")), np.dtype(node.attrs.get("dtype", "float32"))
+    if b.np_shape and 0 in shape:
+        return b.const(np.zeros(shape), dtype)
+    if not b.np_shape and (not shape or 0 in shape):
         return Refusal(
             f"its shape {shape} is only known from what reads it; write it out in the symbol, or make it an input"
         )
-    return _filled(b, b.const(shape, np.int64), number, np.dtype(node.attrs.get("dtype", "float32")))
+    return _filled(b, b.const(np.asarray(shape, np.int64)), number, dtype)
 
 
 def _read_like(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:

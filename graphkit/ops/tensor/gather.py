@@ -159,6 +159,8 @@ OPS = (
                     Case("raising", (_X, int64([[0, 2], [1, 1]])), {"axis": -1, "mode": "raise"}),
                     Case("floats", (_X, given([0.7, 2.2, -1.5], "float32")), {"axis": 1}),
                     Case("stored indices", (_X, int64([0, 2])), const=(1,)),
+                    Case("scalar index", (_X, int64(1)), {"axis": 1}),
+                    Case("scalar index, wrapped", (_X, int64(-1)), {"axis": 1, "mode": "wrap"}),
                 ),
             ),
             MxForm(

@@ -78,11 +78,14 @@ def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Valu
     indices, depth = as_int64(b, some(x[0])), int(node.attrs["depth"])
     off, on = FLOAT.parse(node.attrs.get("off_value", "0")), FLOAT.parse(node.attrs.get("on_value", "1"))
     values = b.const(np.asarray([off, on]), np.dtype(node.attrs.get("dtype", "float32")))
+    scalar = b.rank(indices) == 0
+    indices = b.op("Unsqueeze", indices, [0]) if scalar else indices
     array = b.value(indices)
     if array is None or array.min(initial=0) < 0:
         negative = b.op("Less", indices, np.asarray(0))
         indices = b.op("Where", negative, np.asarray(depth), indices)
-    return b.op("OneHot", indices, np.asarray(depth), values)
+    rows = b.op("OneHot", indices, np.asarray(depth), values)
+    return b.op("Squeeze", rows, [0]) if scalar else rows
 
 
 _INDICES = int64([[0, 2], [1, 0]])
@@ -98,6 +101,7 @@ OP = Op(
             write=_write,
             cases=(
                 Case("default", (_INDICES,), {"depth": 3}, grad=False),
+                Case("scalar", (int64(1),), {"depth": 3}, grad=False),
                 Case("outside", (int64([0, -1, 3, 2]),), {"depth": 3}, grad=False),
                 Case(
                     "values",

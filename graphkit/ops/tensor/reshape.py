@@ -144,13 +144,14 @@ def _size_of(b: OnnxBuilder, data: ir.Value, made: Made, code: int) -> ir.Value:
     return size if made.divisor == 1 else b.op("Div", size, [made.divisor])
 
 
-def _read_reshape_like(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+def _read_reshape_like(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
     data, like = some(x[0]), some(x[1])
     spans = [mx_axis(node, name) for name in ("lhs_begin", "lhs_end", "rhs_begin", "rhs_end")]
     if all(bound is None for bound in spans):
-        return b.op(
-            "Reshape", data, _sizes(b, like, range(b.rank(like))) if rank_is_known(like) else b.op("Shape", like)
-        )
+        if not rank_is_known(like):
+            return b.op("Reshape", data, b.op("Shape", like))
+        sizes = _sizes(b, like, range(b.rank(like)))
+        return Refusal("MXNet makes nothing like a scalar") if sizes is None else b.op("Reshape", data, sizes)
     lhs, rhs = range(b.rank(data)), range(b.rank(like))
     replaced = lhs[slice(*spans[:2])]
     parts = [

@@ -134,7 +134,9 @@ def _torch_unique(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Sequence[
 
 
 def _read_nonzero(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
-    return b.op("Transpose", b.op("NonZero", x[0]), perm=[1, 0])
+    data = some(x[0])
+    line = b.op("Reshape", data, [1]) if b.rank(data) == 0 else data
+    return b.op("Transpose", b.op("NonZero", line), perm=[1, 0])
 
 
 _X, _TRUTHS = arr(4, 3), given([True, False, True], "bool")
@@ -168,7 +170,7 @@ OPS = (
                 "_npx_nonzero",
                 read=_read_nonzero,
                 write=_write_nonzero,
-                cases=(Case("matrix", (_SPARSE,), grad=False),),
+                cases=(Case("matrix", (_SPARSE,), grad=False), Case("scalar", (given(2.0, "float32"),), grad=False)),
             ),
         ),
         torch=_torch_nonzero,

@@ -202,4 +202,6 @@ def wrapped(b: OnnxBuilder, indices: ir.Value, data: ir.Value, axis: int) -> ir.
     if array is not None and isinstance(size, int):
         inside = array % np.asarray(size)
         return indices if np.array_equal(inside, array) else b.const(inside)
-    return b.op("Mod", indices, size_along(b, data, axis))
+    if isinstance(size, int):
+        return b.op("Mod", indices, np.asarray(size))
+    return b.op("Mod", indices, b.op("Squeeze", size_along(b, data, axis), [0]))

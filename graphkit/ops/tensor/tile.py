@@ -62,7 +62,8 @@ def _read_tile(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir
     rank = b.rank(data)
     if len(times) > rank:
         data = b.op("Unsqueeze", data, list(range(len(times) - rank)))
-    return b.op("Tile", data, (1,) * (rank - len(times)) + times)
+    times = (1,) * (rank - len(times)) + times
+    return b.op("Tile", data, times) if times else b.op("Identity", data)
 
 
 def _read_repeat(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
@@ -97,6 +98,8 @@ OPS = (
                 cases=(
                     Case("equal ranks", (_X,), {"reps": (1, 2, 3)}),
                     Case("fewer", (_X,), {"reps": "2"}),
+                    Case("scalar", (arr(),), {"reps": (2, 3)}),
+                    Case("scalar, not at all", (arr(),), {"reps": "()"}),
                     Case("more", (arr(3),), {"reps": (2, 1, 2)}),
                 ),
             ),
