@@ -1,4 +1,4 @@
-"""Casts to element types that torch lacks or rounds otherwise, as source; see :mod:`graphkit.ops.torchfunctions`."""
+"""Source of casts to types that torch lacks or rounds otherwise, and of quotients of such."""
 
 from __future__ import annotations
 
@@ -32,5 +32,18 @@ def to_powers_of_two(x, rounding="up", saturate=True):
     return powers.masked_fill(lost, torch.nan).to(torch.float8_e8m0fnu)
 '''
 
-CASTS: Final = {"round_to_float4": _FLOAT4, "to_powers_of_two": _FLOAT8_POWERS}
+_DIVIDE_UNSIGNED = '''
+def divide_unsigned(a, b):
+    """Quotient and remainder of uint64 numbers, by the int64 numbers of the same bits."""
+    highest = -(2**63)
+    a, b = torch.broadcast_tensors(a.view(torch.int64), b.view(torch.int64))
+    half = (a >> 1) & ~highest
+    quotient = torch.div(half, b, rounding_mode="trunc") << 1
+    quotient += ((a - quotient * b) ^ highest) >= (b ^ highest)
+    quotient = torch.where(b < 0, (a ^ highest) >= (b ^ highest), quotient)
+    rest = a - quotient * b
+    return quotient.view(torch.uint64), rest.view(torch.uint64)
+'''
+
+CASTS: Final = {"divide_unsigned": _DIVIDE_UNSIGNED, "round_to_float4": _FLOAT4, "to_powers_of_two": _FLOAT8_POWERS}
 """Source by name. Each uses nothing but torch."""

@@ -20,6 +20,7 @@ from graphkit.ops.index import index
 from graphkit.ops.layout import arrange
 from graphkit.ops.spec import Refusal, is_float, whole
 from graphkit.ops.torchprogram import Body, Code, Layer, Size, Stmt, Stored, TorchProgram, Var, walk
+from graphkit.ops.unsigned import as_signed, has_wide_unsigned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -139,7 +140,11 @@ class _Builder(Asking):
         if op is None or op.torch is None:
             known = ledger.ONNX.get((node.domain, node.op_type), "graphkit has no torch source for it")
             return Refusal(why_kept(node) or known)
-        return op.torch(self, node, [None if value is None else self.arg(value) for value in node.inputs])
+        args = [None if value is None else self.arg(value) for value in node.inputs]
+        result = op.torch(self, node, args)
+        if isinstance(result, Refusal) and has_wide_unsigned(self, node):
+            return as_signed(self, node, args, op.torch)
+        return result
 
     def _bind(self, value: ir.Value, arg: Arg) -> None:
         """Remember what holds a value; a variable that was made for it holds it by name."""
