@@ -1,10 +1,11 @@
 """Claims about operators that draw random numbers: every side draws from the same distribution.
 
-Each row of an output's first axis is a sample of one distribution. Bounds are such that right operators fail about once
-in a billion comparisons; a distribution that is off by a few percent of its mass fails.
+Each row of an output's first axis is a sample of one distribution, or each column where rows are short. Bounds are such
+that right operators fail about once in a billion comparisons; a distribution that is off by a few percent of its mass
+fails.
 
 The names of the claims, for ``Limit.where``: ``onnxruntime``, ``schema``, ``mxnet``, ``torch``, ``round-trip``,
-``read``, ``read-torch``, ``read-round-trip``.
+``read``, ``read-torch``, ``read-backward``, ``read-round-trip``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from opcases import Use, mx_uses, onnx_model, onnx_uses
 from test_ops import as_held, converted, input_names, over, run, specs
 
-from graphkit.frameworks.base import ReadOptions
+from graphkit.frameworks.base import ReadOptions, runtimes
 from graphkit.frameworks.mxnet import schema
 from graphkit.frameworks.mxnet.read import from_symbol
 from graphkit.frameworks.mxnet.write import to_symbol
@@ -39,6 +40,7 @@ _OUTSIDE = 40
 
 def rows_of(array: npt.NDArray[Any]) -> Rows:
     rows = array.reshape(array.shape[0], -1) if array.ndim > 1 else array.reshape(1, -1)
+    rows = rows.T if len(rows) >= _FEW else rows
     assert rows.shape[1] >= _FEW, f"{rows.shape[1]} numbers are too few to tell distributions apart"
     return rows.astype(np.float64)
 
@@ -60,8 +62,9 @@ def assert_one_distribution(name: str, one: Rows, other: Rows) -> None:
     assert beyond <= _OUTSIDE, f"{name}: {beyond} numbers are beyond the other's extremes"
 
 
-def assert_independent(name: str, sample: Rows) -> None:
-    pairs = [(row[1:], row[:-1]) for row in sample] + [(sample[0], row) for row in sample[1:]]
+def assert_independent(name: str, sample: Rows, *, across: bool) -> None:
+    pairs = [(row[1:], row[:-1]) for row in sample]
+    pairs += [(sample[0], row) for row in sample[1:]] if across else []
     for one, other in pairs:
         if one.std() and other.std():
             correlation = float(np.corrcoef(one, other)[0, 1])
@@ -77,7 +80,13 @@ def assert_alike(found: Mapping[str, npt.NDArray[Any]], expected: Mapping[str, n
         for one, other in zip(rows_of(left), rows_of(right), strict=True):
             assert np.isfinite(one).all()
             assert_one_distribution(name, one, other)
-        assert_independent(name, rows_of(left))
+        assert_independent(name, rows_of(left), across=left.shape[0] < _FEW)
+
+
+def has_many_parameters(use: Use) -> bool:
+    """Whether gradients are samples, too: every input has enough numbers for that."""
+    given = [each for each in use.case.inputs if each is not None]
+    return bool(given) and all(each.dtype != "int64" and each.shape[-1] >= _FEW for each in given)
 
 
 def reference(model: ir.Model, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
@@ -135,6 +144,17 @@ def test_what_is_read_from_mxnet_draws_the_same_as_torch_source(use: Use) -> Non
     model, _, feeds = converted(use)
     feeds = {name: array for name, array in feeds.items() if name in input_names(model)}
     assert_alike(run("torch", model, feeds), reference(model, feeds))
+
+
+@over([use for use in MX_USES if has_many_parameters(use)], "read-backward", gradients=True)
+def test_gradients_of_what_is_read_are_distributed_as_mxnets(use: Use) -> None:
+    model, _, feeds = converted(use)
+    with runtimes()["mxnet"].open(model) as native, runtimes()["torch"].open(model) as written:
+        seeds = {name: np.ones_like(array) for name, array in native.forward(feeds).items() if array.dtype.kind == "f"}
+        if seeds:
+            expected = native.backward(feeds, seeds)
+            found = written.backward({name: feeds[name] for name in feeds if name in input_names(model)}, seeds)
+            assert_alike(found, {name: expected[name] for name in found})
 
 
 @over(MX_USES, "read-round-trip")

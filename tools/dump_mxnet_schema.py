@@ -65,6 +65,15 @@ SAMPLES = {
     "shapes": ["((1, 1),)"],
 }
 CORRECTED = {
+    "_npi_choice": [
+        ("input1", "NDArray-or-Symbol"),
+        ("input2", "NDArray-or-Symbol"),
+        ("a", "long or None, required"),
+        ("size", "tuple of <long> or None, required"),
+        ("ctx", "string, optional, default='cpu'"),
+        ("replace", "boolean, optional, default=1"),
+        ("weighted", "boolean, optional, default=0"),
+    ],
     "_npi_concatenate": [
         ("data", "NDArray-or-Symbol[]"),
         ("num_args", "int, required"),

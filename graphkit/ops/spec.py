@@ -225,7 +225,7 @@ class Case:
         tol: Bounds where the default ones do not hold.
         dynamic: Positions of the inputs whose first dimension is left free in the model.
         random: Whether the outputs are random numbers: of two runs only the distributions agree. Each row of the
-            first axis (the whole, where there is only one) is a sample of one distribution.
+            first axis (the whole, where there is only one; columns where rows are short) samples one distribution.
     """
 
     name: str
