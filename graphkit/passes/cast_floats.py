@@ -40,6 +40,10 @@ _DTYPE_ATTRIBUTES: Final = {
 
 ``stash_type`` of the normalisations is not among them: every runtime computes those in the input's own type.
 """
+_FLOAT_UNSAID: Final = frozenset(
+    {"BlackmanWindow", "HammingWindow", "HannWindow", "MelWeightMatrix", "RandomNormal", "RandomUniform"}
+)
+"""Operators that answer in float32 where the attribute is left out."""
 
 
 def cast_floats(model: ir.Model, dtype: str) -> ir.Model:
@@ -106,7 +110,8 @@ def _cast_attributes(node: ir.Node, target: ir.DataType) -> None:
     if node.domain:
         return
     name = _DTYPE_ATTRIBUTES.get(node.op_type, "")
-    if name in node.attributes and _is_float(ir.DataType(node.attributes[name].as_int())):
+    unsaid = int(ir.DataType.FLOAT if node.op_type in _FLOAT_UNSAID else ir.DataType.UNDEFINED)
+    if name and _is_float(ir.DataType(node.attributes.get_int(name, unsaid))):
         node.attributes[name] = ir.AttrInt64(name, int(target))
     if node.op_type == "ConstantOfShape":
         attribute = node.attributes.get("value")

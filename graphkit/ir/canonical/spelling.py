@@ -25,6 +25,7 @@ def spell(model: ir.Model) -> None:
     - Empty optional inputs of Resize are absent.
     - ``allowzero`` goes where no zero is.
     - Range has scalar inputs.
+    - STFT says whether its spectra are one-sided, as ONNX's shape inference takes no default.
     - Squeeze says which axes where all sizes are numbers.
 
     Raises:
@@ -84,6 +85,11 @@ def _reshape(edit: Editor) -> None:
     target = numbers_of(edit.node.inputs[1])
     if target is not None and 0 not in target:
         edit.node.attributes.pop("allowzero", None)
+
+
+def _stft(edit: Editor) -> None:
+    if "onesided" not in edit.node.attributes:
+        edit.node.attributes["onesided"] = ir.AttrInt64("onesided", 1)
 
 
 def _squeeze(edit: Editor) -> None:
@@ -187,5 +193,6 @@ _RULES: dict[str, Callable[[Editor], None]] = {
     "Range": _range,
     "Reshape": _reshape,
     "Resize": _resize,
+    "STFT": _stft,
     "Squeeze": _squeeze,
 }

@@ -1,0 +1,1 @@
+"""Rooms of operators on signals: transforms, windows and filters of spectra."""

@@ -1,0 +1,170 @@
+"""Discrete Fourier transforms, which MXNet writes as products with constant matrices of cosines and sines.
+
+ONNX keeps a complex number as two reals along the last axis; where that has one element, numbers are real.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64
+from graphkit.ops.tensor.sizes import some
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+    import onnx_ir as ir
+
+    from graphkit.ops.builders import MxBuilder, TorchBuilder
+    from graphkit.ops.mxgraph import MxRef
+    from graphkit.ops.torchprogram import Arg
+
+__all__ = ["complex_of", "real_of", "spectrum_matrix"]
+
+_SIZES = "the sizes of its signal are not known; give the shapes of the model's inputs with --input"
+
+
+class _Transform(NamedTuple):
+    """What a DFT node asks for.
+
+    Attributes:
+        axis: The axis that is transformed, counted from the front.
+        size: Size of that axis.
+        length: Length of the transform.
+        parts: Elements of the last axis: 1 for real, 2 for complex numbers.
+        inverse: Whether it goes back.
+        onesided: Whether only half of the spectrum is there: of the result, or of the operand where it goes back.
+    """
+
+    axis: int
+    size: int
+    length: int
+    parts: int
+    inverse: bool
+    onesided: bool
+
+
+def spectrum_matrix(
+    size: int, length: int, parts: int, *, inverse: bool = False, onesided: bool = False
+) -> npt.NDArray[np.float64]:
+    """The transform as one matrix, (elements after × parts after, elements before × parts before).
+
+    Args:
+        size: Elements before; those past ``length`` do not count.
+        length: Length of the transform.
+        parts: Parts of each number before, 1 (real) or 2 (complex).
+        inverse: Whether it is the inverse transform, which divides by the length.
+        onesided: Whether the spectrum's second half is left out; the inverse transform is real then.
+    """
+    before = np.arange(size)
+    after = np.arange(length // 2 + 1 if onesided and not inverse else length)
+    angle = 2 * np.pi * ((after[:, None] * before) % length) / length
+    real, imaginary = np.cos(angle), np.sin(angle) * (1 if inverse else -1)
+    if inverse:
+        real, imaginary = real / length, imaginary / length
+    if onesided and inverse:
+        used = before <= length // 2
+        twice = np.where((before == 0) | (2 * before == length), 1.0, 2.0) * used
+        real, imaginary = real * twice, imaginary * twice
+    else:
+        used = before < length
+        real, imaginary = real * used, imaginary * used
+    blocks = np.stack([np.stack([real, -imaginary], -1), np.stack([imaginary, real], -1)], 1)
+    kept = blocks[:, : 1 if onesided and inverse else 2, :, :parts]
+    matrix: npt.NDArray[np.float64] = kept.reshape(kept.shape[0] * kept.shape[1], size * parts)
+    return matrix
+
+
+def _transform(b: MxBuilder | TorchBuilder, node: ir.Node) -> _Transform | Refusal:
+    source = some(node.inputs[0])
+    dims = b.shape(source)
+    length_input, axis_input = (node.inputs[place] if len(node.inputs) > place else None for place in (1, 2))
+    axis = -2 if axis_input is None else b.number(axis_input)
+    length = None if length_input is None else b.number(length_input)
+    if axis is None or (length_input is not None and length is None):
+        return Refusal("its length or axis is computed while it runs; it has to be constant", needs=node.inputs[1:])
+    place = int(axis) + len(dims) if axis < 0 else int(axis)
+    if not 0 <= place < len(dims) - 1:
+        return Refusal(f"axis={int(axis)} is none of the axes of its signal, which has {len(dims) - 1}")
+    size, parts = dims[place], dims[-1]
+    if not isinstance(size, int) or not isinstance(parts, int):
+        return Refusal(_SIZES)
+    inverse, onesided = (bool(node.attributes.get_int(name, 0)) for name in ("inverse", "onesided"))
+    if onesided and not inverse and parts == 2:
+        return Refusal(
+            "onesided=1 leaves out half of the spectrum, which is what a real signal has, and its is complex"
+        )
+    if length is None:
+        length = 2 * (size - 1) if inverse and onesided else size
+    return _Transform(place, size, int(length), parts, inverse, onesided)
+
+
+def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
+    found = _transform(b, node)
+    if isinstance(found, Refusal):
+        return found
+    source, data = some(node.inputs[0]), some(x[0])
+    rank = b.rank(source)
+    matrix = spectrum_matrix(
+        found.size, found.length, found.parts, inverse=found.inverse, onesided=found.onesided
+    ).astype(b.dtype(source))
+    parts = 1 if found.inverse and found.onesided else 2
+    last = rank - 2
+    data = data if found.axis == last else b.op("SwapAxis", data, dim1=found.axis, dim2=last)
+    keep = (0,) * last
+    data = b.op("Reshape", data, shape=(*keep, -3))
+    weight = b.const(matrix, name="matrix")
+    data = b.op("FullyConnected", data, weight, num_hidden=len(matrix), no_bias=True, flatten=False)
+    data = b.op("Reshape", data, shape=(*keep, -4, len(matrix) // parts, parts))
+    return data if found.axis == last else b.op("SwapAxis", data, dim1=found.axis, dim2=last)
+
+
+def complex_of(b: TorchBuilder, data: Arg, parts: int) -> Arg:
+    """A tensor of real or complex numbers of one whose last axis holds their parts."""
+    if parts == 1:
+        return b.method("squeeze", data, -1)
+    return b.call("torch.view_as_complex", b.method("contiguous", data))
+
+
+def real_of(b: TorchBuilder, data: Arg, parts: int) -> Arg:
+    """The contrary of :func:`complex_of`."""
+    return b.call("torch.view_as_real", data) if parts == 2 else b.method("unsqueeze", data, -1)
+
+
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    found = _transform(b, node)
+    if isinstance(found, Refusal):
+        return found
+    data = complex_of(b, x[0], found.parts)
+    name = {(False, False): "fft", (False, True): "rfft", (True, False): "ifft", (True, True): "irfft"}[
+        found.inverse, found.onesided
+    ]
+    usual = 2 * (found.size - 1) if name == "irfft" else found.size
+    axis = None if found.axis == b.rank(some(node.inputs[0])) - 2 else found.axis
+    length = None if found.length == usual else found.length
+    result = b.call(f"torch.fft.{name}", data, n=length, dim=axis)
+    return real_of(b, result, 1 if name == "irfft" else 2)
+
+
+_REAL, _COMPLEX = arr(2, 6, 1), arr(2, 5, 2)
+
+OP = Op(
+    "DFT",
+    mx=(MxForm("FullyConnected", write=_write, direction="write"),),
+    torch=_torch,
+    cases=(
+        Case("real", (_REAL,)),
+        Case("complex", (_COMPLEX,), dynamic=(0,)),
+        Case("inverse", (_COMPLEX,), {"inverse": 1}),
+        Case("one side", (_REAL,), {"onesided": 1}),
+        Case("of one side", (arr(2, 4, 2), int64(6)), {"onesided": 1, "inverse": 1}, const=(1,)),
+        Case("of one side, odd", (arr(2, 4, 2), int64(7)), {"onesided": 1, "inverse": 1}, const=(1,)),
+        Case("longer", (_REAL, int64(9)), const=(1,)),
+        Case("shorter", (_REAL, int64(4)), {"onesided": 1}, const=(1,)),
+        Case("other axis", (arr(3, 4, 2), None, int64(0)), const=(2,)),
+        Case("axis from the end", (arr(3, 4, 5, 1), int64(4), int64(-3)), const=(1, 2), dynamic=(0,)),
+    ),
+)

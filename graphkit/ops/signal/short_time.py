@@ -1,0 +1,106 @@
+"""Fourier transforms of overlapping pieces of a signal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from graphkit.ops.signal.fourier import complex_of, spectrum_matrix
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64
+from graphkit.ops.tensor.sizes import some
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_ir as ir
+
+    from graphkit.ops.builders import MxBuilder, TorchBuilder
+    from graphkit.ops.mxgraph import MxRef
+    from graphkit.ops.torchprogram import Arg
+
+
+class _Frames(NamedTuple):
+    """What an STFT node asks for.
+
+    Attributes:
+        signal: Length of the signal.
+        parts: 1 for real, 2 for complex numbers.
+        step: From one piece to the next.
+        length: Length of a piece.
+        onesided: Whether the spectrum's second half is left out.
+    """
+
+    signal: int
+    parts: int
+    step: int
+    length: int
+    onesided: bool
+
+
+def _frames(b: MxBuilder | TorchBuilder, node: ir.Node) -> _Frames | Refusal:
+    dims = b.shape(some(node.inputs[0]))
+    window, given = (node.inputs[place] if len(node.inputs) > place else None for place in (2, 3))
+    step, length = b.number(node.inputs[1]), None if given is None else b.number(given)
+    if step is None or (given is not None and length is None):
+        return Refusal("its step or length is computed while it runs; it has to be constant", needs=node.inputs[1:])
+    sizes = [*dims[1:], None if window is None else b.shape(window)[0]]
+    if length is None and window is not None:
+        length = sizes[2] if isinstance(sizes[2], int) else None
+    elif length is None:
+        length = sizes[0] if isinstance(sizes[0], int) else None
+    if length is None or not isinstance(sizes[0], int) or not isinstance(sizes[1], int):
+        return Refusal("the sizes of its signal are not known; give the shapes of the model's inputs with --input")
+    if step < 1 or not 1 <= length <= sizes[0]:
+        return Refusal(f"frame_step={step:g} and frame_length={length:g} do not fit a signal of {sizes[0]}")
+    onesided = bool(node.attributes.get_int("onesided", 1))
+    if onesided and sizes[1] == 2:
+        return Refusal(
+            "onesided=1 leaves out half of the spectrum, which is what a real signal has, and its is complex"
+        )
+    return _Frames(sizes[0], sizes[1], int(step), int(length), onesided)
+
+
+def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
+    found = _frames(b, node)
+    if isinstance(found, Refusal):
+        return found
+    source = some(node.inputs[0])
+    starts = np.arange(0, found.signal - found.length + 1, found.step)
+    pieces = b.const((starts[:, None] + np.arange(found.length)).astype(np.int32), name="places")
+    data = b.op("take", some(x[0]), pieces, axis=1)
+    window = x[2] if len(x) > 2 else None
+    if window is not None:
+        data = b.op("broadcast_mul", data, b.op("Reshape", window, shape=(1, 1, -1, 1)), name="windowed")
+    matrix = spectrum_matrix(found.length, found.length, found.parts, onesided=found.onesided).astype(b.dtype(source))
+    data = b.op("Reshape", data, shape=(0, 0, -3))
+    weight = b.const(matrix, name="matrix")
+    data = b.op("FullyConnected", data, weight, num_hidden=len(matrix), no_bias=True, flatten=False)
+    return b.op("Reshape", data, shape=(0, 0, -4, len(matrix) // 2, 2))
+
+
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    found = _frames(b, node)
+    if isinstance(found, Refusal):
+        return found
+    data = b.method("unfold", complex_of(b, x[0], found.parts), 1, found.length, found.step)
+    window = x[2] if len(x) > 2 else None
+    if window is not None:
+        data = b.infix("*", data, window)
+    return b.call("torch.view_as_real", b.call("torch.fft.rfft" if found.onesided else "torch.fft.fft", data))
+
+
+_SIGNAL = arr(2, 20, 1)
+
+OP = Op(
+    "STFT",
+    mx=(MxForm("FullyConnected", write=_write, direction="write"),),
+    torch=_torch,
+    cases=(
+        Case("window", (_SIGNAL, int64(3), arr(8, low=0.1)), const=(1,), dynamic=(0,)),
+        Case("stored window", (_SIGNAL, int64(3), arr(8, low=0.1)), const=(1, 2)),
+        Case("length", (_SIGNAL, int64(4), None, int64(6)), const=(1, 3)),
+        Case("both sides", (_SIGNAL, int64(5), arr(8, low=0.1), int64(8)), {"onesided": 0}, const=(1, 3)),
+        Case("complex", (arr(2, 20, 2), int64(5), arr(8, low=0.1)), {"onesided": 0}, const=(1,)),
+    ),
+)
