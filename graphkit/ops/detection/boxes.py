@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import onnx_ir as ir
 
-    from graphkit.ops.builders import OnnxBuilder
-    from graphkit.ops.mxgraph import MxNode
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.mxgraph import MxNode, MxRef
 
-__all__ = ["decoded", "numbers", "single"]
+__all__ = ["decoded", "numbers", "scaled", "single"]
 
 _F = np.float32
 
@@ -45,6 +45,24 @@ def numbers(node: MxNode, name: str, default: str) -> list[float]:
         return [float(_F(item)) for item in (value if isinstance(value, tuple | list) else (value,))]
     except (SyntaxError, TypeError, ValueError) as error:
         raise ValueError(f"{name}={text} is not a tuple of numbers") from error
+
+
+def scaled(
+    b: MxBuilder, value: ir.Value, regions: MxRef, scale: float, coordinates: Sequence[bool]
+) -> tuple[MxRef, np.float32]:
+    """Regions, and what MXNet is to scale them by: its operators take scales from 0 to 1, others are put in before.
+
+    Args:
+        b: The builder.
+        value: The regions' IR value.
+        regions: What holds them, (regions, numbers).
+        scale: From the regions' coordinates to those of the map.
+        coordinates: Which of the numbers are coordinates.
+    """
+    if 0 <= scale <= 1:
+        return regions, _F(scale)
+    factors = np.where(coordinates, scale, 1.0)[None].astype(b.dtype(value))
+    return b.op("broadcast_mul", regions, b.const(factors, "factors")), _F(1)
 
 
 def decoded(

@@ -13,6 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.ops.codec import BOOL, FLOAT, ints
+from graphkit.ops.detection.boxes import scaled
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, int64, torch_float
 from graphkit.ops.tensor.sizes import as_int64, some
 
@@ -74,13 +75,14 @@ def _write_align(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRe
     if attrs.get_string("mode", "avg") != "avg":
         return Refusal("mode=max takes the largest sample of a bin, and MXNet's ROIAlign averages them")
     dtype = b.dtype(some(node.inputs[1]))
+    regions, scale = scaled(b, some(node.inputs[1]), regions, attrs.get_float("spatial_scale", 1.0), (True,) * 4)
     column = b.op("expand_dims", b.op("Cast", images, dtype=dtype.name), axis=1)
     return b.op(
         "_contrib_ROIAlign",
         data,
         b.op("Concat", column, regions, dim=1, num_args=2),
         pooled_size=(attrs.get_int("output_height", 1), attrs.get_int("output_width", 1)),
-        spatial_scale=np.float32(attrs.get_float("spatial_scale", 1.0)),
+        spatial_scale=scale,
         sample_ratio=attrs.get_int("sampling_ratio", 0) or -1,
         aligned=attrs.get_string("coordinate_transformation_mode", "half_pixel") == "half_pixel" or None,
     )
@@ -125,13 +127,15 @@ def _torch_pool(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
 
 
 def _write_pool(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
+    given_scale = node.attributes.get_float("spatial_scale", 1.0)
+    regions, scale = scaled(b, some(node.inputs[1]), some(x[1]), given_scale, (False, True, True, True, True))
     return b.ops(
         "ROIPooling",
         2,
         some(x[0]),
-        some(x[1]),
+        regions,
         pooled_size=tuple(node.attributes.get_ints("pooled_shape")),
-        spatial_scale=np.float32(node.attributes.get_float("spatial_scale", 1.0)),
+        spatial_scale=scale,
     )[0]
 
 
@@ -178,6 +182,7 @@ OPS = (
             _regions("aligned"),
             _regions("as before", coordinate_transformation_mode="output_half_pixel"),
             _regions("two samples", sampling_ratio=2, spatial_scale=0.5),
+            _regions("enlarged", sampling_ratio=2, spatial_scale=1.25),
             Case("fed", (_IMAGES, _CORNERS, _NUMBERS), _BINS, grad=False, dynamic=(0,)),
         ),
     ),
@@ -205,6 +210,7 @@ OPS = (
         cases=(
             Case("regions", (_IMAGES, _REGIONS), {"pooled_shape": [2, 3], "spatial_scale": 0.5}, dynamic=(0,)),
             Case("tiny", (_IMAGES, _SMALL), {"pooled_shape": [2, 2]}),
+            Case("enlarged", (_IMAGES, _SMALL), {"pooled_shape": [2, 2], "spatial_scale": 1.25}, grad=False),
         ),
     ),
 )

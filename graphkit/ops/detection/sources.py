@@ -40,6 +40,60 @@ def bipartite_matching(scores, threshold, ascending=False, most=None):
     return column_of.reshape(*batch, rows), row_of.reshape(*batch, columns)
 '''
 
+_DEFORM_PS_ROI_POOL = '''
+def deform_ps_roi_pool(
+    x, regions, channels, size, groups, moves=None, factor=0.0, samples=1, scale=1.0
+):
+    """Mean of samples in each bin of regions, bins moved, with channels of their own.
+
+    Args:
+        x: (images, channels * groups * groups, height, width).
+        regions: Number of the image, left, top, right and bottom, (regions, 5).
+        channels: Channels of the result.
+        size: Bins along height and width.
+        groups: Groups of channels along height and width.
+        moves: Right and down of some channels each, (regions, moves * 2, parts, parts).
+        factor: What moves, in units of the regions' sizes, are multiplied by.
+        samples: In each bin along an axis.
+        scale: From the regions' coordinates to those of x.
+    """
+    corners = regions[:, 1:].sign() * (regions[:, 1:].abs() + 0.5).floor()
+    first, last = corners[:, :2] * scale - 0.5, (corners[:, 2:] + 1) * scale - 0.5
+    extents = (last - first).clamp(min=0.1)
+    bins = torch.arange(size, dtype=x.dtype, device=x.device)
+    if moves is None:
+        moves = x.new_zeros(len(regions), 2, 1, 1)
+    parts = (bins / size * moves.shape[-1]).long()
+    moves = moves.unflatten(1, (-1, 2))[:, :, :, parts][..., parts] * factor
+    weights, counts = [], []
+    for axis, length in ((1, x.shape[2]), (0, x.shape[3])):
+        extent = extents[:, axis, None, None, None]
+        bin_ = bins[:, None] if axis else bins
+        start = extent / size * bin_ + first[:, axis, None, None, None]
+        start = start + moves[:, :, axis] * extent
+        sample = torch.arange(samples, dtype=x.dtype, device=x.device)
+        points = start[..., None] + extent[..., None] / size / samples * sample
+        taken = ((points >= -0.5) & (points <= length - 0.5)).to(x.dtype)
+        pixels = torch.arange(length, dtype=x.dtype, device=x.device)
+        apart = (points.clamp(0, length - 1)[..., None] - pixels).abs()
+        weights.append(((1 - apart).clamp(min=0) * taken[..., None]).sum(4))
+        counts.append(taken.sum(4))
+    rows, columns = weights
+    own = torch.arange(size, device=x.device) * groups // size
+    x = x.unflatten(1, (moves.shape[1], -1, groups, groups))[:, :, :, own][
+        ..., own, :, :
+    ]
+    pooled = x.new_zeros(len(regions), *x.shape[1:5])
+    images = regions[:, 0].long()
+    for image in images.unique().tolist():
+        here = images == image
+        pooled[here] = torch.einsum(
+            "rkijh,kcijhw,rkijw->rkcij", rows[here], x[image], columns[here]
+        )
+    count = (counts[0] * counts[1]).clamp(min=1)
+    return (pooled / count[:, :, None]).flatten(1, 2)
+'''
+
 _MULTIBOX_TARGET = '''
 def multibox_target(
     anchors,
@@ -111,7 +165,100 @@ def multibox_target(
     return offsets.flatten(1), mask.flatten(1), classes
 '''
 
+_PS_ROI_POOL = '''
+def ps_roi_pool(x, regions, channels, size, groups, scale=1.0):
+    """Mean of the pixels in each bin of regions, which has channels of its own.
+
+    Args:
+        x: (images, channels * groups * groups, height, width).
+        regions: Number of the image, left, top, right and bottom, (regions, 5).
+        channels: Channels of the result.
+        size: Bins along height and width.
+        groups: Groups of channels along height and width.
+        scale: From the regions' coordinates to those of x.
+    """
+    corners = regions[:, 1:].sign() * (regions[:, 1:].abs() + 0.5).floor()
+    first, last = corners[:, :2] * scale, (corners[:, 2:] + 1) * scale
+    steps = (last - first).clamp(min=0.1) / size
+    bins = torch.arange(size, dtype=x.dtype, device=x.device)
+    weights = []
+    for axis, length in ((1, x.shape[2]), (0, x.shape[3])):
+        start, step = first[:, axis, None], steps[:, axis, None]
+        begin, end = (step * bins + start).floor(), (step * (bins + 1) + start).ceil()
+        pixels = torch.arange(length, dtype=x.dtype, device=x.device)
+        within = (pixels >= begin[..., None]) & (pixels < end[..., None])
+        weights.append(within / within.sum(2, keepdim=True).clamp(min=1).to(x.dtype))
+    rows, columns = weights
+    own = torch.arange(size, device=x.device) * groups // size
+    x = x.unflatten(1, (channels, groups, groups))[:, :, own][:, :, :, own]
+    pooled = x.new_zeros(len(regions), channels, size, size)
+    images = regions[:, 0].long()
+    for image in images.unique().tolist():
+        here = images == image
+        pooled[here] = torch.einsum(
+            "rih,cijhw,rjw->rcij", rows[here], x[image], columns[here]
+        )
+    return pooled
+'''
+
+_ROTATED_ROI_ALIGN = '''
+def rotated_roi_align(x, regions, size, scale=1.0, samples=0):
+    """Average of interpolated samples in each bin of rotated regions of images.
+
+    Args:
+        x: (images, channels, height, width).
+        regions: Number of the image, centre, width, height and degrees, (regions, 6).
+        size: Bins along height and width.
+        scale: From the regions' coordinates to those of x.
+        samples: In each bin along an axis; 0 for one per pixel.
+    """
+    image, centers = regions[:, 0].long(), regions[:, 1:3] * scale
+    extents = (regions[:, 3:5] * scale).clamp(min=1)
+    angle = torch.deg2rad(regions[:, 5])[:, None, None, None, None]
+    points, taken, total = [], [], 1
+    for axis, bins in ((1, size[0]), (0, size[1])):
+        step = extents[:, axis, None, None] / bins
+        count = torch.full_like(step, samples) if samples else step.ceil()
+        number = torch.arange(
+            int(count.max()) if len(regions) else 0, dtype=x.dtype, device=x.device
+        )
+        bin_ = torch.arange(bins, dtype=x.dtype, device=x.device)[:, None]
+        point = (bin_ + (number + 0.5) / count) * step - extents[
+            :, axis, None, None
+        ] / 2
+        used = (number < count).expand_as(point)
+        shape = (slice(None), slice(None), None, slice(None), None)
+        shape = shape if axis else (slice(None), None, slice(None), None, slice(None))
+        points.append(point[shape])
+        taken.append(used[shape])
+        total = total * count
+    down, right = points
+    across = right * angle.cos() + down * angle.sin()
+    along = down * angle.cos() - right * angle.sin()
+    weight = (taken[0] & taken[1]).to(x.dtype)
+    corners = []
+    for axis, place in ((1, along), (0, across)):
+        place = place + centers[:, axis, None, None, None, None]
+        length = x.shape[3 - axis]
+        weight = weight * ((place >= -1) & (place <= length))
+        place = place.clamp(0, length - 1)
+        low = place.floor()
+        high = (low + 1).clamp(max=length - 1)
+        corners.append(((low, 1 - place + low), (high, place - low)))
+    pixels = x.permute(0, 2, 3, 1)
+    image = image[:, None, None, None, None]
+    pooled = 0
+    for row, vertical in corners[0]:
+        for column, horizontal in corners[1]:
+            seen = pixels[image, row.long(), column.long()]
+            pooled = pooled + seen * (vertical * horizontal * weight)[..., None]
+    return (pooled.sum((3, 4)) / total[..., None]).permute(0, 3, 1, 2)
+'''
+
 SOURCES: Final = {
+    "deform_ps_roi_pool": _DEFORM_PS_ROI_POOL,
+    "ps_roi_pool": _PS_ROI_POOL,
+    "rotated_roi_align": _ROTATED_ROI_ALIGN,
     "bipartite_matching": _BIPARTITE_MATCHING,
     "multibox_target": _MULTIBOX_TARGET,
 }
