@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
-from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, is_float
+from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given, is_float
 from graphkit.ops.tensor.sizes import START, some
 
 if TYPE_CHECKING:
@@ -84,7 +84,9 @@ def _read_crop(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir
     return b.op("Slice", image, [top, left], [top + height, left + width], [axis, axis + 1])
 
 
-def _reads_flip(axis: int, name: str) -> Read:
+def _reads_flip(axis: int, name: str, *, drawn: bool = False) -> Read:
+    """Args: the axis, what lies along it, and whether a coin is tossed for it."""
+
     def read(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
         image = some(x[0])
         if b.rank(image) != 3:
@@ -92,11 +94,18 @@ def _reads_flip(axis: int, name: str) -> Read:
         size = b.shape(image)[axis]
         if isinstance(size, int) and size % 2:
             b.warn(f"MXNet 1.9.1 leaves the middle {name} of an odd number unset; it stays where it is here.")
-        return b.op("Slice", image, [-1], [START], [axis], [-1])
+        flipped = b.op("Slice", image, [-1], [START], [axis], [-1])
+        if not drawn:
+            return flipped
+        tossed = b.op("Less", b.op("RandomUniform", shape=(1,)), np.asarray(0.5, np.float32))
+        return b.op("Where", tossed, flipped, image)
 
     return read
 
 
+_SIDES = (("left_right", 1, "column"), ("top_bottom", 0, "row"))
+_SAME = given(np.tile(np.asarray([3.0, 1.0, 1.0, 3.0], np.float32)[:, None, None], (1, 2, 1)), "float32")
+"""An image that is the same upside down, and has equal columns."""
 _COPIED = "MXNet's backward pass hands on the gradient as it is"
 _SINGLE = "MXNet gives float32 whatever it reads"
 _PHOTO = arr(4, 6, 3, low=0, high=256, dtype="uint8")
@@ -157,7 +166,7 @@ OPS = (
             "",
             mx=(
                 MxForm(
-                    op,
+                    f"_image_flip_{side}",
                     read=_reads_flip(axis, name),
                     direction="read",
                     cases=(Case("bytes", (_PHOTO,), grad=False), Case("floats", (arr(4, 6, 1),))),
@@ -165,6 +174,20 @@ OPS = (
             ),
             limits=(Limit("read-backward", _COPIED, "floats"),),
         )
-        for op, axis, name in (("_image_flip_left_right", 1, "column"), ("_image_flip_top_bottom", 0, "row"))
+        for side, axis, name in _SIDES
+    ),
+    *(
+        Op(
+            "",
+            mx=(
+                MxForm(
+                    f"_image_random_flip_{side}",
+                    read=_reads_flip(axis, name, drawn=True),
+                    direction="read",
+                    cases=(Case("either way the same", (_SAME,), grad=False),),
+                ),
+            ),
+        )
+        for side, axis, name in _SIDES
     ),
 )
