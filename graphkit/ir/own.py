@@ -59,6 +59,23 @@ def _sampled(shapes: Sequence[Shape], attrs: dict[str, Any]) -> Sequence[Shape]:
     return [[*shapes[0], *attrs.get("shape", ())]]
 
 
+def _same(shapes: Sequence[Shape], _attrs: dict[str, Any]) -> Sequence[Shape]:
+    return [shapes[0]]
+
+
+def _broadcast(shapes: Sequence[Shape], _attrs: dict[str, Any]) -> Sequence[Shape]:
+    rank = max(map(len, shapes))
+    full: list[Shape] = [[*[1] * (rank - len(shape)), *shape] for shape in shapes]
+    found: Shape = []
+    for sizes in zip(*full, strict=True):
+        known = {size for size in sizes if size != 1}
+        numbers = [size for size in known if isinstance(size, int)]
+        if len(numbers) > 1:
+            raise ValueError(f"sizes {numbers[0]} and {numbers[1]} do not broadcast")
+        found.append(numbers[0] if numbers else known.pop() if len(known) == 1 else None if known else 1)
+    return [found]
+
+
 def _sign_and_log(shapes: Sequence[Shape], _attrs: dict[str, Any]) -> Sequence[Shape]:
     return [_square(shapes[0], "A")[:-2]] * 2
 
@@ -239,8 +256,12 @@ _EACH = OpSchema.Attribute(
     "What is drawn for each parameter.",
 )
 
+_operator("Atan2", "Y X", "angle", _broadcast, "The angle between the first axis and the points (X, Y), from -π to π.")
 _operator("Cholesky", "A", "L", _matrix, "The lower factor of symmetric positive definite matrices: A = L Lᵀ.")
+_operator("Erfinv", "X", "Y", _same, "The number whose error function is X.")
+_operator("Gamma", "X", "Y", _same, "The gamma function.")
 _operator("Inverse", "A", "X", _matrix, "The inverse of matrices.")
+_operator("Lgamma", "X", "Y", _same, "The logarithm of the absolute of the gamma function.")
 _operator("RandomGamma", "alpha", "X", _sampled, "Gamma variates of shape parameters alpha and scale 1.", [_EACH])
 _operator("RandomPoisson", "rate", "X", _sampled, "Poisson variates of given means.", [_EACH])
 _operator("SlogDet", "A", "sign logabsdet", _sign_and_log, "Sign, and logarithm of the absolute, of determinants.")

@@ -1,8 +1,7 @@
-"""Functions of two numbers that ONNX has no operator for: hypot, arctan2, copysign, ldexp and lcm."""
+"""Functions of two numbers that ONNX has no operator for: hypot, copysign, ldexp and lcm."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,35 +23,6 @@ if TYPE_CHECKING:
 
 def _hypot(b: OnnxBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
     return b.op("Sqrt", b.op("Add", b.op("Mul", x, x), b.op("Mul", y, y)))
-
-
-def _arctan2(b: OnnxBuilder, y: ir.Value, x: ir.Value) -> ir.Value:
-    """The angle of the point (x, y), with the signs of zeros and at infinity as C has it.
-
-    The tangent is taken of the quotient that is at most 1, so that nothing overflows and the gradient is right on the
-    axes, too; a half turn or a quarter is added.
-    """
-    left, below = _negative(b, x), _negative(b, y)
-    one = b.scalar(1, x)
-    both = b.op("And", b.op("IsInf", x), b.op("IsInf", y))
-    x, y = (b.op("Where", both, b.op("Sign", each), each) for each in (x, y))
-    across, up = b.op("Abs", x), b.op("Abs", y)
-    steep = b.op("Greater", up, across)
-    origin = b.op("Equal", b.op("Max", across, up), b.scalar(0, x))
-    base = b.op("Where", steep, y, b.op("Where", origin, one, x))
-    angle = b.op("Atan", b.op("Div", b.op("Where", steep, x, y), base))
-    quarter = b.op("Where", below, b.scalar(-math.pi / 2, x), b.scalar(math.pi / 2, x))
-    half = b.op("Where", below, b.scalar(-math.pi, x), b.scalar(math.pi, x))
-    flat = b.op("Where", left, b.op("Add", angle, half), angle)
-    return b.op("Where", steep, b.op("Sub", quarter, angle), flat)
-
-
-def _negative(b: OnnxBuilder, x: ir.Value) -> ir.Value:
-    """Whether the sign is minus, as that of −0, of which the reciprocal is −∞."""
-    zero = b.scalar(0, x)
-    is_zero = b.op("Equal", x, zero)
-    inverse = b.op("Reciprocal", b.op("Where", is_zero, x, b.scalar(1, x)))
-    return b.op("Or", b.op("Less", x, zero), b.op("Less", inverse, zero))
 
 
 def _copysign(b: OnnxBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
@@ -116,15 +86,6 @@ _ZERO_AXES = Case("zero axes", (arr(low=0.3), arr(low=0.3)))
 _HALF = {"scalar": "0.7", "is_int": "False"}
 _F32_HYPOT = Tol(float64=1e-6, reason="MXNet takes the root of the sum with a scalar in float32")
 _INTEGERS = Case("integers", (_WHOLE, _OTHER), dtype="int32")
-_CORNERS = Case(
-    "zeros and infinities",
-    (
-        given([0.0, -0.0, 0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.inf, np.nan, 3e38, 2.0, -2.0], "float32"),
-        given([0.0, 0.0, -0.0, -0.0, -0.0, np.inf, np.inf, -np.inf, 1.0, 1.0, -3e38, 0.0, 0.0], "float32"),
-    ),
-    grad=False,
-)
-_ON_AXES = Case("on axes", (given([0.0, 1.5, -1.5], "float32"), given([2.0, 0.0, 0.0], "float32")))
 _SIGNS = given([1.0, -1.0, 0.0, 2.0, -3.0], "float32"), given([-0.0, 0.0, -1.0, np.nan, -np.inf], "float32")
 
 
@@ -154,22 +115,6 @@ OPS = (
                 *_scalar_cases(_A)[1:],
                 Case("scalar", (_A,), _HALF, tol=_F32_HYPOT),
             ),
-        ),
-    ),
-    Op(
-        "",
-        mx=(
-            _pair(
-                "_npi_arctan2",
-                _of_floats(_arctan2),
-                Case("points", _POINTS),
-                Case("broadcast", (_A, _ROW)),
-                _ZERO_AXES,
-                _CORNERS,
-                _ON_AXES,
-            ),
-            _scalar("_npi_arctan2_scalar", _of_floats(_arctan2), *_scalar_cases(arr(6))),
-            _scalar("_npi_rarctan2_scalar", _of_floats(_arctan2), *_scalar_cases(arr(6)), reverse=True),
         ),
     ),
     Op(
