@@ -44,7 +44,7 @@ _WIDER: Final = {
 }
 _MXNET: Final = frozenset({"float16", "float32", "float64", "uint8", "int8", "int32", "int64", "bfloat16", "bool"})
 _MODULAR: Final = frozenset(
-    {"Add", "BitwiseNot", "Cast", "CastLike", "CumSum", "Mul", "Neg", "ReduceSum", "Sub", "Sum"}
+    {"Add", "BitCast", "BitwiseNot", "Cast", "CastLike", "CumSum", "Mul", "Neg", "ReduceSum", "Sub", "Sum"}
 )
 """Operators that are right up to multiples of a power of two, whatever they overflow on the way."""
 _CLOSED: Final = """
