@@ -141,7 +141,7 @@ OPS = (
         "Solve",
         domain=DOMAIN,
         body=_body_solve,
-        mx=(MxForm("_npi_solve"),),
+        mx=(MxForm("_npi_solve", direction="write"),),
         torch=torch_call("torch.linalg.solve"),
         cases=(
             Case("matrix", (regular(4, 4), arr(4, 2))),
