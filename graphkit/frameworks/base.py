@@ -107,6 +107,8 @@ class Session(Protocol):
     def forward(self, feeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:
         """Outputs of the graph, and the values named in ``taps``.
 
+        A sequence is a list of arrays, an optional value that is absent is None.
+
         Raises:
             FeedError: A feed is missing, unknown, or of the wrong shape or dtype.
             ExecutionError: The runtime refused or crashed.

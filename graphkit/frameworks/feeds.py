@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx_ir as ir
 
 from graphkit.errors import FeedError
 from graphkit.ir.training import losses
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
-    import onnx_ir as ir
 
 __all__ = ["check_feeds", "check_seeds", "check_taps", "check_targets"]
 
@@ -23,7 +23,8 @@ def check_feeds(model: ir.Model, feeds: Mapping[str, npt.NDArray[np.generic]]) -
 
     Args:
         model: A canonical model.
-        feeds: One array for each graph input, by name.
+        feeds: One array for each graph input, by name; a list of them for a sequence, None for an absent optional
+            input.
 
     Raises:
         FeedError: A feed is missing, unknown, or of the wrong dtype or shape, or two inputs disagree on the size of
@@ -116,11 +117,19 @@ def _check_names(what: str, wanted: list[str], given: list[str]) -> None:
     raise FeedError(f"{what} {' and '.join(parts)}; the model's are {known}.")
 
 
-def _checked(
-    value: ir.Value, given: npt.NDArray[np.generic], sizes: dict[str, tuple[int, str]], what: str
-) -> npt.NDArray[np.generic]:
-    array = np.asarray(given)
+def _checked(value: ir.Value, given: Any, sizes: dict[str, tuple[int, str]], what: str) -> Any:
     name = value.name
+    inner: Any = value.type
+    if isinstance(inner, ir.OptionalType):
+        if given is None:
+            return None
+        inner = inner.elem_type
+    if isinstance(inner, ir.SequenceType):
+        if not isinstance(given, list | tuple):
+            raise FeedError(f"{what} {name!r} is a sequence: feed a list of arrays.")
+        member = ir.Value(name=name, type=inner.elem_type)
+        return [_checked(member, item, {}, what) for item in given]
+    array = np.asarray(given)
     if value.dtype is not None:
         dtype = value.dtype.numpy()
         if array.dtype != dtype and not (dtype == np.object_ and array.dtype.kind in "UO"):

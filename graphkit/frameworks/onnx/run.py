@@ -238,7 +238,7 @@ class OrtSession:
     ) -> dict[str, npt.NDArray[np.generic]]:
         dtypes = {value.name: value.dtype for value in self._model.graph.inputs}
         try:
-            if all(array.dtype.kind in "OUS" or array.dtype.isbuiltin == 1 for array in feeds.values()):
+            if all(_is_plain(array) for array in feeds.values()):
                 results = session.run(wanted, dict(feeds))
             else:
                 values = {name: _ort_value(array, int(dtypes[name] or 0)) for name, array in feeds.items()}
@@ -246,6 +246,13 @@ class OrtSession:
         except Exception as error:
             raise ExecutionError(f"{self._runtime.label} failed: {_said(error)}.") from error
         return dict(zip(wanted, results, strict=True))
+
+
+def _is_plain(fed: Any) -> bool:
+    """Whether ONNX Runtime takes what is fed as numpy has it."""
+    if fed is None or isinstance(fed, list):
+        return True
+    return bool(fed.dtype.kind in "OUS" or fed.dtype.isbuiltin == 1)
 
 
 def _signature(dims: Sequence[int | str | None] | None, kind: str) -> tuple[object, ...]:

@@ -69,7 +69,7 @@ class ConvertedSession:
                 inner.append(value.name or "")
         module = self._module if not inner else _Module(flat(self._program, inner), self._mode)
         with torch.no_grad():
-            results = module.run([to_tensor(array) for array in checked.values()], self._fresh)
+            results = module.run([_fed(array) for array in checked.values()], self._fresh)
         names = [*self._outputs(), *inner]
         known.update({name: self._as_in_model(name, result) for name, result in zip(names, results, strict=True)})
         return {name: known[name] for name in dict.fromkeys([*self._outputs(), *taps])}
@@ -133,8 +133,10 @@ class ConvertedSession:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _as_in_model(self, name: str, result: torch.Tensor) -> npt.NDArray[np.generic]:
+    def _as_in_model(self, name: str, result: Any) -> Any:
         """A result in the element type that the model says, which torch may hold in a wider one."""
+        if result is None or isinstance(result, list):
+            return None if result is None else [self._as_in_model(name, item) for item in result]
         array = _copied(result)
         kind = self._kinds.get(name)
         return array if kind is None else array.astype(kind.numpy())
@@ -170,23 +172,37 @@ class _Module:
             _calm(self._module)
         self._tensors = source.tensors
 
-    def run(self, inputs: list[torch.Tensor], leaf: Any) -> list[torch.Tensor]:
-        """The results for given inputs; ``leaf`` gives the tensor of each initializer."""
+    def run(self, inputs: list[Any], leaf: Any) -> list[Any]:
+        """The results for given inputs, sequences as lists; ``leaf`` gives the tensor of each initializer."""
         import torch
-        from torch.utils import _pytree
 
         state = {key: self._tensor(tensor, leaf) for key, tensor in self._tensors.items()}
         try:
             result = torch.func.functional_call(self._module, state, tuple(inputs), tie_weights=False, strict=True)
         except Exception as error:
             raise ExecutionError(_refusal(error)) from error
-        return [torch.as_tensor(item) for item in _pytree.tree_leaves(result)]
+        return [_as_tensors(item) for item in (result if isinstance(result, tuple) else (result,))]
 
     @staticmethod
     def _tensor(tensor: Stored | npt.NDArray[np.generic], leaf: Any) -> torch.Tensor:
         if not isinstance(tensor, Stored):
             return to_tensor(tensor)
         return _arranged(leaf(tensor.value), tensor.layout)
+
+
+def _fed(given: Any) -> Any:
+    """A feed as what torch source takes: a tensor, a list of them, or None."""
+    if given is None:
+        return None
+    return [_fed(item) for item in given] if isinstance(given, list) else to_tensor(given)
+
+
+def _as_tensors(result: Any) -> Any:
+    import torch
+
+    if result is None:
+        return None
+    return [_as_tensors(item) for item in result] if isinstance(result, list) else torch.as_tensor(result)
 
 
 def _calm(module: torch.nn.Module) -> None:

@@ -98,6 +98,8 @@ def _raise_node(model: ir.Model, node: ir.Node, version: int) -> tuple[list[ir.N
         return _expanded(model, node, onnx.defs.get_schema(node.op_type, NEWEST, _PREVIEW), 1)
     if node.domain != "":
         return [], version
+    if node.op_type == "SequenceMap":
+        return _expanded(model, node, onnx.defs.get_schema(node.op_type, NEWEST, ""), version)
     if version < _MODERN:
         forget_legacy(node)
     for before, adapter in (*OLDEST_FORMS.get(node.op_type, ()), *ADAPTERS.get(node.op_type, ())):

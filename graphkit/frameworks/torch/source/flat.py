@@ -40,7 +40,7 @@ class Source:
 
 
 def flat(program: TorchProgram, taps: Sequence[str]) -> Source:
-    """The source of a module that returns a list: the program's outputs, then the values named in ``taps``.
+    """The source of a module that returns a tuple: the program's outputs, then the values named in ``taps``.
 
     Args:
         program: The program.
@@ -118,7 +118,7 @@ def flat(program: TorchProgram, taps: Sequence[str]) -> Source:
         if tap not in held:
             raise FeedError(f"PyTorch's form of the model does not compute {tap!r}, so it cannot be tapped there.")
     results = [*map(name, program.outputs), *(name(held[tap]) for tap in taps)]
-    body.append(f"return [{', '.join(result.text for result in results)}]")
+    body.append(f"return {', '.join(result.text for result in results)},")
     lines = ["class Flat(nn.Module):", "    def __init__(self):", "        super().__init__()"]
     lines += [f"        {line}" for line in init]
     lines += [f"    def forward({', '.join(['self', *arguments])}):", *(f"        {line}" for line in body)]

@@ -37,6 +37,10 @@ BUFFERS = frozenset({"running_mean", "running_var", "num_batches_tracked"})
 """Tensors of torch's layers that are no parameters."""
 
 
+_NOTHING = Code("None")
+"""What an optional value is that is absent."""
+
+
 def to_program(model: ir.Model, warn: Callable[[str], None] = lambda _message: None) -> TorchProgram:
     """Convert a canonical model.
 
@@ -160,7 +164,9 @@ class _Builder(Asking):
         return self._args[value]
 
     def _tensor(self, arg: Arg) -> Var | Stored:
-        """An argument as a tensor."""
+        """An argument as a variable or stored tensor."""
+        if isinstance(arg, list):
+            return self.call("list", tuple(arg))
         return arg if isinstance(arg, Var | Stored) else self.call("torch.tensor", arg)
 
     def _emit(
@@ -252,7 +258,8 @@ class _Builder(Asking):
             for inner in graph:
                 self.write(inner)
             self._node = node
-            return [self._tensor(self.arg(value)) for value in graph.outputs]
+            results = [self.arg(value) for value in graph.outputs]
+            return [arg if isinstance(arg, list) or arg == _NOTHING else self._tensor(arg) for arg in results]
 
         body = self.block(convert)
         body.inputs = [var for var, arg in zip_longest(own, inputs) if isinstance(var, Var) and arg is None]
@@ -275,7 +282,7 @@ class _Builder(Asking):
     def loop(self, body: Body, initial: Sequence[Arg], *through: Arg, head: str = "") -> tuple[Var, ...]:
         """A loop."""
         outputs = tuple(Var() for _ in body.outputs)
-        start = [arg if isinstance(arg, list | bool) else self._tensor(arg) for arg in initial]
+        start = [arg if isinstance(arg, list | bool) or arg == _NOTHING else self._tensor(arg) for arg in initial]
         self._emit("loop", head, (*through, *start), {}, outputs).bodies = (body,)
         return outputs
 
