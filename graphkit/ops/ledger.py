@@ -15,12 +15,15 @@ __all__ = ["MXNET", "ONNX"]
 _CODE: Final = "what it computes is code outside the symbol; write that part with operators and export again"
 _CSR: Final = "it computes on sparse (CSR) graphs, which neither ONNX nor torch modules take as inputs"
 _IN_PLACE: Final = "MXNet runs it as an assignment in Python only and refuses it in a symbol; choose with where instead"
+_IN_PYTHON: Final = "it writes into arrays in Python only; MXNet 1.9.1 does not run it in a symbol"
+_STORED: Final = "it touches the stored elements of sparse arrays only, which a symbol does not name; use dense arrays"
 _SAMPLING: Final = "it reads or decodes images on the host, outside a model; do that before feeding"
 
 MXNET: Final[Mapping[str, str]] = {
     "Custom": _CODE,
     "_CachedOp": "it is a call of a compiled block inside Python; export the block itself",
     "_CachedOpThreadSafe": "it is a call of a compiled block inside Python; export the block itself",
+    "_CrossDeviceCopy": "MXNet puts it in where it lays a graph over several devices, and refuses it in a symbol",
     "_CustomFunction": _CODE,
     "_NDArray": _CODE,
     "_Native": _CODE,
@@ -32,12 +35,22 @@ MXNET: Final[Mapping[str, str]] = {
     "_contrib_dgl_subgraph": _CSR,
     "_contrib_edge_id": _CSR,
     "_contrib_getnnz": _CSR,
+    "_copyto": _IN_PYTHON,
     "_cvimdecode": _SAMPLING,
     "_cvimread": _SAMPLING,
     "_imdecode": _SAMPLING,
     "_npi_boolean_mask_assign_scalar": _IN_PLACE,
     "_npi_boolean_mask_assign_tensor": _IN_PLACE,
     "_npi_share_memory": "it asks where arrays lie in memory, which a model elsewhere has no say in",
+    "_onehot_encode": _IN_PYTHON,
+    "_scatter_elemwise_div": _STORED,
+    "_scatter_minus_scalar": _STORED,
+    "_scatter_plus_scalar": _STORED,
+    "_scatter_set_nd": _IN_PYTHON,
+    "_set_value": _IN_PYTHON,
+    "_sparse_retain": _STORED,
+    "_square_sum": _STORED,
+    "fill_element_0index": _IN_PYTHON,
 }
 """MXNet operators, by canonical name: why nothing reads them. Clauses without a full stop, as a Refusal's."""
 

@@ -62,7 +62,8 @@ def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Valu
     if b.rank(image) not in (3, 4):
         return Refusal(f"it reads images of 3 axes or batches of 4, not {b.rank(image)} axes")
     rows, columns, channels = b.shape(image)[-3:]
-    sizes = _sizes(node, rows, columns)
+    plain = node.op == "_cvimresize"
+    sizes = (int(node.attrs["h"]), int(node.attrs["w"])) if plain else _sizes(node, rows, columns)
     if isinstance(sizes, Refusal):
         return sizes
     method = int(node.attrs.get("interp", "1"))
@@ -147,6 +148,7 @@ def _halved(b: OnnxBuilder, image: ir.Value, channels: Dim) -> ir.Value:
 
 _PHOTO = arr(5, 7, 3, high=256, low=0, dtype="uint8")
 _FLOATS = arr(5, 7, 3)
+_FEW = arr(6, 8, 3, low=0, high=256, dtype="uint8")
 _HELD = Tol(float64=1e-6, reason="OpenCV holds the weights in float32")
 _COPIED = "MXNet's backward pass hands on the gradient as it is, which has the size after"
 
@@ -174,6 +176,16 @@ OP = Op(
                 Case("floats, short edge", (arr(7, 5, 3),), {"size": "(9,)", "keep_ratio": 1}, tol=_HELD),
                 Case("floats, halved", (arr(6, 8, 3),), {"size": "[4, 3]", "interp": 1}, tol=_HELD),
                 Case("floats, nearest", (_FLOATS,), {"size": (11, 3), "interp": 0}),
+            ),
+        ),
+        MxForm(
+            "_cvimresize",
+            read=_read,
+            reads=("w", "h", "interp"),
+            direction="read",
+            cases=(
+                Case("bytes", (_FEW,), {"w": 5, "h": 7}, grad=False),
+                Case("bytes, nearest", (_FEW,), {"w": 5, "h": 7, "interp": 0}, grad=False),
             ),
         ),
     ),

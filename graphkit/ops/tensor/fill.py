@@ -139,6 +139,18 @@ def _read_full(b: OnnxBuilder, node: MxNode, _x: Sequence[ir.Value | None]) -> i
     return _filled(b, b.const(np.asarray(shape, np.int64)), number, dtype)
 
 
+_CODES = ("float32", "float64", "float16", "uint8", "int32", "int8", "int64", "bool")
+"""Element types by the numbers that MXNet has for them."""
+
+
+def _read_zeros(b: OnnxBuilder, node: MxNode, _x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
+    """Zeros of an element type by number; MXNet takes -1 from what reads them, which is float32 in most models."""
+    shape, code = ints(node.attrs.get("shape", "()")), int(node.attrs.get("dtype", "-1"))
+    if node.attrs.get("shape", "None") == "None" or 0 in shape or not -1 <= code < len(_CODES):
+        return Refusal("its shape or element type is only known from what reads it; write it out in the symbol")
+    return _filled(b, b.const(np.asarray(shape, np.int64)), 0.0, np.dtype(_CODES[max(code, 0)]))
+
+
 def _read_like(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
     like = some(x[0])
     return _filled(b, b.op("Shape", like), float(node.op == "ones_like"), b.dtype(like))
@@ -198,6 +210,17 @@ OPS = (
                 ignore=_IGNORED,
                 direction="read",
                 cases=(Case("default", (), {"shape": (2, 3)}, grad=False),),
+            ),
+            MxForm(
+                "_zeros_without_dtype",
+                read=_read_zeros,
+                reads=("shape", "dtype"),
+                ignore=_IGNORED,
+                direction="read",
+                cases=(
+                    Case("integers", (), {"shape": (2, 3), "dtype": 4}, grad=False),
+                    Case("doubles", (), {"shape": "2", "dtype": 1}, grad=False),
+                ),
             ),
             MxForm(
                 "zeros_like",

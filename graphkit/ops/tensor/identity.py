@@ -42,6 +42,13 @@ OPS = (
         mx=(
             MxForm("_copy", read=_read, write=_write, cases=(Case("any", (_X,)),)),
             MxForm(
+                "cast_storage",
+                read=_read,
+                ignore=("stype",),
+                direction="read",
+                cases=(Case("dense", (_X,), {"stype": "default"}), Case("by rows", (_X,), {"stype": "row_sparse"})),
+            ),
+            MxForm(
                 "_identity_with_attr_like_rhs",
                 read=_read,
                 direction="read",
