@@ -8,7 +8,7 @@ __all__ = ["CASTS"]
 
 _FLOAT4 = '''
 def round_to_float4(x):
-    """The nearest of 0, 0.5, 1, 1.5, 2, 3, 4 and 6 with either sign, ties to even; what is not a number is 0."""
+    """The nearest of 0, 0.5, 1, 1.5, 2, 3, 4 and 6 with either sign, ties to even."""
     x = x.float().nan_to_num(0).clamp(-6, 6)
     step = torch.where(x.abs() < 2, 0.5, torch.where(x.abs() < 4, 1.0, 2.0))
     return (x / step).round() * step
@@ -21,7 +21,7 @@ def to_powers_of_two(x, rounding="up", saturate=True):
     Args:
         x: Numbers.
         rounding: "up", "down" or "nearest".
-        saturate: Whether numbers out of range become the last one in it, rather than not a number.
+        saturate: Whether what is out of range becomes the last number in it.
     """
     mantissa, exponent = torch.frexp(x.float())
     above = {"up": mantissa > 0.5, "down": mantissa >= 1, "nearest": mantissa >= 0.75}
@@ -34,7 +34,7 @@ def to_powers_of_two(x, rounding="up", saturate=True):
 
 _DIVIDE_UNSIGNED = '''
 def divide_unsigned(a, b):
-    """Quotient and remainder of uint64 numbers, by the int64 numbers of the same bits."""
+    """Quotient and remainder of uint64 numbers, by int64 numbers of the same bits."""
     highest = -(2**63)
     a, b = torch.broadcast_tensors(a.view(torch.int64), b.view(torch.int64))
     half = (a >> 1) & ~highest

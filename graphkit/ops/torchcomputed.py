@@ -21,16 +21,20 @@ def slice_along(x, starts, ends, axes=None, steps=None):
     steps = [1] * len(starts) if steps is None else steps.tolist()
     for start, end, axis, step in zip(starts.tolist(), ends.tolist(), axes, steps):
         taken = list(range(x.shape[axis])[start:end:step])
-        x = x.index_select(axis, torch.tensor(taken, dtype=torch.int64, device=x.device))
+        x = x.index_select(
+            axis, torch.tensor(taken, dtype=torch.int64, device=x.device)
+        )
     return x
 '''
 
 _PAD_WIDTHS = '''
 def pad_widths(rank, pads, axes=None):
-    """Pads of axes, all first ones before all last ones, as F.pad takes them: the last axis first."""
+    """Pads, first ones before last ones, as F.pad takes them: the last axis first."""
     axes = range(rank) if axes is None else [axis % rank for axis in axes.tolist()]
     widths = dict(zip(axes, pads.view(2, -1).t().tolist()))
-    return [width for axis in reversed(range(rank)) for width in widths.get(axis, (0, 0))]
+    return [
+        width for axis in reversed(range(rank)) for width in widths.get(axis, (0, 0))
+    ]
 '''
 
 _PAD_REPEATING = '''
@@ -69,7 +73,7 @@ def prod_along(x, axes, keepdim=False, dtype=None):
 
 _EXTREME_ALONG = '''
 def extreme_along(x, axes=None, keepdim=False, largest=True):
-    """Largest or smallest element along axes, (axes,); of no elements the smallest or largest number there is."""
+    """Largest or smallest element along axes; of none the other end of the numbers."""
     axes = range(x.dim()) if axes is None or not len(axes) else axes.tolist()
     axes = [axis % x.dim() for axis in axes]
     if all(x.shape[axis] for axis in axes):
@@ -139,14 +143,14 @@ def resize(
         axes: The axes.
         scales: Elements after for each one before, (axes,).
         sizes: Sizes after, (axes,), in place of scales.
-        region: Where what is interpolated begins on each axis, then where it ends, as fractions, (2 * axes,).
+        region: Where each axis begins, then where each ends, as fractions, (2 * axes,).
         mode: "nearest", "linear" or "cubic".
         coordinates: How elements after lie among those before.
         rounding: How "nearest" rounds.
         cubic: Parameter of the cubic.
-        exclude_outside: Whether what lies outside has no weight, rather than that of the edge.
+        exclude_outside: Whether what lies outside has no weight.
         antialias: Whether the filter is widened where an axis shrinks.
-        policy: "stretch", or "not_larger" or "not_smaller" than sizes at the same ratio.
+        policy: "stretch", or "not_larger" or "not_smaller" at the same ratio.
         beyond: What a region has outside.
     """
     before = [x.shape[axis] for axis in axes]
@@ -157,7 +161,9 @@ def resize(
         after = sizes.tolist()
         scales = [size / old for size, old in zip(after, before)]
         if policy != "stretch":
-            scales = [min(scales) if policy == "not_larger" else max(scales)] * len(axes)
+            scales = [min(scales) if policy == "not_larger" else max(scales)] * len(
+                axes
+            )
             after = [int(scale * old + 0.5) for scale, old in zip(scales, before)]
     ends = [0.0] * len(axes) + [1.0] * len(axes) if region is None else region.tolist()
     lost = torch.zeros((1,) * x.dim(), dtype=torch.bool, device=x.device)
@@ -210,7 +216,9 @@ def resize(
             weights = weights / weights.sum(1, keepdim=True)
         matrix = weights.new_zeros(new, old)
         matrix.scatter_add_(1, taps.clamp(0, old - 1).long(), weights)
-        x = F.linear(x.transpose(axis, -1), matrix.to(x.dtype)).transpose(axis, -1)
+        x = torch.nn.functional.linear(
+            x.transpose(axis, -1), matrix.to(x.dtype)
+        ).transpose(axis, -1)
     return x.masked_fill(lost, beyond) if region is not None else x
 '''
 
@@ -227,7 +235,9 @@ def chosen_places(x, chosen, padded=None, before=None, column_major=False):
     """
     sizes = x.shape[2:]
     if padded is not None or column_major:
-        places = torch.unravel_index(chosen, sizes if padded is None else padded.shape[2:])
+        places = torch.unravel_index(
+            chosen, sizes if padded is None else padded.shape[2:]
+        )
         if padded is not None:
             places = [place - width for place, width in zip(places, before)]
         axes = list(zip(places, sizes))

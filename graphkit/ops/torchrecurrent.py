@@ -17,7 +17,7 @@ def recurrent(
     activations,
     lengths=None,
     peepholes=None,
-    clip=None,
+    clip=torch.inf,
     coupled=False,
     reset_after=False,
     backward=False,
@@ -25,7 +25,7 @@ def recurrent(
     """One direction of a recurrent layer, step by step.
 
     Args:
-        kind: "rnn", "gru" (gates update, reset, new) or "lstm" (input, output, forget, cell).
+        kind: "rnn", "gru" (update, reset, new) or "lstm" (input, output, forget, cell).
         x: (steps, batch, features).
         weight: Weight of the input, (gates * hidden, features).
         recurrence: Weight of the hidden state, (gates * hidden, hidden).
@@ -45,37 +45,44 @@ def recurrent(
     size = recurrence.shape[1]
     bias = x.new_zeros(2 * len(weight)) if bias is None else bias
     own, other = bias.chunk(2)
-    seen = F.linear(x, weight, own)
+    seen = torch.nn.functional.linear(x, weight, own)
     look = [0, 0, 0] if peepholes is None else peepholes.chunk(3)
     outputs = [None] * len(x)
-
-    def through(function, value):
-        return function(value if clip is None else value.clamp(-clip, clip))
 
     for step in reversed(range(len(x))) if backward else range(len(x)):
         hidden = states[0]
         if kind == "rnn":
-            total = seen[step] + F.linear(hidden, recurrence, other)
-            new = [through(activations[0], total)]
+            total = seen[step] + torch.nn.functional.linear(hidden, recurrence, other)
+            new = [activations[0](total.clamp(-clip, clip))]
         elif kind == "gru":
-            gates = F.linear(hidden, recurrence[: 2 * size], other[: 2 * size])
-            gates = through(activations[0], seen[step, :, : 2 * size] + gates)
+            gates = torch.nn.functional.linear(
+                hidden, recurrence[: 2 * size], other[: 2 * size]
+            )
+            gates = activations[0](
+                (seen[step, :, : 2 * size] + gates).clamp(-clip, clip)
+            )
             update, reset = gates.chunk(2, 1)
             last = recurrence[2 * size :], other[2 * size :]
             if reset_after:
-                past = reset * F.linear(hidden, *last)
+                past = reset * torch.nn.functional.linear(hidden, *last)
             else:
-                past = F.linear(reset * hidden, *last)
-            fresh = through(activations[1], seen[step, :, 2 * size :] + past)
+                past = torch.nn.functional.linear(reset * hidden, *last)
+            fresh = activations[1](
+                (seen[step, :, 2 * size :] + past).clamp(-clip, clip)
+            )
             new = [(1 - update) * fresh + update * hidden]
         else:
             cell = states[1]
-            total = seen[step] + F.linear(hidden, recurrence, other)
+            total = seen[step] + torch.nn.functional.linear(hidden, recurrence, other)
             take, give, keep, fresh = total.chunk(4, 1)
-            take = through(activations[0], take + look[0] * cell)
-            keep = 1 - take if coupled else through(activations[0], keep + look[2] * cell)
-            cell = keep * cell + take * through(activations[1], fresh)
-            give = through(activations[0], give + look[1] * cell)
+            take = activations[0]((take + look[0] * cell).clamp(-clip, clip))
+            keep = (
+                1 - take
+                if coupled
+                else activations[0]((keep + look[2] * cell).clamp(-clip, clip))
+            )
+            cell = keep * cell + take * activations[1](fresh.clamp(-clip, clip))
+            give = activations[0]((give + look[1] * cell).clamp(-clip, clip))
             new = [give * activations[2](cell), cell]
         outputs[step] = new[0]
         if lengths is not None:
