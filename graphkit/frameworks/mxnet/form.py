@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphkit.errors import InputError
 from graphkit.frameworks.mxnet import schema, symbol
+from graphkit.frameworks.mxnet.derivatives import with_derivative
 from graphkit.frameworks.mxnet.heads import HEADS, PENALTY, PLAIN, label_names
 from graphkit.frameworks.mxnet.loops import mended
 from graphkit.frameworks.mxnet.unstack import is_stacked, unstacked
@@ -30,6 +31,8 @@ __all__ = ["Form", "form_of"]
 
 _FLOATS: Final = frozenset({"float16", "bfloat16", "float32", "float64"})
 _DRAWING = ("_random_", "_sample_")
+_ONEDNN = ("_sg_mkldnn", "_contrib_quantize", "_contrib_dequantize", "_contrib_requantize")
+"""How operators begin that exist, or compute in the same way, with oneDNN only."""
 _RRELU: Final = (("lower_bound", "0.125"), ("upper_bound", "0.334"))
 """Bounds of randomised ReLU's slopes, with MXNet's defaults."""
 _INDICES: Final = {
@@ -42,14 +45,6 @@ _INDICES: Final = {
     "_contrib_index_copy": 1,
 }
 """Inputs that only choose elements. MXNet refuses to differentiate in them, or leaves their gradient uninitialised."""
-_WITH_ARRAYS: Final = {
-    "_npi_copysign_scalar": ("_npi_copysign", 1),
-    "_npi_rarctan2_scalar": ("_npi_arctan2", 0),
-    "_npi_rcopysign_scalar": ("_npi_copysign", 0),
-    "_npi_where_lscalar": ("_npi_where", 1),
-    "_npi_where_rscalar": ("_npi_where", 2),
-}
-"""Operators with a scalar whose backward pass is wrong or absent, the same with an array, and where that stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +103,7 @@ class Form:
     @property
     def quantized(self) -> bool:
         """Whether it holds operators that exist with oneDNN only."""
-        return any(node.op.startswith("_sg_mkldnn") for node in self.nodes)
+        return any(node.op.startswith(_ONEDNN) for node in self.nodes)
 
 
 def form_of(model: ir.Model, native: bool, *, dropout: bool = True) -> Form:
@@ -277,8 +272,8 @@ def _differentiable(nodes: Sequence[MxNode], *, train: bool = False) -> dict[int
             twins[id(node)] = _Twin([stop, MxNode(node.op, name, node.attrs, inputs)])
         elif node.op == "LeakyReLU" and node.attrs.get("act_type") == "prelu":
             twins[id(node)] = _Twin(_plain_prelu(node, inputs))
-        elif node.op in _WITH_ARRAYS:
-            twins[id(node)] = _Twin(_with_array(node, name, inputs))
+        elif made := with_derivative(node, name, inputs):
+            twins[id(node)] = _Twin(made)
         elif is_stacked(node):
             twins[id(node)] = _Twin(*unstacked(node, inputs, name))
         elif inputs != node.inputs:
@@ -309,13 +304,6 @@ def _plain_softmax(node: MxNode, data: MxRef) -> list[MxNode]:
     flat = MxNode("Flatten", f"{name}_flat", {}, [data])
     soft = MxNode("softmax", f"{name}_softmax", {"axis": "-1"}, [MxRef(flat)])
     return [flat, soft, MxNode("reshape_like", name, {}, [MxRef(soft), data])]
-
-
-def _with_array(node: MxNode, name: str, inputs: Sequence[MxRef]) -> list[MxNode]:
-    op, place = _WITH_ARRAYS[node.op]
-    number = {"fill_value": node.attrs.get("scalar", "0" if op == "_npi_where" else "1")}
-    full = MxNode("_npi_full_like", f"{name}_scalar", number, [inputs[-1]])
-    return [full, MxNode(op, name, {}, [*inputs[:place], MxRef(full), *inputs[place:]])]
 
 
 def _plain_prelu(node: MxNode, inputs: Sequence[MxRef]) -> list[MxNode]:

@@ -11,7 +11,6 @@ from graphkit.ops.codec import FLOAT
 from graphkit.ops.spec import (
     Attr,
     Case,
-    Limit,
     MxForm,
     Op,
     Refusal,
@@ -223,7 +222,6 @@ OPS = (
             Case("default", (_X,), tol=_F32_SLOPE),
             Case("alpha and gamma", (_X,), {"alpha": 1.5, "gamma": 0.5}, tol=_F32_SLOPE),
         ),
-        limits=(Limit("read-backward", "MXNet's own gradient of selu is wrong below zero", "selu"),),
     ),
     Op(
         "Gelu",

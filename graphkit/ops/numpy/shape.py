@@ -345,10 +345,8 @@ _FORMS = (
     _form("_np_copy", _read_copy, (), Case("array", (_MATRIX,)), Case("scalar", (_SCALAR,))),
 )
 
-_TURNED = "MXNet's backward pass turns the gradient on by as many quarters, instead of back"
 _GROWN = "MXNet's backward pass gives zeros"
 _LIMITS = {
-    "_npi_rot90": tuple(Limit("read-backward", _TURNED, case) for case in ("once", "back", "three times")),
     **{f"_np_atleast_{rank}d": (Limit("read-backward", _GROWN),) for rank in (1, 2, 3)},
 }
 
