@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graphkit.ops.recurrent.as_torch import as_torch
 from graphkit.ops.recurrent.reading import READS, read
-from graphkit.ops.recurrent.samples import LIMITS, mx_cases, onnx_cases
+from graphkit.ops.recurrent.samples import LIMITS, mx_cases, onnx_cases, step_cases
 from graphkit.ops.recurrent.writing import write
 from graphkit.ops.spec import MxForm, Op
 
@@ -12,6 +12,6 @@ OP = Op(
     "LSTM",
     mx=(MxForm("RNN", pin={"mode": "lstm"}, read=read, reads=READS, write=write, cases=mx_cases("lstm")),),
     torch=as_torch,
-    cases=onnx_cases("lstm"),
+    cases=(*onnx_cases("lstm"), *step_cases("lstm")),
     limits=LIMITS,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graphkit.ops.recurrent.as_torch import as_torch
 from graphkit.ops.recurrent.reading import READS, read
-from graphkit.ops.recurrent.samples import LIMITS, SINGLE, mx_cases, onnx_cases
+from graphkit.ops.recurrent.samples import LIMITS, SINGLE, mx_cases, onnx_cases, step_cases
 from graphkit.ops.recurrent.writing import write
 from graphkit.ops.spec import Case, MxForm, Op, arr
 
@@ -19,6 +19,7 @@ OP = Op(
     torch=as_torch,
     cases=(
         *onnx_cases("rnn_tanh"),
+        *step_cases("rnn_tanh"),
         Case("relu", (_X, _WEIGHT, _WEIGHT), {"hidden_size": 3, "activations": ["Relu"]}, const=(1, 2), tol=SINGLE),
         Case(
             "two activations",

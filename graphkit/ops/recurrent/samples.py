@@ -10,7 +10,7 @@ from graphkit.ops.spec import Arr, Case, Limit, Tol, arr, given
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["LIMITS", "SINGLE", "mx_cases", "onnx_cases"]
+__all__ = ["LIMITS", "SINGLE", "mx_cases", "onnx_cases", "step_cases"]
 
 _STEPS, _BATCH, _INPUTS, _HIDDEN = 4, 2, 3, 5
 _PROJECTION = 2
@@ -132,3 +132,41 @@ def onnx_cases(mode: str, **fixed: Any) -> tuple[Case, ...]:
         case("stored lengths of all", outputs=last, lengths=given([4, 4], "int32"), const=(1, 2, 3, 4)),
         case("no steps", outputs=2, lengths=given([0, 3], "int32")),
     )
+
+
+def step_cases(mode: str) -> tuple[Case, ...]:
+    """Uses of the ONNX operator that neither MXNet nor torch has as one layer."""
+    kind = KINDS[mode]
+    rows, last = kind.gates * _HIDDEN, 1 + kind.states
+
+    def case(name: str, directions: int = 1, *more: Arr | None, lengths: Arr | None = None, **attrs: Any) -> Case:
+        state = arr(directions, _BATCH, _HIDDEN)
+        inputs = (
+            arr(_STEPS, _BATCH, _INPUTS),
+            arr(directions, rows, _INPUTS, low=-0.5, high=0.5),
+            arr(directions, rows, _HIDDEN, low=-0.5, high=0.5),
+            arr(directions, 2 * rows, low=-0.5, high=0.5),
+            lengths,
+            *[state] * kind.states,
+            *more,
+        )
+        if directions == 2:
+            attrs["direction"] = "bidirectional"
+        return Case(name, inputs, {"hidden_size": _HIDDEN, **attrs}, const=(1, 2, 3), outputs=last)
+
+    found = [
+        case("clipped", clip=0.7),
+        case("other activations", activations=["Softsign", "HardSigmoid", "Elu"][: max(kind.states + 1, 1)])
+        if mode == "lstm"
+        else case("other activations", activations=["Softsign", "Softplus"][: 2 if mode == "gru" else 1]),
+    ]
+    lengths = given([4, 2], "int32")
+    if mode == "gru":
+        found += [case("reset before"), case("reset before, both ways", 2, lengths=lengths)]
+    if mode == "lstm":
+        found += [
+            case("peepholes", 2, arr(2, 3 * _HIDDEN)),
+            case("coupled gates", input_forget=1),
+            case("last cells of lengths", 2, lengths=lengths),
+        ]
+    return tuple(found)

@@ -8,6 +8,7 @@ import numpy as np
 
 from graphkit.ops.recurrent.elements import Elements, arrangement, is_zero
 from graphkit.ops.recurrent.gates import KINDS
+from graphkit.ops.recurrent.mx_steps import write_steps
 from graphkit.ops.spec import Refusal
 from graphkit.ops.tensor.sizes import some
 
@@ -67,9 +68,10 @@ def write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> Sequence[Mx
     """An LSTM, GRU or RNN node."""
     kinds = kinds_of(node)
     if isinstance(kinds, Refusal):
-        return kinds
+        return write_steps(b, node, x, kinds)
     layer = _Layer(b, node, kinds)
-    return layer.refusal() or layer.write(some(x[0]), x)
+    why = layer.refusal()
+    return layer.write(some(x[0]), x) if why is None else write_steps(b, node, x, why)
 
 
 class _Layer:

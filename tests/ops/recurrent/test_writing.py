@@ -16,12 +16,12 @@ from graphkit.ir.canonical import canonical
 ROWS = {"LSTM": 8, "GRU": 6, "RNN": 2}
 
 
-def layer(kind: str, *more: np.ndarray | None, outputs: int = 1, **attrs: Any) -> ir.Model:
+def layer(kind: str, *more: np.ndarray | None, outputs: int = 1, steps: int = 4, **attrs: Any) -> ir.Model:
     """A layer from 3 features to a state of 2, its further inputs stored."""
     rng = np.random.default_rng(0)
     directions = 2 if attrs.get("direction") == "bidirectional" else 1
     arrays = [rng.standard_normal((directions, ROWS[kind], size)).astype(np.float32) for size in (3, 2)]
-    x = ir.Value(name="x", type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape([4, 2, 3]))
+    x = ir.Value(name="x", type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape([steps, 2, 3]))
     stored = [
         None if array is None else ir.Value(name=f"w{n}", const_value=ir.tensor(array, name=f"w{n}"))
         for n, array in enumerate([*arrays, *more])
@@ -45,19 +45,20 @@ def layer(kind: str, *more: np.ndarray | None, outputs: int = 1, **attrs: Any) -
         ("LSTM", (None, None, None, None, np.ones((1, 6), np.float32)), {}, "peepholes"),
     ],
 )
-@pytest.mark.parametrize("target", [to_symbol, to_program])
-def test_what_only_onnx_has_is_refused(
-    target: Any, kind: str, more: tuple[np.ndarray | None, ...], attrs: dict[str, Any], why: str
+def test_what_only_onnx_has_is_written_step_by_step_where_these_are_few(
+    kind: str, more: tuple[np.ndarray | None, ...], attrs: dict[str, Any], why: str
 ) -> None:
-    with pytest.raises(UnsupportedError, match=why):
-        target(layer(kind, *more, **attrs))
+    mx = to_symbol(layer(kind, *more, **attrs))
+    assert "RNN" not in {node.op for node in mx.graph.nodes}
+    with pytest.raises(UnsupportedError, match=f"{why}.*300 steps are too many"):
+        to_symbol(layer(kind, *more, steps=300, **attrs))
 
 
-def test_the_last_cell_of_sequences_of_different_lengths_is_refused() -> None:
+def test_the_last_cell_of_sequences_of_different_lengths_is_found_step_by_step() -> None:
     lengths = np.array([4, 2], np.int32)
-    with pytest.raises(UnsupportedError, match="last cell state"):
-        to_symbol(layer("LSTM", None, lengths, outputs=3))
-    assert to_symbol(layer("LSTM", None, lengths, outputs=2)).graph.heads
+    for outputs, one in ((3, False), (2, True)):
+        mx = to_symbol(layer("LSTM", None, lengths, outputs=outputs))
+        assert ("RNN" in {node.op for node in mx.graph.nodes}) == one
 
 
 def test_weights_are_stored_in_mxnets_order_under_their_own_names() -> None:
