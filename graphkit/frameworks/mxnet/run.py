@@ -48,6 +48,7 @@ class MxRuntime:
 
     Attributes:
         fast: Whether MXNet keeps its default settings, for timing; its numbers are then not always right.
+        fuses: Whether it fuses graphs where it is fast. Symbols of integers are run fast, which they need, and unfused.
     """
 
     name: ClassVar[str] = "mxnet"
@@ -55,6 +56,7 @@ class MxRuntime:
     can: ClassVar[frozenset[Ability]] = frozenset({"forward", "taps", "backward", "train"})
     native: ClassVar[str] = "mxnet"
     fast: bool = False
+    fuses: bool = True
 
     def missing(self) -> str | None:
         """None when it can run here, else what is missing and the command that installs it."""
@@ -87,7 +89,7 @@ class MxRuntime:
         """
         from graphkit.frameworks.mxnet.worker.client import worker
 
-        return worker(interpreter(), fast=self.fast)
+        return worker(interpreter(), fast=self.fast, fuses=self.fuses)
 
     def open(self, model: ir.Model, *, mode: Mode = "eval", native: bool = True) -> MxSession:
         """Open a canonical model.
@@ -102,7 +104,9 @@ class MxRuntime:
         from graphkit.frameworks.mxnet.form import form_of
 
         form = form_of(model, native, dropout=mode != "train-no-dropout")
-        return MxSession(MxRuntime(fast=True) if form.quantized else self, model, form, train=mode != "eval")
+        return MxSession(
+            MxRuntime(fast=True, fuses=self.fast) if form.quantized else self, model, form, train=mode != "eval"
+        )
 
 
 class MxSession:

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from graphkit.ops.mxgraph import MxNode
 
 
-def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
+def read_pooling(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
+    """Pooling of any kind, channels first or last."""
     data = x[0]
     assert data is not None
     if node.attrs.get("layout", "None") in CHANNELS_FIRST:
@@ -190,7 +191,7 @@ OP = Op(
         MxForm(
             "Pooling",
             direction="read",
-            read=_read,
+            read=read_pooling,
             reads=(*_READS, "p_value", "count_include_pad", "layout"),
             ignore=("cudnn_off",),
             cases=(
@@ -238,7 +239,7 @@ OP = Op(
         MxForm(
             "Pooling_v1",
             direction="read",
-            read=_read,
+            read=read_pooling,
             reads=_READS,
             cases=(
                 Case("max", (_IMAGE,), {"kernel": (3, 2), "stride": (2, 1), "pad": (1, 1)}),

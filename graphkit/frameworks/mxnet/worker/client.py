@@ -46,6 +46,7 @@ class Worker:
     Args:
         python: The interpreter.
         fast: Whether MXNet keeps its default settings, which are fast and not always right.
+        fuses: Whether it fuses graphs where it is fast.
         start_limit: Seconds until it must be ready.
 
     Attributes:
@@ -56,7 +57,9 @@ class Worker:
         ExecutionError: The interpreter cannot be started, has no working MXNet, or answers nonsense.
     """
 
-    def __init__(self, python: str, *, fast: bool = False, start_limit: float = START_LIMIT) -> None:
+    def __init__(
+        self, python: str, *, fast: bool = False, fuses: bool = True, start_limit: float = START_LIMIT
+    ) -> None:
         self._python = python
         self._stderr: deque[str] = deque(maxlen=40)
         self._turn = threading.RLock()
@@ -67,7 +70,7 @@ class Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=_environment(python),
+                env={**_environment(python), **({} if fuses else {"MXNET_SUBGRAPH_BACKEND": "NONE"})},
                 bufsize=0,
                 start_new_session=True,
             )
@@ -233,23 +236,23 @@ class Worker:
         return f" Its last words: {' | '.join(lines)[-600:]}" if lines else ""
 
 
-_POOL: dict[tuple[str, bool], Worker] = {}
+_POOL: dict[tuple[str, bool, bool], Worker] = {}
 _POOL_TURN = threading.Lock()
 
 
-def worker(python: str, *, fast: bool = False) -> Worker:
+def worker(python: str, *, fast: bool = False, fuses: bool = True) -> Worker:
     """The worker of an interpreter: the one that runs already, or a new one after a crash.
 
     Raises:
         ExecutionError: It cannot be started.
     """
     with _POOL_TURN:
-        found = _POOL.get((python, fast))
+        found = _POOL.get((python, fast, fuses))
         if found is not None and not found.alive:
             found.close()
             found = None
         if found is None:
-            found = _POOL[python, fast] = Worker(python, fast=fast)
+            found = _POOL[python, fast, fuses] = Worker(python, fast=fast, fuses=fuses)
         return found
 
 

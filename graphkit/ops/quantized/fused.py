@@ -1,0 +1,221 @@
+"""MXNet's layers that oneDNN fuses: ``_sg_mkldnn_conv`` and ``_sg_mkldnn_fully_connected``.
+
+Fused floats are what the operators of their subgraph compute. Fused integers of 8 bits (oneDNN, MXNet 1.9.1, found by
+running it) are exact sums: weights are quantized by filter, to 127.5 steps of the filter's largest magnitude, after
+BatchNorm's scale is multiplied into them; sums times the steps of data and weights, a further summand and an activation
+are rounded to 127.5 or 255.5 steps of the calibrated range.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx_ir as ir
+
+from graphkit.ops.codec import BOOL
+from graphkit.ops.quantized.integer_layers import convolution, turned
+from graphkit.ops.quantized.ranges import calibrated, halved, rounded
+from graphkit.ops.spec import MxForm, Op, Refusal
+from graphkit.ops.tensor.sizes import some
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from graphkit.ops.builders import OnnxBuilder
+    from graphkit.ops.mxgraph import MxNode
+
+    Array = npt.NDArray[np.float32]
+
+_UNCALIBRATED = "it was quantized without calibration; quantize the model with calib_mode naive or entropy"
+_BIAS_LIMIT = np.float32(2**31 - 1) / 2
+"""Largest magnitude of a bias in steps of the sums; oneDNN makes a filter's steps coarser to keep to it."""
+
+
+def _flag(node: MxNode, name: str) -> bool:
+    return bool(BOOL.parse(node.attrs.get(name, "False").capitalize()))
+
+
+def _part(node: MxNode, op: str) -> MxNode | None:
+    """The node of an operator in the subgraph."""
+    return next((inner for inner in node.subgraphs[0].nodes if inner.op == op), None)
+
+
+def _magnitude(b: OnnxBuilder, low: ir.Value | None, high: ir.Value | None) -> np.float32 | None:
+    """The larger magnitude of a range that calibration has found."""
+    ends = [b.value(end) for end in (low, high)]
+    if any(end is None for end in ends):
+        return None
+    return np.float32(max(abs(float(some(end).reshape(-1)[0])) for end in ends))
+
+
+def _floats(b: OnnxBuilder, value: ir.Value | None) -> Array | None:
+    array = b.value(value)
+    return None if array is None else array.astype(np.float32)
+
+
+def _activated(b: OnnxBuilder, node: MxNode, value: ir.Value) -> ir.Value | Refusal:
+    """What the subgraph's activation makes of real numbers."""
+    made = value
+    for inner in node.subgraphs[0].nodes:
+        kind = inner.attrs.get("act_type")
+        if inner.op == "relu" or (inner.op == "Activation" and kind == "relu"):
+            made = b.op("Relu", made)
+        elif inner.op == "Activation" and kind in ("sigmoid", "tanh"):
+            made = b.op("Sigmoid" if kind == "sigmoid" else "Tanh", made)
+        elif inner.op == "clip":
+            made = b.op("Clip", made, *(b.scalar(float(inner.attrs[name]), made) for name in ("a_min", "a_max")))
+        elif inner.op == "LeakyReLU" and inner.attrs.get("act_type", "leaky") == "leaky":
+            made = b.op("LeakyRelu", made, alpha=float(inner.attrs.get("slope", "0.25")))
+        elif inner.op in ("Activation", "LeakyReLU"):
+            return Refusal(f"its fused activation {kind or inner.op} is not one that graphkit computes on integers")
+    return made
+
+
+def _result(b: OnnxBuilder, node: MxNode, real: ir.Value, ends: tuple[np.float32, np.float32]) -> Sequence[ir.Value]:
+    """Real numbers as integers of the calibrated range, unsigned where that has no negative numbers."""
+    low, high = ends
+    dtype = "uint8" if low >= 0 else "int8"
+    factor = halved(dtype) / np.float32(max(abs(float(low)), abs(float(high))))
+    made = rounded(b, b.op("Mul", real, b.const(np.float32(factor))), dtype)
+    return made, b.const([low], np.float32), b.const([high], np.float32)
+
+
+def _normalized(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None], weight: Array, bias: Array) -> Any:
+    """Weights and bias with BatchNorm's scale and shift in them; None where its statistics are computed."""
+    norm = some(_part(node, "BatchNorm"))
+    arrays = [_floats(b, value) for value in x]
+    if any(array is None for array in arrays):
+        return None
+    gamma, beta, mean, variance = (some(array) for array in arrays)
+    if BOOL.parse(norm.attrs.get("fix_gamma", "True")):
+        gamma = np.ones_like(gamma)
+    slope = gamma / np.sqrt(variance + np.float32(norm.attrs.get("eps", "0.001")))
+    return weight * slope.reshape(-1, *[1] * (weight.ndim - 1)), beta + (bias - mean) * slope
+
+
+def _by_filter(weight: Array, bias: Array, data_steps: np.float32) -> tuple[Any, Any, Array]:
+    """Integers of weights and bias, and the steps in one of each filter's weights.
+
+    Args:
+        weight: (filters, …).
+        bias: (filters,).
+        data_steps: Steps in one of the data.
+    """
+    rows = np.abs(weight).reshape(len(weight), -1).max(1)
+    steps = np.float32(127.5) / np.where(rows == 0, np.float32(1), rows)
+    with np.errstate(divide="ignore"):
+        most = _BIAS_LIMIT / np.abs(bias) / data_steps
+    steps = np.minimum(steps, most).astype(np.float32)
+    whole = np.clip(np.rint(weight * steps.reshape(-1, *[1] * (weight.ndim - 1))), -128, 127).astype(np.int8)
+    return whole, np.rint(bias * (steps * data_steps)).astype(np.int32), steps
+
+
+def _real(b: OnnxBuilder, sums: ir.Value, bias: Any, steps: Any, rank: int) -> ir.Value:
+    """Int32 sums and a bias, by filter on axis 1, as real numbers."""
+    shape = (1, -1, *[1] * (rank - 2))
+    if np.any(bias):
+        sums = b.op("Add", sums, b.const(np.asarray(bias, np.int32).reshape(shape)))
+    one = np.asarray(np.float32(1) / steps, np.float32)
+    return b.op("Mul", b.op("Cast", sums, to=ir.DataType.FLOAT), b.const(one.reshape(shape) if one.ndim else one))
+
+
+def _read_conv(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> Any:
+    if not _flag(node, "quantized"):
+        return b.inline(node.subgraphs[0], [some(value) for value in x])
+    conv, ends = _part(node, "Convolution"), calibrated(node)
+    if conv is None or ends is None:
+        return Refusal(_UNCALIBRATED)
+    operands = list(x)
+    data, weight = some(operands.pop(0)), _floats(b, operands.pop(0))
+    bare = bool(BOOL.parse(conv.attrs.get("no_bias", "False")))
+    bias = None if bare else _floats(b, operands.pop(0))
+    if weight is None or (bias is None and not bare):
+        return Refusal("its weights are computed or fed; graphkit quantizes stored ones only")
+    bias = np.zeros(len(weight), np.float32) if bias is None else bias
+    if _flag(node, "with_bn"):
+        found = _normalized(b, node, [operands.pop(0) for _ in range(4)], weight, bias)
+        if found is None:
+            return Refusal("its statistics are computed or fed; graphkit reads them from a file only")
+        weight, bias = found
+    summand = operands.pop(0) if _flag(node, "with_sum") else None
+    magnitude = _magnitude(b, *operands[:2])
+    if magnitude is None:
+        return Refusal(_UNCALIBRATED)
+    data_steps = np.float32(halved(b.dtype(data).name) / magnitude)
+    whole, whole_bias, steps = _by_filter(weight, bias, data_steps)
+    sums = convolution(b, conv, data, b.const(whole))
+    if isinstance(sums, Refusal):
+        return sums
+    made: ir.Value | Refusal = _real(b, sums, whole_bias, steps * data_steps, weight.ndim)
+    if summand is not None:
+        if _flag(node, "with_act"):
+            return Refusal("an activation stands before its summand, which MXNet's fusion does not keep apart")
+        extra = _magnitude(b, *operands[2:4])
+        if extra is None:
+            return Refusal(_UNCALIBRATED)
+        step = np.float32(extra / halved(b.dtype(summand).name))
+        made = b.op("Add", made, b.op("DequantizeLinear", summand, b.const(step)))
+    made = _activated(b, node, made)
+    return made if isinstance(made, Refusal) else _result(b, node, made, ends)
+
+
+def _read_dense(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> Any:
+    if not _flag(node, "quantized"):
+        return b.inline(node.subgraphs[0], [some(value) for value in x])
+    dense, ends = _part(node, "FullyConnected"), calibrated(node)
+    if dense is None or (ends is None and not _flag(node, "enable_float_output")):
+        return Refusal(_UNCALIBRATED)
+    operands = list(x)
+    data, weight_value = some(operands.pop(0)), some(operands.pop(0))
+    bias_value = None if BOOL.parse(dense.attrs.get("no_bias", "False")) else some(operands.pop(0))
+    magnitude = _magnitude(b, *operands[:2])
+    weight, bias = b.value(weight_value), None if bias_value is None else b.value(bias_value)
+    if magnitude is None or weight is None or (bias is None and bias_value is not None):
+        return Refusal(_UNCALIBRATED if magnitude is None else "its weights are computed or fed")
+    data_steps = np.float32(halved(b.dtype(data).name) / magnitude)
+    shift = np.zeros(len(weight), np.float32) if bias is None else bias.astype(np.float32)
+    if weight.dtype == np.float32:
+        whole, whole_bias, steps = _by_filter(weight.astype(np.float32), shift, data_steps)
+    else:
+        own = _magnitude(b, *operands[2:4])
+        if own is None:
+            return Refusal(_UNCALIBRATED)
+        whole, steps = weight.astype(np.int8), np.float32(127.5) / own
+        if bias is not None and bias.dtype != np.float32:
+            span = _magnitude(b, *operands[4:6])
+            shift = shift * (np.float32(0) if span is None else span / np.float32(127.5))
+        whole_bias = np.rint(shift * (steps * data_steps)).astype(np.int32)
+    if BOOL.parse(dense.attrs.get("flatten", "True")):
+        data = b.op("Flatten", data, axis=1)
+    elif b.rank(data) != 2:
+        return Refusal("it keeps several axes, which graphkit does not compute on integers")
+    sums = b.op("MatMulInteger", data, turned(b, b.const(whole)))
+    made = _activated(b, node, _real(b, sums, whole_bias, steps * data_steps, 2))
+    if isinstance(made, Refusal) or ends is None or _flag(node, "enable_float_output"):
+        return made
+    return _result(b, node, made, ends)
+
+
+_FLAGS = ("num_args", "quantized", "min_calib_range", "max_calib_range")
+
+OP = Op(
+    "",
+    mx=(
+        MxForm(
+            "_sg_mkldnn_conv",
+            read=_read_conv,
+            reads=(*_FLAGS, "with_bn", "with_act", "with_sum", "with_postsum_act"),
+            direction="read",
+        ),
+        MxForm(
+            "_sg_mkldnn_fully_connected",
+            read=_read_dense,
+            reads=(*_FLAGS, "with_eltwise", "enable_float_output", "channel_wise_quantize", "no_bias", "num_hidden"),
+            ignore=("flatten",),
+            direction="read",
+        ),
+    ),
+)
