@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from graphkit.ops.codec import BOOL, FLOAT, INT
 from graphkit.ops.spec import Attr, Case, Limit, MxForm, Op, Refusal, arr, given
+from graphkit.ops.tensor.sizes import as_int64, positions, some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,8 +28,6 @@ def _reads(onnx: str, *, negative: bool = False) -> Read:
     def read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
         data = x[0]
         assert data is not None
-        if BOOL.parse(node.attrs.get("use_length", "False")):
-            return Refusal("it masks by lengths (use_length), which graphkit does not convert yet")
         if node.attrs.get("dtype", "None") != "None":
             return Refusal(f"its dtype={node.attrs['dtype']} asks for another precision of the result; use Cast")
         text = node.attrs.get("temperature", "None")
@@ -34,9 +35,27 @@ def _reads(onnx: str, *, negative: bool = False) -> Read:
             data = b.op("Div", data, b.scalar(FLOAT.parse(text), data))
         if negative:
             data = b.op("Neg", data)
-        return b.op(onnx, data, axis=int(node.attrs.get("axis", "-1")))
+        axis = int(node.attrs.get("axis", "-1"))
+        if not BOOL.parse(node.attrs.get("use_length", "False")):
+            return b.op(onnx, data, axis=axis)
+        if len(x) < 2:
+            return Refusal(f"MXNet's {node.op} has no input for the lengths that its use_length asks for")
+        within = _within(b, data, some(x[1]), axis)
+        lowest = np.finfo(np.float16 if b.dtype(data) == np.float16 else np.float32).min
+        result = b.op(onnx, b.op("Where", within, data, b.scalar(float(lowest), data)), axis=axis)
+        return b.op("Where", within, result, b.scalar(0.0, data))
 
     return read
+
+
+def _within(b: OnnxBuilder, data: ir.Value, lengths: ir.Value, axis: int) -> ir.Value:
+    """Which elements are among the first so many along an axis; what is beyond has no part and becomes 0."""
+    rank = b.rank(data)
+    axis %= rank
+    line = positions(b, data, axis)
+    if axis < rank - 1:
+        line = b.op("Reshape", line, [-1] + [1] * (rank - 1 - axis))
+    return b.op("Less", line, b.op("Unsqueeze", as_int64(b, lengths), [axis]))
 
 
 def _read_activation(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
@@ -76,7 +95,12 @@ def _torch_hardmax(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
 
 
 _X = arr(2, 3, 4)
-_READ_CASES = (
+_READ_LENGTH_CASES = (
+    Case("lengths", (_X, given([[1, 2, 4], [4, 3, 2]], "int32")), {"use_length": True}),
+    Case("lengths along the middle", (_X, given([[1, 2, 3, 3], [3, 3, 2, 1]], "int64")), {"use_length": 1, "axis": 1}),
+    Case("no length", (arr(2, 3), given([0, 2], "int32")), {"use_length": True, "temperature": 2.0}),
+)
+_CASES = (
     Case("default", (_X,)),
     Case("axis", (_X,), {"axis": "1"}),
     Case("temperature", (_X,), {"temperature": "2.5"}),
@@ -94,7 +118,13 @@ OPS = (
         "Softmax",
         mx=(
             MxForm("softmax", attrs=(_AXIS,), direction="write"),
-            MxForm("softmax", read=_reads("Softmax"), reads=_READS, direction="read", cases=_READ_CASES),
+            MxForm(
+                "softmax",
+                read=_reads("Softmax"),
+                reads=_READS,
+                direction="read",
+                cases=(*_READ_CASES, *_LENGTH_CASES),
+            ),
             MxForm(
                 "softmin",
                 read=_reads("Softmax", negative=True),

@@ -172,7 +172,8 @@ def _flipped(b: OnnxBuilder, data: ir.Value, axes: Sequence[int]) -> ir.Value:
 
 def _read_flip(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
     data = some(x[0])
-    axes = axes_in(node, b.rank(data), "axis", "()") or ()
+    axes = axes_in(node, b.rank(data))
+    axes = tuple(range(b.rank(data))) if axes is None else axes
     return _flipped(b, data, axes) if axes else b.op("Identity", data)
 
 
@@ -312,6 +313,7 @@ _FORMS = (
         ("axis",),
         Case("axis", (_X,), {"axis": "(1,)"}),
         Case("axes", (_X,), {"axis": (0, 2)}),
+        Case("all", (_X,), {"axis": "None"}),
         Case("none", (_X,), {"axis": "()"}),
     ),
     _form(

@@ -105,7 +105,12 @@ def _read_slice_channel(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | Non
 def _read_split_v2(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> Sequence[ir.Value] | Refusal:
     data, sections = some(x[0]), int(node.attrs.get("sections", "0"))
     if sections:
-        return _read_equal(b, node, data, sections)
+        along = int(node.attrs.get("axis", "1"))
+        whole = b.shape(data)[along] if rank_is_known(data) else None
+        if not isinstance(whole, int) or whole % sections == 0:
+            return _read_equal(b, node, data, sections)
+        sizes = [whole // sections + (place < whole % sections) for place in range(sections)]
+        return _squeezed(b, node, b.ops("Split", sections, data, sizes, axis=along), along)
     starts, axis = ints(node.attrs["indices"]), int(node.attrs.get("axis", "1"))
     if not starts or starts[0] != 0 or any(later <= former for former, later in pairwise(starts)):
         return Refusal(f"its indices {starts} do not rise from 0, which MXNet itself rejects")
@@ -146,6 +151,7 @@ OP = Op(
             cases=(
                 Case("indices", (_X,), {"indices": "[0, 1, 4]"}, outputs=3),
                 Case("sections", (_X,), {"indices": "()", "sections": 2, "axis": 2}, outputs=2),
+                Case("uneven sections", (_X,), {"indices": "()", "sections": 4, "axis": 1}, outputs=4),
                 Case("squeezed", (arr(2, 3),), {"indices": (0, 1, 2), "squeeze_axis": True}, outputs=3),
                 Case(
                     "squeezed sections", (arr(2, 3),), {"indices": (), "sections": 3, "squeeze_axis": True}, outputs=3

@@ -82,6 +82,8 @@ def _sorted(
     if axis is None:
         data, axis = b.op("Reshape", data, [-1]), 0
     if rank_is_known(data):
+        if not b.rank(data):
+            raise ValueError("axis -1 is none of a scalar")
         axis %= b.rank(data)
     taken = b.const([count]) if count > 0 else size_along(b, data, axis)
     values, indices = b.ops("TopK", 2, data, taken, axis=axis, largest=int(not ascending))
