@@ -7,6 +7,7 @@ with what is there, are spread out along their axis instead, one layer for each 
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ import onnx_ir as ir
 
 from graphkit.ops.booleans import as_carrier, carrier
 from graphkit.ops.codec import ints
-from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given, int64
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, int64
 from graphkit.ops.tensor.coordinates import element_coordinates, point_coordinates, wrap_negative
 from graphkit.ops.tensor.sizes import as_int64, axis_of, some
 from graphkit.ops.tensor.torch_index import points
@@ -24,7 +25,7 @@ from graphkit.ops.torchprogram import Code
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.builders import Dim, MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -70,9 +71,9 @@ def _scattered(b: MxBuilder, node: ir.Node, data: MxRef, places: MxRef, shape: t
 
 def _write_nd(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
     data, source, indices = some(x[0]), some(node.inputs[0]), some(node.inputs[1])
-    if _reduction(node) != "none":
-        return Refusal(f"MXNet's scatter_nd overwrites, and this one has reduction={_reduction(node)}")
     width, shape = b.shape(indices)[-1], _fixed(b, source)
+    if _reduction(node) != "none":
+        return _reduce_nd(b, node, x, width)
     if width == 1 and b.rank(indices) == 2:
         rows = b.op("Reshape", wrap_negative(b, indices, some(x[1]), source, 0), shape=(-1,))
         return b.op("_contrib_index_copy", data, rows, as_carrier(b, some(node.inputs[2]), carrier(b, source)))
@@ -113,6 +114,43 @@ def _spread(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None], axis: int) -
     if _reduction(node) == "none":
         return b.op("where", b.op("max", here, axis=axis), joined, data)
     return b.op(reduction.combine, data, joined)
+
+
+def _reduce_nd(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None], width: Dim) -> MxRef | Refusal:
+    """Number the addressed places, and give every update a layer as large as the data."""
+    data, source, indices = some(x[0]), some(node.inputs[0]), some(node.inputs[1])
+    reduction = _REDUCTIONS[_reduction(node)]
+    if _reduction(node) in ("max", "min") and b.dtype(source).kind != "f":
+        return Refusal(f"reduction={_reduction(node)} of integers has no neutral element to start from in MXNet")
+    dims = b.shape(source)[: width if isinstance(width, int) else 0]
+    inner = [dim for dim in dims[1:] if isinstance(dim, int)]
+    if not dims or len(inner) != len(dims) - 1 or (len(dims) > 1 and not isinstance(dims[0], int)):
+        return Refusal("the sizes of the axes that it addresses are not known; give the model's inputs fixed sizes")
+    places = point_coordinates(b, indices, some(x[1]), source, len(dims))
+    places = b.op("Reshape", places, shape=(len(dims), -1))
+    if inner:
+        strides = np.cumprod([1, *inner[::-1]])[::-1].astype(b.dtype(indices))
+        places = b.op("broadcast_mul", places, b.const(strides[:, None].copy(), name="strides"))
+        places = b.op("sum", places, axis=0, keepdims=True)
+    places = b.op("Reshape", places, shape=(-1, 1), name="places")
+    whole = len(dims) == b.rank(source)
+    count = prod(inner) * (dims[0] if isinstance(dims[0], int) else 1)
+    flat = (-1, 1) if whole else (count if isinstance(dims[0], int) else 0, -1)
+    rows = b.op("Reshape", data, shape=flat, name="rows")
+    line = b.op("_contrib_arange_like", b.op("Cast", rows, dtype="float64"), axis=0)
+    line = b.op("Reshape", b.op("Cast", line, dtype=b.dtype(indices).name), shape=(1, -1))
+    here = b.op("expand_dims", b.op("broadcast_equal", places, line), axis=2, name="here")
+    new = as_carrier(b, some(node.inputs[2]), carrier(b, source))
+    for _ in range(b.rank(indices) - 2):
+        new = b.op("Reshape", new, shape=(-3, -2))
+    new = b.op("expand_dims", b.op("Reshape", new, shape=(-1, 1) if whole else (0, -1)), axis=1)
+    here = b.op("broadcast_like", here, new, lhs_axes=(2,), rhs_axes=(2,))
+    layers = b.op("broadcast_like", new, here, lhs_axes=(1,), rhs_axes=(1,))
+    neutral = b.op("zeros_like", layers)
+    if reduction.neutral:
+        neutral = b.op("_plus_scalar", neutral, scalar=reduction.neutral)
+    joined = b.op(reduction.reduce, b.op("where", here, layers, neutral), axis=0)
+    return b.op("reshape_like", b.op(reduction.combine, rows, joined), data)
 
 
 def _positions(b: MxBuilder, data: MxRef, source: ir.Value, axis: int, dtype: str) -> MxRef:
@@ -222,12 +260,6 @@ OPS = (
             Case("truths", (_TRUTHS, int64([[1]]), arr(1, 4, dtype="bool")), grad=False),
             *(Case(f"rows, {kind}", _ROWS, {"reduction": kind}, dynamic=(0,)) for kind in _REDUCTIONS),
             *(Case(f"elements, {kind}", _ELEMENTS, {"reduction": kind}) for kind in _REDUCTIONS),
-        ),
-        limits=tuple(
-            Limit(claim, "MXNet's scatter_nd overwrites; it does not reduce", f"{what}, {kind}")
-            for claim in ("schema", "mxnet", "mxnet-float64", "mxnet-backward", "round-trip")
-            for what in ("rows", "elements")
-            for kind in _REDUCTIONS
         ),
     ),
     Op(
