@@ -95,12 +95,12 @@ def _torch_hardmax(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
 
 
 _X = arr(2, 3, 4)
-_READ_LENGTH_CASES = (
+_LENGTH_CASES = (
     Case("lengths", (_X, given([[1, 2, 4], [4, 3, 2]], "int32")), {"use_length": True}),
     Case("lengths along the middle", (_X, given([[1, 2, 3, 3], [3, 3, 2, 1]], "int64")), {"use_length": 1, "axis": 1}),
     Case("no length", (arr(2, 3), given([0, 2], "int32")), {"use_length": True, "temperature": 2.0}),
 )
-_CASES = (
+_READ_CASES = (
     Case("default", (_X,)),
     Case("axis", (_X,), {"axis": "1"}),
     Case("temperature", (_X,), {"temperature": "2.5"}),
