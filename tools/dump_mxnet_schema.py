@@ -79,6 +79,8 @@ CORRECTED = {
         ("num_args", "int, required"),
         ("axis", "int or None, optional, default='0'"),
     ],
+    "_npi_eigh": [("A", "NDArray-or-Symbol"), ("UPLO", "{'L', 'U'},optional, default='L'")],
+    "_npi_eigvalsh": [("A", "NDArray-or-Symbol"), ("UPLO", "{'L', 'U'},optional, default='L'")],
     "_npi_norm": [
         ("data", "NDArray-or-Symbol"),
         ("ord", "double, optional, default=2"),
@@ -88,6 +90,8 @@ CORRECTED = {
     ],
 }
 """Arguments of operators that parse others than MXNet documents."""
+UNCOUNTED = frozenset({"_sg_mkldnn_conv", "_sg_mkldnn_fully_connected"})
+"""Operators that need not be told how many inputs they have, whatever MXNet says."""
 
 Attrs = dict[str, str]
 
@@ -412,13 +416,15 @@ def table() -> str:
     for name in wheel.names():
         real, arguments, counter = wheel.describe(name)
         aliases.setdefault(real, []).append(name)
-        described[real] = CORRECTED.get(real, arguments), counter
+        described[real] = CORRECTED.get(real, arguments), "" if real in UNCOUNTED else counter
     lines = []
     for op in sorted(described):
         if LEFT_OUT.search(op):
             continue
         with Prober(wheel, op) as prober:
             row = operator(prober, *described[op])
+        if op in UNCOUNTED:
+            row["in"] = None
         others = [name for name in aliases[op] if name != op]
         row |= {"alias": others} if others else {}
         lines.append(f"{json.dumps(op)}:{json.dumps(row, sort_keys=True, separators=(',', ':'))}")

@@ -74,7 +74,7 @@ def _activated(b: OnnxBuilder, node: MxNode, value: ir.Value) -> ir.Value | Refu
     return made
 
 
-def _result(b: OnnxBuilder, node: MxNode, real: ir.Value, ends: tuple[np.float32, np.float32]) -> Sequence[ir.Value]:
+def _result(b: OnnxBuilder, real: ir.Value, ends: tuple[np.float32, np.float32]) -> Sequence[ir.Value]:
     """Real numbers as integers of the calibrated range, unsigned where that has no negative numbers."""
     low, high = ends
     dtype = "uint8" if low >= 0 else "int8"
@@ -149,7 +149,7 @@ def _read_conv(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> An
     sums = convolution(b, conv, data, b.const(whole))
     if isinstance(sums, Refusal):
         return sums
-    made: ir.Value | Refusal = _real(b, sums, whole_bias, steps * data_steps, weight.ndim)
+    real = _real(b, sums, whole_bias, steps * data_steps, weight.ndim)
     if summand is not None:
         if _flag(node, "with_act"):
             return Refusal("an activation stands before its summand, which MXNet's fusion does not keep apart")
@@ -157,9 +157,9 @@ def _read_conv(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> An
         if extra is None:
             return Refusal(_UNCALIBRATED)
         step = np.float32(extra / halved(b.dtype(summand).name))
-        made = b.op("Add", made, b.op("DequantizeLinear", summand, b.const(step)))
-    made = _activated(b, node, made)
-    return made if isinstance(made, Refusal) else _result(b, node, made, ends)
+        real = b.op("Add", real, b.op("DequantizeLinear", summand, b.const(step)))
+    made = _activated(b, node, real)
+    return made if isinstance(made, Refusal) else _result(b, made, ends)
 
 
 def _read_dense(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> Any:
@@ -177,6 +177,7 @@ def _read_dense(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> A
         return Refusal(_UNCALIBRATED if magnitude is None else "its weights are computed or fed")
     data_steps = np.float32(halved(b.dtype(data).name) / magnitude)
     shift = np.zeros(len(weight), np.float32) if bias is None else bias.astype(np.float32)
+    steps: Any
     if weight.dtype == np.float32:
         whole, whole_bias, steps = _by_filter(weight.astype(np.float32), shift, data_steps)
     else:
@@ -196,7 +197,7 @@ def _read_dense(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> A
     made = _activated(b, node, _real(b, sums, whole_bias, steps * data_steps, 2))
     if isinstance(made, Refusal) or ends is None or _flag(node, "enable_float_output"):
         return made
-    return _result(b, node, made, ends)
+    return _result(b, made, ends)
 
 
 _FLAGS = ("num_args", "quantized", "min_calib_range", "max_calib_range")
