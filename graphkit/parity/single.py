@@ -100,7 +100,8 @@ def _operators() -> tuple[frozenset[tuple[str, str]], frozenset[str]]:
     onnx: set[tuple[str, str]] = set()
     mxnet: set[str] = set()
     for _, op in index().ops:
-        single = [form.op for form in op.mx if _are_single(op.cases) or _are_single(form.cases)]
+        forms = [form for form in op.mx if _are_single(op.cases) or _are_single(form.cases)]
+        single = [name for form in forms for name in (form.op, *form.also)]
         if not op.onnx:
             mxnet.update(single)
         elif single or _are_single(op.cases):

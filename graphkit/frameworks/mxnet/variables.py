@@ -95,7 +95,7 @@ class Variables:
         name = variable.name
         if name not in self._values:
             array = self._arrays.get(name)
-            frozen = variable.hidden.get("__lr_mult__") == "0.0" and variable.hidden.get("__wd_mult__") == "0.0"
+            frozen = _is_frozen(variable)
             if array is not None and slot == "data" and not frozen:
                 self._data[name] = array.shape
             if array is not None and (name in self._mx.aux or slot in _STATE_SLOTS):
@@ -229,6 +229,12 @@ class Variables:
         """The parameters and auxiliary states that something reads, in the symbol's order."""
         stored = [value for value in self._values.values() if value.const_value is not None]
         return [value for value in stored if value.uses() or value in outputs]
+
+
+def _is_frozen(variable: MxNode) -> bool:
+    """Whether a parameter is not trained: its rates are zero, or it is a ``Constant`` of Gluon."""
+    rates = (variable.hidden.get("__lr_mult__"), variable.hidden.get("__wd_mult__"))
+    return rates == ("0.0", "0.0") or variable.hidden.get("__init__", "").startswith(f"Constant_{variable.name}_")
 
 
 def _few(items: Sequence[str], most: int = 8, separator: str = ", ") -> str:

@@ -236,9 +236,11 @@ class Model:
         return {name: mx.nd.zeros(found[name], dtype=floats[0] if floats else "float32") for name in names}
 
     def _known(self, shape: Optional[Tuple[int, ...]]) -> bool:
+        if shape is None:
+            return False
         if self.np_shape:
-            return shape is not None and min(shape, default=0) >= 0
-        return bool(shape) and min(shape) > 0
+            return min(shape, default=0) >= 0
+        return min(shape, default=0) > 0
 
 
 class Trainer:
