@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.layout import Layout
-    from graphkit.ops.mxgraph import MxGraph, MxRef
+    from graphkit.ops.mxgraph import MxBody, MxGraph, MxRef
     from graphkit.ops.torchprogram import Arg, Body, Code, Size, Targets, Var
 
 __all__ = ["Again", "BodyBuilder", "Dim", "MxBuilder", "OnnxBuilder", "Operand", "Step", "TorchBuilder"]
@@ -204,8 +204,38 @@ class MxBuilder(Protocol):
         """
         ...
 
-    def ops(self, op: str, outputs: int, *inputs: MxRef, name: str = "", **attrs: Any) -> tuple[MxRef, ...]:
+    def ops(
+        self,
+        op: str,
+        outputs: int,
+        *inputs: MxRef,
+        name: str = "",
+        subgraphs: Sequence[MxGraph] = (),
+        **attrs: Any,
+    ) -> tuple[MxRef, ...]:
         """Emit a node of several outputs, hidden ones included; otherwise as :meth:`op`."""
+        ...
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether what is emitted goes into the body of a loop or branch."""
+        ...
+
+    def bind(self, value: ir.Value, ref: MxRef) -> None:
+        """Say what holds a value; a node that computes only such values is not written."""
+        ...
+
+    def inline(self, graph: ir.Graph) -> list[MxRef]:
+        """What a graph inside the node computes; its nodes go where nodes are being emitted."""
+        ...
+
+    def body(self, inputs: Sequence[ir.Value | None], emit: Callable[[Sequence[MxRef]], Sequence[MxRef]]) -> MxBody:
+        """A graph inside the node, for an operator with subgraphs.
+
+        Args:
+            inputs: Values that its variables hold; None for a variable of the room's own.
+            emit: Emits its nodes, given its variables, and returns its heads; it may read what is outside.
+        """
         ...
 
     def const(self, array: npt.ArrayLike, name: str = "") -> MxRef:

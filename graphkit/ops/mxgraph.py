@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from graphkit.ops.layout import Layout
 
-__all__ = ["VARIABLE", "MxGraph", "MxModel", "MxNode", "MxRef"]
+__all__ = ["VARIABLE", "MxBody", "MxGraph", "MxModel", "MxNode", "MxRef"]
 
 VARIABLE = "null"
 """The operator name that MXNet gives variables."""
@@ -86,6 +86,31 @@ class MxGraph:
         """Arguments and auxiliary states, in node order."""
         return (node for node in self.nodes if node.is_variable)
 
+    def walk(self) -> Iterator[MxNode]:
+        """All nodes, those of subgraphs included, each before those inside it."""
+        for node in self.nodes:
+            yield node
+            for body in node.subgraphs:
+                yield from body.walk()
+
+    def arrange(self) -> None:
+        """Put the nodes in the order in which MXNet visits them, depth first from the heads, without unneeded ones.
+
+        It is the order of its variables that the parameters of control-flow operators refer to.
+        """
+        order: dict[int, MxNode] = {}
+        for head in self.heads:
+            path = [(head.node, 0)]
+            while path:
+                node, position = path.pop()
+                if id(node) in order:
+                    continue
+                if position == len(node.inputs):
+                    order[id(node)] = node
+                else:
+                    path += [(node, position + 1), (node.inputs[position].node, 0)]
+        self.nodes = list(order.values())
+
     def prune(self) -> None:
         """Drop the nodes that no head needs, keeping the order of the others."""
         needed: set[int] = set()
@@ -97,6 +122,21 @@ class MxGraph:
             needed.add(id(node))
             stack.extend(ref.node for ref in node.inputs)
         self.nodes = [node for node in self.nodes if id(node) in needed]
+
+
+@dataclass(eq=False, slots=True)
+class MxBody:
+    """A subgraph that is being written, and what its variables are.
+
+    Attributes:
+        graph: The subgraph, arranged; a variable that no head needs is not in it.
+        own: The variables for its inputs, in their order.
+        captured: What of the graph around it its other variables stand for.
+    """
+
+    graph: MxGraph
+    own: list[MxNode]
+    captured: dict[MxNode, MxRef]
 
 
 @dataclass(eq=False, slots=True)

@@ -4,8 +4,10 @@ Three things of it are mended:
 
 - ``_while_loop`` leaves the rows of turns that it did not make as they were in memory. They are zeros here.
 - It has no gradient where its condition reads more than the loop's variables, and for what else its body reads it
-  gives that of the first turn alone. All that they read are variables of the loop here.
-- ``_cond`` refuses a condition of another type than float32. It is cast here.
+  gives that of the first turn alone. All that they read are variables of the loop here. Nor has it one where the body
+  reads what it gives, so that it gives a copy here.
+- ``_cond`` refuses a condition of another type than float32, and leaves its gradient as it was in memory. It is cast
+  here, and nothing flows back into it.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ def mended(graph: MxGraph) -> dict[MxRef, MxRef]:
         for body in node.subgraphs:
             mended(body)
         if node.op == "_cond":
-            _cast_condition(node)
+            nodes += _cast_condition(node)
         if node.op != "_while_loop":
             nodes.append(node)
             continue
@@ -42,11 +44,22 @@ def mended(graph: MxGraph) -> dict[MxRef, MxRef]:
     return instead
 
 
-def _cast_condition(node: MxNode) -> None:
+def _cast_condition(node: MxNode) -> list[MxNode]:
+    """Cast the condition of a branch; what goes before it."""
+    tested, *taken = (list(ints(node.attrs[f"{name}_input_locs"])) for name in ("cond", "then", "else"))
+    stops = [MxNode("BlockGrad", f"{node.name}_stop{place}", {}, [node.inputs[place]]) for place in tested]
+    for number, (place, stop) in enumerate(zip(tested, stops, strict=True)):
+        if place in taken[0] or place in taken[1]:
+            tested[number] = len(node.inputs)
+            node.inputs = [*node.inputs, MxRef(stop)]
+        else:
+            node.inputs = [*node.inputs[:place], MxRef(stop), *node.inputs[place + 1 :]]
+    node.attrs |= {"cond_input_locs": show(tested), "num_args": show(len(node.inputs) + 3)}
     condition = node.subgraphs[0]
     cast = MxNode("Cast", f"{node.name}_condition", {"dtype": "float32"}, condition.heads)
     condition.nodes.append(cast)
     condition.heads = [MxRef(cast)]
+    return stops
 
 
 def _carry(node: MxNode, place: int, step: str = "", **attrs: str) -> None:
@@ -81,6 +94,13 @@ def _carry_all(node: MxNode) -> None:
     for place in dict.fromkeys((*used, *tested)):
         if place not in carried:
             _carry(node, place)
+    body = node.subgraphs[1]
+    read = {ref for inner in body.nodes for ref in inner.inputs}
+    for number, head in enumerate(body.heads):
+        if head in read or head in body.heads[:number]:
+            copy = MxNode("_copy", f"{node.name}_given{number}", {}, [head])
+            body.nodes.append(copy)
+            body.heads[number] = MxRef(copy)
 
 
 def _counted(node: MxNode) -> tuple[list[MxNode], list[MxNode], list[MxNode]]:

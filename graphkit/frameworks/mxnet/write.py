@@ -10,6 +10,7 @@ import onnx_ir as ir
 from graphkit.errors import UnsupportedError
 from graphkit.frameworks.asking import Asking
 from graphkit.frameworks.mxnet import carried, schema
+from graphkit.frameworks.mxnet.scopes import Scope, Scopes
 from graphkit.ir import params
 from graphkit.ir.canonical.contrib import why_kept
 from graphkit.ir.dims import dims_of
@@ -18,7 +19,7 @@ from graphkit.ops import ledger
 from graphkit.ops.codec import show
 from graphkit.ops.index import index
 from graphkit.ops.layout import Layout, arrange
-from graphkit.ops.mxgraph import VARIABLE, MxGraph, MxModel, MxNode, MxRef
+from graphkit.ops.mxgraph import VARIABLE, MxBody, MxGraph, MxModel, MxNode, MxRef
 from graphkit.ops.spec import MxForm, Refusal
 
 if TYPE_CHECKING:
@@ -61,8 +62,7 @@ class _Builder(Asking):
     def __init__(self, model: ir.Model, warn: Callable[[str], None]) -> None:
         super().__init__(warn)
         self._model = model
-        self._refs: dict[ir.Value, MxRef] = {}
-        self._nodes: list[MxNode] = []
+        self._scopes = Scopes()
         self._refusals: dict[int, UnsupportedNode] = {}
         self._arrays: dict[str, npt.NDArray[np.generic]] = {}
         self._derived: dict[str, Layout] = {}
@@ -78,8 +78,18 @@ class _Builder(Asking):
                 _declare(variable, dims_of(value), value.dtype)
                 self._refs[value] = MxRef(variable)
 
+    @property
+    def _refs(self) -> dict[ir.Value, MxRef]:
+        return self._scopes.last.refs
+
+    @property
+    def _nodes(self) -> list[MxNode]:
+        return self._scopes.last.nodes
+
     def write(self, node: ir.Node) -> None:
         """Convert one node, or note why it cannot be."""
+        if node.outputs and all(value in self._refs for value in node.outputs):
+            return  # written together with another one
         self._node, self._emitted = node, []
         result = self._adapted(node)
         if isinstance(result, Refusal):
@@ -104,7 +114,7 @@ class _Builder(Asking):
             heads.append(ref)
         graph = MxGraph(self._nodes, heads)
         graph.prune()
-        refused = [self._refusals[id(node)] for node in graph.nodes if node.op == _REFUSED]
+        refused = [self._refusals[id(node)] for node in graph.walk() if node.op == _REFUSED]
         if refused:
             raise UnsupportedError("MXNet", refused)
         aux = self._separate_aux(graph)
@@ -114,7 +124,7 @@ class _Builder(Asking):
             graph,
             {name: array for name, array in arrays.items() if name not in aux},
             {name: array for name, array in arrays.items() if name in aux},
-            {value.name or "": ref for value, ref in self._refs.items() if ref.node.op != _REFUSED},
+            {value.name or "": ref for value, ref in self._scopes.main.refs.items() if ref.node.op != _REFUSED},
             {name: layout for name, layout in self._derived.items() if name in kept},
         )
 
@@ -244,7 +254,7 @@ class _Builder(Asking):
 
     def _variable(self, name: str) -> MxNode:
         variable = MxNode(VARIABLE, name)
-        self._nodes.append(variable)
+        self._scopes.main.nodes.append(variable)
         return variable
 
     def _unique(self, name: str) -> str:
@@ -267,20 +277,68 @@ class _Builder(Asking):
         """Emit a node; see :class:`~graphkit.ops.builders.MxBuilder`."""
         return self.ops(op, 1, *inputs, name=name, **attrs)[0]
 
-    def ops(self, op: str, outputs: int, *inputs: MxRef, name: str = "", **attrs: Any) -> tuple[MxRef, ...]:
+    def ops(
+        self,
+        op: str,
+        outputs: int,
+        *inputs: MxRef,
+        name: str = "",
+        subgraphs: Sequence[MxGraph] = (),
+        **attrs: Any,
+    ) -> tuple[MxRef, ...]:
         """Emit a node of several outputs."""
         spelled = {key: show(value) for key, value in attrs.items() if value is not None}
-        node = MxNode(op, "", spelled, list(inputs))
+        node = MxNode(op, "", spelled, list(inputs), list(subgraphs))
         self._nodes.append(node)
         self._emitted.append((node, name))
         return tuple(MxRef(node, number) for number in range(outputs))
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether what is emitted goes into the body of a loop or branch."""
+        return len(self._scopes.all) > 1
+
+    def bind(self, value: ir.Value, ref: MxRef) -> None:
+        """Say what holds a value; a node that computes only such values is not written."""
+        self._refs[value] = ref
+
+    def inline(self, graph: ir.Graph) -> list[MxRef]:
+        """What a graph inside the node computes."""
+        outside = self._node, self._emitted, self._wide
+        self._wide = False
+        for node in graph:
+            self.write(node)
+        self._node, self._emitted, self._wide = outside
+        return [self._ref(value) for value in graph.outputs]
+
+    def body(self, inputs: Sequence[ir.Value | None], emit: Callable[[Sequence[MxRef]], Sequence[MxRef]]) -> MxBody:
+        """A graph inside the node, for an operator with subgraphs."""
+        outside, self._emitted = self._emitted, []
+        base = self._node.name if self._node is not None and self._node.name else "body"
+        self._scopes.all.append(Scope())
+        try:
+            own = [MxNode(VARIABLE, self._unique(f"{base}_in" if v is None else v.name or "")) for v in inputs]
+            self._nodes.extend(own)
+            self._refs.update((v, MxRef(node)) for v, node in zip(inputs, own, strict=True) if v is not None)
+            heads = list(emit([MxRef(node) for node in own]))
+            for place, head in enumerate(heads):
+                if head.node.is_variable or head in heads[:place]:
+                    heads[place] = self.op("_copy", head)
+        finally:
+            scope = self._scopes.all.pop()
+        if self._node is not None:
+            self._name_emitted(self._node, None)
+        self._emitted = outside
+        graph = MxGraph(scope.nodes, heads)
+        graph.arrange()
+        return MxBody(graph, own, {inner.node: outer for outer, inner in scope.captured.items()})
 
     def const(self, array: npt.ArrayLike, name: str = "") -> MxRef:
         """Store an array as a parameter that optimizers leave alone."""
         base = self._node.name if self._node is not None and self._node.name else "constant"
         variable = self._variable(self._unique(f"{base}_{name or 'const'}"))
         self._store(variable, np.asarray(array), "constant")
-        return MxRef(variable)
+        return self._scopes.enter(MxRef(variable))
 
     def _store(self, variable: MxNode, array: npt.NDArray[np.generic], kind: params.Kind) -> None:
         if kind == "constant":
@@ -319,16 +377,16 @@ class _Builder(Asking):
 
     def _derived_ref(self, value: ir.Value, layout: Layout) -> MxRef:
         if (value, layout) in self._layouts:
-            return self._layouts[value, layout]
+            return self._scopes.enter(self._layouts[value, layout])
         array = self._array(value)
         if array is not None and len(value.uses()) == 1 and not value.is_graph_output() and not self._is_read(value):
-            self._refs.pop(value, None)
+            self._scopes.forget(value)
             array = arrange(array, layout)
             variable = self._variable(value.name or "")
             self._store(variable, array, params.kind_of(value))
             self._derived[variable.name] = layout
             self._layouts[value, layout] = MxRef(variable)
-            return MxRef(variable)
+            return self._scopes.enter(MxRef(variable))
         ref = self._ref(value)
         for step, numbers in layout:
             if step == "transpose":
@@ -351,14 +409,17 @@ class _Builder(Asking):
         return self._widened(value, self._ref(value))
 
     def _ref(self, value: ir.Value) -> MxRef:
-        if value not in self._refs:
+        found = self._scopes.find(value)
+        if found is None:
             array = self._array(value)
             if array is None:
                 raise AssertionError(f"{value.name!r} is read before it is computed")
             variable = self._variable(value.name or "")
             self._store(variable, array, params.kind_of(value))
-            self._refs[value] = MxRef(variable)
-        return self._refs[value]
+            self._scopes.main.refs[value] = MxRef(variable)
+            found = self._scopes.enter(MxRef(variable))
+            self._refs[value] = found
+        return found
 
     @staticmethod
     def _array(value: ir.Value) -> npt.NDArray[np.generic] | None:

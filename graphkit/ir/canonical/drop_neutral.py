@@ -23,8 +23,8 @@ def drop_neutral(model: ir.Model) -> bool:
     """Remove nodes that provably change nothing, in place; shapes must have been inferred.
 
     - A bias of zeros that is a constant (never a parameter) of Conv, ConvTranspose and Gemm.
-    - Cast to the same dtype; Transpose that keeps the order; Reshape, Flatten, Expand, Squeeze, Unsqueeze and Slice to
-      the same shape; Concat, Sum, Max, Min and Mean of one; Pad by nothing; Tile by ones.
+    - Cast to the same dtype, and of truth values to numbers and back; Transpose that keeps the order; Reshape, Flatten,
+      Expand, Squeeze, Unsqueeze and Slice to the same shape; Concat, Sum, Max, Min and Mean of one; Pad by nothing; Tile by ones.
     - Operands without elements of a Concat.
     - Two Transposes in a row are one; a Reshape, Flatten, Squeeze or Unsqueeze before a Reshape is skipped where the
       second says all sizes by itself.
@@ -54,9 +54,18 @@ def _drop(edit: Editor) -> bool:
     return True
 
 
-def _same_cast(edit: Editor) -> bool:
+def _cast(edit: Editor) -> bool:
     x, result = edit.node.inputs[0], edit.node.outputs[0]
-    return x is not None and x.dtype is not None and x.dtype == result.dtype and _drop(edit)
+    if x is None or x.dtype is None:
+        return False
+    if x.dtype == result.dtype:
+        return _drop(edit)
+    before = x.producer()
+    source = before.inputs[0] if before is not None and before.op_type == "Cast" and not before.domain else None
+    if source is None or source.dtype != ir.DataType.BOOL or result.dtype != ir.DataType.BOOL:
+        return False
+    edit.replace(source)
+    return True
 
 
 def _kept_shape(edit: Editor) -> bool:
@@ -185,7 +194,7 @@ def _squeeze(edit: Editor) -> bool:
 
 
 _RULES: dict[str, Callable[[Editor], bool]] = {
-    "Cast": _same_cast,
+    "Cast": _cast,
     "Concat": _concat,
     "Conv": _zero_bias,
     "ConvTranspose": _zero_bias,

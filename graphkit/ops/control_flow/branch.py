@@ -5,8 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from graphkit.ops.booleans import as_carrier
 from graphkit.ops.codec import ints
 from graphkit.ops.control_flow.conditions import truth
+from graphkit.ops.control_flow.lists import is_read
+from graphkit.ops.control_flow.writing import inside, outside
 from graphkit.ops.spec import MxForm, Op, Refusal
 
 if TYPE_CHECKING:
@@ -14,8 +19,8 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import OnnxBuilder, TorchBuilder
-    from graphkit.ops.mxgraph import MxNode
+    from graphkit.ops.builders import Dim, MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
 
 __all__ = ["OP"]
@@ -40,6 +45,49 @@ def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> Sequenc
     return b.ops("If", count, condition, then_branch=then, else_branch=otherwise)
 
 
+def _write(b: MxBuilder, node: ir.Node, _x: Sequence[MxRef | None]) -> Sequence[MxRef] | Refusal:
+    graphs = [node.attributes[name].as_graph() for name in ("then_branch", "else_branch")]
+    for output, then, otherwise in zip(node.outputs, *(graph.outputs for graph in graphs), strict=True):
+        if is_read(output) and not _same_shape(b.shape(then), b.shape(otherwise)):
+            return Refusal(
+                f"its branches give {output.name!r} in different shapes, and MXNet has no arrays of a shape that "
+                f"depends on numbers; convert to torch, or give both branches one shape"
+            )
+    condition = node.inputs[0]
+    assert condition is not None
+    flag = as_carrier(b, condition, np.dtype(np.float32))
+    predicate = b.body([None], lambda own: own)
+    bodies = [predicate, *(b.body([], partial(_taken, b, graph)) for graph in graphs)]
+    inputs: dict[MxRef, int] = {flag: 0}
+    locs = [[0]]
+    for body in bodies[1:]:
+        refs = [body.captured[variable] for variable in body.graph.variables()]
+        locs.append([inputs.setdefault(ref, len(inputs)) for ref in refs])
+    results = b.ops(
+        "_cond",
+        len(node.outputs),
+        *inputs,
+        subgraphs=[body.graph for body in bodies],
+        num_args=len(inputs) + 3,
+        num_outputs=len(node.outputs),
+        cond_input_locs=locs[0],
+        then_input_locs=locs[1],
+        else_input_locs=locs[2],
+    )
+    return [inside(b, value, ref) for value, ref in zip(node.outputs, results, strict=True)]
+
+
+def _taken(b: MxBuilder, graph: ir.Graph, _own: Sequence[MxRef]) -> list[MxRef]:
+    b.inline(graph)
+    return [outside(b, value) for value in graph.outputs]
+
+
+def _same_shape(one: Sequence[Dim], other: Sequence[Dim]) -> bool:
+    """Whether two shapes have as many axes, and no axis of two known sizes."""
+    pairs = zip(one, other, strict=False)
+    return len(one) == len(other) and not any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in pairs)
+
+
 OP = Op(
     "If",
     mx=(
@@ -47,7 +95,7 @@ OP = Op(
             "_cond",
             read=_read,
             reads=("num_args", "num_outputs", "cond_input_locs", "then_input_locs", "else_input_locs"),
-            direction="read",
+            write=_write,
         ),
     ),
     torch=_torch,

@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.ops.booleans import as_carrier
 from graphkit.ops.codec import ints
 from graphkit.ops.control_flow.conditions import truth
 from graphkit.ops.control_flow.lists import empty, is_read, stacked
+from graphkit.ops.control_flow.writing import ENDLESS, Looping, changing, outside, rows_of
 from graphkit.ops.spec import MxForm, Op, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
-    from graphkit.ops.mxgraph import MxNode
+    from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg, Body
 
 __all__ = ["OP"]
-
-_ENDLESS: Final = 2**31 - 1
-"""Number of turns from which on a loop has no limit: exporters of ``while`` write the largest integer."""
 
 
 def _limit(b: MxBuilder | TorchBuilder, node: ir.Node) -> tuple[ir.Value | None, int | None]:
     """What limits the number of turns, and that number where it is a constant; None where nothing does."""
     limit = node.inputs[0]
     number = b.number(limit)
-    if number is not None and number >= _ENDLESS:
+    if number is not None and number >= ENDLESS:  # exporters of ``while`` write the largest integer
         return None, None
     return limit, None if number is None else int(number)
 
@@ -150,6 +149,96 @@ def _padded(b: OnnxBuilder, value: ir.Value, turns: int) -> ir.Value:
     return padded
 
 
+def _write(b: MxBuilder, node: ir.Node, _x: Sequence[MxRef | None]) -> Sequence[MxRef] | Refusal:
+    graph = node.attributes["body"].as_graph()
+    limit, turns = _limit(b, node)
+    begins, begun = _going(b, node)
+    if limit is not None and turns is None:
+        return Refusal(
+            "its number of turns is computed, and MXNet has to know it beforehand; fix the sizes that it depends on "
+            "(--input with sizes, --static-batch), or fix the number itself (--fix)"
+        )
+    goes_on = _goes_on(b, graph)
+    if not begun or (turns is not None and turns <= 0):
+        return Refusal("it makes no turn, and MXNet has no arrays without elements; leave it out")
+    first = node.inputs[2:]
+    inner, given = graph.inputs[2:], graph.outputs[1 : 1 + len(first)]
+    for start, before, after in zip(first, inner, given, strict=True):
+        if why := changing(b, start, (before, after)):
+            return why
+    if goes_on is False:
+        turns = 1
+    collected = graph.outputs[1 + len(first) :]
+    outputs = node.outputs[len(first) :]
+    kept = [number for number, value in enumerate(outputs) if is_read(value)]
+    looping = Looping(
+        graph,
+        {value: outside(b, start) for value, start in zip(inner, first, strict=True) if start is not None},
+        given,
+        [collected[number] for number in kept],
+        index=graph.inputs[0] if graph.inputs[0].uses() else None,
+        going=graph.outputs[0] if goes_on is None else None,
+        begins=None if begins is None else as_carrier(b, begins, np.dtype(np.float32)),
+        turns=turns,
+    )
+    if looping.going is None and looping.begins is None:
+        if turns is None:
+            return Refusal("nothing ends it: it has neither a number of turns nor a condition")
+        fillers = dict[int, ir.Value]()
+    else:
+        fillers = {number: filler for number in kept if (filler := _filler(b, outputs[number], turns)) is not None}
+        if len(fillers) < len(kept):
+            return Refusal(
+                "how many turns it makes depends on numbers that it computes, and MXNet has no arrays of as many rows; "
+                "read what it carries instead of what it collects, or fill that up to the number of turns that it "
+                "makes at most (Pad by that number, then Slice to it), as MXNet does itself"
+            )
+    if graph.inputs[1].uses():
+        b.bind(graph.inputs[1], b.const(np.ones(1, np.float32), "true"))
+    looped = looping.write(b)
+    found = {}
+    for number, ref in zip(kept, looped.collected, strict=True):
+        if number in fillers and turns is not None and looped.turns is not None:
+            b.bind(
+                fillers[number], rows_of(b, _filled(b, ref, looped.turns, collected[number], turns), collected[number])
+            )
+        found[number] = rows_of(b, ref, collected[number])
+    return looped.outputs(b, node.outputs, found)
+
+
+def _filler(b: MxBuilder, value: ir.Value, turns: int | None) -> ir.Value | None:
+    """The value that is a collected one, filled up with zeros to a number of rows, if it is read for that only."""
+    uses = list(value.uses())
+    pad = uses[0].node if len(uses) == 1 and not value.is_graph_output() else None
+    if (
+        turns is None
+        or pad is None
+        or pad.op_type != "Pad"
+        or pad.attributes.get_string("mode", "constant") != "constant"
+    ):
+        return None
+    rank = b.rank(value)
+    pads, fill, axes = (b.value(pad.inputs[place]) if len(pad.inputs) > place else None for place in (1, 2, 3))
+    if pads is None or axes is not None or (fill is not None and fill.item() != 0):
+        return None
+    after = list(pad.outputs[0].uses())
+    cut = after[0].node if len(after) == 1 and not pad.outputs[0].is_graph_output() else None
+    if list(pads) != [*[0] * rank, turns, *[0] * (rank - 1)] or cut is None or cut.op_type != "Slice":
+        return None
+    bounds = [b.value(cut.inputs[place]) if len(cut.inputs) > place else None for place in (1, 2, 3)]
+    given = [None if bound is None else list(bound) for bound in bounds]
+    return cut.outputs[0] if given == [[0], [turns], [0]] and len(cut.inputs) == 4 else None
+
+
+def _filled(b: MxBuilder, ref: MxRef, made: MxRef, like: ir.Value, turns: int) -> MxRef:
+    """Rows with zeros in those that a loop did not fill."""
+    sizes = [size if isinstance(size, int) else 0 for size in b.shape(like)] or [1]
+    rows = b.op("Reshape", ref, shape=(turns, 1, -1), name="rows")
+    count = b.op("Cast", made, dtype=b.dtype(like).name, name="turns")
+    masked = b.op("SequenceMask", rows, count, use_sequence_length=True, name="filled")
+    return b.op("Reshape", masked, shape=(turns, *sizes), name="filled_rows")
+
+
 OP = Op(
     "Loop",
     mx=(
@@ -165,7 +254,7 @@ OP = Op(
                 "func_input_locs",
                 "func_var_locs",
             ),
-            direction="read",
+            write=_write,
         ),
     ),
     torch=_torch,

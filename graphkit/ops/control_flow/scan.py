@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphkit.ops.codec import ints
 from graphkit.ops.control_flow.lists import empty, is_read, stacked
+from graphkit.ops.control_flow.writing import Looping, changing, outside, rows_of
 from graphkit.ops.spec import MxForm, Op, Refusal
 
 if TYPE_CHECKING:
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import OnnxBuilder, TorchBuilder
-    from graphkit.ops.mxgraph import MxNode
+    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
 
 __all__ = ["OP"]
@@ -99,6 +100,50 @@ def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> Sequenc
     return [*results[len(states) :], *results[: len(states)]]
 
 
+def _write(b: MxBuilder, node: ir.Node, _x: Sequence[MxRef | None]) -> Sequence[MxRef] | Refusal:
+    scan = _Scan.of(node)
+    states, sources = node.inputs[: scan.states], node.inputs[scan.states :]
+    inner, given = scan.body.inputs[: scan.states], scan.body.outputs[: scan.states]
+    for first, before, after in zip(states, inner, given, strict=True):
+        if why := changing(b, first, (before, after)):
+            return why
+    rows: dict[ir.Value, MxRef] = {}
+    turns: int | None = None
+    for value, item, axis, reverse in zip(
+        sources, scan.body.inputs[scan.states :], scan.axes[0], scan.backward[0], strict=True
+    ):
+        assert value is not None
+        dims = b.shape(value)
+        place = axis % len(dims)
+        size = dims[place]
+        turns = size if isinstance(size, int) else turns
+        order = [place, *(other for other in range(len(dims)) if other != place)]
+        ref = outside(b, value) if not place else b.op("transpose", outside(b, value), axes=order, name="rows")
+        rows[item] = b.op("reverse", ref, axis=0, name="backward") if reverse else ref
+    kept = [number for number, value in enumerate(node.outputs[scan.states :]) if is_read(value)]
+    looping = Looping(
+        scan.body,
+        {value: outside(b, first) for value, first in zip(inner, states, strict=True) if first is not None},
+        given,
+        [scan.body.outputs[scan.states + number] for number in kept],
+        rows,
+        turns=turns,
+    )
+    if not looping.is_flat(b) and turns is None:
+        return Refusal(
+            "it holds another loop or branch, or is inside one, and MXNet has to know how many turns such a loop "
+            "makes; fix the size that it goes through (--input with sizes, --static-batch)"
+        )
+    looped = looping.write(b)
+    found = {
+        number: rows_of(
+            b, ref, scan.body.outputs[scan.states + number], scan.axes[1][number], reverse=scan.backward[1][number]
+        )
+        for number, ref in zip(kept, looped.collected, strict=True)
+    }
+    return looped.outputs(b, node.outputs, found)
+
+
 OP = Op(
     "Scan",
     mx=(
@@ -106,7 +151,7 @@ OP = Op(
             "_foreach",
             read=_read,
             reads=("num_args", "num_outputs", "num_out_data", "in_data_locs", "in_state_locs", "remain_locs"),
-            direction="read",
+            write=_write,
         ),
     ),
     torch=_torch,

@@ -30,6 +30,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 EXACT = {"MXNET_MKLDNN_ENABLED": "0", "MXNET_USE_MKLDNN_RNN": "0", "MXNET_SUBGRAPH_BACKEND": "NONE"}
 QUIET = {"MXNET_STORAGE_FALLBACK_LOG_VERBOSE": "0", "MXNET_SUBGRAPH_VERBOSE": "0"}
+CONTROL_FLOW = ("_cond", "_foreach", "_while_loop")
 MAGIC = b"GKMX"
 BFLOAT16 = "bfloat16"
 
@@ -293,7 +294,7 @@ class Symbol:
         self._symbol = mx.sym.load_json(text)
         self.variables = self._symbol.list_inputs()
         self.states = self._symbol.list_auxiliary_states()
-        self._loops = '"_while_loop"' in text
+        self._flows = any('"{}"'.format(op) in text for op in CONTROL_FLOW)
         flags = [("static_alloc", True), ("static_shape", True)] if static else []
         try:
             self._op, self._reason = mx.nd.CachedOp(self._symbol, flags), ""
@@ -313,8 +314,8 @@ class Symbol:
 
     def __call__(self, values: Dict[str, Any]) -> List[Any]:
         """The outputs."""
-        if self._loops and mx.autograd.is_recording():
-            return list(looping(self._symbol, self.states)(*[values[name] for name in self.variables]))
+        if self._flows and mx.autograd.is_recording():
+            return executed(self._symbol, values)
         if self._op is not None:
             outputs = self._op(*[values[name] for name in self.variables])
             return outputs if isinstance(outputs, list) else [outputs]
@@ -325,15 +326,18 @@ class Symbol:
         return list(outputs)
 
 
-def looping(symbol: Any, states: Sequence[str]) -> Any:
-    """A symbol as a function that can be differentiated; a CachedOp cannot be where it holds a while loop."""
-    train, names = mx.autograd.is_training(), symbol.list_inputs()
+def executed(symbol: Any, values: Dict[str, Any]) -> List[Any]:
+    """The outputs of a symbol, recorded; a CachedOp often cannot be differentiated where it has loops or branches."""
+    train, names, states = mx.autograd.is_training(), symbol.list_arguments(), symbol.list_auxiliary_states()
+    # Names may repeat. MXNet stops to write gradients at the first array without one.
+    order = sorted(range(len(names)), key=lambda place: values[names[place]].grad is None)
+    back = sorted(range(len(names)), key=lambda place: order[place])
 
-    class Looping(mx.autograd.Function):  # type: ignore[misc]  # mxnet is untyped
+    class Executed(mx.autograd.Function):  # type: ignore[misc]  # mxnet is untyped
         def forward(self, *arrays: Any) -> Any:
-            given = dict(zip(names, arrays))
-            held = {name: given.pop(name) for name in states}
-            self.slopes = {name: mx.nd.zeros_like(array) for name, array in given.items()}
+            given = [arrays[place] for place in back]
+            self.slopes = [mx.nd.zeros_like(array) for array in given]
+            held = {name: values[name] for name in states}
             self.executor = symbol.bind(mx.cpu(), given, args_grad=self.slopes, aux_states=held)
             outputs = self.executor.forward(is_train=train)
             for output in outputs:
@@ -342,10 +346,9 @@ def looping(symbol: Any, states: Sequence[str]) -> Any:
 
         def backward(self, *cotangents: Any) -> Any:
             self.executor.backward(list(cotangents), is_train=train)
-            held = self.executor.aux_dict
-            return tuple(self.slopes[n] if n in self.slopes else mx.nd.zeros_like(held[n]) for n in names)
+            return tuple(self.slopes[place] for place in order)
 
-    return Looping()
+    return list(Executed()(*[values[names[place]] for place in order]))
 
 
 def behaving(train: bool) -> Any:
