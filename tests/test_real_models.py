@@ -14,7 +14,6 @@ import pytest
 from paths import REAL_MODELS, real_models
 from realmxnet import mxnet
 
-from graphkit.errors import UnsupportedError
 from graphkit.frameworks.base import InputSpec, ReadOptions, WriteOptions, runtimes
 from graphkit.frameworks.mxnet import checkpoint, params, symbol
 from graphkit.frameworks.mxnet.read import from_symbol
@@ -42,9 +41,6 @@ BINARY = {
 
 MOON = "lightened-moon-attr"
 """A model with an output layer that MXNet 1.9.1 does not have."""
-
-ONE_WAY = {"djl-maskrcnn-r18", "djl-ssd512-vgg16"}
-"""Models that suppress boxes class by class, which MXNet can only say in the way that the original does."""
 
 TIED = "djl-maskrcnn-r18"
 """A model whose random weights give scores so close that another order of adding swaps its detections."""
@@ -134,6 +130,11 @@ def assert_same_detections(found: list[np.ndarray], expected: list[np.ndarray]) 
     """Classes and scores agree in order, and nearly all boxes are there."""
     assert [array.shape for array in found] == [array.shape for array in expected]
     assert_close(found[:2], expected[:2])
+    assert_most_detections(found, expected)
+
+
+def assert_most_detections(found: list[np.ndarray], expected: list[np.ndarray]) -> None:
+    """Nearly all classes, scores and boxes are there, wherever one more or less box puts them."""
     left, right = (np.concatenate([array[0] for array in arrays[:3]], axis=1) for arrays in (found, expected))
     there = [bool((np.abs(left - row).max(axis=1) < 1e-5).any()) for row in right]
     assert np.mean(there) > 0.99
@@ -168,17 +169,15 @@ def test_a_published_model_computes_the_same_as_torch_source(published: Publishe
 
 def test_a_published_model_computes_the_same_after_conversion_both_ways(published: Published, tmp_path: Path) -> None:
     """Symbol to canonical form and back, written, read again, run: what MXNet 1.9.1 gave for the original."""
-    if published.name in ONE_WAY:
-        with pytest.raises(UnsupportedError, match="Unique"):
-            to_symbol(published.model)
-        return
     again = to_symbol(published.model)
     if not published.large:
         checkpoint.write(again, tmp_path / "again")
         again = checkpoint.read(tmp_path / "again-symbol.json", ReadOptions())
     set_source(published.model, Source("mxnet", published.name, again))
     with runtimes()["mxnet"].open(published.model) as session:
-        assert_close(list(session.forward(published.fed).values()), published.expected)
+        found = list(session.forward(published.fed).values())
+    check = assert_most_detections if published.name == TIED else assert_close
+    check(found, published.expected)
 
 
 @pytest.mark.parametrize("opset", [13, 17, 18])

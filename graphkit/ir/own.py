@@ -29,6 +29,7 @@ Rule: TypeAlias = "Callable[[Sequence[Shape], dict[str, Any]], Sequence[Shape]]"
 """(shapes of the inputs, attributes) -> shapes of the outputs; a ValueError says why the inputs do not fit."""
 
 _FLOATS = ["tensor(float)", "tensor(double)"]
+_KINDS = {"B": ("tensor(bool)", onnx.TensorProto.BOOL), "I": ("tensor(int64)", onnx.TensorProto.INT64)}
 
 
 def _square(shape: Shape, name: str) -> Shape:
@@ -83,7 +84,7 @@ def _sign_and_log(shapes: Sequence[Shape], _attrs: dict[str, Any]) -> Sequence[S
 def _operator(
     name: str, inputs: str, outputs: str, rule: Rule, doc: str, attributes: Sequence[OpSchema.Attribute] = ()
 ) -> None:
-    """Register an operator whose inputs and outputs have one float type, or int64 after ``:I``; ``?`` may be absent."""
+    """Register an operator whose inputs and outputs have one float type, or what follows ``:``; ``?`` may be absent."""
     formals, results = ([_formal(word) for word in words.split()] for words in (inputs, outputs))
 
     def infer(context: Any) -> None:
@@ -98,7 +99,7 @@ def _operator(
         known = [shape for shape in shapes if shape is not None]
         found = rule(known, attrs) if len(known) == len(shapes) else [None] * len(results)
         for index, (shape, result) in enumerate(zip(found, results, strict=True)):
-            kind = onnx.TensorProto.INT64 if result.type_str == "I" else types[0].tensor_type.elem_type
+            kind = _KINDS[result.type_str][1] if result.type_str in _KINDS else types[0].tensor_type.elem_type
             context.set_output_type(index, onnx.helper.make_tensor_type_proto(kind, shape))
 
     schema = OpSchema(
@@ -108,7 +109,10 @@ def _operator(
         doc,
         inputs=formals,
         outputs=results,
-        type_constraints=[("T", _FLOATS, ""), *([("I", ["tensor(int64)"], "")] if ":I" in inputs + outputs else [])],
+        type_constraints=[
+            ("T", _FLOATS, ""),
+            *((name, [kind], "") for name, (kind, _) in _KINDS.items() if f":{name}" in inputs + outputs),
+        ],
         attributes=list(attributes),
     )
     schema.set_type_and_shape_inference_function(infer)
@@ -175,6 +179,12 @@ def _bins(shapes: Sequence[Shape], attrs: dict[str, Any]) -> Sequence[Shape]:
     return [[regions[0], channels, *sizes]]
 
 
+def _kept(shapes: Sequence[Shape], _attrs: dict[str, Any]) -> Sequence[Shape]:
+    if (len(shapes[0]), *map(len, shapes[1:])) != (3, *[2] * (len(shapes) - 1)):
+        raise ValueError("boxes have not 3 axes, and scores and classes 2 each")
+    return [shapes[1]]
+
+
 _POSITION_SENSITIVE = (
     _option("scale", 1.0, "From the regions' coordinates to those of the data."),
     _option("channels", 1, "Channels of the result."),
@@ -227,6 +237,17 @@ _operator(
         _option("parts", 1, "Moves along height and width."),
         _option("samples", 1, "Samples in each bin along height and width."),
         _option("factor", 0.0, "What moves, in units of the regions' sizes, are multiplied by."),
+    ],
+)
+_operator(
+    "NmsMask",
+    "boxes scores classes:I?",
+    "kept:B",
+    _kept,
+    "Which boxes stay when the best is taken again and again, and with it all of its class that overlap it.",
+    [
+        _option("threshold", 0.0, "Ratio of intersection to union above which boxes overlap."),
+        _option("center", 0, "Whether boxes are centres and sizes rather than corners."),
     ],
 )
 _operator(

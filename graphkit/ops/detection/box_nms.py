@@ -15,7 +15,7 @@ import onnx_ir as ir
 from graphkit.ops.codec import BOOL, FLOAT
 from graphkit.ops.detection.boxes import single
 from graphkit.ops.detection.suppression import rows_of, suppress
-from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given
 from graphkit.ops.tensor.sizes import size_along, some
 
 if TYPE_CHECKING:
@@ -147,8 +147,6 @@ _ROWS = given(
     ],
     "float32",
 )
-_UNIQUE = "classes are told apart with Unique, which MXNet's symbols have no operator for"
-_BY_CLASS = ("random, by class", "by class", "background", "best three", "free batch")
 _CLASSES = {"id_index": 0, "coord_start": 2, "score_index": 1}
 
 OP = Op(
@@ -203,9 +201,5 @@ OP = Op(
                 Case("free batch", (_ROWS,), {"topk": 4, **_CLASSES}, dynamic=(0,), grad=False),
             ),
         ),
-    ),
-    limits=(
-        *(Limit("read-round-trip", _UNIQUE, name) for name in _BY_CLASS),
-        Limit("read-round-trip", "no box stays, and MXNet has no arrays without elements", "nothing stays"),
     ),
 )

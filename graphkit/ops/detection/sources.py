@@ -165,6 +165,40 @@ def multibox_target(
     return offsets.flatten(1), mask.flatten(1), classes
 '''
 
+_NMS_MASK = '''
+def nms_mask(boxes, scores, threshold, classes=None, center=False):
+    """Which boxes stay of those that no better one of their class overlaps.
+
+    Args:
+        boxes: Corners, or centers and sizes, (images, boxes, 4).
+        scores: (images, boxes); minus infinity for boxes that do not take part.
+        threshold: Ratio of intersection to union above which a worse box goes.
+        classes: (images, boxes); None where all boxes are of one class.
+        center: Whether boxes are centers and sizes.
+    """
+    low, high = boxes.detach().chunk(2, -1)
+    if center:
+        low, high = low - high.clamp(min=0) / 2, low + high.clamp(min=0) / 2
+    high = torch.maximum(low, high)
+    area = (high - low).prod(-1)
+    kept = torch.zeros_like(scores, dtype=torch.bool)
+    for image, rank in enumerate(scores.detach()):
+        order = rank.argsort(descending=True, stable=True)
+        order = order[rank[order] > -torch.inf]
+        while len(order):
+            best, order = order[0], order[1:]
+            kept[image, best] = True
+            sides = torch.minimum(high[image, best], high[image, order])
+            sides = sides - torch.maximum(low[image, best], low[image, order])
+            shared = sides.clamp(min=0).prod(-1)
+            ratio = shared / (area[image, order] + area[image, best] - shared)
+            worse = ratio > threshold
+            if classes is not None:
+                worse = worse & (classes[image, order] == classes[image, best])
+            order = order[~worse]
+    return kept
+'''
+
 _PS_ROI_POOL = '''
 def ps_roi_pool(x, regions, channels, size, groups, scale=1.0):
     """Mean of the pixels in each bin of regions, which has channels of its own.
@@ -257,6 +291,7 @@ def rotated_roi_align(x, regions, size, scale=1.0, samples=0):
 
 SOURCES: Final = {
     "deform_ps_roi_pool": _DEFORM_PS_ROI_POOL,
+    "nms_mask": _NMS_MASK,
     "ps_roi_pool": _PS_ROI_POOL,
     "rotated_roi_align": _ROTATED_ROI_ALIGN,
     "bipartite_matching": _BIPARTITE_MATCHING,
