@@ -56,6 +56,31 @@ def _solution(shapes: Sequence[Shape], attrs: dict[str, Any]) -> Sequence[Shape]
     return [other]
 
 
+def _eigenpairs(shapes: Sequence[Shape], _attrs: dict[str, Any]) -> Sequence[Shape]:
+    shape = _square(shapes[0], "A")
+    return [shape[:-1], shape]
+
+
+def _thin(shape: Shape) -> int | str | None:
+    """The smaller side of matrices."""
+    if len(shape) < 2:
+        raise ValueError(f"A is no matrix: it has {len(shape)} axes")
+    rows, columns = shape[-2:]
+    if rows == columns:
+        return rows
+    return min(rows, columns) if isinstance(rows, int) and isinstance(columns, int) else None
+
+
+def _orthogonal_and_triangle(shapes: Sequence[Shape], _attrs: dict[str, Any]) -> Sequence[Shape]:
+    side, (*batch, rows, columns) = _thin(shapes[0]), shapes[0]
+    return [[*batch, rows, side], [*batch, side, columns]]
+
+
+def _singular(shapes: Sequence[Shape], _attrs: dict[str, Any]) -> Sequence[Shape]:
+    side, (*batch, rows, columns) = _thin(shapes[0]), shapes[0]
+    return [[*batch, rows, side], [*batch, side], [*batch, side, columns]]
+
+
 def _sampled(shapes: Sequence[Shape], attrs: dict[str, Any]) -> Sequence[Shape]:
     return [[*shapes[0], *attrs.get("shape", ())]]
 
@@ -279,14 +304,38 @@ _EACH = OpSchema.Attribute(
 
 _operator("Atan2", "Y X", "angle", _broadcast, "The angle between the first axis and the points (X, Y), from -π to π.")
 _operator("Cholesky", "A", "L", _matrix, "The lower factor of symmetric positive definite matrices: A = L Lᵀ.")
+_operator(
+    "Eigh",
+    "A",
+    "values vectors",
+    _eigenpairs,
+    "Eigenvalues of symmetric matrices, the smallest first, and the eigenvectors as columns, whose largest numbers are "
+    "positive.",
+)
 _operator("Erfinv", "X", "Y", _same, "The number whose error function is X.")
 _operator("Gamma", "X", "Y", _same, "The gamma function.")
 _operator("Inverse", "A", "X", _matrix, "The inverse of matrices.")
 _operator("Lgamma", "X", "Y", _same, "The logarithm of the absolute of the gamma function.")
+_operator(
+    "Qr",
+    "A",
+    "Q R",
+    _orthogonal_and_triangle,
+    "A = Q R with orthonormal columns and an upper triangle, by Householder's reflections: the diagonal of R has the "
+    "signs that LAPACK gives it.",
+)
 _operator("RandomGamma", "alpha", "X", _sampled, "Gamma variates of shape parameters alpha and scale 1.", [_EACH])
 _operator("RandomPoisson", "rate", "X", _sampled, "Poisson variates of given means.", [_EACH])
 _operator("SlogDet", "A", "sign logabsdet", _sign_and_log, "Sign, and logarithm of the absolute, of determinants.")
 _operator("Solve", "A B", "X", _solution, "X such that A X = B.")
+_operator(
+    "Svd",
+    "A",
+    "U S V",
+    _singular,
+    "A = U diag(S) V with orthonormal columns of U and rows of V, the largest singular values first; the largest "
+    "numbers of V's rows are positive.",
+)
 _operator(
     "TriangularSolve",
     "A B",

@@ -144,7 +144,9 @@ class _Body:
         if not isinstance(array, np.ndarray | np.generic) and data.dtype == np.int_:
             data = data.astype(np.int64)
         tensor = ir.tensor(np.ascontiguousarray(data).reshape(data.shape))
-        return self.op("Constant", value=tensor)
+        value = self.op("Constant", value=tensor)
+        value.const_value = tensor  # shapes are inferred from it
+        return value
 
     def scalar(self, number: float, like: ir.Value) -> ir.Value:
         """A 0-d constant of the dtype of another value."""
