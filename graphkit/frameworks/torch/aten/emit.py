@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.ir.opset import OPSET
+from graphkit.ir.own import DOMAIN
 from graphkit.ir.params import set_exact
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ class Emit:
     def ops(self, op_type: str, outputs: int, *inputs: ir.Value | None, **attrs: Any) -> list[ir.Value]:
         """Emit a node of several outputs."""
         return self._node(op_type, outputs, inputs, attrs, "")
+
+    def own(self, op_type: str, outputs: int, *inputs: ir.Value | None, **attrs: Any) -> list[ir.Value]:
+        """Emit one of graphkit's own operators (:mod:`graphkit.ir.own`)."""
+        return self._node(op_type, outputs, inputs, attrs, DOMAIN)
 
     def untranslated(self, what: str, outputs: int, *inputs: ir.Value | None) -> list[ir.Value]:
         """Emit a stand-in for results that have no translation, which is an error only where they are used."""

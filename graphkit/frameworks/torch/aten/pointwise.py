@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from graphkit.frameworks.torch.aten.emit import known, rank
 
 if TYPE_CHECKING:
@@ -56,6 +58,27 @@ def _hypot(emit: Emit, x: ir.Value, other: ir.Value) -> ir.Value:
 def _logaddexp(emit: Emit, x: ir.Value, other: ir.Value) -> ir.Value:
     gap = emit.op("Abs", emit.op("Sub", x, other))
     return emit.op("Add", emit.op("Max", x, other), emit.op("Softplus", emit.op("Neg", gap)))
+
+
+def _sign_bit(emit: Emit, x: ir.Value) -> ir.Value:
+    """Whether a number is negative; −0 is, and its reciprocal tells."""
+    if x.dtype is None or not x.dtype.is_floating_point():
+        return emit.op("Less", x, emit.op("CastLike", emit.array(np.asarray(0)), x))
+    zero = emit.floats(0, x)
+    below = emit.op("Less", x, zero)
+    return emit.op("Or", below, emit.op("Less", emit.op("Reciprocal", x), zero))
+
+
+def _copysign(emit: Emit, x: ir.Value, other: ir.Value) -> ir.Value:
+    if x.dtype is None or not x.dtype.is_floating_point():
+        return emit.untranslated("copysign of integers", 1, x, other)[0]
+    size = emit.op("Abs", x)
+    return emit.op("Where", _sign_bit(emit, other), emit.op("Neg", size), size)
+
+
+def _copysign_number(emit: Emit, x: ir.Value, other: float) -> ir.Value:
+    size = emit.op("Abs", x)
+    return emit.op("Neg", size) if np.signbit(other) else size
 
 
 def _ignoring_nan(op_type: str) -> Callable[..., ir.Value]:
@@ -134,6 +157,8 @@ def _extreme(op_type: str) -> Callable[..., ir.Value]:
 ROWS: dict[str, Callable[..., Any]] = {
     "aten.amax.default": _extreme("ReduceMax"),
     "aten.amin.default": _extreme("ReduceMin"),
+    "aten.copysign.Scalar": _copysign_number,
+    "aten.copysign.Tensor": _copysign,
     "aten.elu.default": _elu,
     "aten.fmax.default": _ignoring_nan("Max"),
     "aten.fmin.default": _ignoring_nan("Min"),
@@ -141,6 +166,7 @@ ROWS: dict[str, Callable[..., Any]] = {
     "aten.log_sigmoid.default": _log_sigmoid,
     "aten.log_sigmoid_forward.default": _log_sigmoid_forward,
     "aten.logaddexp.default": _logaddexp,
+    "aten.signbit.default": _sign_bit,
     "aten.softplus.default": _softplus,
     "aten.std.correction": _deviation,
     "aten.var.correction": _variance,
