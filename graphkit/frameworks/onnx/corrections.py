@@ -101,11 +101,18 @@ class MaxPool(OpRun):
     op_domain = ""
 
     def _run(self, x: Array, storage_order: int | None = None, **window: Any) -> tuple[Array, ...]:
-        if len(self.onnx_node.output) > 1:
-            raise NotImplementedError(f"the indices of the maxima (storage_order={storage_order})")
         lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
         found = _windows(x, lowest, False, **window)
-        return (found.max(axis=tuple(range(-(x.ndim - 2), 0))),)
+        maxima = found.max(axis=tuple(range(-(x.ndim - 2), 0)))
+        if len(self.onnx_node.output) == 1:
+            return (maxima,)
+        places = np.arange(x.size // x[0, 0].size)[:, None] * x[0, 0].size + np.arange(x[0, 0].size)
+        planes = places.reshape(-1, *x.shape[2:][:: -1 if storage_order else 1])
+        if storage_order:  # the axes of each plane are counted from the first on
+            planes = planes.transpose(0, *range(planes.ndim - 1, 0, -1))
+        seen = _windows(planes.reshape(x.shape), -1, False, **window)
+        first = found.reshape(*maxima.shape, -1).argmax(-1)[..., None]
+        return maxima, np.take_along_axis(seen.reshape(*maxima.shape, -1), first, -1)[..., 0]
 
 
 class AveragePool(OpRun):

@@ -5,16 +5,18 @@ MXNet pools floats only, along one to three axes; dilated windows become a maxim
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from math import prod
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from graphkit.ops.nn.windows import global_pool, onnx_window, pool, torch_pool
+from graphkit.ops.nn.windows import Window, global_pool, onnx_window, pool, torch_pool
 from graphkit.ops.spec import Arr, Case, Limit, MxForm, Op, Refusal, arr, per_axis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy.typing as npt
     import onnx_ir as ir
 
     from graphkit.ops.builders import MxBuilder, TorchBuilder
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from graphkit.ops.torchprogram import Arg
 
 
-def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
+def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> Sequence[MxRef] | Refusal:
     source, data = node.inputs[0], x[0]
     assert source is not None
     assert data is not None
@@ -33,10 +35,56 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
     if isinstance(window, Refusal):
         return window
     dtype = b.dtype(source)
-    if dtype.kind == "f":
-        return pool(b, data, b.shape(source)[2:], window, "max")
-    data = b.op("Cast", data, dtype="float32")
-    return b.op("Cast", pool(b, data, b.shape(source)[2:], window, "max"), dtype=dtype.name)
+    if dtype.kind != "f":
+        data = b.op("Cast", data, dtype="float32")
+    found = pool(b, data, b.shape(source)[2:], window, "max")
+    results = [found if dtype.kind == "f" else b.op("Cast", found, dtype=dtype.name)]
+    if len(node.outputs) > 1 and (node.outputs[1].uses() or node.outputs[1].is_graph_output()):
+        places = _places(b, node, data, window)
+        if isinstance(places, Refusal):
+            return places
+        results.append(places)
+    return results
+
+
+def _places(b: MxBuilder, node: ir.Node, data: MxRef, window: Window) -> MxRef | Refusal:
+    """Where each maximum is in the whole array: the first of the largest among all that a window sees."""
+    source = node.inputs[0]
+    assert source is not None
+    channels, *spatial = b.shape(source)[1:]
+    sizes = [size for size in spatial if isinstance(size, int)]
+    after = [size for size in b.shape(node.outputs[0])[2:] if isinstance(size, int)]
+    if len(sizes) != len(spatial) or len(after) != len(spatial) or not isinstance(channels, int):
+        return Refusal("the sizes of what it reads are not known, which the places of its maxima are made of")
+    taps = _taps(after, window)
+    inside = np.all([(axis >= 0) & (axis < size) for axis, size in zip(taps, sizes, strict=True)], axis=0)
+    at = np.where(inside, np.ravel_multi_index(taps, sizes, mode="clip"), prod(sizes))
+    column_major = node.attributes.get_int("storage_order", 0) == 1
+    order: Literal["C", "F"] = "F" if column_major else "C"
+    names = np.where(inside, np.ravel_multi_index(taps, sizes, mode="clip", order=order), 0)
+    flat = b.op("Reshape", data, shape=(0, 0, -1))
+    edge = b.op("slice_axis", flat, axis=2, begin=0, end=1)
+    lowest = b.op("_plus_scalar", b.op("zeros_like", edge), scalar=float("-inf"), name="lowest")
+    seen = b.op("Concat", flat, lowest, num_args=2, dim=2)
+    seen = b.op("take", seen, b.const(at.astype(np.int32), name="taps"), axis=2)
+    chosen = b.op("argmax", seen, axis=3, name="chosen")
+    table = b.const(names.astype(np.float64)[None, None], name="names")
+    table = b.op("broadcast_like", table, seen, lhs_axes=(0, 1), rhs_axes=(0, 1))
+    place = b.op("Cast", b.op("pick", table, chosen, axis=3), dtype="int64")
+    plane = b.op("_contrib_arange_like", b.op("Cast", flat, dtype="float64"), axis=0)
+    plane = b.op("_mul_scalar", b.op("Reshape", plane, shape=(-1, 1, 1)), scalar=float(channels))
+    plane = b.op("broadcast_add", plane, b.const(np.arange(channels, dtype=np.float64)[None, :, None], name="channels"))
+    start = b.op("Cast", b.op("_mul_scalar", plane, scalar=float(prod(sizes))), dtype="int64")
+    return b.op("Reshape", b.op("broadcast_add", place, start), shape=(0, 0, *after), name="places")
+
+
+def _taps(after: Sequence[int], window: Window) -> list[npt.NDArray[np.int64]]:
+    """By axis, the coordinates that each window (rows) sees with each tap (columns)."""
+    windows, taps = (np.indices(sizes).reshape(len(after), -1) for sizes in (tuple(after), window.kernel))
+    return [
+        windows[k][:, None] * window.strides[k] - window.begins[k] + taps[k] * window.dilations[k]
+        for k in range(len(after))
+    ]
 
 
 def _write_global(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
@@ -132,6 +180,15 @@ OPS = (
             Case("same upper", (_IMAGE,), {"kernel_shape": [3, 3], "strides": [2, 2], "auto_pad": "SAME_UPPER"}),
             Case("same lower", (_IMAGE,), {"kernel_shape": [2, 2], "auto_pad": "SAME_LOWER"}),
             Case("valid", (_IMAGE,), {"kernel_shape": [3, 3], "auto_pad": "VALID"}),
+            Case("places", (_IMAGE,), {"kernel_shape": [3, 2], "strides": [2, 1]}, outputs=2, dynamic=(0,)),
+            Case(
+                "places in padding, column by column",
+                (_IMAGE,),
+                {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "strides": [2, 2], "ceil_mode": 1, "storage_order": 1},
+                outputs=2,
+            ),
+            Case("places with gaps", (_ROW,), {"kernel_shape": [3], "dilations": [2], "pads": [1, 2]}, outputs=2),
+            Case("places in volumes", (_VOLUME,), {"kernel_shape": [2, 3, 2]}, outputs=2),
             Case("int8", (Arr((1, 2, 5, 5), -100, 100, "int8"),), {"kernel_shape": [2, 2]}, dtype="int8", grad=False),
             Case(
                 "uint8",
