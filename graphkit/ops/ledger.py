@@ -22,15 +22,46 @@ _UPDATE: Final = (
     "it is a step of an optimizer, which a model does not hold; train with the other framework's own optimizer"
 )
 
-_OPTIMIZERS: Final = """
-    _adamw_update _contrib_group_adagrad_update _mp_adamw_update _multi_adamw_update _multi_lamb_update
-    _multi_mp_adamw_update _multi_mp_lamb_update _sparse_adagrad_update adam_update all_finite ftml_update ftrl_update
-    lamb_update_phase1 lamb_update_phase2 mp_lamb_update_phase1 mp_lamb_update_phase2 mp_nag_mom_update
-    mp_sgd_mom_update mp_sgd_update multi_all_finite multi_lars multi_mp_sgd_mom_update multi_mp_sgd_update
-    multi_sgd_mom_update multi_sgd_update multi_sum_sq nag_mom_update preloaded_multi_mp_sgd_mom_update
-    preloaded_multi_mp_sgd_update preloaded_multi_sgd_mom_update preloaded_multi_sgd_update reset_arrays
-    rmsprop_update rmspropalex_update sgd_mom_update sgd_update signsgd_update signum_update
-""".split()
+_OPTIMIZERS: Final = [
+    "_adamw_update",
+    "_contrib_group_adagrad_update",
+    "_mp_adamw_update",
+    "_multi_adamw_update",
+    "_multi_lamb_update",
+    "_multi_mp_adamw_update",
+    "_multi_mp_lamb_update",
+    "_sparse_adagrad_update",
+    "adam_update",
+    "all_finite",
+    "ftml_update",
+    "ftrl_update",
+    "lamb_update_phase1",
+    "lamb_update_phase2",
+    "mp_lamb_update_phase1",
+    "mp_lamb_update_phase2",
+    "mp_nag_mom_update",
+    "mp_sgd_mom_update",
+    "mp_sgd_update",
+    "multi_all_finite",
+    "multi_lars",
+    "multi_mp_sgd_mom_update",
+    "multi_mp_sgd_update",
+    "multi_sgd_mom_update",
+    "multi_sgd_update",
+    "multi_sum_sq",
+    "nag_mom_update",
+    "preloaded_multi_mp_sgd_mom_update",
+    "preloaded_multi_mp_sgd_update",
+    "preloaded_multi_sgd_mom_update",
+    "preloaded_multi_sgd_update",
+    "reset_arrays",
+    "rmsprop_update",
+    "rmspropalex_update",
+    "sgd_mom_update",
+    "sgd_update",
+    "signsgd_update",
+    "signum_update",
+]
 
 MXNET: Final[Mapping[str, str]] = {
     **dict.fromkeys(_OPTIMIZERS, _UPDATE),
