@@ -6,6 +6,26 @@ from typing import Final
 
 __all__ = ["COMPUTED"]
 
+_CENTER_CROP_PAD = '''
+def center_crop_pad(x, sizes, axes=None):
+    """The middle of axes, or x in the middle of zeros, so that they have the sizes."""
+    axes = range(x.dim()) if axes is None else axes
+    for axis, size in zip(axes, sizes.tolist()):
+        old = x.shape[axis]
+        if size < old:
+            x = x.narrow(axis, (old - size) // 2, size)
+            continue
+        before = (size - old) // 2
+        edges = [
+            x.new_zeros(
+                [width if k == axis % x.dim() else n for k, n in enumerate(x.shape)]
+            )
+            for width in (before, size - old - before)
+        ]
+        x = torch.cat([edges[0], x, edges[1]], axis)
+    return x
+'''
+
 _SLICE_ALONG = '''
 def slice_along(x, starts, ends, axes=None, steps=None):
     """x[start:end:step] along each axis, steps below zero included.
@@ -250,6 +270,7 @@ def chosen_places(x, chosen, padded=None, before=None, column_major=False):
 '''
 
 COMPUTED: Final = {
+    "center_crop_pad": _CENTER_CROP_PAD,
     "chosen_places": _CHOSEN_PLACES,
     "col2im": _COL2IM,
     "extreme_along": _EXTREME_ALONG,

@@ -26,6 +26,8 @@ __all__ = ["complex_of", "real_of", "spectrum_matrix"]
 
 _SIZES = "the sizes of its signal are not known; give the shapes of the model's inputs with --input"
 
+_HALF = "onesided=1 leaves out half of the spectrum, which is what a real signal has, and its is complex"
+
 
 class _Transform(NamedTuple):
     """What a DFT node asks for.
@@ -94,9 +96,7 @@ def _transform(b: MxBuilder | TorchBuilder, node: ir.Node) -> _Transform | Refus
         return Refusal(_SIZES)
     inverse, onesided = (bool(node.attributes.get_int(name, 0)) for name in ("inverse", "onesided"))
     if onesided and not inverse and parts == 2:
-        return Refusal(
-            "onesided=1 leaves out half of the spectrum, which is what a real signal has, and its is complex"
-        )
+        return Refusal(_HALF)
     if length is None:
         length = 2 * (size - 1) if inverse and onesided else size
     return _Transform(place, size, int(length), parts, inverse, onesided)
@@ -137,7 +137,8 @@ def real_of(b: TorchBuilder, data: Arg, parts: int) -> Arg:
 def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     found = _transform(b, node)
     if isinstance(found, Refusal):
-        return found
+        computed = any(value is not None and value.const_value is None for value in node.inputs[1:])
+        return _torch_computed(b, node, x) if computed else found
     data = complex_of(b, x[0], found.parts)
     name = {(False, False): "fft", (False, True): "rfft", (True, False): "ifft", (True, True): "irfft"}[
         found.inverse, found.onesided
@@ -146,6 +147,26 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     axis = None if found.axis == b.rank(some(node.inputs[0])) - 2 else found.axis
     length = None if found.length == usual else found.length
     result = b.call(f"torch.fft.{name}", data, n=length, dim=axis)
+    return real_of(b, result, 1 if name == "irfft" else 2)
+
+
+def _torch_computed(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    """A transform whose axis or length is computed."""
+    dims = b.shape(some(node.inputs[0]))
+    parts = dims[-1]
+    inverse, onesided = (bool(node.attributes.get_int(name, 0)) for name in ("inverse", "onesided"))
+    if not isinstance(parts, int):
+        return Refusal(_SIZES)
+    if onesided and not inverse and parts == 2:
+        return Refusal(_HALF)
+    name = ("irfft" if onesided else "ifft") if inverse else "rfft" if onesided else "fft"
+    length, axis = (x[place] if len(x) > place else None for place in (1, 2))
+    result = b.call(
+        f"torch.fft.{name}",
+        complex_of(b, x[0], parts),
+        n=None if length is None else b.call("int", length),
+        dim=None if axis is None else b.infix("%", b.call("int", axis), len(dims)),
+    )
     return real_of(b, result, 1 if name == "irfft" else 2)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from graphkit.ops.signal.fourier import complex_of, spectrum_matrix
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64
 from graphkit.ops.tensor.sizes import some
+from graphkit.ops.torchprogram import Size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,12 +83,29 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
 def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     found = _frames(b, node)
     if isinstance(found, Refusal):
-        return found
+        return found if b.number(node.inputs[1]) is not None else _torch_computed(b, node, x) or found
     data = b.method("unfold", complex_of(b, x[0], found.parts), 1, found.length, found.step)
     window = x[2] if len(x) > 2 else None
     if window is not None:
         data = b.infix("*", data, window)
     return b.call("torch.view_as_real", b.call("torch.fft.rfft" if found.onesided else "torch.fft.fft", data))
+
+
+def _torch_computed(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | None:
+    """Pieces whose step or length is computed; None where it is not known whether their numbers are complex."""
+    parts = b.shape(some(node.inputs[0]))[2]
+    onesided = bool(node.attributes.get_int("onesided", 1))
+    window, length = (x[place] if len(x) > place else None for place in (2, 3))
+    if not isinstance(parts, int) or (onesided and parts == 2):
+        return None
+    if length is not None:
+        size: Arg = b.call("int", length)
+    else:
+        size = Size(x[0], 1) if window is None else Size(window, 0)
+    data = b.method("unfold", complex_of(b, x[0], parts), 1, size, b.call("int", x[1]))
+    if window is not None:
+        data = b.infix("*", data, window)
+    return b.call("torch.view_as_real", b.call("torch.fft.rfft" if onesided else "torch.fft.fft", data))
 
 
 _SIGNAL = arr(2, 20, 1)

@@ -62,6 +62,9 @@ def _zeros(b: MxBuilder, data: MxRef, axis: int, width: int) -> MxRef:
 
 
 def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    if constant_ints(b, node, 1) is None:
+        axes = node.attributes.get("axes")
+        return b.call("center_crop_pad", x[0], x[1], None if axes is None else tuple(axes.as_ints()))
     changes = _changes(b, node)
     if isinstance(changes, Refusal):
         return changes

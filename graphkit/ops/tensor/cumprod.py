@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64
+from graphkit.ops.tensor.cumsum import torch_running
 from graphkit.ops.tensor.sizes import some
 from graphkit.ops.tensor.torch_index import along
 
@@ -51,7 +52,7 @@ def _shifted(b: MxBuilder, data: MxRef, axis: int, size: int, step: int) -> MxRe
 def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     source, number = some(node.inputs[0]), b.number(node.inputs[1])
     if number is None:
-        return Refusal("its axis is computed; make it a constant", needs=node.inputs[1:])
+        return torch_running(b, node, x, "cumprod", 1)
     rank, dtype = b.rank(source), b.dtype(source)
     axis = int(number) % rank
     data: Arg = x[0]

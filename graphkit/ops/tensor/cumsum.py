@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
 
+__all__ = ["torch_running"]
+
 
 def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
     data, source, number = some(x[0]), some(node.inputs[0]), b.number(node.inputs[1])
@@ -40,7 +42,7 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
 def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     source, number = some(node.inputs[0]), b.number(node.inputs[1])
     if number is None:
-        return _torch_computed(b, node, x)
+        return torch_running(b, node, x, "cumsum", 0)
     rank, dtype = b.rank(source), b.dtype(source)
     axis = int(number) % rank
     data: Arg = x[0]
@@ -54,18 +56,18 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     return b.method("flip", data, axis) if backward else data
 
 
-def _torch_computed(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
-    """Sums along an axis that is computed."""
+def torch_running(b: TorchBuilder, node: ir.Node, x: Sequence[Any], method: str, first: int) -> Arg:
+    """Sums (``cumsum``) or products along an axis that is computed; ``first`` is that of nothing."""
     dtype = b.dtype(some(node.inputs[0]))
     axis, data = b.call("int", x[1]), x[0]
     backward = node.attributes.get_int("reverse", 0)
     if backward:
         data = b.method("flip", data, axis)
     if node.attributes.get_int("exclusive", 0):
-        first = b.call("torch.zeros", 1, dtype=b.torch_dtype("int64"), device=Device(x[0]))
-        data = b.method("index_fill", b.method("roll", data, 1, axis), axis, first, 0)
+        place = b.call("torch.zeros", 1, dtype=b.torch_dtype("int64"), device=Device(x[0]))
+        data = b.method("index_fill", b.method("roll", data, 1, axis), axis, place, first)
     narrow = dtype.kind in "iu" and dtype != np.int64
-    data = b.method("cumsum", data, axis, dtype=b.torch_dtype(dtype) if narrow else None)
+    data = b.method(method, data, axis, dtype=b.torch_dtype(dtype) if narrow else None)
     return b.method("flip", data, axis) if backward else data
 
 
