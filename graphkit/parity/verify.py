@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from graphkit.errors import ExecutionError, GraphkitError, InputError, MissingError
 from graphkit.frameworks.base import Sgd, frameworks, runtimes
 from graphkit.frameworks.convert import input_spec
+from graphkit.ir.chance import random_outputs
 from graphkit.ir.origin import source_of
 from graphkit.ir.training import losses
 from graphkit.parity.inputs import guessed
@@ -56,7 +57,8 @@ def verify(
     runs the source itself where it can; otherwise the first one. All are fed the same seeded inputs and, for
     gradients, the same seeded cotangents; gradients are those of every float input and of every parameter.
     :mod:`graphkit.parity.tolerance` says what counts as equal. A float32 gradient beyond its bound is put to
-    :data:`SAMPLES` samples and fails if it is beyond in most of them: one sample may lie at a kink.
+    :data:`SAMPLES` samples and fails if it is beyond in most of them: one sample may lie at a kink. What depends on
+    random numbers is not compared.
 
     Args:
         model: A canonical model, as :func:`graphkit.load` gives it.
@@ -116,6 +118,7 @@ def verify(
         for (kind, wanted), compared in zip(asked.items(), made, strict=True):
             if wanted and len(compared) < 2:
                 raise InputError(_nothing(kind, [side.name for side in compared], [*absent, *dropped]))
+    checks = _without_chance(model, checks)
     against = "" if other is None else f" and {_label(other)}"
     trained = f", {train_steps} steps of SGD ({_numbers(steps)})" if train_steps else ""
     return Report(
@@ -124,6 +127,20 @@ def verify(
         environment=environment() | versions,
         warnings=tuple(dict.fromkeys([*sampler.warnings, *training.warnings])),
     )
+
+
+def _without_chance(model: ir.Model, checks: Sequence[Check]) -> list[Check]:
+    """The checks, those of random numbers as not made: runtimes draw different ones, each of them the right way."""
+    outputs = random_outputs(model)
+    judged = []
+    for check in checks:
+        drawn = outputs.get(check.name) if check.kind == "output" else next(iter(outputs.values()), None)
+        if drawn is None:
+            judged.append(check)
+            continue
+        why = f"it depends on random numbers, which every run draws anew (node {drawn!r})"
+        judged.append(replace(check, verdict="unavailable", note=why))
+    return judged
 
 
 def _sides(

@@ -1,0 +1,63 @@
+"""What of a model is left to chance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from graphkit.ir.edit import graphs_of
+from graphkit.ir.own import DOMAIN
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+__all__ = ["random_outputs"]
+
+_RANDOM: Final = frozenset(
+    [
+        *(
+            ("", name)
+            for name in (
+                "Bernoulli",
+                "Multinomial",
+                "RandomNormal",
+                "RandomNormalLike",
+                "RandomUniform",
+                "RandomUniformLike",
+            )
+        ),
+        (DOMAIN, "RandomGamma"),
+        (DOMAIN, "RandomPoisson"),
+    ]
+)
+"""Operators that draw random numbers whatever the mode; Dropout draws in training mode only."""
+
+
+def random_outputs(model: ir.Model) -> dict[str, str]:
+    """Outputs whose numbers depend on random ones: by name the name of a node that draws.
+
+    A node draws if a node of a graph nested in it does. No two runs, let alone two frameworks, draw the same numbers.
+    """
+    source: dict[ir.Value, str] = {}
+    for node in model.graph:
+        read = [value for value in node.inputs if value is not None]
+        inner = [each for graph in _nested(node) for each in graph]
+        read += [value for each in inner for value in each.inputs if value is not None]
+        drawing = [each.name or "" for each in (node, *inner) if (each.domain, each.op_type) in _RANDOM]
+        found = next(iter(drawing), None)
+        if found is None:
+            found = next((source[value] for value in read if value in source), None)
+        if found is not None:
+            source.update(dict.fromkeys(node.outputs, found))
+    return {value.name or "": source[value] for value in model.graph.outputs if value in source}
+
+
+def _nested(node: ir.Node) -> list[ir.Graph]:
+    """All graphs nested in a node."""
+    own = [attribute.value for attribute in node.attributes.values() if attribute.type.name == "GRAPH"]
+    own += [
+        graph
+        for attribute in node.attributes.values()
+        if attribute.type.name == "GRAPHS"
+        for graph in attribute.as_graphs()
+    ]
+    return [graph for each in own for graph in graphs_of(each)]
