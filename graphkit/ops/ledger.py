@@ -1,6 +1,6 @@
-"""Operators that no room translates, each with the reason; messages and the tables of support quote it.
+"""Operators that a target is not reached from, each with the reason; messages and the tables of support quote it.
 
-An operator is in a room or here, never in both, and never in neither: ``tests/test_ledger.py``.
+An operator is translated to everything or here, never both, and never neither: ``tests/test_ledger.py``.
 """
 
 from __future__ import annotations
@@ -63,6 +63,8 @@ _OPTIMIZERS: Final = [
     "signum_update",
 ]
 
+_LIST: Final = "MXNet has neither sequences nor optional values; keep tensors apart by name instead"
+
 MXNET: Final[Mapping[str, str]] = {
     **dict.fromkeys(_OPTIMIZERS, _UPDATE),
     "Custom": _CODE,
@@ -100,12 +102,23 @@ MXNET: Final[Mapping[str, str]] = {
 """MXNet operators, by canonical name: why nothing reads them. Clauses without a full stop, as a Refusal's."""
 
 ONNX: Final[Mapping[tuple[str, str], str]] = {
+    ("", "ConcatFromSequence"): _LIST,
     ("", "ImageDecoder"): "it decodes image files, which is not a model's part elsewhere; feed the decoded image",
+    ("", "Optional"): _LIST,
+    ("", "OptionalGetElement"): _LIST,
+    ("", "OptionalHasElement"): _LIST,
     ("", "RegexFullMatch"): "neither torch nor MXNet has strings; match before the model",
+    ("", "SequenceAt"): _LIST,
+    ("", "SequenceConstruct"): _LIST,
+    ("", "SequenceEmpty"): _LIST,
+    ("", "SequenceErase"): _LIST,
+    ("", "SequenceInsert"): _LIST,
+    ("", "SequenceLength"): _LIST,
+    ("", "SplitToSequence"): _LIST,
     ("", "StringConcat"): "neither torch nor MXNet has strings; concatenate before the model",
     ("", "StringNormalizer"): "neither torch nor MXNet has strings; normalise before the model",
     ("", "StringSplit"): "neither torch nor MXNet has strings; split before the model",
     ("ai.onnx.preview.training", "Gradient"): "it names a part of the graph to differentiate; graphkit takes gradients "
     "itself, from the model without it",
 }
-"""ONNX operators, by domain and type: why neither MXNet nor torch source is written for them."""
+"""ONNX operators, by domain and type: why MXNet symbols, or torch source either, are not written for them."""

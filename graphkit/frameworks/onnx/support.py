@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 import onnx
 
 from graphkit.frameworks.support import Support, told
+from graphkit.ir.canonical.contrib import contrib_operators
+from graphkit.ir.own import DOMAIN
 from graphkit.ops import ledger
 from graphkit.ops.index import index
 
@@ -19,21 +21,24 @@ _UNKNOWN: Final = "graphkit does not know it"
 
 
 def operators() -> list[Support]:
-    """Every operator of the ONNX standard, its own domain first, each sorted by name."""
-    return [_support(domain, name) for domain, name in sorted(set(_standard()))]
+    """Every operator of ONNX and those of other domains that are read, domain by domain, sorted by name."""
+    return [_support(domain, name) for domain, name in sorted(set(_all()))]
 
 
-def _standard() -> Iterator[tuple[str, str]]:
+def _all() -> Iterator[tuple[str, str]]:
     for schema in onnx.defs.get_all_schemas():
-        if not schema.deprecated:
+        if not schema.deprecated and schema.domain != DOMAIN:
             yield schema.domain, schema.name
+    yield from contrib_operators()
 
 
 def _support(domain: str, name: str) -> Support:
     label = f"{domain}:{name}" if domain else name
     op = index().by_onnx.get((domain, name))
     if op is None:
-        return Support("onnx", label, reason=ledger.ONNX.get((domain, name), _UNKNOWN))
+        means = _expansion(domain, name)
+        reason = "" if means else ledger.ONNX.get((domain, name), _UNKNOWN)
+        return Support("onnx", label, becomes={"mxnet": (means,), "torch": (means,)} if means else {}, reason=reason)
     becomes: dict[str, tuple[str, ...]] = {}
     if written := tuple(dict.fromkeys(form.op for form in op.mx if form.direction != "read")):
         becomes["mxnet"] = written
@@ -47,3 +52,16 @@ def _support(domain: str, name: str) -> Support:
         limits=told(op.limits),
         room=index().room_of(op),
     )
+
+
+def _expansion(domain: str, name: str) -> str:
+    """How an operator without a room is read, empty where it is not."""
+    if (domain, name) in contrib_operators():
+        return "other operators"
+    if (domain, name) == ("", "Constant"):
+        return "a stored tensor"
+    if (domain, name) in ledger.ONNX or not onnx.defs.has(name, domain):
+        return ""
+    schema = onnx.defs.get_schema(name, domain)
+    has_body = schema.has_function or schema.has_context_dependent_function  # type: ignore[attr-defined]  # its stub lacks it
+    return "its function body" if has_body else ""

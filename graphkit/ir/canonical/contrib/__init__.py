@@ -1,7 +1,7 @@
 """Operators of other domains than ONNX's own, expressed in ONNX's own.
 
 ONNX Runtime's ``com.microsoft``, ``ai.onnx.ml`` and ``ai.onnx.preview.training`` hold operators that exporters and
-optimizers write. Each module of this package is_contrib a family of them: it has a table ``EXPANSIONS`` of functions by
+optimizers write. Each module of this package expands a family of them: it has a table ``EXPANSIONS`` of functions by
 (domain, operator) that emit what the node computes through an :class:`~graphkit.ir.edit.Editor` and replace it. Being
 there is being registered.
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from graphkit.ir.canonical.contrib.parts import Expansion
 
-__all__ = ["is_contrib", "rewrite", "why_kept"]
+__all__ = ["contrib_operators", "is_contrib", "rewrite", "why_kept"]
 
 _WHY: Final = "graphkit.kept"
 """Key in a node's ``meta`` of the reason why it stays."""
@@ -41,6 +41,11 @@ def _expansions() -> Mapping[tuple[str, str], Expansion]:
                 raise ValueError(f"{key[1]} of {key[0]} is expanded twice")
             found[key] = expansion
     return found
+
+
+def contrib_operators() -> frozenset[tuple[str, str]]:
+    """Domain and type of every operator that is expanded."""
+    return frozenset(_expansions())
 
 
 def is_contrib(node: ir.Node) -> bool:
