@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphkit.ops.codec import FLOAT
+from graphkit.ops.math.promotion import in_floats
 from graphkit.ops.spec import (
     Attr,
     Case,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
-    from graphkit.ops.spec import Torch, Write
+    from graphkit.ops.spec import Read, Torch, Write
     from graphkit.ops.torchprogram import Arg
 
 _F32_SLOPE = Tol(float64=1e-6, reason="MXNet holds the slope in float32")
@@ -47,8 +48,20 @@ def _activation(onnx: str, act_type: str, own: str, torch: str, *extra: Case, al
     """An operator that MXNet spells as an ``act_type`` of Activation, and as an operator of its own."""
     forms = [MxForm("Activation", pin={"act_type": act_type}, cases=(_ANY,))]
     if own:
-        forms.append(MxForm(own, also=(also,) if also else (), direction="read", cases=(_ANY, _NO_AXES)))
+        cases = (_ANY, _NO_AXES, Case("integers", (given([-2, 0, 3], "int32"),), dtype="int32"))
+        read = _reads(onnx)
+        forms.append(MxForm(own, also=(also,) if also else (), read=read, direction="read", cases=cases))
     return Op(onnx, mx=tuple(forms), torch=torch_call(torch), cases=(_ANY, *extra))
+
+
+def _reads(onnx: str) -> Read:
+    def read(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
+        assert x[0] is not None
+        if b.dtype(x[0]).kind == "b":
+            return Refusal("MXNet refuses it: it is for numbers, not for truth values")
+        return in_floats(b, lambda data: b.op(onnx, data), x[0])
+
+    return read
 
 
 def _leaky(act_type: str) -> dict[str, str]:

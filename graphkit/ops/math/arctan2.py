@@ -9,7 +9,7 @@ import numpy as np
 
 from graphkit.ir.own import DOMAIN
 from graphkit.ops.math.promotion import in_floats, with_scalar
-from graphkit.ops.spec import Case, MxForm, Op, arr, given, torch_call
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, Tol, arr, given, is_float, torch_call
 from graphkit.ops.tensor.sizes import some
 
 if TYPE_CHECKING:
@@ -50,11 +50,22 @@ def _negative(b: BodyBuilder, x: ir.Value) -> ir.Value:
     return b.op("Or", b.op("Less", x, zero), b.op("Less", b.op("Reciprocal", x), zero))
 
 
+def _angle(b: OnnxBuilder, *operands: ir.Value) -> ir.Value:
+    return in_floats(b, lambda *numbers: b.op("Atan2", *numbers, domain=DOMAIN), *operands, narrow=False)
+
+
+def _read(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
+    y, other = some(x[0]), some(x[1])
+    if not is_float(b.dtype(y)) or b.dtype(y) != b.dtype(other):
+        return Refusal("MXNet refuses it: it is for floats of one dtype")
+    return _angle(b, y, other)
+
+
 def _read_scalar(*, reverse: bool) -> Read:
     def read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
         data, scalar = with_scalar(b, node, some(x[0]))
         operands = (scalar, data) if reverse else (data, scalar)
-        return in_floats(b, lambda *numbers: b.op("Atan2", *numbers, domain=DOMAIN), *operands)
+        return _angle(b, *operands)
 
     return read
 
@@ -93,7 +104,14 @@ OP = Op(
     mx=(
         MxForm(
             "_npi_arctan2",
-            cases=(Case("points", _POINTS), Case("no axes", (arr(low=0.3), arr(low=0.3))), _CORNERS, _ON_AXES),
+            read=_read,
+            cases=(
+                Case("points", _POINTS),
+                Case("no axes", (arr(low=0.3), arr(low=0.3))),
+                Case("halves", (arr(6), arr(6)), dtype="float16", tol=Tol(float32=2e-3, reason="they are halves")),
+                _CORNERS,
+                _ON_AXES,
+            ),
         ),
         _scalar("_npi_arctan2_scalar", reverse=False),
         _scalar("_npi_rarctan2_scalar", reverse=True),

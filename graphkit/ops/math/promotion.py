@@ -40,29 +40,27 @@ def with_scalar(b: OnnxBuilder, node: MxNode, data: ir.Value) -> tuple[ir.Value,
     return data, b.scalar(number_of(node), data)
 
 
-def in_floats(b: OnnxBuilder, compute: Callable[..., ir.Value], *operands: ir.Value) -> ir.Value:
+def in_floats(b: OnnxBuilder, compute: Callable[..., ir.Value], *operands: ir.Value, narrow: bool = True) -> ir.Value:
     """What a function of floats gives for operands of one dtype.
 
     MXNet's functions of integers compute in float32 and cut off what is behind the point.
+
+    Args:
+        b: The builder.
+        compute: The function.
+        operands: What it is taken of.
+        narrow: Whether ONNX has it for float16.
     """
     dtype = b.dtype(operands[0])
-    if is_float(dtype):
+    if is_float(dtype) and (narrow or dtype.itemsize > 2):
         return compute(*operands)
     return cast(b, compute(*(cast(b, x, np.dtype(np.float32)) for x in operands)), dtype)
 
 
-def together(
-    b: OnnxBuilder, left: ir.Value, right: ir.Value, *, integers: bool = True
-) -> np.dtype[np.generic] | Refusal:
+def together(b: OnnxBuilder, left: ir.Value, right: ir.Value) -> np.dtype[np.generic] | Refusal:
     """The dtype in which an operator of MXNet's NumPy interface computes with two operands.
 
     Floats win over integers, these over truth values, and the wider one of two of a kind.
-
-    Args:
-        b: The builder.
-        left: One operand.
-        right: The other operand.
-        integers: Whether the operator takes integers of different dtypes.
     """
     one, other = b.dtype(left), b.dtype(right)
     if one == other:
@@ -70,6 +68,6 @@ def together(
     floats = [dtype for dtype in (one, other) if is_float(dtype)]
     if floats:
         return max(floats, key=lambda dtype: dtype.itemsize)
-    if not integers or {one, other} == {np.dtype(np.int8), np.dtype(np.uint8)}:
-        return Refusal(f"MXNet does not combine {one} with {other} here; cast one of them in the model")
+    if {one, other} == {np.dtype(np.int8), np.dtype(np.uint8)}:
+        return Refusal(f"MXNet does not combine {one} with {other}; cast one of them in the model")
     return max((one, other), key=lambda dtype: (dtype.kind != "b", dtype.itemsize))

@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.ir.own import DOMAIN
+from graphkit.ops.math.promotion import in_floats
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, Tol, arr, given, is_float, torch_call
 from graphkit.ops.tensor.sizes import some
 
@@ -218,7 +219,7 @@ def _read(name: str) -> Read:
         data = some(x[0])
         if not is_float(b.dtype(data)):
             return Refusal(f"of {b.dtype(data)} numbers MXNet cuts off what is behind the point; cast them to float32")
-        return b.op(name, data, domain=DOMAIN)
+        return in_floats(b, lambda numbers: b.op(name, numbers, domain=DOMAIN), data, narrow=False)
 
     return read
 

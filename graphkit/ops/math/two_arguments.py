@@ -8,6 +8,7 @@ import numpy as np
 
 from graphkit.ops.math.promotion import in_floats, with_scalar
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, Tol, arr, given, is_float
+from graphkit.ops.tensor.sizes import some
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,6 +28,8 @@ def _hypot(b: OnnxBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
 
 def _copysign(b: OnnxBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
     """MXNet takes −0 for positive, and NaN for negative."""
+    if b.dtype(x).kind == "u":
+        return b.op("Where", b.op("Equal", y, y), x, x)
     size = b.op("Abs", x)
     return b.op("Where", b.op("GreaterOrEqual", y, b.scalar(0, y)), size, b.op("Neg", size))
 
@@ -59,11 +62,15 @@ def _of_floats(function: Function) -> Function:
     return lambda b, x, y: in_floats(b, lambda left, right: function(b, left, right), x, y)
 
 
-def _pair(name: str, function: Function, *cases: Case, also: tuple[str, ...] = ()) -> MxForm:
-    def read(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
-        assert x[0] is not None
-        assert x[1] is not None
-        return function(b, x[0], x[1])
+def _pair(name: str, function: Function, *cases: Case, also: tuple[str, ...] = (), whole: bool = False) -> MxForm:
+    def read(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
+        left, right = some(x[0]), some(x[1])
+        one, other = b.dtype(left), b.dtype(right)
+        if one != other:
+            return Refusal(f"MXNet does not combine {one} with {other} here; cast one of them in the model")
+        if whole and is_float(one):
+            return Refusal("MXNet refuses it: it is for integers")
+        return function(b, left, right)
 
     return MxForm(name, also=also, read=read, direction="read", cases=cases)
 
@@ -149,6 +156,7 @@ OPS = (
                 Case(
                     "truths", (given([True, True, False], "bool"), given([True, False, False], "bool")), dtype="int64"
                 ),
+                whole=True,
             ),
             _scalar("_npi_lcm_scalar", _lcm, Case("scalar", (_WHOLE,), {"scalar": "-4"}, dtype="int32"), whole=True),
         ),

@@ -31,6 +31,7 @@ _F32_PI = Tol(float64=1e-6, reason="MXNet holds the factor in float32")
 _ANGLE = (Case("any", (arr(2, 3, 4),), tol=_F32_PI),)
 _ERF = Tol(float64=1e-6, reason="MXNet evaluates erf and its gradient in float32")
 
+ROWS = (Row("Erf", "erf", (Case("any", (arr(2, 3, 4),), tol=_ERF),), torch="torch.erf"),)
 _ROWS = (
     Row("Abs", "abs", _ANY, torch="torch.abs", also=("_npi_absolute",)),
     Row("Acos", "arccos", _UNIT, torch="torch.acos", also=("_npi_arccos",)),
@@ -48,7 +49,6 @@ _ROWS = (
     Row("Ceil", "ceil", (_STEPS,), torch="torch.ceil", also=("_npi_ceil",)),
     Row("Cos", "cos", _ANY, torch="torch.cos", also=("_npi_cos",)),
     Row("Cosh", "cosh", _ANY, torch="torch.cosh", also=("_npi_cosh",)),
-    Row("Erf", "erf", (Case("any", (arr(2, 3, 4),), tol=_ERF),), torch="torch.erf"),
     Row("Exp", "exp", _ANY, torch="torch.exp", also=("_npi_exp",)),
     Row("Floor", "floor", (_STEPS,), torch="torch.floor", also=("_npi_floor",)),
     Row("Log", "log", _POSITIVE, torch="torch.log", also=("_npi_log",)),
@@ -99,9 +99,13 @@ _FLAT = frozenset({"ceil", "fix", "floor", "rint", "round", "sign", "trunc"})
 """Functions without a slope."""
 
 
-def _named(row: Row) -> Op:
+def _negative(b: OnnxBuilder, x: ir.Value) -> ir.Value:
+    return b.op("Sub", b.scalar(0, x), x) if b.dtype(x).kind == "u" else b.op("Neg", x)
+
+
+def _named(row: Row, compute: _Function | None = None) -> Op:
     op = row.op()
-    read = _of_number(lambda b, x: b.op(row.onnx, x), whole=row.mx in _OF_INTEGERS)
+    read = _of_number(compute or (lambda b, x: b.op(row.onnx, x)), whole=row.mx in _OF_INTEGERS)
     cases = (*row.cases, *_number_cases(row.mx))
     return replace(op, mx=(replace(op.mx[0], read=read, cases=cases),))
 
@@ -235,7 +239,7 @@ def _torch_reciprocal(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg |
 
 OPS = (
     *map(_named, _ROWS),
-    replace(_named(Row("Neg", "negative", _ANY, also=("_npi_negative",))), torch=_torch_neg),
+    replace(_named(Row("Neg", "negative", _ANY, also=("_npi_negative",)), _negative), torch=_torch_neg),
     replace(_named(Row("Reciprocal", "reciprocal", _POSITIVE, also=("_npi_reciprocal",))), torch=_torch_reciprocal),
     Op(
         "Round",

@@ -40,7 +40,7 @@ def _truths(b: OnnxBuilder, onnx: str, left: ir.Value, right: ir.Value) -> ir.Va
 def _promoting(onnx: str) -> Read:
     def read(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
         left, right = some(x[0]), some(x[1])
-        dtype = together(b, left, right, integers=onnx not in ("Sub", "Mod"))
+        dtype = together(b, left, right)
         if isinstance(dtype, Refusal):
             return dtype
         if dtype.kind == "b":
@@ -92,8 +92,9 @@ def _cases(*extra: Case) -> tuple[Case, ...]:
     )
 
 
+_WIDTHS = Case("integers of two widths", (_WHOLE, _LONG), dtype="int32")
 _MIXED = (
-    Case("integers of two widths", (_WHOLE, _LONG), dtype="int32"),
+    _WIDTHS,
     Case("bytes and integers", (arr(2, 3, low=1, high=9, dtype="int8"), _LONG), dtype="int32"),
     Case("truths and integers", (given([True, False, True], "bool"), _LONG), dtype="int32"),
     Case("truths", (_TRUTHS, _OTHERS), dtype="int32"),
@@ -118,7 +119,7 @@ OPS = (
         Op("", mx=(MxForm(name, read=_promoting(onnx), direction="read", cases=cases),), limits=_LIMITS)
         for name, onnx, cases in (
             ("_npi_add", "Add", _cases(*_MIXED)),
-            ("_npi_subtract", "Sub", _cases()),
+            ("_npi_subtract", "Sub", _cases(_WIDTHS)),
             ("_npi_multiply", "Mul", _cases(*_MIXED)),
             (
                 "_npi_mod",
@@ -136,6 +137,7 @@ OPS = (
                         grad=False,
                     ),
                     Case("no axes", (arr(low=0.3), given(0.25, "float32")), grad=False),
+                    _WIDTHS,
                 ),
             ),
             (
