@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -151,11 +152,22 @@ def onnx_model(use: Use, dtype: str | None = None) -> tuple[ir.Model, dict[str, 
             feeds[name] = array
     attrs = {name: value for name, value in use.case.attrs.items() if value is not None}
     outputs = [ir.Value(name=f"y{number}") for number in range(use.case.outputs)]
-    node = ir.node(use.op.onnx, operands, attrs, domain=use.op.domain, outputs=outputs, name="node")
+    read = operands[: len(operands) - use.case.captured]
+    node = ir.node(use.op.onnx, read, attrs, domain=use.op.domain, outputs=outputs, name="node")
     graph = ir.Graph(
         inputs, outputs, nodes=[node], initializers=initializers, opset_imports={"": OPSET}, name=use.op.onnx
     )
-    return ir.Model(graph, ir_version=10), feeds
+    model = ir.Model(graph, ir_version=10)
+    return (with_graphs(model, use.case, dtype) if use.case.graphs else model), feeds
+
+
+def with_graphs(model: ir.Model, case: Case, dtype: str | None) -> ir.Model:
+    """The model with graphs inside its one node, which may read what is outside by name."""
+    proto = ir.to_proto(model)
+    for name, text in case.graphs.items():
+        text = re.sub(r"\bfloat\b", "double", text) if dtype == "float64" else text
+        proto.graph.node[0].attribute.append(onnx.helper.make_attribute(name, onnx.parser.parse_graph(text)))
+    return ir.from_proto(proto)
 
 
 def mx_model(use: Use, dtype: str | None = None) -> tuple[MxModel, dict[str, np.ndarray]]:
@@ -177,6 +189,6 @@ def mx_model(use: Use, dtype: str | None = None) -> tuple[MxModel, dict[str, np.
             args[variable.name] = array
         else:
             feeds[variable.name] = array
-    node = MxNode(use.form.op, "node", attrs, [MxRef(variable) for variable in variables])
+    node = MxNode(use.form.op, "node", attrs, [MxRef(v) for v in variables], list(use.case.subgraphs))
     heads = [MxRef(node, number) for number in range(use.case.outputs)]
     return MxModel(MxGraph([*variables, node], heads, np_shape=use.is_numpy), args, aux), feeds

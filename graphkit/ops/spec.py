@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from graphkit.ops.builders import BodyBuilder, MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.codec import Codec
-    from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.mxgraph import MxGraph, MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
 
 __all__ = [
@@ -226,6 +226,10 @@ class Case:
         dynamic: Positions of the inputs whose first dimension is left free in the model.
         random: Whether the outputs are random numbers: of two runs only the distributions agree. Each row of the
             first axis (the whole, where there is only one; columns where rows are short) samples one distribution.
+        captured: How many of the last inputs the node does not read. The graphs inside it do, under the names that
+            inputs have by their positions, ``"x0"``, ``"x1"`` and so on.
+        graphs: Graphs inside an ONNX operator by attribute, in ONNX's textual syntax, with ``float`` as float type.
+        subgraphs: Subgraphs of an MXNet operator.
     """
 
     name: str
@@ -239,6 +243,9 @@ class Case:
     tol: Tol = Tol()
     dynamic: tuple[int, ...] = ()
     random: bool = False
+    captured: int = 0
+    graphs: Mapping[str, str] = field(default_factory=dict)
+    subgraphs: tuple[MxGraph, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ def drop_neutral(model: ir.Model) -> bool:
 
     - A bias of zeros that is a constant (never a parameter) of Conv, ConvTranspose and Gemm.
     - Cast to the same dtype, and of truth values to numbers and back; Transpose that keeps the order; Reshape, Flatten,
-      Expand, Squeeze, Unsqueeze and Slice to the same shape; Concat, Sum, Max, Min and Mean of one; Pad by nothing; Tile by ones.
+      Expand, Squeeze, Unsqueeze and Slice to the same shape; Concat, Sum, Max, Min and Mean of one; Pad by nothing;
+      Tile by ones.
     - Operands without elements of a Concat.
     - Two Transposes in a row are one; a Reshape, Flatten, Squeeze or Unsqueeze before a Reshape is skipped where the
       second says all sizes by itself.

@@ -11,6 +11,7 @@ from graphkit.ops.booleans import as_carrier
 from graphkit.ops.codec import ints
 from graphkit.ops.control_flow.conditions import truth
 from graphkit.ops.control_flow.lists import is_read
+from graphkit.ops.control_flow.samples import BRANCHES, MX_BRANCHES
 from graphkit.ops.control_flow.writing import inside, outside
 from graphkit.ops.spec import MxForm, Op, Refusal
 
@@ -96,7 +97,9 @@ OP = Op(
             read=_read,
             reads=("num_args", "num_outputs", "cond_input_locs", "then_input_locs", "else_input_locs"),
             write=_write,
+            cases=MX_BRANCHES,
         ),
     ),
     torch=_torch,
+    cases=BRANCHES,
 )

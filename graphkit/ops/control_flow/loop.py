@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import onnx_ir as ir
@@ -11,8 +11,9 @@ from graphkit.ops.booleans import as_carrier
 from graphkit.ops.codec import ints
 from graphkit.ops.control_flow.conditions import truth
 from graphkit.ops.control_flow.lists import empty, is_read, stacked
+from graphkit.ops.control_flow.samples import LOOPS, MX_LOOPS
 from graphkit.ops.control_flow.writing import ENDLESS, Looping, changing, outside, rows_of
-from graphkit.ops.spec import MxForm, Op, Refusal
+from graphkit.ops.spec import Limit, MxForm, Op, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -159,9 +160,12 @@ def _write(b: MxBuilder, node: ir.Node, _x: Sequence[MxRef | None]) -> Sequence[
             "(--input with sizes, --static-batch), or fix the number itself (--fix)"
         )
     goes_on = _goes_on(b, graph)
-    if not begun or (turns is not None and turns <= 0):
-        return Refusal("it makes no turn, and MXNet has no arrays without elements; leave it out")
     first = node.inputs[2:]
+    kept = [number for number, value in enumerate(node.outputs[len(first) :]) if is_read(value)]
+    if not begun or (turns is not None and turns <= 0):
+        if kept:
+            return Refusal("it makes no turn and so collects nothing, and MXNet has no arrays without elements")
+        return [b.ref(value) for value in first if value is not None]
     inner, given = graph.inputs[2:], graph.outputs[1 : 1 + len(first)]
     for start, before, after in zip(first, inner, given, strict=True):
         if why := changing(b, start, (before, after)):
@@ -170,7 +174,6 @@ def _write(b: MxBuilder, node: ir.Node, _x: Sequence[MxRef | None]) -> Sequence[
         turns = 1
     collected = graph.outputs[1 + len(first) :]
     outputs = node.outputs[len(first) :]
-    kept = [number for number, value in enumerate(outputs) if is_read(value)]
     looping = Looping(
         graph,
         {value: outside(b, start) for value, start in zip(inner, first, strict=True) if start is not None},
@@ -239,6 +242,13 @@ def _filled(b: MxBuilder, ref: MxRef, made: MxRef, like: ir.Value, turns: int) -
     return b.op("Reshape", masked, shape=(turns, *sizes), name="filled_rows")
 
 
+_UNKNOWN_TO_MXNET: Final = {
+    "a computed number of turns": "MXNet has to know beforehand how many turns a loop makes",
+    "collected until a condition fails": "MXNet has no arrays of a size that depends on numbers",
+    "growing": "MXNet's loops carry arrays of one shape",
+    "never": "MXNet has no arrays without elements",
+}
+
 OP = Op(
     "Loop",
     mx=(
@@ -255,7 +265,14 @@ OP = Op(
                 "func_var_locs",
             ),
             write=_write,
+            cases=MX_LOOPS,
         ),
     ),
     torch=_torch,
+    cases=LOOPS,
+    limits=tuple(
+        Limit(where, reason, case)
+        for case, reason in _UNKNOWN_TO_MXNET.items()
+        for where in ("schema", "mxnet", "mxnet-float64", "mxnet-backward", "round-trip")
+    ),
 )

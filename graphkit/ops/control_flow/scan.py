@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphkit.ops.codec import ints
 from graphkit.ops.control_flow.lists import empty, is_read, stacked
+from graphkit.ops.control_flow.samples import MX_SCANS, SCANS
 from graphkit.ops.control_flow.writing import Looping, changing, outside, rows_of
 from graphkit.ops.spec import MxForm, Op, Refusal
 
@@ -152,7 +153,9 @@ OP = Op(
             read=_read,
             reads=("num_args", "num_outputs", "num_out_data", "in_data_locs", "in_state_locs", "remain_locs"),
             write=_write,
+            cases=MX_SCANS,
         ),
     ),
     torch=_torch,
+    cases=SCANS,
 )
