@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -144,11 +146,31 @@ def test_batch_norm_and_dropout_follow_the_session():
     assert "training_mode" not in model.graph[0].attributes
 
 
-def test_updated_statistics_that_are_used_are_refused():
+def test_updated_statistics_that_are_used_are_computed():
+    body = f"y, m, v = BatchNormalization<training_mode=1, momentum=0.8>(x, {BATCH_NORM})"
+    model = _canonical(body, 'float["n",3,2] x', 'float["n",3,2] y, float[3] m, float[3] v')
+    assert "BatchNormalization" not in _ops(model)
+    x = np.random.default_rng(0).normal(size=(4, 3, 2)).astype(np.float32)
+    with ORT.open(model) as session:
+        found = session.forward({"x": x})
+    scale, bias, mean, variance = (np.asarray(value) for value in _numbers(BATCH_NORM))
+    own, spread = x.mean((0, 2)), x.var((0, 2))
+    np.testing.assert_allclose(found["m"], 0.8 * mean + 0.2 * own, rtol=1e-5)
+    np.testing.assert_allclose(found["v"], 0.8 * variance + 0.2 * spread, rtol=1e-5)
+    normal = (x - own[:, None]) / np.sqrt(spread[:, None] + 1e-5)
+    np.testing.assert_allclose(found["y"], normal * scale[:, None] + bias[:, None], rtol=1e-4, atol=1e-5)
+
+
+def test_updated_statistics_of_unknown_axes_are_refused():
+    body = f"y, m, v = BatchNormalization<training_mode=1>(x, {BATCH_NORM})"
+    model = ir.from_onnx_text(text_of(body, 'float["n",3] x', "float y, float m", 23))
+    model.graph.inputs[0].shape = None
     with pytest.raises(UnsupportedError, match="updated statistics"):
-        _canonical(
-            f"y, m, v = BatchNormalization<training_mode=1>(x, {BATCH_NORM})", 'float["n",3] x', "float y, float m"
-        )
+        canonical(model)
+
+
+def _numbers(text: str) -> list[list[float]]:
+    return [[float(number) for number in part.split(",")] for part in re.findall(r"{([^}]*)}", text)]
 
 
 def test_default_values_of_inputs_become_initializers():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import onnx_ir as ir
 
 from graphkit.errors import UnsupportedError, UnsupportedNode
@@ -28,8 +29,10 @@ def spell(model: ir.Model) -> None:
     - STFT says whether its spectra are one-sided, as ONNX's shape inference takes no default.
     - Squeeze says which axes where all sizes are numbers.
 
+    - A BatchNormalization in training mode whose updated statistics are used is said by other operators.
+
     Raises:
-        UnsupportedError: The updated statistics of a training BatchNormalization are used.
+        UnsupportedError: Such statistics are used, and the rank of the input is not known.
     """
     for node in nodes_of(model):
         if not node.domain and (rule := _RULES.get(node.op_type)) is not None:
@@ -38,8 +41,15 @@ def spell(model: ir.Model) -> None:
 
 def _batch_normalization(edit: Editor) -> None:
     node = edit.node
+    used = [output for output in node.outputs[1:] if output.uses() or output.is_graph_output()]
+    x = node.inputs[0]
+    shape = None if x is None else shape_of(x)
+    training = node.attributes.get_int("training_mode", 0)
+    if used and training and shape is not None:
+        _batch_statistics(edit, len(shape))
+        return
     for output in node.outputs[1:]:
-        if output.uses() or output.is_graph_output():
+        if output in used:
             reason = (
                 f"its updated statistics ({output.name!r}) are used, but they follow the session's mode; export the "
                 f"model in inference mode"
@@ -48,6 +58,41 @@ def _batch_normalization(edit: Editor) -> None:
     node.resize_outputs(1)
     for name in ("training_mode", "spatial"):
         node.attributes.pop(name, None)
+
+
+def _batch_statistics(edit: Editor, rank: int) -> None:
+    """Normalise by the batch's own mean and variance, and give the statistics that these move."""
+    node = edit.node
+    x, scale, bias, *running = node.inputs
+    axes = edit.const("axes", [axis for axis in range(rank) if axis != 1])
+    column = edit.const("column", [1, -1, *[1] * (rank - 2)])
+    mean = edit.op("ReduceMean", x, axes, keepdims=1)
+    centred = edit.op("Sub", x, mean)
+    variance = edit.op("ReduceMean", edit.op("Mul", centred, centred), axes, keepdims=1)
+    kind = np.dtype(np.float32) if x is None or x.dtype is None else x.dtype.numpy()
+    epsilon, momentum = (
+        edit.const(name, number, kind, exact=float(str(np.float32(number))))
+        for name, number in (
+            ("epsilon", node.attributes.get_float("epsilon", 1e-5)),
+            ("momentum", node.attributes.get_float("momentum", 0.9)),
+        )
+    )
+    normal = edit.op("Div", centred, edit.op("Sqrt", edit.op("Add", variance, epsilon)))
+    scaled = edit.op("Mul", normal, _like(edit, edit.op("Reshape", scale, column), x))
+    rest = edit.op("Sub", edit.const("one", 1, kind), momentum)
+    flat = edit.const("flat", [-1])
+    moved = []
+    for old, new in zip(running, (mean, variance), strict=True):
+        own = edit.op("Mul", edit.op("Reshape", new, flat), rest)
+        moved.append(edit.op("Add", edit.op("Mul", old, _like(edit, momentum, old)), _like(edit, own, old)))
+    edit.replace(edit.op("Add", scaled, _like(edit, edit.op("Reshape", bias, column), x)), *moved)
+
+
+def _like(edit: Editor, value: ir.Value, like: ir.Value | None) -> ir.Value:
+    """A value in the element type of another."""
+    if like is None or like.dtype is None or like.dtype == value.dtype:
+        return value
+    return edit.op("Cast", value, to=int(like.dtype))
 
 
 def _cast_like(edit: Editor) -> None:

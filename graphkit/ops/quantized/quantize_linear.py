@@ -78,6 +78,8 @@ def _torch_quantize(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | R
             return Refusal("saturate=0 makes numbers that are too large NaN, and torch's casts to float8 may saturate")
         most = FLOAT8[kind]
         return b.method("to", b.method("clamp", scaled, -int(most), int(most)), b.torch_dtype(kind))
+    if kind == ir.DataType.FLOAT4E2M1:
+        return b.call("round_to_float4", scaled)
     if dtype in ("float16", "bfloat16"):
         scaled = b.method("float", scaled)
     return torch_steps(b, scaled, zero, zero_value, kind)
@@ -94,11 +96,9 @@ def _torch_dequantize(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg |
     source: Arg = x[0]
     if (array := b.value(data)) is not None and held(b, data) != array.dtype:
         source = b.const(array.astype(held(b, data)))
-    elif kind_of(data).bitwidth < 8 and kind_of(data) not in (ir.DataType.INT4, ir.DataType.UINT4):
-        return Refusal(f"torch has no numbers of type {kind_of(data).name.lower()}")
     own, wanted = b.dtype(scale).name, _dequantized(b, node)
     inner = "double" if own == "float64" else "float"
-    if kind_of(data) in FLOAT8:
+    if kind_of(data).is_floating_point():
         zero = None
     difference = torch_integers(b, source, zero, zero_value, inner)
     if own in ("float16", "bfloat16") and b.number(scale) is None:

@@ -6,7 +6,7 @@ A number x is held as the integer q = saturate(round(x / scale) + zero_point), h
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_ir as ir
@@ -16,6 +16,8 @@ from graphkit.ops.spec import Refusal
 from graphkit.ops.tensor.sizes import axis_of, some
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy.typing as npt
 
     from graphkit.ops.builders import MxBuilder, TorchBuilder
@@ -42,10 +44,18 @@ __all__ = [
 ]
 
 _RANGES = {
+    ir.DataType.INT2: (-2, 1),
     ir.DataType.INT4: (-8, 7),
+    ir.DataType.UINT2: (0, 3),
     ir.DataType.UINT4: (0, 15),
 }
-CARRIED = {ir.DataType.INT4: np.dtype(np.int8), ir.DataType.UINT4: np.dtype(np.uint8)}
+CARRIED: Mapping[ir.DataType, np.dtype[Any]] = {
+    ir.DataType.FLOAT4E2M1: np.dtype(np.float32),
+    ir.DataType.INT2: np.dtype(np.int8),
+    ir.DataType.INT4: np.dtype(np.int8),
+    ir.DataType.UINT2: np.dtype(np.uint8),
+    ir.DataType.UINT4: np.dtype(np.uint8),
+}
 """Element types of less than a byte, and what holds their numbers where a framework does not have them."""
 FLOAT8 = {ir.DataType.FLOAT8E4M3FN: 448.0, ir.DataType.FLOAT8E5M2: 57344.0}
 """Floats of a byte that torch has, and the largest number of each."""
@@ -58,7 +68,7 @@ def kind_of(value: ir.Value) -> ir.DataType:
     return ir.DataType.UNDEFINED if dtype is None else dtype
 
 
-def held(b: MxBuilder | TorchBuilder, value: ir.Value) -> np.dtype[np.generic]:
+def held(b: MxBuilder | TorchBuilder, value: ir.Value) -> np.dtype[Any]:
     """The element type that holds a value's numbers."""
     return CARRIED.get(kind_of(value)) or b.dtype(value)
 
