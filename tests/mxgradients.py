@@ -27,11 +27,14 @@ __all__ = ["assert_gradients_are_mxnets", "read_node"]
 
 
 def read_node(op: str, feeds: Arrays, attrs: dict[str, Any], *, outputs: int = 1) -> ir.Model:
-    """The model of a symbol of one node that reads what is fed, in its order."""
+    """The model of a symbol of one node that reads what is fed, in its order, as float32 where it is not int32."""
     variables = [MxNode(VARIABLE, name) for name in feeds]
     node = MxNode(op, "node", {name: show(value) for name, value in attrs.items()}, [MxRef(v) for v in variables])
     mx = MxModel(MxGraph([*variables, node], [MxRef(node, number) for number in range(outputs)]))
-    inputs = tuple(InputSpec(name, array.shape, "float32") for name, array in feeds.items())
+    inputs = tuple(
+        InputSpec(name, array.shape, array.dtype.name if array.dtype == np.int32 else "float32")
+        for name, array in feeds.items()
+    )
     model = canonical(from_symbol(mx, ReadOptions(inputs=inputs, dynamic_batch=False), "net"))
     set_source(model, Source("mxnet", "net", mx))
     return model

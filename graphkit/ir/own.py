@@ -210,6 +210,12 @@ def _kept(shapes: Sequence[Shape], _attrs: dict[str, Any]) -> Sequence[Shape]:
     return [shapes[1]]
 
 
+def _likelihood(shapes: Sequence[Shape], _attrs: dict[str, Any]) -> Sequence[Shape]:
+    if [len(shape) for shape in shapes] != [2, 1, 1, 2, 2, 2, 1, 1]:
+        raise ValueError("base, state, lags and marks have not 2 axes, or the others 1")
+    return [shapes[4][:1], shapes[0]]
+
+
 _POSITION_SENSITIVE = (
     _option("scale", 1.0, "From the regions' coordinates to those of the data."),
     _option("channels", 1, "Channels of the result."),
@@ -263,6 +269,13 @@ _operator(
         _option("samples", 1, "Samples in each bin along height and width."),
         _option("factor", 0.0, "What moves, in units of the regions' sizes, are multiplied by."),
     ],
+)
+_operator(
+    "HawkesLogLikelihood",
+    "base jump decay state lags marks:I lengths span",
+    "likelihood kept",
+    _likelihood,
+    "Log likelihood of events of processes whose intensities jump at each event and decay, and what they keep of it.",
 )
 _operator(
     "NmsMask",

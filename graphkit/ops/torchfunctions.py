@@ -65,6 +65,42 @@ def deform_conv2d(
     return y if bias is None else y + bias[:, None, None]
 '''
 
+_HAWKES_LOG_LIKELIHOOD = '''
+def hawkes_log_likelihood(base, jump, decay, state, lags, marks, lengths, span):
+    """Log likelihood of events of processes whose intensities jump and decay.
+
+    Args:
+        base: Intensities without events, (batch, processes).
+        jump: What an event adds, times its decay, (processes,).
+        decay: Of what was added, per time, (processes,).
+        state: What is left of earlier events, (batch, processes).
+        lags: Time since the event before, (batch, events).
+        marks: Process of each event, (batch, events).
+        lengths: Number of events, (batch,).
+        span: Time over which they were looked for, (batch,).
+
+    Returns:
+        The likelihood, (batch,), and what is left of the events at the end.
+    """
+    total, now, last = 0, 0, torch.zeros_like(state)
+    for number, (lag, mark) in enumerate(zip(lags.unbind(1), marks.unbind(1))):
+        valid = number < lengths
+        now = now + lag * valid
+        here = torch.nn.functional.one_hot(mark, base.shape[1]).bool() & valid[:, None]
+        passed = now[:, None] - last
+        left = (-decay * passed).exp()
+        intensity = base + jump * decay * state * left
+        gain = torch.where(here, intensity, 1).log()
+        gain = gain - base * passed - jump * state * (1 - left)
+        total = total + torch.where(here, gain, 0).sum(1)
+        last = torch.where(here, now[:, None], last)
+        state = torch.where(here, 1 + state * left, state)
+    passed = span[:, None] - last
+    left = (-decay * passed).exp()
+    rest = base * passed + jump * state * (1 - left)
+    return total - rest.sum(1), left * state
+'''
+
 _NON_MAX_SUPPRESSION = '''
 def non_max_suppression(
     boxes, scores, most, overlap=0.0, lowest=-torch.inf, center=False
@@ -180,6 +216,7 @@ FUNCTIONS: Final = {
     **COMPUTED,
     **RECURRENT,
     "deform_conv2d": _DEFORM_CONV2D,
+    "hawkes_log_likelihood": _HAWKES_LOG_LIKELIHOOD,
     "non_max_suppression": _NON_MAX_SUPPRESSION,
     "roi_align": _ROI_ALIGN,
     "roi_max_pool": _ROI_MAX_POOL,
