@@ -42,8 +42,18 @@ def _write_clip(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef
 
 def _read_clip(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
     assert x[0] is not None
-    low, high = (b.scalar(FLOAT.parse(node.attrs[name]), x[0]) for name in ("a_min", "a_max"))
+    low, high = (_bound(b, FLOAT.parse(node.attrs[name]), x[0]) for name in ("a_min", "a_max"))
     return b.op("Clip", x[0], low, high)
+
+
+def _bound(b: OnnxBuilder, number: float, like: ir.Value) -> ir.Value:
+    """A bound, which for integers may be one that their dtype does not reach."""
+    dtype = b.dtype(like)
+    if dtype.kind not in "iu":
+        return b.scalar(number, like)
+    least, most = np.iinfo(dtype).min, np.iinfo(dtype).max
+    bound = least if number <= least else most if number >= most else int(number)
+    return b.const(np.asarray(bound, dtype))
 
 
 def torch_clamp(b: TorchBuilder, x: Arg, low: float | None, high: float | None, *, floats: bool) -> Arg:
@@ -86,6 +96,8 @@ OP = Op(
             cases=(
                 Case("both", (_X,), {"a_min": "-0.3", "a_max": "1e0"}, tol=_F32_BOUNDS),
                 Case("integers", (arr(3, low=-5, high=5, dtype="int32"),), {"a_min": -1, "a_max": 2}, grad=False),
+                Case("bytes", (given([0, 1, 100], "uint8"),), {"a_min": -1.5, "a_max": 300}, dtype="uint8"),
+                Case("no axes", (given(1.25, "float32"),), {"a_min": -1, "a_max": 1}, grad=False),
             ),
         ),
     ),

@@ -59,7 +59,8 @@ def _lcm(b: OnnxBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
 
 
 def _of_floats(function: Function) -> Function:
-    return lambda b, x, y: in_floats(b, lambda left, right: function(b, left, right), x, y)
+    """MXNet computes it of integers and of halves in float32."""
+    return lambda b, x, y: in_floats(b, lambda left, right: function(b, left, right), x, y, narrow=False)
 
 
 def _pair(name: str, function: Function, *cases: Case, also: tuple[str, ...] = (), whole: bool = False) -> MxForm:
