@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from onnx.reference.op_run import OpRun
-from onnx.reference.ops.op_grid_sample import GridSample as ReferenceGridSample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,34 +71,53 @@ class DeformConv(OpRun):
         return (y if bias is None else y + bias[:, None, None],)
 
 
-class GridSample(ReferenceGridSample):
-    """As the original, in its input's own precision where it interpolates linearly without reflection."""
+class GridSample(OpRun):
+    """Arrays sampled at places, in their own precision; a cubic sees beyond an edge what ONNX Runtime and torch see."""
 
     op_domain = ""
 
     def _run(
         self, x: Array, grid: Array, mode: str = "linear", padding_mode: str = "zeros", align_corners: int = 0
     ) -> tuple[Array]:
-        if mode != "linear" or padding_mode == "reflection":
-            original: Any = super()._run
-            result: tuple[Array] = original(x, grid, mode, padding_mode, align_corners)
-            return result
         sizes = np.asarray(x.shape[2:])
         unit = grid[..., ::-1] + 1
         pixels = unit * (sizes - 1) / 2 if align_corners else (unit * sizes - 1) / 2
-        if padding_mode == "border":
+        ends = (0 * sizes, sizes - 1) if align_corners else (0 * sizes - 0.5, sizes - 0.5)
+        if mode == "nearest":
+            pixels = np.rint(pixels)
+        if padding_mode == "border" and mode != "cubic":
             pixels = np.clip(pixels, 0, sizes - 1)
-        below = np.floor(pixels)
+        elif padding_mode == "reflection":
+            pixels = _thrown_back(pixels, *ends)
+        below = pixels if mode == "nearest" else np.floor(pixels)
         images = np.arange(len(x)).reshape(-1, *[1] * (grid.ndim - 2))
         total: Array = np.zeros((*grid.shape[:-1], x.shape[1]), x.dtype)
-        for corner in product((0, 1), repeat=len(sizes)):
+        for corner in product({"nearest": (0,), "linear": (0, 1), "cubic": (-1, 0, 1, 2)}[mode], repeat=len(sizes)):
             places = below + corner
-            weight = (1 - np.abs(pixels - places)).prod(axis=-1)
-            inside = ((places >= 0) & (places <= sizes - 1)).all(axis=-1)
+            weight = (_cubic if mode == "cubic" else _triangle)(np.abs(pixels - places)).prod(axis=-1)
+            if padding_mode == "reflection":
+                places = _thrown_back(places, *ends)
+            elif padding_mode == "zeros":
+                weight = weight * ((places >= 0) & (places <= sizes - 1)).all(axis=-1)
             index = np.clip(places, 0, sizes - 1).astype(int)
-            taken = np.moveaxis(x, 1, -1)[(images, *np.moveaxis(index, -1, 0))]
-            total = total + taken * np.where(inside, weight, 0)[..., None]
+            total = total + np.moveaxis(x, 1, -1)[(images, *np.moveaxis(index, -1, 0))] * weight[..., None]
         return (np.moveaxis(total, -1, 1).astype(x.dtype),)
+
+
+def _thrown_back(places: Array, first: Array, last: Array) -> Array:
+    """Places reflected at both ends until they are between them."""
+    span = last - first
+    thrown: Array = last - np.abs((places - first) % (2 * span) - span)
+    return thrown
+
+
+def _triangle(distance: Array) -> Array:
+    return 1 - distance
+
+
+def _cubic(distance: Array, a: float = -0.75) -> Array:
+    near = ((a + 2) * distance - (a + 3)) * distance * distance + 1
+    return np.where(distance <= 1, near, ((a * distance - 5 * a) * distance + 8 * a) * distance - 4 * a)
 
 
 class MaxRoiPool(OpRun):

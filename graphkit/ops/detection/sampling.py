@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphkit.ops.codec import ints
+from graphkit.ops.detection.grid_gather import sample
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given, int64
 from graphkit.ops.tensor.sizes import sizes_in, some
 
@@ -29,14 +30,14 @@ _ONE_PIXEL = "its image is one pixel high or wide, where MXNet's coordinates hav
 _TORCH_MODES = {"linear": "bilinear", "nearest": "nearest", "cubic": "bicubic"}
 
 
-def _places(height: int, width: int, *, aligned: bool = True) -> npt.NDArray[np.float64]:
-    """x, y and 1 of every pixel: (3, height × width)."""
+def _places(*sizes: int, aligned: bool = True) -> npt.NDArray[np.float64]:
+    """x, y, … and 1 of every pixel of an image or volume: (axes + 1, pixels)."""
 
     def along(size: int) -> npt.NDArray[np.float64]:
         return np.linspace(-1, 1, size) if aligned else (2 * np.arange(size) + 1) / size - 1
 
-    y, x = np.meshgrid(along(height), along(width), indexing="ij")
-    return np.stack([x.reshape(-1), y.reshape(-1), np.ones(height * width)])
+    places = np.meshgrid(*map(along, sizes), indexing="ij")[::-1]
+    return np.stack([*(place.reshape(-1) for place in places), np.ones(places[0].size)])
 
 
 def _sizes(dims: Sequence[Dim]) -> tuple[int, int] | Refusal:
@@ -89,10 +90,10 @@ def _read_transformer(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]
 def _write_sample(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
     source, attrs = some(node.inputs[0]), node.attributes
     mode, padding = attrs.get_string("mode", "linear"), attrs.get_string("padding_mode", "zeros")
-    if b.rank(source) != 4:
-        return Refusal(f"MXNet samples images, and this is an array of {b.rank(source)} axes")
-    if mode != "linear" or padding == "reflection":
-        return Refusal(f"mode={mode} with padding_mode={padding}: MXNet samples linearly, with zeros or edges around")
+    if b.dtype(source).kind != "f" and mode != "nearest":
+        return Refusal(f"mode={mode} on {b.dtype(source)} rounds in a way that MXNet has no operator for")
+    if b.rank(source) != 4 or mode != "linear" or padding == "reflection":
+        return sample(b, node, some(x[0]), some(x[1]))
     grid = b.op("transpose", some(x[1]), axes=(0, 3, 1, 2))
     if not attrs.get_int("align_corners", 0):
         size = _sizes(b.shape(source))
@@ -128,19 +129,17 @@ def _write_affine(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxR
             "the size of its image is computed while it runs; give the model's inputs fixed sizes",
             needs=node.inputs[1:],
         )
-    if len(dims) != 4:
-        return Refusal("it makes a grid of volumes, and MXNet makes those of images")
-    height, width = (int(dim or 0) for dim in dims[2:])
+    sizes = tuple(int(dim or 0) for dim in dims[2:])
     dtype = b.dtype(some(node.inputs[0]))
-    if aligned and 1 in (height, width):
+    if aligned and 1 in sizes:
         return Refusal(_ONE_PIXEL)
-    if aligned and dtype == np.float32:
+    if aligned and dtype == np.float32 and len(sizes) == 2:
         flat = b.op("Reshape", theta, shape=(0, -1))
-        grid = b.ops("GridGenerator", 2, flat, transform_type="affine", target_shape=(height, width))[0]
+        grid = b.ops("GridGenerator", 2, flat, transform_type="affine", target_shape=sizes)[0]
     else:
-        base = b.const(_places(height, width, aligned=aligned).astype(dtype), "places")
-        grid = b.op("Reshape", b.op("dot", theta, base), shape=(0, 0, height, width))
-    return b.op("transpose", grid, axes=(0, 2, 3, 1))
+        base = b.const(_places(*sizes, aligned=aligned).astype(dtype), "places")
+        grid = b.op("Reshape", b.op("dot", theta, base), shape=(0, 0, *sizes))
+    return b.op("transpose", grid, axes=(0, *range(2, 2 + len(sizes)), 1))
 
 
 def _torch_affine(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
@@ -180,6 +179,24 @@ OPS = (
             Case("beyond", (_IMAGE, _BEYOND)),
             Case("edges", (_IMAGE, _BEYOND), {"padding_mode": "border"}),
             Case("aligned edges", (_IMAGE, _BEYOND), {"padding_mode": "border", "align_corners": 1}),
+            *(
+                Case(
+                    f"{mode}, {padding}" + (", aligned" if aligned else ""),
+                    (_IMAGE, _BEYOND),
+                    {"mode": mode, "padding_mode": padding, "align_corners": int(aligned)},
+                    grad=mode != "nearest",
+                    dynamic=(0, 1),
+                )
+                for mode in ("nearest", "cubic")
+                for padding in ("zeros", "border", "reflection")
+                for aligned in (False, True)
+            ),
+            Case("reflection", (_IMAGE, _BEYOND), {"padding_mode": "reflection"}),
+            Case("aligned reflection", (_IMAGE, _BEYOND), {"padding_mode": "reflection", "align_corners": 1}),
+            Case("volume", (arr(1, 2, 3, 4, 5), arr(1, 2, 3, 2, 3, low=-1.3, high=1.3))),
+            Case(
+                "nearest in a volume", (arr(1, 2, 3, 4, 5), arr(1, 2, 3, 2, 3, low=-1.3, high=1.3)), {"mode": "nearest"}
+            ),
         ),
     ),
     Op(
@@ -189,6 +206,8 @@ OPS = (
         cases=(
             Case("default", (_MATRIX, int64([2, 3, 4, 3])), const=(1,)),
             Case("aligned", (_MATRIX, int64([2, 3, 4, 3])), {"align_corners": 1}, const=(1,)),
+            Case("volume", (arr(2, 3, 4), int64([2, 1, 3, 4, 2])), const=(1,)),
+            Case("aligned volume", (arr(2, 3, 4), int64([2, 1, 3, 4, 2])), {"align_corners": 1}, const=(1,)),
             Case("a row", (_MATRIX, int64([2, 3, 1, 3])), const=(1,)),
         ),
     ),
