@@ -96,20 +96,25 @@ def _normalized(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None], weig
     return weight * slope.reshape(-1, *[1] * (weight.ndim - 1)), beta + (bias - mean) * slope
 
 
-def _by_filter(weight: Array, bias: Array, data_steps: np.float32) -> tuple[Any, Any, Array]:
+def _by_filter(weight: Array, bias: Array, data_steps: np.float32, groups: int = 1) -> tuple[Any, Any, Array]:
     """Integers of weights and bias, and the steps in one of each filter's weights.
+
+    The weights of all filters of the k-th group are quantized by the steps of the k-th filter: MXNet's mistake, which
+    shows where there are groups of several filters.
 
     Args:
         weight: (filters, …).
         bias: (filters,).
         data_steps: Steps in one of the data.
+        groups: Number of groups of filters.
     """
     rows = np.abs(weight).reshape(len(weight), -1).max(1)
     steps = np.float32(127.5) / np.where(rows == 0, np.float32(1), rows)
     with np.errstate(divide="ignore"):
         most = _BIAS_LIMIT / np.abs(bias) / data_steps
     steps = np.minimum(steps, most).astype(np.float32)
-    whole = np.clip(np.rint(weight * steps.reshape(-1, *[1] * (weight.ndim - 1))), -128, 127).astype(np.int8)
+    own = steps if groups == 1 else steps[np.arange(len(weight)) // (len(weight) // groups)]
+    whole = np.clip(np.rint(weight * own.reshape(-1, *[1] * (weight.ndim - 1))), -128, 127).astype(np.int8)
     return whole, np.rint(bias * (steps * data_steps)).astype(np.int32), steps
 
 
@@ -145,7 +150,10 @@ def _read_conv(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> An
     if magnitude is None:
         return Refusal(_UNCALIBRATED)
     data_steps = np.float32(halved(b.dtype(data).name) / magnitude)
-    whole, whole_bias, steps = _by_filter(weight, bias, data_steps)
+    groups = int(conv.attrs.get("num_group", "1"))
+    if 1 < groups < len(weight):
+        b.warn("MXNet quantizes the weights of a group's filters by another filter's range; graphkit does the same")
+    whole, whole_bias, steps = _by_filter(weight, bias, data_steps, groups)
     sums = convolution(b, conv, data, b.const(whole))
     if isinstance(sums, Refusal):
         return sums

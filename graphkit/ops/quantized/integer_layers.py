@@ -186,7 +186,7 @@ def _read_add(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> Seq
 def _read_batch_norm(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> Sequence[ir.Value] | Refusal:
     data, ends = some(x[0]), calibrated(node)
     if ends is None or b.dtype(data) != np.int8:
-        return Refusal("MXNet itself normalizes calibrated int8 only; calibrate the model")
+        return Refusal("graphkit normalizes calibrated int8 only; calibrate the model, with quantized_dtype int8")
     if int(node.attrs.get("axis", "1")) != 1:
         return Refusal("MXNet itself normalizes integers over axis 1 only")
     arrays = [b.value(value) for value in x[1:5]]
@@ -194,8 +194,6 @@ def _read_batch_norm(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None])
         return Refusal("its statistics are computed or fed; graphkit reads them from a file only")
     gamma, beta, mean, variance = (some(array).astype(np.float32) for array in arrays)
     epsilon = np.float32(node.attrs.get("eps", "0.001"))
-    if BOOL.parse(node.attrs.get("fix_gamma", "True")):
-        gamma = np.ones_like(gamma)
     low, high = (b.const([end], np.float32) for end in ends)
     widest = bound(b, low, high)
     # MXNet normalizes by the variance, then once more by a variance of 1, to which epsilon is added again.
@@ -206,7 +204,8 @@ def _read_batch_norm(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None])
     shift = b.op(
         "Mul", b.const(shifts, np.float32), ratio(b, b.const([1.0], np.float32), widest, float(halved("int8")))
     )
-    made = b.op("Add", b.op("Mul", b.op("Cast", data, to=ir.DataType.FLOAT), factor), shift)
+    floats = b.op("Cast", data, to=ir.DataType.FLOAT)
+    made = b.op("Add", b.op("Mul", floats, factor), shift)
     return rounded(b, made, "int8"), low, high
 
 
@@ -312,7 +311,7 @@ OP = Op(
         _form(
             "_contrib_quantized_batch_norm",
             _read_batch_norm,
-            ("eps", "fix_gamma", "axis", "min_calib_range", "max_calib_range"),
+            ("eps", "axis", "min_calib_range", "max_calib_range"),
             _case(
                 "calibrated",
                 (_I8, *_STATISTICS, _LOW, _ONE),
@@ -320,7 +319,14 @@ OP = Op(
                 fix_gamma=False,
                 **_CALIBRATED,
             ),
-            ignore=("momentum", "use_global_stats", "output_mean_var", "cudnn_off"),
+            _case(
+                "fixed scale",
+                (_I8, *_STATISTICS, _LOW, _ONE),
+                (1, 2, 3, 4, 5, 6),
+                eps=1e-5,
+                **_CALIBRATED,
+            ),
+            ignore=("fix_gamma", "momentum", "use_global_stats", "output_mean_var", "cudnn_off"),
         ),
         _form(
             "_contrib_quantized_embedding",
