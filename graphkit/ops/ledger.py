@@ -17,6 +17,8 @@ _CSR: Final = "it computes on sparse (CSR) graphs, which neither ONNX nor torch 
 _IN_PLACE: Final = "MXNet runs it as an assignment in Python only and refuses it in a symbol; choose with where instead"
 _IN_PYTHON: Final = "it writes into arrays in Python only; MXNet 1.9.1 does not run it in a symbol"
 _STORED: Final = "it touches the stored elements of sparse arrays only, which a symbol does not name; use dense arrays"
+_INTGEMM: Final = "its integers lie in an order that depends on the CPU; use float weights"
+_FUSED_ATTENTION: Final = "oneDNN fuses it from interleaved attention; save the model before it is fused"
 _SAMPLING: Final = "it reads or decodes images on the host, outside a model; do that before feeding"
 _UPDATE: Final = (
     "it is a step of an optimizer, which a model does not hold; train with the other framework's own optimizer"
@@ -75,6 +77,7 @@ MXNET: Final[Mapping[str, str]] = {
     "_NDArray": _CODE,
     "_Native": _CODE,
     "_NoGradient": "it stands for a gradient that is not there, in backward graphs only",
+    "_contrib_calibrate_entropy": "it finds a range while a model is being quantized, and is no part of the quantized model",
     "_contrib_dgl_adjacency": _CSR,
     "_contrib_dgl_csr_neighbor_non_uniform_sample": _CSR,
     "_contrib_dgl_csr_neighbor_uniform_sample": _CSR,
@@ -82,6 +85,14 @@ MXNET: Final[Mapping[str, str]] = {
     "_contrib_dgl_subgraph": _CSR,
     "_contrib_edge_id": _CSR,
     "_contrib_getnnz": _CSR,
+    "_contrib_intgemm_fully_connected": _INTGEMM,
+    "_contrib_intgemm_maxabsolute": _INTGEMM,
+    "_contrib_intgemm_prepare_data": _INTGEMM,
+    "_contrib_intgemm_prepare_weight": _INTGEMM,
+    "_contrib_intgemm_take_weight": _INTGEMM,
+    "_contrib_quantize_asym": "MXNet 1.9.1 itself crashes on it outside its integer LSTM; quantize with quantize_v2",
+    "_contrib_quantized_elemwise_mul": "MXNet 1.9.1 itself does not infer the shape of its result; leave products in floats",
+    "_contrib_quantized_rnn": "its weights lie as oneDNN packs them on one CPU; leave recurrent layers in floats",
     "_copyto": _IN_PYTHON,
     "_cvimdecode": _SAMPLING,
     "_cvimread": _SAMPLING,
@@ -95,6 +106,8 @@ MXNET: Final[Mapping[str, str]] = {
     "_scatter_plus_scalar": _STORED,
     "_scatter_set_nd": _IN_PYTHON,
     "_set_value": _IN_PYTHON,
+    "_sg_mkldnn_selfatt_qk": _FUSED_ATTENTION,
+    "_sg_mkldnn_selfatt_valatt": _FUSED_ATTENTION,
     "_sparse_retain": _STORED,
     "_square_sum": _STORED,
     "fill_element_0index": _IN_PYTHON,
