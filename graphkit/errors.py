@@ -58,7 +58,15 @@ class FeedError(InputError):
 
 
 class ShapeNeededError(GraphkitError):
-    """A conversion needs a shape that nothing in the model tells."""
+    """A conversion needs a shape that nothing in the model tells.
+
+    Attributes:
+        fix: Inputs of the model that would tell if they were constants.
+    """
+
+    def __init__(self, message: str, fix: tuple[str, ...] = ()) -> None:
+        self.fix = fix
+        super().__init__(message)
 
 
 class MissingError(GraphkitError):

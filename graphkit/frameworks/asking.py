@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from graphkit.errors import ShapeNeededError, UnsupportedNode
 from graphkit.ir import params
 from graphkit.ir.dims import dims_of, how_to_give
+from graphkit.ops.spec import Refusal
 from graphkit.passes.fix_inputs import inputs_behind
 
 if TYPE_CHECKING:
@@ -18,9 +19,16 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.builders import Dim
-    from graphkit.ops.spec import Refusal
 
-__all__ = ["Asking"]
+__all__ = ["CONTRADICTIONS", "Asking", "contradiction"]
+
+CONTRADICTIONS: Final = (ValueError, IndexError, ZeroDivisionError)
+"""What rooms stumble over in nodes whose attributes and inputs do not fit together, which ONNX's rules let pass."""
+
+
+def contradiction(error: Exception) -> Refusal:
+    """Why such a node is refused."""
+    return Refusal(f"its attributes and the shapes of what it reads do not fit together: {error}")
 
 
 class Asking:
@@ -63,8 +71,12 @@ class Asking:
         """Shape of a value."""
         dims = dims_of(value)
         if dims is None:
+            fix = inputs_behind([value], integers=True)
+            other = f", or fix what it is computed from with {_fixes(fix)}" if fix else ""
             raise ShapeNeededError(
-                f"The shape of {value.name!r} is not known, and {self._where()} needs it. Give {how_to_give(value)}."
+                f"The shape of {value.name!r} is not known, and {self._where()} needs it. Give {how_to_give(value)}"
+                f"{other}.",
+                fix,
             )
         return dims
 
@@ -80,10 +92,14 @@ class Asking:
     def refused(node: ir.Node, refusal: Refusal) -> UnsupportedNode:
         """A refused node, with the inputs of the model that would have to be fixed for it."""
         fix = inputs_behind(value for value in refusal.needs if value is not None and value.const_value is None)
-        how = " and ".join(f"--fix {name}=VALUE" for name in fix)
-        reason = f"{refusal.reason}; fix what it is computed from with {how}" if fix else refusal.reason
+        reason = f"{refusal.reason}; fix what it is computed from with {_fixes(fix)}" if fix else refusal.reason
         return UnsupportedNode(node.op_type, node.name or "", reason, fix)
 
     def _where(self) -> str:
         node = self._node
         return "the model" if node is None else f"node {node.name!r} ({node.op_type})"
+
+
+def _fixes(names: tuple[str, ...]) -> str:
+    """How to fix some inputs on the command line."""
+    return " and ".join(f"--fix {name}=VALUE" for name in names)

@@ -46,8 +46,13 @@ def fix_inputs(model: ir.Model, fixed: Mapping[str, npt.ArrayLike]) -> None:
         set_kind(value, "constant")
 
 
-def inputs_behind(values: Iterable[ir.Value | None]) -> tuple[str, ...]:
-    """The graph inputs, in no particular order, whose elements values are computed from; their sizes do not count."""
+def inputs_behind(values: Iterable[ir.Value | None], *, integers: bool = False) -> tuple[str, ...]:
+    """The graph inputs whose elements values are computed from; their sizes do not count.
+
+    Args:
+        values: The values.
+        integers: Whether none are given where one of them is not of integers, and so hardly a shape.
+    """
     found: dict[str, None] = {}
     seen: set[ir.Value] = set()
     stack = [value for value in values if value is not None]
@@ -60,6 +65,8 @@ def inputs_behind(values: Iterable[ir.Value | None]) -> tuple[str, ...]:
         if producer is not None:
             stack += [] if producer.op_type in _MEASURES else [x for x in producer.inputs if x is not None]
         elif value.is_graph_input() and value.const_value is None:
+            if integers and (value.dtype is None or not value.dtype.is_integer()):
+                return ()
             found[value.name or ""] = None
     return tuple(found)
 
