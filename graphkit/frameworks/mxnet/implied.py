@@ -23,8 +23,14 @@ if TYPE_CHECKING:
 
 __all__ = ["SAME", "Implied", "implied"]
 
+_NUMPY: Final = """
+    absolute arccos arccosh arcsin arcsinh arctan arctanh around cbrt ceil cos cosh degrees exp expm1 fix floor log
+    log10 log1p log2 logical_not nan_to_num negative radians reciprocal rint sign sin sinh sqrt square tan tanh trunc
+"""
+"""Functions of one number in MXNet's NumPy interface, without ``_npi_``."""
 SAME: Final = frozenset(
     {
+        *(f"_npi_{name}" for name in _NUMPY.split()),
         "Activation",
         "BatchNorm",
         "BatchNorm_v1",
@@ -40,6 +46,9 @@ SAME: Final = frozenset(
         "_contrib_BatchNormWithReLU",
         "_contrib_SyncBatchNorm",
         "_copy",
+        "_np_copy",
+        "_npx_relu",
+        "_npx_sigmoid",
         "abs",
         "amp_cast",
         "clip",
@@ -81,7 +90,11 @@ _RANK: Final = frozenset(
     }
 )
 """Operators that keep the rank of each of their data inputs."""
-_REDUCING: Final = frozenset({"max", "mean", "min", "norm", "prod", "sum"})
+_REDUCING: Final = frozenset(
+    {"_np_max", "_np_min", "_np_prod", "_np_sum", "_npi_mean", "max", "mean", "min", "norm", "prod", "sum"}
+)
+_BROADCASTING: Final = ("broadcast_", "_npi_add", "_npi_multiply", "_npi_subtract", "_npi_true_divide")
+"""How names of operators begin of which two arrays are stretched to each other's size."""
 _IMAGES: Final = frozenset(
     {
         "Crop",
@@ -182,7 +195,7 @@ def _after(node: MxNode, position: int, trace: _Trace, traces: Mapping[int, _Tra
     names = schema.arguments(node.op, node.attrs)
     if position < len(names) and names[position] in WEIGHTS:
         return None
-    if node.op in SAME or node.op.endswith("_scalar"):
+    if node.op in SAME or (node.op.endswith("_scalar") and node.op != "_npi_insert_scalar"):
         return trace
     if node.op == "Flatten" and trace.order is None and trace.keeps in ("all", "sample"):
         return trace._replace(keeps="sample")
@@ -198,7 +211,7 @@ def _after(node: MxNode, position: int, trace: _Trace, traces: Mapping[int, _Tra
         return trace.weaker("rank")
     if node.op == "transpose" and trace == _Trace() and (axes := ints(node.attrs.get("axes", "()"))):
         return _Trace("all", axes)
-    if node.op.startswith("broadcast_") and len(node.inputs) == 2:
+    if node.op.startswith(_BROADCASTING) and len(node.inputs) == 2:
         other = node.inputs[1 - position].node
         if other.is_variable or id(other) in traces:  # a scale or a shift: what has a batch has the rank of the result
             return trace.weaker("rank")

@@ -54,6 +54,8 @@ def shape_of(*heads: MxRef) -> tuple[int | None, ...] | None:
         (conv(X, layout="NHWC"), (None, None, None, 3)),
         (conv(op("_minus_scalar", "mean", X, scalar=127.5)), (None, 3, None, None)),
         (conv(op("Pooling", "pool", X, kernel="(2, 2)")), (None, 3, None, None)),
+        (conv(op("_npi_exp", "exp", op("_npi_subtract_scalar", "mean", X, scalar=127.5))), (None, 3, None, None)),
+        (conv(op("_npi_multiply", "scaled", X, var("scale"))), (None, None, None, None)),
         (conv(op("Concat", "both", X, var("y"), dim=1, num_args=2)), (None, None, None, None)),
         (conv(op("Pad", "pad", X, mode="edge", pad_width="(0, 0, 0, 0, 1, 1, 1, 1)")), (None, None, None, None)),
         (conv(op("transpose", "first", X, axes="(0, 3, 1, 2)")), (None, None, None, 3)),
