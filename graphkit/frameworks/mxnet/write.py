@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.errors import UnsupportedError
-from graphkit.frameworks.asking import Asking
+from graphkit.frameworks.asking import CONTRADICTIONS, Asking, contradiction
 from graphkit.frameworks.mxnet import carried, schema
 from graphkit.frameworks.mxnet.scopes import Scope, Scopes
 from graphkit.ir import params
@@ -214,14 +214,12 @@ class _Builder(Asking):
             return Refusal(why)
         refusals: list[Refusal] = []
         for form in forms:
-            fits = form.when(self, node)
-            if isinstance(fits, Refusal):
-                refusals.append(fits)
+            try:
+                result = self._written(form, node)
+            except CONTRADICTIONS as error:
+                result = contradiction(error)
+            if result is None:
                 continue
-            if not fits:
-                continue
-            inputs = [None if value is None else self.ref(value) for value in node.inputs]
-            result = form.write(self, node, inputs) if form.write else self._write_row(form, node, inputs)
             if not isinstance(result, Refusal):
                 refs = [result] if isinstance(result, MxRef) else list(result)
                 missing = [value.name for value in node.outputs[len(refs) :] if value.uses() or value.is_graph_output()]
@@ -231,6 +229,16 @@ class _Builder(Asking):
             self._emitted = []
             refusals.append(result)
         return refusals[0] if refusals else Refusal("none of MXNet's forms of it fits its attributes and inputs")
+
+    def _written(self, form: MxForm, node: ir.Node) -> MxRef | Sequence[MxRef] | Refusal | None:
+        """What a form makes of a node, None where it is for other nodes."""
+        fits = form.when(self, node)
+        if isinstance(fits, Refusal):
+            return fits
+        if not fits:
+            return None
+        inputs = [None if value is None else self.ref(value) for value in node.inputs]
+        return form.write(self, node, inputs) if form.write else self._write_row(form, node, inputs)
 
     def _write_row(self, form: MxForm, node: ir.Node, inputs: list[MxRef | None]) -> Sequence[MxRef] | Refusal:
         known = {attr.onnx for attr in form.attrs}

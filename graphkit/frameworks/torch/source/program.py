@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.errors import UnsupportedError
-from graphkit.frameworks.asking import Asking
+from graphkit.frameworks.asking import CONTRADICTIONS, Asking, contradiction
 from graphkit.frameworks.torch.source.uses import needed, stored_dtype, stored_in
 from graphkit.ir import params
 from graphkit.ir.canonical.contrib import why_kept
@@ -145,7 +145,10 @@ class _Builder(Asking):
             known = ledger.ONNX.get((node.domain, node.op_type), "graphkit has no torch source for it")
             return Refusal(why_kept(node) or known)
         args = [None if value is None else self.arg(value) for value in node.inputs]
-        result = op.torch(self, node, args)
+        try:
+            result = op.torch(self, node, args)
+        except CONTRADICTIONS as error:
+            return contradiction(error)
         if isinstance(result, Refusal) and has_wide_unsigned(self, node):
             return as_signed(self, node, args, op.torch)
         return result
