@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
+from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,7 +16,7 @@ from onnx.backend.test.loader import load_model_tests
 from graphkit.ir.canonical import OPSET
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     Arrays = dict[str, np.ndarray[Any, Any]]
 
@@ -32,6 +34,8 @@ class NodeCase(NamedTuple):
         feeds: Inputs by name.
         expected: Outputs in order.
         tensors: Whether all of these are tensors; sequences and optional values are left out otherwise.
+        given: Inputs by name, sequences as lists and absent values as None.
+        wanted: Outputs in order, likewise.
     """
 
     name: str
@@ -40,6 +44,8 @@ class NodeCase(NamedTuple):
     feeds: Arrays
     expected: list[np.ndarray[Any, Any]]
     tensors: bool = True
+    given: Mapping[str, Any] = MappingProxyType({})
+    wanted: Sequence[Any] = ()
 
     @property
     def outputs(self) -> list[str]:
@@ -60,7 +66,35 @@ def every_case() -> Iterator[NodeCase]:
         feeds = {value.name: array for value, array in named if array is not None}
         expected = [array for array in arrays[1] if array is not None]
         whole = tensors and len(inputs) == len(case.model.graph.input)
-        yield NodeCase(case.name, case.model, opset, feeds, expected, whole)
+        given = {value.name: _value(part) for value, part in zip(case.model.graph.input, inputs, strict=False)}
+        wanted = [_value(part) for part in outputs]
+        yield NodeCase(case.name, case.model, opset, feeds, expected, whole, given, wanted)
+
+
+def stored_cases(kind: str) -> Iterator[NodeCase]:
+    """The cases of whole models (``pytorch-converted``, ``pytorch-operator``, ``simple``), one for each set of data."""
+    for case in load_model_tests(kind=kind):
+        model = case.model if case.model is not None else onnx.load(f"{case.model_dir}/model.onnx")
+        stored = {tensor.name for tensor in model.graph.initializer}
+        inputs = [value for value in model.graph.input if value.name not in stored]
+        opset = next((entry.version for entry in model.opset_import if not entry.domain), OPSET)
+        sets = case.data_sets or [
+            (_files(folder, "input", inputs), _files(folder, "output", model.graph.output))
+            for folder in sorted(Path(case.model_dir).glob("test_data_set_*"))
+        ]
+        for given, wanted in sets:
+            named = {value.name: _value(part) for value, part in zip(inputs, given, strict=True)}
+            yield NodeCase(case.name, model, opset, {}, [], True, named, [_value(part) for part in wanted])
+
+
+def _files(folder: Path, side: str, values: Sequence[onnx.ValueInfoProto]) -> list[Any]:
+    found = []
+    for number, value in enumerate(values):
+        sequence = value.type.HasField("sequence_type")
+        proto = onnx.SequenceProto() if sequence else onnx.TensorProto()
+        proto.ParseFromString((folder / f"{side}_{number}.pb").read_bytes())
+        found.append(proto)
+    return found
 
 
 def node_cases() -> Iterator[NodeCase]:
@@ -77,6 +111,23 @@ def _array(given: Any) -> np.ndarray[Any, Any] | None:
     if isinstance(given, onnx.TensorProto):
         return ir.serde.deserialize_tensor(given).numpy()
     return np.asarray(given) if isinstance(given, np.ndarray) or np.isscalar(given) else None
+
+
+def _value(given: Any) -> Any:
+    if isinstance(given, onnx.SequenceProto):
+        return [_value(part) for part in onnx.numpy_helper.to_list(given)]
+    if isinstance(given, onnx.OptionalProto):
+        return _value(onnx.numpy_helper.to_optional(given))
+    return [_value(part) for part in given] if isinstance(given, list) else _array(given)
+
+
+def alike(left: Any, right: Any) -> bool:
+    """Whether two values agree, lists member by member."""
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(alike, left, right))
+    if left is None or right is None or isinstance(left, list) or isinstance(right, list):
+        return left is right
+    return agree(left, right)
 
 
 def agree(left: np.ndarray[Any, Any], right: np.ndarray[Any, Any]) -> bool:
