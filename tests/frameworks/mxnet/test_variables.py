@@ -1,0 +1,51 @@
+"""What variables of a symbol say of themselves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from mxsymbols import graph, op, var
+
+from graphkit.frameworks.base import ReadOptions
+from graphkit.frameworks.mxnet.read import from_symbol
+from graphkit.ir import params
+from graphkit.ops.mxgraph import MxModel
+
+
+@pytest.mark.parametrize(
+    ("declared", "np_shape", "dims"),
+    [
+        ("(0, 3)", False, [None, 3]),
+        ("(2, 0)", True, [2, 0]),
+        ("(-1, 3)", True, [None, 3]),
+        ("()", True, []),
+    ],
+)
+def test_an_unknown_size_is_0_and_in_numpy_mode_minus_1(declared: str, np_shape: bool, dims: list[int | None]) -> None:
+    x = var("x")
+    x.node.hidden["__shape__"] = declared
+    symbol = graph(op("relu", "head", x))
+    symbol.np_shape = np_shape
+    model = from_symbol(MxModel(symbol), ReadOptions(dynamic_batch=False), "the symbol")
+    shape = model.graph.inputs[0].shape
+    assert shape is not None
+    assert [dim if isinstance(dim, int) else dim.value for dim in shape] == dims
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ({}, "parameter"),
+        ({"__init__": "Constant_c_139850175882064"}, "constant"),
+        ({"__init__": '["constant", {"value": 1}]'}, "parameter"),
+        ({"__lr_mult__": "0.0", "__wd_mult__": "0.0"}, "constant"),
+        ({"__lr_mult__": "0.0"}, "parameter"),
+    ],
+    ids=["nothing", "gluon's constant", "initialised to a constant", "rates of zero", "decays"],
+)
+def test_constants_of_gluon_and_what_has_rates_of_zero_are_not_trained(said: dict[str, str], kind: str) -> None:
+    c = var("c")
+    c.node.hidden.update(said)
+    symbol = graph(op("broadcast_add", "head", var("x"), c))
+    model = from_symbol(MxModel(symbol, {"c": np.ones(3, np.float32)}), ReadOptions(), "the symbol")
+    assert params.kind_of(model.graph.initializers["c"]) == kind
