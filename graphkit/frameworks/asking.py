@@ -10,7 +10,7 @@ from graphkit.errors import ShapeNeededError, UnsupportedNode
 from graphkit.ir import params
 from graphkit.ir.dims import dims_of, how_to_give
 from graphkit.ops.spec import Refusal
-from graphkit.passes.fix_inputs import inputs_behind
+from graphkit.passes.fix_inputs import inputs_behind, inputs_of_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +71,7 @@ class Asking:
         """Shape of a value."""
         dims = dims_of(value)
         if dims is None:
-            fix = inputs_behind([value], integers=True)
+            fix = inputs_of_shape(value)
             other = f", or fix what it is computed from with {_fixes(fix)}" if fix else ""
             raise ShapeNeededError(
                 f"The shape of {value.name!r} is not known, and {self._where()} needs it. Give {how_to_give(value)}"

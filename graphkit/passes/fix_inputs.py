@@ -15,9 +15,24 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = ["fix_inputs", "inputs_behind"]
+__all__ = ["fix_inputs", "inputs_behind", "inputs_of_shape"]
 
 _MEASURES = frozenset({"Shape", "Size"})
+_SHAPING = {
+    "AffineGrid": 1,
+    "ConstantOfShape": 0,
+    "Expand": 1,
+    "Pad": 1,
+    "Range": 0,
+    "Reshape": 1,
+    "Resize": 1,
+    "Slice": 1,
+    "Split": 1,
+    "Squeeze": 1,
+    "Tile": 1,
+    "Unsqueeze": 1,
+}
+"""The first input, by operator, that says the shape of the result rather than having to do with its elements."""
 
 
 def fix_inputs(model: ir.Model, fixed: Mapping[str, npt.ArrayLike]) -> None:
@@ -46,13 +61,8 @@ def fix_inputs(model: ir.Model, fixed: Mapping[str, npt.ArrayLike]) -> None:
         set_kind(value, "constant")
 
 
-def inputs_behind(values: Iterable[ir.Value | None], *, integers: bool = False) -> tuple[str, ...]:
-    """The graph inputs whose elements values are computed from; their sizes do not count.
-
-    Args:
-        values: The values.
-        integers: Whether none are given where one of them is not of integers, and so hardly a shape.
-    """
+def inputs_behind(values: Iterable[ir.Value | None]) -> tuple[str, ...]:
+    """The graph inputs, in no particular order, whose elements values are computed from; their sizes do not count."""
     found: dict[str, None] = {}
     seen: set[ir.Value] = set()
     stack = [value for value in values if value is not None]
@@ -65,10 +75,25 @@ def inputs_behind(values: Iterable[ir.Value | None], *, integers: bool = False) 
         if producer is not None:
             stack += [] if producer.op_type in _MEASURES else [x for x in producer.inputs if x is not None]
         elif value.is_graph_input() and value.const_value is None:
-            if integers and (value.dtype is None or not value.dtype.is_integer()):
-                return ()
             found[value.name or ""] = None
     return tuple(found)
+
+
+def inputs_of_shape(value: ir.Value) -> tuple[str, ...]:
+    """The graph inputs whose elements say a value's shape: those behind the shapes, axes and bounds on the way to it."""
+    deciding: list[ir.Value] = []
+    seen: set[ir.Value] = set()
+    stack = [value]
+    while stack:
+        value = stack.pop()
+        producer = value.producer()
+        if value in seen or producer is None:
+            continue
+        seen.add(value)
+        first = _SHAPING.get(producer.op_type, len(producer.inputs))
+        stack += [x for x in producer.inputs[:first] if x is not None]
+        deciding += [x for x in producer.inputs[first:] if x is not None]
+    return inputs_behind(deciding)
 
 
 def _fitted(value: ir.Value, array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
