@@ -9,7 +9,7 @@ import numpy as np
 from graphkit.ir.own import DOMAIN
 from graphkit.ops.codec import FLOAT
 from graphkit.ops.linalg.jacobi import eigenvectors, ordered, signed, singular_vectors
-from graphkit.ops.linalg.matrices import mx_turned, turned
+from graphkit.ops.linalg.matrices import misfit, mx_turned, turned
 from graphkit.ops.spec import Arr, Case, MxForm, Op, Refusal, Tol, given
 from graphkit.ops.tensor.sizes import some
 
@@ -95,8 +95,16 @@ def _write_eigh(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> list[
     return [values, mx_turned(b, vectors, b.rank(some(node.inputs[0])))]
 
 
-def _read_svd(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> tuple[ir.Value, ...]:
-    return b.ops("Svd", 3, some(x[0]), domain=DOMAIN)
+def _tall(b: OnnxBuilder, matrix: ir.Value) -> Refusal | None:
+    """What MXNet says to matrices with more rows than columns."""
+    rows, columns = b.shape(matrix)[-2:] if b.rank(matrix) > 1 else (0, 0)
+    if isinstance(rows, int) and isinstance(columns, int) and rows > columns:
+        return Refusal(f"MXNet refuses matrices with more rows ({rows}) than columns ({columns}); transpose them")
+    return None
+
+
+def _read_svd(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> tuple[ir.Value, ...] | Refusal:
+    return _tall(b, some(x[0])) or b.ops("Svd", 3, some(x[0]), domain=DOMAIN)
 
 
 def _write_svd(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> Sequence[MxRef] | Refusal:
@@ -111,6 +119,8 @@ def _write_svd(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> Sequen
 def _read_pinv(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
     """Singular values up to rcond times the largest count as none."""
     matrix = b.stopped(some(x[0]))
+    if (problem := misfit(b, matrix, square=False)) is not None:
+        return problem
     rows, columns = b.shape(matrix)[-2:]
     if not isinstance(rows, int) or not isinstance(columns, int):
         return Refusal("the size of the matrix is not known; give the model's inputs fixed sizes")
@@ -128,7 +138,9 @@ def _read_pinv(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir
     return turned(b, found) if tall else found
 
 
-def _read_gelqf(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> list[ir.Value]:
+def _read_gelqf(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> list[ir.Value] | Refusal:
+    if (problem := misfit(b, some(x[0]), square=False) or _tall(b, some(x[0]))) is not None:
+        return problem
     factor, triangle = b.ops("Qr", 2, turned(b, some(x[0])), domain=DOMAIN)
     return [turned(b, factor), turned(b, triangle)]
 

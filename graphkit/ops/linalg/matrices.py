@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from graphkit.ops.spec import Arr, given
+from graphkit.ops.spec import Arr, Refusal, given
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Builder: TypeAlias = "BodyBuilder | OnnxBuilder"
 
-__all__ = ["mx_turned", "per_matrix", "positive_definite", "regular", "turned", "turned_axes"]
+__all__ = ["misfit", "mx_turned", "per_matrix", "positive_definite", "regular", "turned", "turned_axes"]
 
 
 def turned_axes(rank: int) -> list[int]:
@@ -33,6 +33,17 @@ def turned(b: Builder, value: ir.Value) -> ir.Value:
 def mx_turned(b: MxBuilder, ref: MxRef, rank: int) -> MxRef:
     """Matrices transposed, in MXNet."""
     return b.op("transpose", ref, axes=turned_axes(rank))
+
+
+def misfit(b: OnnxBuilder, value: ir.Value, *, square: bool = True) -> Refusal | None:
+    """Why a value holds no matrices, or none that are square."""
+    shape = b.shape(value)
+    if len(shape) < 2:
+        return Refusal(f"its operand has {len(shape)} axes, and matrices have two or more")
+    rows, columns = shape[-2:]
+    if square and isinstance(rows, int) and isinstance(columns, int) and rows != columns:
+        return Refusal(f"its matrices are not square: they have {rows} rows and {columns} columns")
+    return None
 
 
 def per_matrix(b: OnnxBuilder, value: ir.Value) -> ir.Value:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphkit.ops.codec import BOOL
-from graphkit.ops.linalg.matrices import per_matrix
+from graphkit.ops.linalg.matrices import misfit, per_matrix
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr
 from graphkit.ops.tensor.sizes import some
 
@@ -44,6 +44,8 @@ def _taken(places_of: Callable[[MxNode, int], Places]) -> Read:
 
     def read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
         matrix = some(x[0])
+        if (problem := misfit(b, matrix)) is not None:
+            return problem
         size = b.shape(matrix)[-1]
         if not isinstance(size, int):
             return Refusal("the size of the matrix is not known; give the model's inputs fixed sizes")
@@ -61,6 +63,8 @@ def _placed(places_of: Callable[[MxNode, int], Places], sizes: Callable[[int], i
 
     def read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
         data = some(x[0])
+        if not b.rank(data):
+            return Refusal("its operand is a single number, and not a vector of what the matrix is to hold")
         count = b.shape(data)[-1]
         if not isinstance(count, int):
             return Refusal("the size of the matrix is not known; give the model's inputs fixed sizes")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphkit.ops.codec import BOOL, FLOAT
-from graphkit.ops.linalg.matrices import turned
+from graphkit.ops.linalg.matrices import misfit, turned
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr
 from graphkit.ops.tensor.sizes import some
 
@@ -30,6 +30,8 @@ def _scaled(b: OnnxBuilder, value: ir.Value, node: MxNode, name: str = "alpha") 
 def _read_gemm(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
     left, right, *rest = (some(value) for value in x)
     rank = b.rank(left)
+    if (problem := misfit(b, left, square=False) or misfit(b, right, square=False)) is not None:
+        return problem
     rows = int(node.attrs.get("axis", "-2"))
     if not -rank <= rows < rank or rows % rank == rank - 1:
         return Refusal(f"axis={rows} is none of the axes of its operands that can hold rows, 0 to {rank - 2}")
@@ -47,15 +49,19 @@ def _read_gemm(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir
     return b.op("Add", product, _scaled(b, rest[0], node, "beta")) if rest else product
 
 
-def _read_syrk(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+def _read_syrk(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
     matrix = some(x[0])
+    if (problem := misfit(b, matrix, square=False)) is not None:
+        return problem
     other = turned(b, matrix)
     pair = (other, matrix) if _flag(node, "transpose") else (matrix, other)
     return _scaled(b, b.op("MatMul", *pair), node)
 
 
-def _read_trmm(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+def _read_trmm(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
     matrix, other = some(x[0]), some(x[1])
+    if (problem := misfit(b, matrix) or misfit(b, other, square=False)) is not None:
+        return problem
     triangle = b.op("Trilu", matrix, upper=0 if _flag(node, "lower", True) else 1)
     triangle = turned(b, triangle) if _flag(node, "transpose") else triangle
     pair = (other, triangle) if _flag(node, "rightside") else (triangle, other)

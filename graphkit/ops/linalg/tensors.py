@@ -24,9 +24,11 @@ def _solved(b: OnnxBuilder, matrix: ir.Value, right: ir.Value) -> ir.Value:
     return b.op("Solve", matrix, right, domain=DOMAIN)
 
 
-def _read_solve(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+def _read_solve(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
     """A right side with an axis less than the matrices is a vector for each of them."""
     matrix, right = some(x[0]), some(x[1])
+    if b.rank(matrix) - b.rank(right) not in (0, 1):
+        return Refusal(f"its right side has {b.rank(right)} axes, and its matrices have {b.rank(matrix)}")
     if b.rank(right) == b.rank(matrix):
         return _solved(b, matrix, right)
     return b.op("Squeeze", _solved(b, matrix, b.op("Unsqueeze", right, [-1])), [-1])
@@ -44,7 +46,9 @@ def _read_tensorsolve(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]
     text = node.attrs.get("a_axes", "[]")
     rank, moved = b.rank(array), () if text in ("()", "[]", "None") else ints(text)
     if moved:
-        last = [axis % rank for axis in moved]
+        last = [axis % rank for axis in moved if -rank <= axis < rank]
+        if len(set(last)) != len(moved):
+            return Refusal(f"a_axes={text} are not different axes of its array, which has {rank}")
         array = b.op("Transpose", array, perm=[axis for axis in range(rank) if axis not in last] + last)
     sizes = _sizes(b, array)
     if isinstance(sizes, Refusal):

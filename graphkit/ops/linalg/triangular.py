@@ -8,7 +8,7 @@ import numpy as np
 
 from graphkit.ir.own import DOMAIN
 from graphkit.ops.codec import BOOL, FLOAT
-from graphkit.ops.linalg.matrices import regular, turned
+from graphkit.ops.linalg.matrices import misfit, regular, turned
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr
 from graphkit.ops.tensor.sizes import some
 
@@ -59,8 +59,10 @@ def _solved(b: OnnxBuilder, matrix: ir.Value, right: ir.Value, *, lower: bool, l
     return b.op("TriangularSolve", matrix, right, domain=DOMAIN, **settings)
 
 
-def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
     matrix, right = some(x[0]), some(x[1])
+    if (problem := misfit(b, matrix)) is not None:
+        return problem
     lower, transposed = _flag(node, "lower", True), _flag(node, "transpose")
     if transposed:
         matrix, lower = turned(b, matrix), not lower
@@ -72,6 +74,8 @@ def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Valu
 def _read_potri(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
     """The inverse of L Lᵀ: L⁻ᵀ L⁻¹."""
     factor = some(x[0])
+    if (problem := misfit(b, factor)) is not None:
+        return problem
     *batch, size, _ = b.shape(factor)
     if not isinstance(size, int):
         return Refusal("the size of the matrix is not known; give the model's inputs fixed sizes")

@@ -136,6 +136,8 @@ def _form(distribution: Distribution) -> MxForm:
 def _like_form(distribution: Distribution) -> MxForm:
     def read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
         draw = like_data(b, some(x[0]))
+        if isinstance(draw, Refusal):
+            return draw
         parameters = _numbers(distribution, draw, node)
         return parameters if isinstance(parameters, Refusal) else _drawn(distribution, draw, parameters)
 
@@ -151,9 +153,9 @@ def _like_form(distribution: Distribution) -> MxForm:
 
 
 def _sample_form(distribution: Distribution) -> MxForm:
-    def read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
-        draw, parameters = spread(b, node, [some(value) for value in x])
-        return _drawn(distribution, draw, parameters)
+    def read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
+        found = spread(b, node, [some(value) for value in x])
+        return found if isinstance(found, Refusal) else _drawn(distribution, *found)
 
     few = tuple(given(values, "float32") for values in distribution.numbers)
     many = tuple(given([[number] * _MANY for number in values], "float32") for values in distribution.numbers)

@@ -28,16 +28,23 @@ _MANY = 20_000
 def _write(op: str, parameters: tuple[tuple[str, str, float], ...]) -> Write:
     def write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
         attrs = {theirs: torch_float(node, ours, default) for ours, theirs, default in parameters}
-        if op == "_random_normal" and attrs["scale"] < 0:
-            attrs["scale"] = -attrs["scale"]
+        if op == "_random_normal":
+            attrs["scale"] = abs(attrs["scale"])
+        if attrs.get("scale") == 0 or attrs.get("low", 0) > attrs.get("high", 1):
+            return Refusal(f"MXNet draws only with scale > 0 and low ≤ high, and it has {attrs}")
         different = {name: None if attrs[name] == default else attrs[name] for _, name, default in parameters}
         return mx_drawn(b, node, op, x, **different)
 
     return write
 
 
-def _numbers(node: MxNode, parameters: tuple[tuple[str, str, float], ...]) -> list[float]:
-    return [FLOAT.parse(node.attrs.get(name, str(default))) for _, name, default in parameters]
+def _numbers(node: MxNode, parameters: tuple[tuple[str, str, float], ...]) -> list[float] | Refusal:
+    found = {name: FLOAT.parse(node.attrs.get(name, str(default))) for _, name, default in parameters}
+    if found.get("scale", 1) <= 0:
+        return Refusal(f"scale={node.attrs['scale']} is not positive")
+    if found.get("low", 0) > found.get("high", 0):
+        return Refusal(f"low={found['low']} is more than high={found['high']}")
+    return list(found.values())
 
 
 def _base(draw: Drawing, op: str, numbers: Sequence[float]) -> ir.Value:
@@ -47,26 +54,37 @@ def _base(draw: Drawing, op: str, numbers: Sequence[float]) -> ir.Value:
 
 def _read(op: str, parameters: tuple[tuple[str, str, float], ...]) -> Read:
     def read(b: OnnxBuilder, node: MxNode, _x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
-        draw = sized(b, node)
-        return draw if isinstance(draw, Refusal) else _base(draw, op, _numbers(node, parameters))
+        draw, numbers = sized(b, node), _numbers(node, parameters)
+        if isinstance(draw, Refusal):
+            return draw
+        return numbers if isinstance(numbers, Refusal) else _base(draw, op, numbers)
 
     return read
 
 
 def _read_like(op: str, parameters: tuple[tuple[str, str, float], ...]) -> Read:
-    def read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
-        return _base(like_data(b, some(x[0])), op, _numbers(node, parameters))
+    def read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
+        draw, numbers = like_data(b, some(x[0])), _numbers(node, parameters)
+        if isinstance(draw, Refusal):
+            return draw
+        return numbers if isinstance(numbers, Refusal) else _base(draw, op, numbers)
 
     return read
 
 
-def _read_sample_normal(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
-    draw, (mean, deviation) = spread(b, node, [some(x[0]), some(x[1])])
+def _read_sample_normal(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
+    found = spread(b, node, [some(x[0]), some(x[1])])
+    if isinstance(found, Refusal):
+        return found
+    draw, (mean, deviation) = found
     return b.op("Add", mean, b.op("Mul", deviation, draw.normal()))
 
 
-def _read_sample_uniform(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
-    draw, (low, high) = spread(b, node, [some(x[0]), some(x[1])])
+def _read_sample_uniform(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
+    found = spread(b, node, [some(x[0]), some(x[1])])
+    if isinstance(found, Refusal):
+        return found
+    draw, (low, high) = found
     return b.op("Add", low, b.op("Mul", b.op("Sub", high, low), draw.uniform()))
 
 

@@ -124,6 +124,8 @@ def _form(
     def read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
         data, *given_ones = (some(value) for value in x)
         rank, own = b.rank(data), b.rank(given_ones[0])
+        if own < events:
+            return Refusal("its parameters are single numbers; give an axis of classes")
         if own > rank:
             return Refusal(f"its parameters have {own} axes and its sample {rank}; give each parameter a sample")
         between = list(range(own - events, rank - events))

@@ -44,12 +44,16 @@ def _torch_bernoulli(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
 
 def _read_multinomial(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> list[ir.Value] | Refusal:
     chances = some(x[0])
+    if not b.rank(chances):
+        return Refusal("its probabilities are a single number; give an axis of classes")
     given_shape = node.attrs.get("shape", "[]")
     inner = () if given_shape in ("()", "[]", "None") else ints(given_shape)
     *batch, classes = b.shape(chances)
     free = [axis for axis, size in enumerate(batch) if not isinstance(size, int)]
     if not isinstance(classes, int) or len(free) > 1:
         return Refusal("the shape of its probabilities is not known; give the model's inputs fixed sizes")
+    if any(size <= 0 for size in inner):
+        return Refusal(f"shape={given_shape} has a size that is not positive")
     matrix = chances if len(batch) == 1 else b.op("Reshape", chances, [-1, classes])
     kind = ir.DataType.from_numpy(np.dtype(node.attrs.get("dtype", "int32")))
     drawn = b.op("Multinomial", b.op("Log", b.stopped(matrix)), sample_size=flat(inner))
@@ -193,7 +197,7 @@ OPS = (
                 "_shuffle",
                 read=_read_shuffle,
                 direction="read",
-                cases=(Case("numbers", (given(np.arange(_MANY) % 7, "float32"),), random=True),),
+                cases=(Case("numbers", (given(np.arange(_MANY) % 7, "float32"),), grad=False, random=True),),
             ),
         ),
     ),

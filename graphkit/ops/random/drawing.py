@@ -10,14 +10,14 @@ import onnx_ir as ir
 
 from graphkit.ir.own import DOMAIN
 from graphkit.ops.codec import ints
-from graphkit.ops.spec import Refusal, decimal
+from graphkit.ops.spec import Refusal, decimal, is_float
 from graphkit.ops.tensor.cast import DTYPES
 from graphkit.ops.tensor.torch_sizes import device_near
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.builders import Dim, MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg, Code
 
@@ -84,7 +84,7 @@ class Drawing:
         kind = ir.DataType.from_numpy(dtype or self.dtype)
         if self.like is None:
             attrs["dtype"] = None if kind == ir.DataType.FLOAT else int(kind)
-            return self.b.op(op, shape=self.shape, **attrs)
+            return self.b.op(op, shape=ir.AttrInt64s("shape", self.shape or ()), **attrs)
         attrs["dtype"] = None if kind == self.like.dtype else int(kind)
         return self.b.op(f"{op}Like", self.like, **attrs)
 
@@ -108,18 +108,25 @@ def sized(b: OnnxBuilder, node: MxNode, name: str = "shape") -> Drawing | Refusa
     return Drawing(b, dtype_given(node), shape or ())
 
 
-def like_data(b: OnnxBuilder, data: ir.Value) -> Drawing:
+def like_data(b: OnnxBuilder, data: ir.Value) -> Drawing | Refusal:
     """Draws of the shape and element type of data."""
+    if not is_float(b.dtype(data)):
+        return Refusal(f"MXNet draws no {b.dtype(data).name} numbers; cast its operand to float32")
     return Drawing(b, b.dtype(data), like=data)
 
 
-def spread(b: OnnxBuilder, node: MxNode, parameters: Sequence[ir.Value]) -> tuple[Drawing, list[ir.Value]]:
+def spread(b: OnnxBuilder, node: MxNode, parameters: Sequence[ir.Value]) -> tuple[Drawing, list[ir.Value]] | Refusal:
     """Draws of a shape for each element of parameters, and the parameters stretched so.
 
     No gradient flows back into them, as in MXNet.
     """
     given = node.attrs.get("shape", "[]")
     inner = () if given in ("()", "[]", "None") else ints(given)
+    if any(size <= 0 for size in inner):
+        return Refusal(f"shape={given} has a size that is not positive")
+    shapes = [b.shape(value) for value in parameters]
+    if any(not _may_agree(shape, shapes[0]) for shape in shapes[1:]):
+        return Refusal(f"its parameters have different shapes: {' and '.join(map(str, shapes))}")
     dtype = dtype_given(node)
     found = [b.stopped(value) for value in parameters]
     if inner:
@@ -130,6 +137,12 @@ def spread(b: OnnxBuilder, node: MxNode, parameters: Sequence[ir.Value]) -> tupl
     kind = int(ir.DataType.from_numpy(dtype))
     found = [value if b.dtype(value) == dtype else b.op("Cast", value, to=kind) for value in found]
     return Drawing(b, dtype, like=found[0]), found
+
+
+def _may_agree(one: Sequence[Dim], other: Sequence[Dim]) -> bool:
+    """Whether shapes are the same, as far as their sizes are known."""
+    known = zip(one, other, strict=False)
+    return len(one) == len(other) and all(a == b or not (isinstance(a, int) and isinstance(b, int)) for a, b in known)
 
 
 def flat(numbers: Sequence[int]) -> int:

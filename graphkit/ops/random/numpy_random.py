@@ -43,11 +43,20 @@ def _drawing(b: OnnxBuilder, node: MxNode, parameters: Sequence[ir.Value | float
     size, kind = _size(node), np.dtype(dtype)
     inner = None if size is None or node.op.endswith("_n") else size
     if inner is not None or not arrays:
+        for array in arrays:
+            own_sizes = [dim if isinstance(dim, int) else 1 for dim in b.shape(array)]
+            pairs = zip(reversed(own_sizes), reversed(inner or ()), strict=False)
+            if len(own_sizes) > len(inner or ()) or any(own not in (1, wanted) for own, wanted in pairs):
+                return Refusal(f"a parameter of shape {b.shape(array)} does not stretch to size={node.attrs['size']}")
         return Drawing(b, kind, inner or size or ())
     shapes = [b.shape(array) for array in arrays]
     if all(isinstance(dim, int) for shape in shapes for dim in shape):
         known = [tuple(int(str(dim)) for dim in shape) for shape in shapes]
-        return Drawing(b, kind, (*(size or ()), *np.broadcast_shapes(*known)))
+        try:
+            joint = np.broadcast_shapes(*known)
+        except ValueError:
+            return Refusal(f"its parameters of shapes {' and '.join(map(str, known))} do not fit together")
+        return Drawing(b, kind, (*(size or ()), *joint))
     like = arrays[0] if len(arrays) == 1 else b.op("Add", *arrays)
     if size:
         like = b.op("Expand", b.op("Unsqueeze", like, list(range(len(size)))), [*size, *[1] * b.rank(like)])
@@ -121,6 +130,9 @@ def _form(
 
     def read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
         parameters = _parameters(node, x, defaults)
+        for key, each in zip(defaults, parameters, strict=True):
+            if isinstance(each, float) and (each < 0 or (each == 0 and key in ("a", "shape"))) and key in _POSITIVE:
+                return Refusal(f"{key}={node.attrs[key]} is not {'positive' if key in ('a', 'shape') else '0 or more'}")
         draw = _drawing(b, node, parameters, node.attrs.get("dtype", "float32"))
         if isinstance(draw, Refusal):
             return draw
@@ -165,6 +177,8 @@ def _form(
 def _read_bernoulli(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
     name = "logit" if BOOL.parse(node.attrs["is_logit"]) else "prob"
     (chance,) = _parameters(node, x, {name: "None"})
+    if name == "prob" and isinstance(chance, float) and not 0 <= chance <= 1:
+        return Refusal(f"prob={node.attrs['prob']} is no probability: it lies between 0 and 1")
     draw = _drawing(b, node, [chance], "float32")
     if isinstance(draw, Refusal):
         return draw
@@ -183,6 +197,8 @@ def _read_choice(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> 
     if text == "None":
         return Refusal("MXNet chooses among a number of places only; take them from the array afterwards")
     places = int(text)
+    if places < 1:
+        return Refusal(f"a={text}: there is nothing to choose from")
     count = flat(size)
     if not BOOL.parse(node.attrs.get("replace", "True")):
         if count > places:
@@ -219,6 +235,7 @@ def _floats(text: str) -> list[float]:
     return [float(part) for part in text.strip("()[] ,").split(",")]
 
 
+_POSITIVE = frozenset({"a", "scale", "shape"})
 _MANY = 20_000
 _LOCATION = {"loc": "None", "scale": "None"}
 _PLACES = ((0.0, 10.0), (1.0, 0.5))
