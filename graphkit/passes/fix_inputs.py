@@ -80,7 +80,7 @@ def inputs_behind(values: Iterable[ir.Value | None]) -> tuple[str, ...]:
 
 
 def inputs_of_shape(value: ir.Value) -> tuple[str, ...]:
-    """The graph inputs whose elements say a value's shape: those behind the shapes, axes and bounds on the way to it."""
+    """The graph inputs whose elements say a value's shape, behind the shapes, axes and bounds on the way to it."""
     deciding: list[ir.Value] = []
     seen: set[ir.Value] = set()
     stack = [value]
