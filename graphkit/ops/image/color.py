@@ -155,6 +155,8 @@ def _read_random_lighting(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | N
     if (problem := _unfit(b, image)) is not None or b.shape(image)[-1] == 1:
         return problem or _UNSET
     deviation = FLOAT.parse(node.attrs.get("alpha_std", "0.05"))
+    if deviation < 0:
+        return Refusal(f"alpha_std={deviation} is negative")
     alpha = b.op("RandomNormal", shape=(3,), scale=deviation)
     return _changed(b, image, b.op("MatMul", b.const(_BASIS), alpha), _lit)
 

@@ -66,6 +66,10 @@ def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Valu
     sizes = (int(node.attrs["h"]), int(node.attrs["w"])) if plain else _sizes(node, rows, columns)
     if isinstance(sizes, Refusal):
         return sizes
+    if min(sizes) <= 0:
+        return Refusal(f"the size after, {sizes[1]}x{sizes[0]}, is not positive")
+    if 0 in (rows, columns, channels):
+        return Refusal("the image has no pixels")
     method = int(node.attrs.get("interp", "1"))
     dtype = b.dtype(image)
     if method not in (_NEAREST, _LINEAR):
@@ -96,7 +100,7 @@ def _sizes(node: MxNode, rows: Dim, columns: Dim) -> tuple[int, int] | Refusal:
         return size[1], size[0]
     if not BOOL.parse(node.attrs.get("keep_ratio", "False")):
         return size[0], size[0]
-    if not isinstance(rows, int) or not isinstance(columns, int):
+    if not isinstance(rows, int) or not isinstance(columns, int) or not rows or not columns:
         return Refusal("with keep_ratio its size depends on that of the image; give that with --input")
     if rows > columns:
         return rows * size[0] // columns, size[0]

@@ -43,6 +43,8 @@ def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Valu
     if node.attrs.get("reflect_type", "even") != "even":
         return Refusal(f"MXNet reflects evenly only, not reflect_type={node.attrs['reflect_type']}")
     widths = _widths(node.attrs["pad_width"], b.rank(data))
+    if mode != "constant" and any(size == 0 and max(pair) for size, pair in zip(b.shape(data), widths, strict=True)):
+        return Refusal(f"mode {mode} has no elements to put along an axis that has none")
     pads = [before for before, _ in widths] + [after for _, after in widths]
     if mode == "constant":
         number = FLOAT.parse(node.attrs.get("constant_value", "0"))

@@ -6,6 +6,7 @@ float32.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -99,6 +100,8 @@ def _reads_extreme(onnx: str) -> Read:
         axes = axes_in(node, b.rank(data))
         if (problem := _with_initial(node)) is not None:
             return problem
+        if 0 in [b.shape(data)[axis] for axis in (range(b.rank(data)) if axes is None else axes)]:
+            return Refusal("of no elements none is the largest or smallest")
         numbers = cast(b, data, np.dtype(np.int32)) if b.dtype(data) == np.bool_ else data
         result = cast(b, reduced(b, onnx, numbers, axes, keep=flag(node, "keepdims")), b.dtype(data))
         return b.op("Identity", result) if result is data else result
@@ -147,6 +150,9 @@ def _reads_spread(*, root: bool) -> Read:
         over = tuple(range(b.rank(data))) if axes is None else axes
         spread = b.op("Sub", data, reduced(b, "ReduceMean", data, axes, keep=True))
         less = int(node.attrs.get("ddof", "0"))
+        sizes = [size for axis in over if isinstance(size := b.shape(data)[axis], int)]
+        if 0 in sizes or (len(sizes) == len(over) and less >= math.prod(sizes)):
+            return Refusal(f"with ddof={less}, {math.prod(sizes)} numbers are too few to tell how they spread")
         squares = b.op("Mul", spread, spread)
         if less:
             count = b.op("Sub", count_along(b, data, over), np.asarray(less))
@@ -199,6 +205,8 @@ def _read_norm(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir
         counted = cast(b, b.op("Not", b.op("Equal", data, b.scalar(0.0, data))), b.dtype(data))
         return b.op("ReduceSum", counted, list(axes), keepdims=keep)
     powers = b.op("Pow", size, b.scalar(order, data))
+    if order < 0:  # MXNet passes over zeros
+        powers = b.op("Where", b.op("Equal", data, b.scalar(0.0, data)), b.scalar(0.0, data), powers)
     total = b.op("ReduceSum", powers, list(axes), keepdims=keep)
     return b.op("Pow", total, b.scalar(1 / order, data))
 
@@ -288,6 +296,12 @@ _NORMS = (
     Case("of matrices", (_X,), {"axis": (0, 2), "flag": 1, "keepdims": 1}),
     Case("sum of sizes", (_X,), {"axis": "(1,)", "ord": "1.0"}),
     Case("third order", (_X,), {"axis": "(1,)", "ord": 3}),
+    Case(
+        "negative order",
+        (given([[0.5, 2.0, 0.0], [1.0, 0.5, 3.0]], "float32"),),
+        {"axis": "(1,)", "ord": -2},
+        grad=False,
+    ),
     Case("count", (given([[0.0, 2.0, 0.0], [1.0, 0.5, 0.0]], "float32"),), {"axis": "(1,)", "ord": 0}, grad=False),
 )
 _NO_SLOPE = "MXNet's backward pass leaves out what comes back to the sum of the weights"

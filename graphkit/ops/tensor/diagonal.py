@@ -102,6 +102,8 @@ def diagonal_of(b: OnnxBuilder, data: ir.Value, k: int, axes: tuple[int, int]) -
     rows, columns = b.shape(turned)[-2:]
     if not isinstance(rows, int) or not isinstance(columns, int):
         return Refusal("the size of the matrix is not known; give the model's inputs fixed sizes")
+    if not rows or not columns:
+        return Refusal(f"a matrix of {rows}x{columns} has no elements")
     places = np.arange(max(0, -k), max(0, -k, min(rows, columns - k)))
     flat = b.op("Reshape", turned, [0] * (rank - 2) + [rows * columns])
     return b.op("Gather", flat, places * (columns + 1) + k, axis=-1)
