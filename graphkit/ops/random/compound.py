@@ -44,11 +44,11 @@ class Distribution:
 
 
 def _exponential(draw: Drawing, rate: ir.Value) -> ir.Value:
-    return draw.b.op("Div", draw.exponential(), rate)
+    return draw.over(draw.exponential(), rate)
 
 
 def _gamma(draw: Drawing, alpha: ir.Value, scale: ir.Value) -> ir.Value:
-    return draw.b.op("Mul", draw.variates("RandomGamma", alpha), scale)
+    return draw.times(draw.variates("RandomGamma", alpha), scale)
 
 
 def _poisson(draw: Drawing, mean: ir.Value) -> ir.Value:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.codec import FLOAT
 from graphkit.ops.random.drawing import Drawing, like_data, mx_drawn, seedless, sized, spread, torch_drawn
-from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, torch_float
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, torch_float, whole
 from graphkit.ops.tensor.sizes import some
 
 if TYPE_CHECKING:
@@ -97,8 +97,10 @@ def _torch(function: str) -> Torch:
         else:
             shift, high = torch_float(node, "low", 0.0), torch_float(node, "high", 1.0)
             scale = float(f"{high - shift:.12g}")
-        drawn = drawn if scale == 1 else b.infix("*", drawn, scale)
-        return drawn if shift == 0 else b.infix("+", drawn, shift)
+        drawn = drawn if scale == 1 else b.infix("*", drawn, whole(scale))
+        if shift == 0:
+            return drawn
+        return b.infix("+", drawn, whole(shift)) if shift > 0 else b.infix("-", drawn, whole(-shift))
 
     return emit
 

@@ -64,7 +64,8 @@ class Drawing:
     def open(self) -> ir.Value:
         """Uniform between 0 and 1, both of which stand for the middle of what the generator rounds to them."""
         step = float(np.finfo(self.dtype).eps)
-        return self.b.op("Clip", self.uniform(), self.number(step / 4), self.number(1 - step / 2))
+        least, most = (self.b.const(np.asarray(bound, self.dtype)) for bound in (step / 4, 1 - step / 2))
+        return self.b.op("Clip", self.uniform(), least, most)
 
     def exponential(self) -> ir.Value:
         """Exponential with mean 1."""
@@ -90,7 +91,29 @@ class Drawing:
 
     def number(self, number: float) -> ir.Value:
         """A scalar of the element type."""
-        return self.b.const(np.asarray(number, self.dtype))
+        return self.b.const(np.asarray(number, np.float64), self.dtype)
+
+    def times(self, left: ir.Value, right: ir.Value) -> ir.Value:
+        """A product; a factor that is the number 1 is left out."""
+        if self._is(left, 1):
+            return right
+        return left if self._is(right, 1) else self.b.op("Mul", left, right)
+
+    def over(self, left: ir.Value, right: ir.Value) -> ir.Value:
+        """A quotient; the number 1 as a divisor is left out."""
+        return left if self._is(right, 1) else self.b.op("Div", left, right)
+
+    def plus(self, left: ir.Value, right: ir.Value) -> ir.Value:
+        """A sum; a term that is the number 0 is left out."""
+        return right if self._is(left, 0) else self.b.op("Add", left, right)
+
+    def minus(self, left: ir.Value, right: ir.Value) -> ir.Value:
+        """A difference, from the number 0 the negative."""
+        return self.b.op("Neg", right) if self._is(left, 0) else self.b.op("Sub", left, right)
+
+    def _is(self, value: ir.Value, number: float) -> bool:
+        known = self.b.value(value)
+        return known is not None and not known.shape and known == number
 
 
 def dtype_given(node: MxNode) -> np.dtype[Any]:

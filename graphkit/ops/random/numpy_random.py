@@ -64,30 +64,30 @@ def _drawing(b: OnnxBuilder, node: MxNode, parameters: Sequence[ir.Value | float
 
 
 def _normal(draw: Drawing, loc: ir.Value, scale: ir.Value) -> ir.Value:
-    return draw.b.op("Add", loc, draw.b.op("Mul", scale, draw.normal()))
+    return draw.plus(loc, draw.times(scale, draw.normal()))
 
 
 def _uniform(draw: Drawing, low: ir.Value, high: ir.Value) -> ir.Value:
-    return draw.b.op("Add", low, draw.b.op("Mul", draw.b.op("Sub", high, low), draw.uniform()))
+    return draw.plus(low, draw.times(draw.b.op("Sub", high, low), draw.uniform()))
 
 
 def _gumbel(draw: Drawing, loc: ir.Value, scale: ir.Value) -> ir.Value:
-    return draw.b.op("Sub", loc, draw.b.op("Mul", scale, draw.b.op("Log", draw.exponential())))
+    return draw.minus(loc, draw.times(scale, draw.b.op("Log", draw.exponential())))
 
 
 def _logistic(draw: Drawing, loc: ir.Value, scale: ir.Value) -> ir.Value:
     b, uniform = draw.b, draw.open()
     odds = b.op("Div", uniform, b.op("Sub", draw.number(1), uniform))
-    return b.op("Add", loc, b.op("Mul", scale, b.op("Log", odds)))
+    return draw.plus(loc, draw.times(scale, b.op("Log", odds)))
 
 
 def _exponential(draw: Drawing, scale: ir.Value) -> ir.Value:
-    return draw.b.op("Mul", scale, draw.exponential())
+    return draw.times(scale, draw.exponential())
 
 
 def _rayleigh(draw: Drawing, scale: ir.Value) -> ir.Value:
     b = draw.b
-    return b.op("Mul", scale, b.op("Sqrt", b.op("Mul", draw.number(2), draw.exponential())))
+    return draw.times(scale, b.op("Sqrt", b.op("Mul", draw.number(2), draw.exponential())))
 
 
 def _pareto(draw: Drawing, power: ir.Value) -> ir.Value:
@@ -105,7 +105,7 @@ def _gamma(draw: Drawing, alpha: ir.Value, scale: ir.Value) -> ir.Value:
         target = draw.like
         shape = b.op("Shape", target) if target is not None else b.const(np.asarray(draw.shape, np.int64))
         alpha = b.op("Expand", alpha, shape)
-    return b.op("Mul", draw.variates("RandomGamma", alpha), scale)
+    return draw.times(draw.variates("RandomGamma", alpha), scale)
 
 
 def _form(
