@@ -282,6 +282,7 @@ class Trainer:
             mx.autograd.backward(
                 [end for end, _ in ends], [mx.nd.ones_like(end) * number for end, number in ends], train_mode=True
             )
+        self.symbol.pull(values, train=True)
         for index, name in enumerate(self.names):
             self._update(index, self.values[name].grad, self.values[name])
         return outputs, loss
@@ -294,12 +295,42 @@ class Symbol:
         self._symbol = mx.sym.load_json(text)
         self.variables = self._symbol.list_inputs()
         self.states = self._symbol.list_auxiliary_states()
+        self._run: Any = None
         self._flows = any('"{}"'.format(op) in text for op in CONTROL_FLOW)
         flags = [("static_alloc", True), ("static_shape", True)] if static else []
         try:
             self._op, self._reason = mx.nd.CachedOp(self._symbol, flags), ""
         except mx.MXNetError as error:  # no variable to differentiate in, or an operator without a gradient
             self._op, self._reason = None, str(error)
+
+    def _executed(self, values: Dict[str, Any]) -> List[Any]:
+        """The outputs by an executor; a CachedOp often cannot be differentiated where it has loops or branches."""
+        with mx.autograd.pause(train_mode=mx.autograd.is_training()):
+            arrays = [values[name] for name in self._symbol.list_arguments()]  # names may repeat
+            slopes = [mx.nd.zeros_like(array) for array in arrays]
+            held = {name: values[name] for name in self.states}
+            executor = self._symbol.bind(mx.cpu(), arrays, args_grad=slopes, aux_states=held)
+            outputs = [output.copy() for output in executor.forward(is_train=mx.autograd.is_training())]
+            for output in outputs:
+                output.wait_to_read()  # only then MXNet knows the shapes
+        for output in outputs:
+            output.attach_grad()
+        self._run = executor, slopes, outputs
+        return [mx.nd.identity(output) for output in outputs]
+
+    def pull(self, values: Dict[str, Any], train: bool) -> None:
+        """After a backward pass, take it through what was run by an executor."""
+        if self._run is None:
+            return
+        executor, slopes, outputs = self._run
+        self._run = None
+        executor.backward([output.grad for output in outputs], is_train=train)
+        for name in self.variables:
+            if values[name].grad is not None:
+                values[name].grad[:] = 0
+        for name, slope in zip(self._symbol.list_arguments(), slopes):
+            if values[name].grad is not None:
+                values[name].grad[:] += slope
 
     def differentiable(self) -> None:
         """Raise what MXNet says against a backward pass, if anything."""
@@ -315,7 +346,7 @@ class Symbol:
     def __call__(self, values: Dict[str, Any]) -> List[Any]:
         """The outputs."""
         if self._flows and mx.autograd.is_recording():
-            return executed(self._symbol, values)
+            return self._executed(values)
         if self._op is not None:
             outputs = self._op(*[values[name] for name in self.variables])
             return outputs if isinstance(outputs, list) else [outputs]
@@ -324,31 +355,6 @@ class Symbol:
         executor = self._symbol.bind(mx.cpu(), arguments, grad_req="null", aux_states=states)
         outputs = executor.forward(is_train=mx.autograd.is_training())
         return list(outputs)
-
-
-def executed(symbol: Any, values: Dict[str, Any]) -> List[Any]:
-    """The outputs of a symbol, recorded; a CachedOp often cannot be differentiated where it has loops or branches."""
-    train, names, states = mx.autograd.is_training(), symbol.list_arguments(), symbol.list_auxiliary_states()
-    # Names may repeat. MXNet stops to write gradients at the first array without one.
-    order = sorted(range(len(names)), key=lambda place: values[names[place]].grad is None)
-    back = sorted(range(len(names)), key=lambda place: order[place])
-
-    class Executed(mx.autograd.Function):  # type: ignore[misc]  # mxnet is untyped
-        def forward(self, *arrays: Any) -> Any:
-            given = [arrays[place] for place in back]
-            self.slopes = [mx.nd.zeros_like(array) for array in given]
-            held = {name: values[name] for name in states}
-            self.executor = symbol.bind(mx.cpu(), given, args_grad=self.slopes, aux_states=held)
-            outputs = self.executor.forward(is_train=train)
-            for output in outputs:
-                output.wait_to_read()  # only then MXNet knows the shapes
-            return tuple(outputs)
-
-        def backward(self, *cotangents: Any) -> Any:
-            self.executor.backward(list(cotangents), is_train=train)
-            return tuple(self.slopes[place] for place in order)
-
-    return list(Executed()(*[values[names[place]] for place in order]))
 
 
 def behaving(train: bool) -> Any:
@@ -420,6 +426,7 @@ def do_backward(request: Dict[str, Any], arrays: Dict[str, Any]) -> Answer:
         if wanted and seeded:
             cotangents = [model.cotangent(seeds["seed:{}".format(n)], y) for n, y in seeded.items()]
             mx.autograd.backward(list(seeded.values()), cotangents, train_mode=train)
+            symbol.pull(values, train)
         found = [("grad:" + name, finished(values[name].grad)) for name in wanted]
         if train:
             found += [("state:" + name, finished(values[name])) for name in symbol.states]
@@ -482,6 +489,7 @@ def do_time(request: Dict[str, Any], arrays: Dict[str, Any]) -> Answer:
                 outputs = symbol(values)
             if wanted:
                 mx.autograd.backward([y for y in outputs if "float" in str(y.dtype)], train_mode=train)
+                symbol.pull(values, train)
             mx.nd.waitall()
             seconds.append(time.perf_counter() - start)
         return {"seconds": seconds[request["warmup"] :]}, []
