@@ -10,7 +10,6 @@ from onnx_ir.passes.common import InlinePass
 from graphkit.frameworks.onnx.functions import state_functions
 from graphkit.frameworks.onnx.rewording import reword
 from graphkit.ir.canonical.literals import lift_constants
-from graphkit.ir.opset import OPSET
 from graphkit.ir.shapes import infer_shapes
 from graphkit.passes.lower_opset import lower_opset
 
@@ -44,7 +43,7 @@ def _inline(value: ir.Value) -> None:
 
 
 def weightless_proto(
-    model: ir.Model, outputs: Sequence[str] = (), opset: int = OPSET
+    model: ir.Model, outputs: Sequence[str] = (), opset: int | None = None
 ) -> tuple[onnx.ModelProto, dict[str, ir.TensorProtocol]]:
     """A protobuf in which large initializers are external data without a file, and those initializers' tensors.
 
@@ -53,7 +52,7 @@ def weightless_proto(
     Args:
         model: A canonical model.
         outputs: Names of further values of the main graph that become outputs.
-        opset: ai.onnx version to say the model in.
+        opset: ai.onnx version to say the model in; None for its own.
 
     Returns:
         The protobuf, and by name the tensor of each initializer whose data is not in it.
@@ -71,7 +70,7 @@ def weightless_proto(
         graph.outputs.extend(values[name] for name in wanted)
     reword(copy)
     state_functions(copy)
-    if opset != OPSET:
+    if opset not in (None, copy.opset_imports[""]):
         if copy.functions:
             InlinePass()(copy)
             lift_constants(copy)

@@ -168,10 +168,8 @@ class OrtSession:
         return self._sessions[taps]
 
     def _open(self, taps: tuple[str, ...]) -> Any:
-        from graphkit.ir.opset import OPSET
-
         try:
-            session = (None if taps else self._start_file()) or self._start(taps, OPSET)
+            session = (None if taps else self._start_file()) or self._start(taps)
         except Exception as error:
             session = self._start_lowered(taps) if "implementation" in str(error) else None
             if session is None:
@@ -214,7 +212,7 @@ class OrtSession:
         except Exception:
             return None
 
-    def _start(self, taps: tuple[str, ...], opset: int) -> Any:
+    def _start(self, taps: tuple[str, ...], opset: int | None = None) -> Any:
         import onnxruntime
 
         from graphkit.frameworks.onnx.proto import weightless_proto

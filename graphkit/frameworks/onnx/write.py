@@ -13,7 +13,6 @@ from graphkit.errors import UnsupportedError, UnsupportedNode
 from graphkit.files import release, whole
 from graphkit.frameworks.onnx.proto import weightless_proto
 from graphkit.ir.edit import nodes_of
-from graphkit.ir.opset import OPSET
 from graphkit.ir.training import stops_gradient
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ def _proto(model: ir.Model, opset: int | None) -> tuple[onnx.ModelProto, Mapping
     if opset is None and any(node.op_type in _LATE for node in model.graph.all_nodes()):
         with contextlib.suppress(UnsupportedError):
             return weightless_proto(model, opset=_OLDER)
-    return weightless_proto(model, opset=opset or OPSET)
+    return weightless_proto(model, opset=opset)
 
 
 def _lies_between(node: ir.Node) -> bool:

@@ -90,6 +90,17 @@ def test_an_older_opset_is_written_on_request(model, tmp_path):
     assert kind_of(again.graph.initializers["w"]) == "parameter"
 
 
+def test_a_model_is_written_in_the_opset_that_its_newest_operator_needs(tmp_path):
+    found = canonical(ir.from_onnx_text(text_of("y = CumProd(x, @int64{0})", "float[2,3] x", "float[2,3] y", 28)))
+    path = tmp_path / "net.onnx"
+    _write(found, path)
+    proto = onnx.load(path)
+    onnx.checker.check_model(proto, full_check=True)
+    assert proto.opset_import[0].version == 26
+    with pytest.raises(UnsupportedError, match="newer than opset 23"):
+        _write(found, tmp_path / "other.onnx", 23)
+
+
 def test_what_an_older_opset_cannot_say_leaves_no_file(tmp_path):
     model = canonical(ir.from_onnx_text(text_of("y = CumSum(x, @int64{1})", 'float["n",3] x', "float y", 23)))
     with pytest.raises(UnsupportedError, match="newer than opset 9"):
