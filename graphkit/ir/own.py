@@ -318,6 +318,13 @@ _EACH = OpSchema.Attribute(
 _operator("Atan2", "Y X", "angle", _broadcast, "The angle between the first axis and the points (X, Y), from -π to π.")
 _operator("Cholesky", "A", "L", _matrix, "The lower factor of symmetric positive definite matrices: A = L Lᵀ.")
 _operator(
+    "Eig",
+    "A",
+    "values vectors",
+    _eigenpairs,
+    "Eigenvalues of matrices and eigenvectors of length 1 as columns, in LAPACK's order; NaN in place of complex ones.",
+)
+_operator(
     "Eigh",
     "A",
     "values vectors",

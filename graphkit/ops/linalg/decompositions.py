@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -103,6 +104,11 @@ def _tall(b: OnnxBuilder, matrix: ir.Value) -> Refusal | None:
     return None
 
 
+def _read_eig(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> Sequence[ir.Value]:
+    found = b.ops("Eig", 2, b.stopped(some(x[0])), domain=DOMAIN)
+    return found[:1] if node.op == "_npi_eigvals" else found
+
+
 def _read_svd(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> tuple[ir.Value, ...] | Refusal:
     return _tall(b, some(x[0])) or b.ops("Svd", 3, some(x[0]), domain=DOMAIN)
 
@@ -165,6 +171,14 @@ def _torch_eigh(b: TorchBuilder, _node: ir.Node, x: Sequence[Any]) -> list[Arg]:
     return [values, b.infix("*", vectors, _torch_signs(b, vectors, -2))]
 
 
+def _torch_eig(b: TorchBuilder, _node: ir.Node, x: Sequence[Any]) -> list[Arg]:
+    values, vectors = b.calls("torch.linalg.eig", 2, x[0])
+    are_real = b.infix("==", b.call("torch.imag", values), 0)
+    chosen = b.call("torch.where", are_real, b.call("torch.real", values), math.nan)
+    columns = b.method("unsqueeze", are_real, -2)
+    return [chosen, b.call("torch.where", columns, b.call("torch.real", vectors), math.nan)]
+
+
 def _torch_svd(b: TorchBuilder, _node: ir.Node, x: Sequence[Any]) -> list[Arg]:
     left, values, right = b.calls("torch.linalg.svd", 3, x[0], full_matrices=False)
     signs = _torch_signs(b, right, -1)
@@ -194,6 +208,15 @@ _PINV = (("wide", _any(2, 3, 5)), ("tall", _any(4, 2)))
 _DEFICIENT = given(np.outer([1.0, 2.0, -1.0], [0.5, 1.0, 2.0, 4.0]), "float32")
 
 OPS = (
+    Op(
+        "Eig",
+        domain=DOMAIN,
+        mx=(
+            MxForm("_npi_eig", also=("_npi_eigvals",), read=_read_eig, direction="read"),
+            MxForm("_npi_eig", direction="write"),
+        ),
+        torch=_torch_eig,
+    ),
     Op(
         "Eigh",
         domain=DOMAIN,
