@@ -203,6 +203,8 @@ def _body_deformable(b: BodyBuilder, node: ir.Node, x: Sequence[ir.Value]) -> ir
         shift = shifts[axis]
         if shift is not None:
             begin = b.op("Add", begin, b.op("Mul", shift, whole))
+        else:
+            begin = b.op("Expand", begin, [1, 1, size, size])
         inner = b.op("Div", b.op("Unsqueeze", step, [4]), b.scalar(samples, data))
         places = b.op("Add", b.op("Unsqueeze", begin, [4]), b.op("Mul", inner, np.arange(samples).astype(dtype)))
         length = b.size(data, 2 + axis)
@@ -304,6 +306,7 @@ OPS = (
                 "moved", (_DATA, _REGIONS, _MOVES), {**_ONNX, "parts": 3, "samples": 2, "factor": 0.125, "scale": 0.875}
             ),
             Case("not moved", (_DATA, _REGIONS), {**_ONNX, "samples": 2}, dynamic=(0,)),
+            Case("one channel", (arr(2, 9, 6, 8), _REGIONS), {"channels": 1, "size": 3, "groups": 3}),
             Case(
                 "fewer parts",
                 (arr(2, 8, 6, 8), _REGIONS, arr(4, 2, 2, 2)),
