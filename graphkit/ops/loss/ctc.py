@@ -1,8 +1,8 @@
 """Connectionist temporal classification: the negative logarithm of the chance of labels over all their alignments.
 
 The recurrence over frames is that of Graves et al., "Connectionist Temporal Classification" (2006), in logarithms.
-Labels that do not fit their frames cost nothing, and have no gradient; MXNet gives what lies in memory for theirs, and for all
-where no example of a batch has labels.
+Labels that do not fit their frames cost nothing, and have no gradient; MXNet gives what lies in memory for theirs, and
+for all where no example of a batch has labels.
 """
 
 from __future__ import annotations
