@@ -53,7 +53,7 @@ def contrib_model(
             value.type = ir.TensorType(ir.DataType.from_numpy(np.dtype(dtype)))
     node = ir.node(op, operands, dict(attrs or {}), domain=domain, outputs=results, name="node")
     given = [value for value in operands if value is not None and value.name in feeds]
-    imports = {"": opset} if not domain else {"": opset, domain: 1}
+    imports = {"": opset} if not domain else {"": opset, domain: 3 if domain == "ai.onnx.ml" else 1}
     graph = ir.Graph(
         given,
         [value for value in results if value.name],
