@@ -8,14 +8,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+import onnx
 import onnx_ir as ir
+from onnx_ir.passes.common import InlinePass
 
 from graphkit.errors import ShapeNeededError, UnsupportedError, UnsupportedNode
+from graphkit.ir.canonical.literals import lift_constants
 from graphkit.ir.dims import dims_of
 from graphkit.ir.edit import nodes_of
-from graphkit.ir.opset import OPSET, schema_of
+from graphkit.ir.opset import OPSET, schema_of, takes
 from graphkit.ir.own import DOMAIN, OPERATOR, VERSION, is_own
-from graphkit.ir.shapes import infer_node
+from graphkit.ir.shapes import infer_node, infer_shapes
 from graphkit.ops.index import index
 from graphkit.ops.spec import Refusal
 
@@ -26,7 +29,10 @@ if TYPE_CHECKING:
 
     from graphkit.ops.builders import Again, BodyBuilder, Dim, Operand, Step
 
-__all__ = ["state_functions"]
+__all__ = ["lower_functions", "state_functions"]
+
+_WIDENED = 21
+"""Opset since which operators that bodies use only took on more element types."""
 
 
 def state_functions(model: ir.Model) -> None:
@@ -57,7 +63,34 @@ def state_functions(model: ir.Model) -> None:
         raise UnsupportedError("ONNX", refused)
     for function in made.values():
         model.functions[function.identifier()] = function
+        function.opset_imports[""] = model.opset_imports.get("", OPSET)
         model.opset_imports.setdefault(DOMAIN, VERSION)
+
+
+def lower_functions(model: ir.Model, target: int) -> None:
+    """Say the functions of a model in an older opset where that makes no difference, else put them in place of calls.
+
+    Args:
+        model: A model whose functions are those of :func:`state_functions`; changed in place.
+        target: ai.onnx version that the model is to be said in.
+    """
+    if all(_is_in(node, target) for function in model.functions.values() for node in function.all_nodes()):
+        for function in model.functions.values():
+            function.opset_imports[""] = target
+        return
+    InlinePass()(model)
+    lift_constants(model)
+    infer_shapes(model)
+
+
+def _is_in(node: ir.Node, target: int) -> bool:
+    """Whether an opset has a node of a body as it is."""
+    if target < _WIDENED:
+        return False
+    try:
+        return takes(onnx.defs.get_schema(node.op_type, target, node.domain), node)
+    except onnx.defs.SchemaError:
+        return False
 
 
 def _signature(node: ir.Node) -> tuple[object, ...]:

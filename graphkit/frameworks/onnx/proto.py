@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import onnx_ir as ir
-from onnx_ir.passes.common import InlinePass
 
-from graphkit.frameworks.onnx.functions import state_functions
+from graphkit.frameworks.onnx.functions import lower_functions, state_functions
 from graphkit.frameworks.onnx.rewording import reword
-from graphkit.ir.canonical.literals import lift_constants
-from graphkit.ir.shapes import infer_shapes
 from graphkit.passes.lower_opset import lower_opset
 
 if TYPE_CHECKING:
@@ -71,10 +68,7 @@ def weightless_proto(
     reword(copy)
     state_functions(copy)
     if opset not in (None, copy.opset_imports[""]):
-        if copy.functions:
-            InlinePass()(copy)
-            lift_constants(copy)
-            infer_shapes(copy)
+        lower_functions(copy, opset)
         lower_opset(copy, opset)
     for name, value in graph.initializers.items():
         tensor = value.const_value

@@ -81,6 +81,21 @@ def test_an_older_opset_has_their_bodies_in_place(factors: ir.Model, tmp_path: P
     assert_right(run(path))
 
 
+def test_variates_stay_functions_in_the_opset_that_onnx_runtime_draws_in(tmp_path: Path) -> None:
+    body = "y = graphkit.RandomPoisson<shape=[2000]>(x)"
+    model = model_of(body, "float[2] x", "float[2, 2000] y")
+    path = tmp_path / "m.onnx"
+    FRAMEWORK.write(model, path, WriteOptions())
+    onnx.checker.check_model(path, full_check=True)
+    proto = onnx.load(path)
+    assert [(entry.domain, entry.version) for entry in proto.opset_import] == [("", 21), ("graphkit", 1)]
+    assert [node.op_type for node in FRAMEWORK.read(path, ReadOptions()).graph] == ["RandomPoisson"]
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"x": np.array([0, 9], np.float32)})
+    assert not found[0].any()
+    assert 8 < found[1].mean() < 10
+
+
 def test_they_may_stand_in_nested_graphs(tmp_path: Path) -> None:
     branches = "then_branch = a () => (float[2, 2, 2] p) { p = graphkit.Inverse(x) }"
     branches += ", else_branch = b () => (float[2, 2, 2] q) { q = Identity(x) }"
