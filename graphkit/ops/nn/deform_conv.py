@@ -113,8 +113,10 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
     if not isinstance(shape[0], int) or len(kernel) != 2:
         return Refusal("the shape of its weight is not known; give the shapes of the model's inputs with --input")
     groups = attrs.get_int("offset_group", 1)
-    if shape[0] % groups:
-        return Refusal(f"its {shape[0]} filters are not a multiple of its {groups} offset groups, as MXNet wants")
+    repeats = 1 if shape[0] % groups == 0 else groups
+    if repeats > 1:  # MXNet wants a multiple of the offset groups
+        weight = b.op("repeat", some(weight), repeats=repeats, axis=0, name="weight")
+        bias = None if bias is None else b.op("repeat", bias, repeats=repeats, axis=0, name="bias")
     if mask is None:
         mask = b.op("ones_like", b.op("slice_axis", some(offset), axis=1, begin=0, end=groups * kernel[0] * kernel[1]))
     pads = onnx_ints(node, "pads", 4, 0)
@@ -123,19 +125,22 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
         data, pad = pad_spatial(b, data, pads[:2], pads[2:]), (0, 0)
     batch = b.shape(source)[0]
     at_once = isinstance(batch, int) and (batch <= 64 or batch % 64 == 0)
-    return b.op(
+    result = b.op(
         "_contrib_ModulatedDeformableConvolution",
         *(ref for ref in (data, some(offset), mask, some(weight), bias) if ref is not None),
         kernel=kernel,
         stride=onnx_ints(node, "strides", 2, 1),
         dilate=onnx_ints(node, "dilations", 2, 1),
         pad=pad,
-        num_filter=shape[0],
+        num_filter=shape[0] * repeats,
         num_group=attrs.get_int("group", 1),
         num_deformable_group=groups,
         no_bias=bias is None,
         im2col_step=None if at_once else 1,
     )
+    if repeats == 1:
+        return result
+    return b.op("slice", result, begin=("None", 0), end=("None", "None"), step=("None", repeats))
 
 
 def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
@@ -163,7 +168,7 @@ def _offsets(taps: int, height: int, width: int, reach: int = 2) -> Any:
 _IMAGE, _FILTERS, _BIAS = arr(2, 4, 5, 6), arr(6, 4, 3, 3), arr(6)
 _SMALL = {"kernel": (3, 3), "num_filter": 6}
 _GPU = "MXNet 1.9.1 has the gradient of modulated deformable convolution on GPUs only"
-_CASES = ("plain", "weighed", "strided", "grouped", "uneven pads", "far offsets", "free batch")
+_CASES = ("plain", "weighed", "strided", "grouped", "odd filters", "uneven pads", "far offsets", "free batch")
 _MX_CASES = ("modulated", "modulated without bias")
 
 OPS = (
@@ -215,6 +220,12 @@ OPS = (
                 (_IMAGE, arr(6, 2, 2, 2), _offsets(8, 4, 5), None, arr(2, 8, 4, 5)),
                 {"group": 2, "offset_group": 2},
                 const=(1,),
+            ),
+            Case(
+                "odd filters",
+                (_IMAGE, arr(3, 4, 2, 2), _offsets(8, 4, 5), arr(3), arr(2, 8, 4, 5)),
+                {"offset_group": 2},
+                const=(1, 3),
             ),
             Case("uneven pads", (_IMAGE, arr(6, 4, 2, 2), _offsets(4, 5, 7)), {"pads": [0, 2, 1, 0]}, const=(1,)),
             Case("far offsets", (_IMAGE, arr(2, 4, 1, 1), _offsets(1, 5, 6, 7)), const=(1,)),
