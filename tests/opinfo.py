@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SAME", "Use", "operators", "uses", "verdict"]
 
-SAMPLES: Final = 6
+SAMPLES: Final = 4
 """Samples of an operator that are run at most: those at equal distances in torch's list."""
 SAME: Final = "same"
 _LEFT_OUT: Final = re.compile(

@@ -39,7 +39,7 @@ def COMMAND(pattern: str, framework: str | None, missing: bool, markdown: bool, 
         whose = "No framework" if framework is None else framework
         raise InputError(f"{whose} has an operator with {pattern!r} in its name that is looked for here.")
     if markdown:
-        from graphkit.report.operators import markdown as page
+        from graphkit.frameworks.support_page import markdown as page
 
         click.echo(page(rows), nl=False)
     elif as_json:

@@ -1,0 +1,256 @@
+"""Random uses of operators: the cases of the rooms with sizes, attributes and element types changed.
+
+A change may give a use that the operator's own framework refuses; then graphkit has to refuse it or at least not to
+fall over. Where the framework computes it, graphkit has to compute the same or to say why not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from hypothesis import strategies as st
+from opcases import Use, mx_model, mx_uses, onnx_model, onnx_uses
+
+from graphkit.errors import ExecutionError, GraphkitError
+from graphkit.frameworks.base import InputSpec, ReadOptions, runtimes
+from graphkit.frameworks.mxnet import schema, symbol
+from graphkit.frameworks.mxnet.read import from_symbol
+from graphkit.frameworks.mxnet.run import RUNTIME
+from graphkit.ir.canonical import canonical
+from graphkit.ops.codec import show
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graphkit.ops.spec import Arr, Case
+
+    Arrays = dict[str, np.ndarray]
+
+__all__ = ["mxnet_problem", "mxnet_uses", "onnx_problem", "onnx_uses_of", "operators"]
+
+_DTYPES: Final = ("float32", "float64", "float16", "int32", "int64", "int8", "uint8", "bool")
+_TOLERANCE: Final = {"float16": 2e-2, "float32": 1e-4, "float64": 1e-4}
+"""Of the largest magnitude. Values that cancel are off by more than a case's are; a wrong formula by much more."""
+_LIMIT: Final = 60.0
+_RUNTIMES_OWN: Final = (
+    "It has no ",  # ... kernel of ONNX Runtime for these element types
+    "No corresponding Numpy type",
+    "Expected more than 1 value per channel",
+)
+"""Of messages of runtimes that lack something which no conversion can give them."""
+
+
+def _sizes(given: Sequence[Arr | None]) -> list[int]:
+    return sorted({size for arr in given if arr is not None and arr.values is None for size in arr.shape})
+
+
+def _resized(use: Use, sizes: Mapping[int, int]) -> Use:
+    inputs = tuple(
+        arr if arr is None or arr.values is not None else replace(arr, shape=tuple(sizes[size] for size in arr.shape))
+        for arr in use.case.inputs
+    )
+    return replace(use, case=replace(use.case, inputs=inputs))
+
+
+def _pool(uses: Sequence[Use]) -> dict[str, list[Any]]:
+    """Values of each attribute in an operator's cases."""
+    found: dict[str, list[Any]] = {}
+    for use in uses:
+        for name, value in use.case.attrs.items():
+            if value not in found.setdefault(name, []):
+                found[name].append(value)
+    return found
+
+
+def _near(draw: st.DrawFn, value: Any) -> Any:
+    """A value like another."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return draw(st.integers(value - 2, value + 3))
+    if isinstance(value, float):
+        return draw(st.sampled_from([0.0, 1.0, -value, value / 2, value * 3, 0.3]))
+    if isinstance(value, tuple | list) and value and all(type(one) is int for one in value):
+        changed = [draw(st.integers(one - 1, one + 2)) for one in value]
+        return type(value)(draw(st.sampled_from([changed, changed[:-1], [*changed, changed[-1]], changed[::-1]])))
+    return value
+
+
+def _of_dtype(case: Case, dtype: str) -> Case:
+    if dtype.startswith("float"):
+        return replace(case, dtype=dtype)
+    inputs = [
+        replace(arr, low=0 if dtype == "uint8" else -5, high=6) if arr is not None and arr.dtype is None else arr
+        for arr in case.inputs
+    ]
+    return replace(case, dtype=dtype, inputs=tuple(inputs))
+
+
+@st.composite
+def changed(draw: st.DrawFn, uses: Sequence[Use], choices: Mapping[str, Sequence[Any]]) -> Use:
+    """One of an operator's cases, changed in one to three ways."""
+    use = draw(st.sampled_from(uses))
+    for _ in range(draw(st.integers(1, 3))):
+        what = draw(st.sampled_from(["sizes", "size", "attribute", "attribute", "dtype", "range"]))
+        case = use.case
+        free = [place for place, arr in enumerate(case.inputs) if arr is not None and arr.values is None]
+        if what == "sizes":
+            sizes = _sizes(case.inputs)
+            use = _resized(use, {size: draw(st.integers(0 if size == 0 else 1, 7)) for size in sizes})
+        elif what == "size" and free:
+            place = draw(st.sampled_from(free))
+            shape = list(case.inputs[place].shape)
+            if shape:
+                axis = draw(st.integers(0, len(shape) - 1))
+                shape[axis] = draw(st.integers(1, 6))
+                inputs = list(case.inputs)
+                inputs[place] = replace(inputs[place], shape=tuple(shape))
+                use = replace(use, case=replace(case, inputs=tuple(inputs)))
+        elif what == "attribute" and choices:
+            name = draw(st.sampled_from(sorted(choices)))
+            value = draw(st.sampled_from(list(choices[name])))
+            if draw(st.booleans()):
+                value = _near(draw, case.attrs.get(name, value))
+            attrs = {**case.attrs, name: value}
+            if draw(st.integers(0, 5)) == 0:
+                del attrs[name]
+            use = replace(use, case=replace(case, attrs=attrs))
+        elif what == "dtype":
+            use = replace(use, case=_of_dtype(case, draw(st.sampled_from(_DTYPES))))
+        elif what == "range" and free and case.dtype.startswith("float"):
+            place = draw(st.sampled_from(free))
+            low, high = draw(st.sampled_from([(-3.0, 3.0), (0.1, 2.0), (-40.0, 40.0), (0.0, 1.0)]))
+            inputs = list(case.inputs)
+            inputs[place] = replace(inputs[place], low=low, high=high)
+            use = replace(use, case=replace(case, inputs=tuple(inputs)))
+    return use
+
+
+def operators(side: str) -> list[str]:
+    """Operators that have cases, of ``"onnx"`` or ``"mxnet"``, apart from those whose results are random."""
+    uses = onnx_uses() if side == "onnx" else mx_uses()
+    named = ((use.op.onnx if use.form is None else use.form.op, use.case) for use in uses)
+    return sorted({name for name, case in named if not case.random})
+
+
+def onnx_uses_of(op: str) -> st.SearchStrategy[Use]:
+    """Changed cases of an ONNX operator."""
+    uses = [use for use in onnx_uses() if use.op.onnx == op]
+    return changed(uses, _pool(uses))
+
+
+def mxnet_uses(op: str) -> st.SearchStrategy[Use]:
+    """Changed cases of an MXNet operator; attributes also take what MXNet's schema lists."""
+    uses = [use for use in mx_uses() if use.form is not None and use.form.op == op]
+    choices: dict[str, list[Any]] = _pool(uses)
+    known = schema.operator(op)
+    for name, parameter in (known.parameters if known is not None else {}).items():
+        listed = [*parameter.choices, *(["True", "False"] if parameter.kind == "bool" else [])]
+        listed += ["None"] if parameter.nullable else []
+        choices.setdefault(name, []).extend(value for value in listed if value not in choices.get(name, ()))
+    return changed(uses, {name: values for name, values in choices.items() if values})
+
+
+def _differs(found: Arrays, expected: Sequence[np.ndarray]) -> str:
+    if len(found) != len(expected):
+        return f"{len(found)} outputs instead of {len(expected)}"
+    for (name, left), right in zip(found.items(), expected, strict=True):
+        if left.shape != right.shape and not (left.size == right.size == 1):
+            return f"{name} is {left.shape} instead of {right.shape}"
+        if left.dtype != right.dtype:
+            return f"{name} is {left.dtype} instead of {right.dtype}"
+        a, b = left.reshape(right.shape).astype(np.float64), right.astype(np.float64)
+        finite = np.isfinite(a) & np.isfinite(b)
+        if not np.array_equal(a[~finite], b[~finite], equal_nan=True):
+            return f"{name} is not finite elsewhere"
+        scale = max(float(np.abs(b[finite]).max(initial=0)), 1.0 if right.dtype.kind != "f" else 1e-3)
+        error = float(np.abs(a[finite] - b[finite]).max(initial=0)) / scale
+        if error > _TOLERANCE.get(right.dtype.name, 0.0):
+            return f"{name} differs by {error:.2g} of its largest magnitude"
+    return ""
+
+
+def _compared(model: ir.Model, feeds: Arrays, expected: Sequence[np.ndarray], names: Sequence[str]) -> str:
+    """What the runtimes make of a canonical model that should give certain arrays; refusals are fine."""
+    for name in names:
+        try:
+            with runtimes()[name].open(model, native=False) as session:
+                found = session.forward({key: feeds[key] for key in _inputs(model)})
+        except GraphkitError as error:
+            if isinstance(error, ExecutionError) and not any(known in str(error) for known in _RUNTIMES_OWN):
+                return f"{name} fails: {error}"
+            continue
+        if problem := _differs(found, expected):
+            return f"{name}: {problem}"
+    return ""
+
+
+def _inputs(model: ir.Model) -> list[str]:
+    return [value.name or "" for value in model.graph.inputs]
+
+
+def onnx_problem(use: Use) -> str | None:
+    """What graphkit gets wrong of an ONNX use, "" if nothing; None where ONNX Runtime does not compute it."""
+    import onnxruntime
+
+    with np.errstate(all="ignore"):
+        model, feeds = onnx_model(use)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        session = onnxruntime.InferenceSession(
+            onnx.ModelProto.SerializeToString(ir.to_proto(model)), options, providers=["CPUExecutionProvider"]
+        )
+        expected = session.run(None, feeds)
+    except Exception:
+        expected = None
+    try:
+        model = canonical(model)
+    except GraphkitError:
+        return None if expected is None else ""
+    if expected is None:
+        for name in ("torch", "mxnet"):
+            _opened(name, model)
+        return None
+    return _compared(model, feeds, expected, ("ort", "torch", "mxnet"))
+
+
+def _opened(name: str, model: ir.Model) -> None:
+    """Open a model that need not be right: graphkit may refuse it, and must not fall over."""
+    with contextlib.suppress(GraphkitError):
+        runtimes()[name].open(model, native=False).close()
+
+
+def mxnet_problem(use: Use) -> str | None:
+    """What graphkit gets wrong of an MXNet use, "" if nothing; None where MXNet does not compute it."""
+    with np.errstate(all="ignore"):
+        use = replace(use, case=replace(use.case, attrs={k: show(v) for k, v in use.case.attrs.items()}))
+        mx, feeds = mx_model(use)
+    expected = _by_mxnet(mx, feeds)
+    inputs = tuple(InputSpec(name, array.shape, array.dtype.name) for name, array in feeds.items())
+    try:
+        model = canonical(from_symbol(mx, ReadOptions(inputs=inputs, dynamic_batch=False), use.id))
+    except GraphkitError:
+        return None if expected is None else ""
+    return None if expected is None else _compared(model, feeds, expected, ("ort", "torch", "mxnet"))
+
+
+def _by_mxnet(mx: Any, feeds: Arrays) -> list[np.ndarray] | None:
+    worker = RUNTIME.worker()
+    text = symbol.dumps(mx.graph)
+    arrays = {**mx.args, **mx.aux}
+    try:
+        header, _ = worker.request("open", arrays, limit=_LIMIT, symbol=text, written=[], np_shape=mx.graph.np_shape)
+        _, found = worker.request(
+            "forward", feeds, limit=_LIMIT, model=header["model"], symbol=text, fill=[], train=False, seed=0
+        )
+        worker.request("close", limit=_LIMIT, model=header["model"])
+    except GraphkitError:
+        return None
+    return [found[str(number)] for number in range(len(mx.graph.heads))]
