@@ -43,10 +43,13 @@ _OPERATORS: Final[dict[Family, str]] = {
     "pooling": """
         MaxPool AveragePool LpPool GlobalMaxPool GlobalAveragePool GlobalLpPool MaxRoiPool MaxUnpool RoiAlign
         QLinearAveragePool QLinearGlobalAveragePool
+        graphkit:PSRoiPool graphkit:DeformablePSRoiPool graphkit:RotatedRoiAlign
     """,
     "matmul": """
         MatMul Gemm Einsum MatMulInteger QLinearMatMul Attention LinearAttention ai.onnx.preview:FlexAttention Det
         FusedMatMul FusedGemm MatMulNBits QGemm MultiHeadAttention GroupQueryAttention TransposeMatMul
+        graphkit:Cholesky graphkit:Eig graphkit:Eigh graphkit:Inverse graphkit:Qr graphkit:SlogDet graphkit:Solve
+        graphkit:Svd graphkit:TriangularSolve
     """,
     "shape": """
         Reshape Transpose Flatten Squeeze Unsqueeze Concat Split Slice Expand Tile Pad Shape Size Identity Cast CastLike
@@ -59,11 +62,12 @@ _OPERATORS: Final[dict[Family, str]] = {
         Add Sub Mul Div Neg Abs Sign Reciprocal Pow Sqrt Exp Log Erf Mod Floor Ceil Round Sum Mean Max Min
         Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh And Or Xor Not Equal Less LessOrEqual Greater
         GreaterOrEqual BitShift BitwiseAnd BitwiseOr BitwiseXor BitwiseNot Where IsInf IsNaN RotaryEmbedding
-        QLinearAdd QLinearMul ai.onnx.ml:Binarizer
+        QLinearAdd QLinearMul ai.onnx.ml:Binarizer graphkit:Atan2 graphkit:Erfinv graphkit:Gamma graphkit:Lgamma
     """,
     "reduction": """
         ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp
         ReduceSumSquare ArgMax ArgMin TopK CumSum CumProd SoftmaxCrossEntropyLoss NegativeLogLikelihoodLoss
+        graphkit:CTCLoss graphkit:HawkesLogLikelihood
     """,
     "control flow": """
         If Loop Scan SequenceMap SequenceConstruct SequenceEmpty SequenceInsert SequenceErase SequenceAt SequenceLength

@@ -16,6 +16,7 @@ from graphkit.ir.family import FAMILIES, family_of
         ("Clip", "", "activation"),
         ("FusedConv", "com.microsoft", "convolution"),
         ("Normalizer", "ai.onnx.ml", "normalisation"),
+        ("RotatedRoiAlign", "graphkit", "pooling"),
         ("Conv", "com.acme", "other"),
         ("Nonsense", "", "other"),
     ],
