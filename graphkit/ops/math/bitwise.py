@@ -62,6 +62,8 @@ def _read_scalar(onnx: str, logic: str) -> Read:
             return problem
         if b.dtype(data).kind == "b":
             return b.op(logic, data, b.const(np.asarray(number != 0)))
+        if not abs(number) < 2.0**63:
+            return Refusal(f"scalar={node.attrs['scalar']} is no integer that has bits")
         return b.op(onnx, data, b.const(np.asarray(int(number), np.int64).astype(b.dtype(data))))
 
     return read
