@@ -19,6 +19,14 @@ _IN_PYTHON: Final = "it writes into arrays in Python only; MXNet 1.9.1 does not 
 _STORED: Final = "it touches the stored elements of sparse arrays only, which a symbol does not name; use dense arrays"
 _INTGEMM: Final = "its integers lie in an order that depends on the CPU; use float weights"
 _FUSED_ATTENTION: Final = "oneDNN fuses it from interleaved attention; save the model before it is fused"
+_MAP: Final = "it makes or takes a map, which neither torch nor MXNet has; end the model before it"
+_GENERATION: Final = "it holds a whole loop of generation; convert the decoder inside it"
+_ONE_DEVICE: Final = "its tensors lie as one device has them; export the model before it is compiled for that"
+_PACKED: Final = "it takes sequences of different lengths one after the other; export the model without packing"
+_ONE_TOKEN: Final = "it attends with one token to buffers of one kind of GPU; export attention before it is fused"
+_EXPERTS: Final = "it sends tokens to experts by ranks; export the experts as operators"
+_TEXT: Final = "it works on text, before the model; feed numbers"
+_FEW_BITS: Final = "its weights are in a format of its own; quantize with MatMulNBits"
 _SAMPLING: Final = "it reads or decodes images on the host, outside a model; do that before feeding"
 _UPDATE: Final = (
     "it is a step of an optimizer, which a model does not hold; train with the other framework's own optimizer"
@@ -131,7 +139,38 @@ ONNX: Final[Mapping[tuple[str, str], str]] = {
     ("", "StringConcat"): "neither torch nor MXNet has strings; concatenate before the model",
     ("", "StringNormalizer"): "neither torch nor MXNet has strings; normalise before the model",
     ("", "StringSplit"): "neither torch nor MXNet has strings; split before the model",
+    ("ai.onnx.ml", "CastMap"): _MAP,
+    ("ai.onnx.ml", "CategoryMapper"): "it maps strings to numbers or back, and neither torch nor MXNet has strings",
+    ("ai.onnx.ml", "DictVectorizer"): _MAP,
+    ("ai.onnx.ml", "SVMClassifier"): "it lets pairs of classes vote, in an order that runtimes differ in; use scores",
+    ("ai.onnx.ml", "ZipMap"): _MAP,
     ("ai.onnx.preview.training", "Gradient"): "it names a part of the graph to differentiate; graphkit takes gradients "
     "itself, from the model without it",
+    ("com.microsoft", "BeamSearch"): _GENERATION,
+    ("com.microsoft", "DecoderMaskedMultiHeadAttention"): _ONE_TOKEN,
+    ("com.microsoft", "DecoderMaskedSelfAttention"): _ONE_TOKEN,
+    ("com.microsoft", "DequantizeWithOrder"): _ONE_DEVICE,
+    ("com.microsoft", "EPContext"): _ONE_DEVICE,
+    ("com.microsoft", "GreedySearch"): _GENERATION,
+    ("com.microsoft", "MatMulBnb4"): _FEW_BITS,
+    ("com.microsoft", "MatMulFpQ4"): _FEW_BITS,
+    ("com.microsoft", "MoE"): _EXPERTS,
+    ("com.microsoft", "PackedAttention"): _PACKED,
+    ("com.microsoft", "PackedMultiHeadAttention"): _PACKED,
+    ("com.microsoft", "PagedAttention"): _PACKED,
+    ("com.microsoft", "QMoE"): _EXPERTS,
+    ("com.microsoft", "QOrderedAttention"): _ONE_DEVICE,
+    ("com.microsoft", "QOrderedGelu"): _ONE_DEVICE,
+    ("com.microsoft", "QOrderedLayerNormalization"): _ONE_DEVICE,
+    ("com.microsoft", "QOrderedLongformerAttention"): _ONE_DEVICE,
+    ("com.microsoft", "QOrderedMatMul"): _ONE_DEVICE,
+    ("com.microsoft", "QuantizeWithOrder"): _ONE_DEVICE,
+    ("com.microsoft", "RemovePadding"): _PACKED,
+    ("com.microsoft", "RestorePadding"): _PACKED,
+    ("com.microsoft", "Sampling"): _GENERATION,
+    ("com.microsoft", "Snpe"): _ONE_DEVICE,
+    ("com.microsoft", "Tokenizer"): _TEXT,
+    ("com.microsoft", "WhisperBeamSearch"): _GENERATION,
+    ("com.microsoft", "WordConvEmbedding"): _TEXT,
 }
 """ONNX operators, by domain and type: why MXNet symbols, or torch source either, are not written for them."""

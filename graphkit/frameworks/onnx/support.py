@@ -30,6 +30,7 @@ def _all() -> Iterator[tuple[str, str]]:
         if not schema.deprecated and schema.domain != DOMAIN:
             yield schema.domain, schema.name
     yield from contrib_operators()
+    yield from ledger.ONNX
 
 
 def _support(domain: str, name: str) -> Support:
