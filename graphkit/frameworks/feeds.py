@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.errors import FeedError
+from graphkit.ir.edit import graphs_of
 from graphkit.ir.training import losses
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def check_taps(model: ir.Model, taps: Sequence[str]) -> list[ir.Value]:
     """The values of the main graph that taps name, in order.
 
     Raises:
-        FeedError: The model has no value of that name.
+        FeedError: The model has no value of that name, or it is inside a loop or branch.
     """
     known: dict[str, ir.Value] = {value.name or "": value for value in model.graph.inputs}
     known.update(model.graph.initializers)
@@ -99,8 +100,24 @@ def check_taps(model: ir.Model, taps: Sequence[str]) -> list[ir.Value]:
         known.update({value.name or "": value for value in node.outputs})
     for tap in taps:
         if not tap or tap not in known:
+            _check_inside(model, tap)
             raise FeedError(f"The model has no value {tap!r} to tap; values are named as in the converted graph.")
     return [known[tap] for tap in taps]
+
+
+def _check_inside(model: ir.Model, tap: str) -> None:
+    """Say so where a value is one of a body, which has any number of values in a run."""
+    for node in model.graph:
+        bodies = [attribute.as_graph() for attribute in node.attributes.values() if attribute.type.name == "GRAPH"]
+        graphs = [graph for body in bodies for graph in graphs_of(body)]
+        inside = {value.name for graph in graphs for value in graph.inputs}
+        inside.update(value.name for graph in graphs for inner in graph for value in inner.outputs)
+        if tap in inside:
+            outputs = ", ".join(repr(value.name) for value in node.outputs)
+            raise FeedError(
+                f"Value {tap!r} is inside a body of {node.op_type} node {node.name!r}, where it may be computed "
+                f"several times or never; tap what the node gives ({outputs})."
+            )
 
 
 def _check_names(what: str, wanted: list[str], given: list[str]) -> None:

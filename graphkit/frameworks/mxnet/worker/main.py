@@ -306,7 +306,7 @@ class Symbol:
     def _executed(self, values: Dict[str, Any]) -> List[Any]:
         """The outputs by an executor; a CachedOp often cannot be differentiated where it has loops or branches."""
         with mx.autograd.pause(train_mode=mx.autograd.is_training()):
-            arrays = [values[name] for name in self._symbol.list_arguments()]  # names may repeat
+            arrays = [values[name].detach() for name in self._symbol.list_arguments()]  # names may repeat
             slopes = [mx.nd.zeros_like(array) for array in arrays]
             held = {name: values[name] for name in self.states}
             executor = self._symbol.bind(mx.cpu(), arrays, args_grad=slopes, aux_states=held)
