@@ -26,6 +26,13 @@ def center_crop_pad(x, sizes, axes=None):
     return x
 '''
 
+_RESHAPE_BY_CODES = '''
+def reshape_by_codes(x, codes):
+    """x in another shape, in which 0 stands for the size that x has there."""
+    sizes = [code or x.shape[axis] for axis, code in enumerate(codes.tolist())]
+    return x.reshape(sizes)
+'''
+
 _SLICE_ALONG = '''
 def slice_along(x, starts, ends, axes=None, steps=None):
     """x[start:end:step] along each axis, steps below zero included.
@@ -277,6 +284,7 @@ COMPUTED: Final = {
     "pad_repeating": _PAD_REPEATING,
     "pad_widths": _PAD_WIDTHS,
     "prod_along": _PROD_ALONG,
+    "reshape_by_codes": _RESHAPE_BY_CODES,
     "resize": _RESIZE,
     "slice_along": _SLICE_ALONG,
 }

@@ -23,14 +23,51 @@ if TYPE_CHECKING:
     from graphkit.ops.spec import Torch
     from graphkit.ops.torchprogram import Arg
 
-__all__ = ["as_signed", "has_wide_unsigned"]
+__all__ = ["WITHOUT_KERNEL", "as_signed", "has_wide_unsigned"]
 
-_SAME_BITS: Final = frozenset(
-    {"Add", "CumSum", "Gemm", "MatMul", "Mul", "ReduceProd", "ReduceSum", "ReduceSumSquare", "Sub", "Sum"}
+_MOVED: Final = frozenset(
+    {
+        "DepthToSpace",
+        "EyeLike",
+        "GatherElements",
+        "NonZero",
+        "ScatterElements",
+        "ScatterND",
+        "SpaceToDepth",
+        "Trilu",
+    }
 )
+_SAME_BITS: Final = _MOVED | {
+    "Add",
+    "CumProd",
+    "CumSum",
+    "Gemm",
+    "MatMul",
+    "Mul",
+    "ReduceProd",
+    "ReduceSum",
+    "ReduceSumSquare",
+    "Sub",
+    "Sum",
+}
 _ORDERED: Final = frozenset(
-    {"ArgMax", "ArgMin", "Clip", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Min"}
+    {
+        "ArgMax",
+        "ArgMin",
+        "Clip",
+        "Greater",
+        "GreaterOrEqual",
+        "Less",
+        "LessOrEqual",
+        "Max",
+        "Min",
+        "ReduceMax",
+        "ReduceMin",
+        "TopK",
+    }
 )
+WITHOUT_KERNEL: Final = _MOVED | {"ArgMax", "ArgMin", "CumProd", "CumSum", "TopK"}
+"""Operators whose rooms write what torch then has no kernel for."""
 _INT64 = Code("torch.int64")
 _HIGHEST = -(2**63)
 
@@ -50,7 +87,8 @@ def as_signed(b: TorchBuilder, node: ir.Node, x: Sequence[Any], emit: Torch) -> 
     exponent = node.op_type == "Pow" and dtypes[0] is not None and dtypes[0].kind == "f"
     if longest and node.op_type not in _SAME_BITS | _ORDERED and not exponent:
         return Refusal("torch does not compute with uint64 numbers; cast them to int64")
-    turned = longest and node.op_type in _ORDERED
+    extremes = node.attributes.get_string("reduction", "none") in ("max", "min")
+    turned = longest and (node.op_type in _ORDERED or extremes)
     operands = []
     for dtype, arg in zip(dtypes, x, strict=True):
         if dtype is None or not _is_wide(dtype):

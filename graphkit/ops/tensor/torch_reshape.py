@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from graphkit.ir.symbols import equal, product, shape_of
+from graphkit.ir.symbols import equal, product, shape_of, sizes_of
 from graphkit.ops.tensor.torch_index import used_once
 from graphkit.ops.tensor.torch_sizes import is_full, size_arg, sizes_given
 from graphkit.ops.torchprogram import Code
@@ -153,6 +153,8 @@ def torch_reshape(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
             return made
     keeps_zero = node.attributes.get_int("allowzero", 0) != 0
     codes = sizes_given(b, node, 1, x[1])
+    if not keeps_zero and len(codes) == 1 and sizes_of(node.inputs[1]) is None:
+        return b.call("reshape_by_codes", x[0], x[1])
     return b.method("reshape", x[0], *(_sizes(b, source, codes, keeps_zero=keeps_zero) or [()]))
 
 

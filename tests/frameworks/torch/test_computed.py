@@ -141,3 +141,14 @@ def test_a_mask_of_dropout_says_what_was_kept(ratio):
         found = session.forward(feeds)
     assert 0.65 < found["m"].mean() < 0.75
     np.testing.assert_allclose(found["y"], found["m"] / np.float32(0.7), rtol=1e-6)
+
+
+def test_a_zero_in_a_computed_shape_stands_for_the_size_there():
+    case = Case("", range(0), 'float[2,"n",4] x, int64["k"] codes', "y = Reshape(x, codes)")
+    proto = proto_of(case, 23)
+    proto.graph.output[0].type.tensor_type.ClearField("shape")
+    model = canonical(ir.serde.deserialize_model(proto))
+    x = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    with runtimes()["torch"].open(model, native=False) as session:
+        found = session.forward({"x": x, "codes": np.array([0, -1])})["y"]
+    np.testing.assert_array_equal(found, x.reshape(2, 12))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch._subclasses import FakeTensorMode
 
-from graphkit.errors import ExecutionError, UnsupportedError
+from graphkit.errors import ExecutionError
 from graphkit.frameworks.base import runtimes
 from graphkit.frameworks.torch.source.flat import flat
 from graphkit.frameworks.torch.source.program import to_program
@@ -561,16 +561,3 @@ def test_padding_by_a_computed_number_keeps_its_gradient() -> None:
 def test_a_condition_shorter_than_its_axis_selects_from_the_front() -> None:
     model = model_of("float[N, 4] x", "float[a, b] y", "y = Compress <axis = 1> (x, c)", "bool[3] c = {1, 0, 1}")
     agree(model, (2, 4))
-
-
-REFUSED = [
-    ("Pad (x, k)", "its pads are computed"),
-    ("CumSum (x, c)", "its axis is computed"),
-]
-
-
-@pytest.mark.parametrize(("call", "reason"), REFUSED)
-def test_what_depends_on_fed_numbers_in_ways_torch_source_cannot_say_is_refused(call: str, reason: str) -> None:
-    model = model_of("float[N, 1] x, int64[k] k, int64 c", "float y", f"y = {call}")
-    with pytest.raises(UnsupportedError, match=reason):
-        to_program(model)

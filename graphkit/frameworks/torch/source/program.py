@@ -20,7 +20,7 @@ from graphkit.ops.index import index
 from graphkit.ops.layout import arrange
 from graphkit.ops.spec import Refusal, is_float, whole
 from graphkit.ops.torchprogram import Body, Code, Layer, Size, Stmt, Stored, TorchProgram, Var, walk
-from graphkit.ops.unsigned import as_signed, has_wide_unsigned
+from graphkit.ops.unsigned import WITHOUT_KERNEL, as_signed, has_wide_unsigned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -149,7 +149,8 @@ class _Builder(Asking):
             result = op.torch(self, node, args)
         except CONTRADICTIONS as error:
             return contradiction(error)
-        if isinstance(result, Refusal) and has_wide_unsigned(self, node):
+        lacking = isinstance(result, Refusal) or node.op_type in WITHOUT_KERNEL
+        if lacking and has_wide_unsigned(self, node):
             return as_signed(self, node, args, op.torch)
         return result
 
