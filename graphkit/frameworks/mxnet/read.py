@@ -225,6 +225,8 @@ class _Reader:
             return read(self, node, operands) if read else self._read_row(op, form, node, operands)
         except ValueError as error:
             return Refusal(f"its parameters are not what MXNet writes: {error}")
+        except KeyError as error:
+            return Refusal(f"its parameter {error} is absent")
         except IndexError:
             return Refusal("its parameters ask for more axes than what it reads has")
 
@@ -381,7 +383,7 @@ class _Reader:
             others = [operand for operand in self._operands if dims_of(operand) is None]
             why = f"and the file does not tell. Give {how_to_give(value, *others)}."
         elif dims_of(value) is not None:
-            why = "and its batch is free. Give the sizes of the inputs with --input, and --static-batch."
+            why = "and its batch is free. Give the sizes of the inputs with --input, and --no-dynamic-batch."
         else:
             why = "and that depends on the numbers that the model computes, so that nothing tells it beforehand."
         return ShapeNeededError(

@@ -157,7 +157,7 @@ def _write(b: MxBuilder, node: ir.Node, _x: Sequence[MxRef | None]) -> Sequence[
     if limit is not None and turns is None:
         return Refusal(
             "its number of turns is computed, and MXNet has to know it beforehand; fix the sizes that it depends on "
-            "(--input with sizes, --static-batch), or fix the number itself (--fix)"
+            "(--input with sizes, --no-dynamic-batch), or fix the number itself (--fix)"
         )
     goes_on = _goes_on(b, graph)
     first = node.inputs[2:]

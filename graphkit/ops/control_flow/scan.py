@@ -133,7 +133,7 @@ def _write(b: MxBuilder, node: ir.Node, _x: Sequence[MxRef | None]) -> Sequence[
     if not looping.is_flat(b) and turns is None:
         return Refusal(
             "it holds another loop or branch, or is inside one, and MXNet has to know how many turns such a loop "
-            "makes; fix the size that it goes through (--input with sizes, --static-batch)"
+            "makes; fix the size that it goes through (--input with sizes, --no-dynamic-batch)"
         )
     looped = looping.write(b)
     found = {

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from graphkit.ops.mxgraph import MxNode
     from graphkit.ops.spec import Read
 
-__all__ = ["floats"]
+__all__ = ["SIZE", "floats"]
+
+SIZE = "give it with --input, and --no-dynamic-batch where the height comes first"
+"""What to do where the size of an image is not known."""
 
 
 def floats(text: str) -> npt.NDArray[np.float32]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphkit.ops.codec import FLOAT
+from graphkit.ops.image.arrange import SIZE
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr
 from graphkit.ops.tensor.sizes import some
 
@@ -40,9 +41,7 @@ def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Valu
     for axis in (0, 1):
         size = b.shape(image)[axis]
         if not isinstance(size, int) or not size:
-            return Refusal(
-                "which pixels it repeats depends on the image's size; give the size of the inputs with --input"
-            )
+            return Refusal(f"which pixels it repeats depends on the image's size; {SIZE}")
         image = b.op("Gather", image, _taken(mode, size, widths[axis], widths[axis + 2]), axis=axis)
     return image
 

@@ -13,6 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.ops.codec import BOOL, ints
+from graphkit.ops.image.arrange import SIZE
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, Tol, arr
 from graphkit.ops.tensor.sizes import some
 
@@ -82,7 +83,7 @@ def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Valu
     if method == _LINEAR and dtype.kind == "f":
         return _of_floats(b, image, sizes)
     if not isinstance(rows, int) or not isinstance(columns, int):
-        return Refusal("which pixels it takes depends on the image's size; give the size of the inputs with --input")
+        return Refusal(f"which pixels it takes depends on the image's size; {SIZE}")
     if method == _NEAREST:
         taken = b.op("Gather", image, _nearest(rows, sizes[0]), axis=b.rank(image) - 3)
         return b.op("Gather", taken, _nearest(columns, sizes[1]), axis=b.rank(image) - 2)
@@ -101,7 +102,7 @@ def _sizes(node: MxNode, rows: Dim, columns: Dim) -> tuple[int, int] | Refusal:
     if not BOOL.parse(node.attrs.get("keep_ratio", "False")):
         return size[0], size[0]
     if not isinstance(rows, int) or not isinstance(columns, int) or not rows or not columns:
-        return Refusal("with keep_ratio its size depends on that of the image; give that with --input")
+        return Refusal(f"with keep_ratio its size depends on that of the image; {SIZE}")
     if rows > columns:
         return rows * size[0] // columns, size[0]
     return size[0], columns * size[0] // rows

@@ -31,7 +31,9 @@ def _read_percentile(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None])
     lines = b.op("Reshape", moved(b, data, [*free, *over]), [0] * len(free) + [-1])
     size = b.shape(lines)[-1]
     if not isinstance(size, int) or size == 0:
-        return Refusal("how many numbers it ranks must be known; give the size of the inputs with --input")
+        return Refusal(
+            "how many numbers it ranks must be known; give the size of the inputs with --input, and --no-dynamic-batch"
+        )
     dtype = np.dtype(np.float64 if b.dtype(data) == np.float64 else np.float32)
     ranked, _ = b.ops("TopK", 2, lines, [size], axis=len(free), largest=0)
     ranked = cast(b, ranked, dtype)
