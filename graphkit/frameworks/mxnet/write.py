@@ -192,7 +192,9 @@ class _Builder(Asking):
             if kind is None:
                 continue
             if not carried.is_held(kind):
-                return f"MXNet has no {'strings' if kind.kind == 'O' else f'arrays of {kind}'}, as {value.name!r} is"
+                if kind.kind == "O":
+                    return f"MXNet has no strings, as {value.name!r} is; encode them before the model"
+                return f"MXNet has no arrays of {kind}, as {value.name!r} is"
             array = self._array(value)
             if array is not None and carried.overflows(array):
                 return f"{value.name!r} has numbers of 2**63 and more, and MXNet holds uint64 as int64"

@@ -7,9 +7,10 @@ import warnings
 from functools import cache
 from typing import NamedTuple
 
+import numpy as np
 import onnx_ir as ir
 import pytest
-from nodesuite import NodeCase, agree, every_case
+from nodesuite import NodeCase, agree, every_case, stored_cases
 
 from graphkit.errors import GraphkitError, ShapeNeededError, UnsupportedError
 from graphkit.frameworks.base import runtimes
@@ -85,6 +86,16 @@ UNLIKE = {
     ),
 }
 """Cases whose numbers differ, with the reason; names without ``test_``."""
+WHOLE = {
+    "pytorch-converted": (),
+    "pytorch-operator": (),
+    "simple": (
+        Exclusion(r"strnorm_model_.*", "has no strings"),
+        Exclusion(r"gradient_of_.*", "graphkit takes gradients itself"),
+        Exclusion(r"sequence_model1", "neither sequences nor optional values"),
+    ),
+}
+"""The suite's whole models, with what is refused of them."""
 
 
 class Outcome(NamedTuple):
@@ -130,6 +141,21 @@ def _outcomes() -> dict[str, Outcome]:
             name = case.name.removeprefix("test_")
             found[name] = _tried(case, ()) if case.tensors else Outcome("refused", (), "no tensors")
     return found
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_whole_models_compute_what_the_suite_says(kind: str) -> None:
+    wrong = []
+    for case in stored_cases(kind):
+        name = case.name.removeprefix("test_")
+        arrays = all(isinstance(value, np.ndarray) for value in (*case.given.values(), *case.wanted))
+        named = case._replace(feeds=dict(case.given), expected=list(case.wanted))
+        outcome = _tried(named, ()) if arrays else Outcome("refused", (), "no tensors")
+        excluded = [exclusion for exclusion in WHOLE[kind] if re.fullmatch(exclusion.names, name)]
+        said = any(re.search(exclusion.says, outcome.said) for exclusion in excluded)
+        if outcome.what != ("refused" if excluded else "right") or said != bool(excluded):
+            wrong.append(f"{name}: {outcome}")
+    assert wrong == []
 
 
 def _excluded(name: str) -> list[Exclusion]:
