@@ -39,6 +39,9 @@ def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Valu
         return Refusal("the height and width of its maps are not known; give the shapes of the model's inputs")
     if kernel % 2 == 0:
         return Refusal(f"kernel_size is {kernel}, and MXNet takes odd ones only")
+    shapes = [b.shape(some(operand)) for operand in x[:2]]
+    if any(isinstance(one, int) and isinstance(two, int) and one != two for one, two in zip(*shapes, strict=False)):
+        return Refusal(f"its maps have the shapes {shapes[0]} and {shapes[1]}, and MXNet reads past the smaller one")
     border = reach + (kernel - 1) // 2
     places = [-(-(size + 2 * pad - 2 * border) // stride) for size in sizes]
     if min(places) < 1:

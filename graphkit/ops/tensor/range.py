@@ -73,8 +73,14 @@ def _read_arange(b: OnnxBuilder, node: MxNode, _x: Sequence[ir.Value | None]) ->
     count = math.ceil((last - first) / step)
     if count <= 0:
         return Refusal(f"it goes from {first} to {last} in steps of {step}, which MXNet itself rejects")
+    first, step = _held(first, _dtype(node)), _held(step, _dtype(node))
     numbers = np.repeat(first + step * np.arange(count), int(node.attrs.get("repeat", "1")))
     return b.const(numbers, _dtype(node))
+
+
+def _held(number: float, dtype: npt.DTypeLike) -> float:
+    """A start or step as MXNet counts with it: among integers it is one."""
+    return math.trunc(number) if np.dtype(dtype).kind in "iu" else number
 
 
 def _read_linspace(b: OnnxBuilder, node: MxNode, _x: Sequence[ir.Value | None]) -> ir.Value:
@@ -90,6 +96,7 @@ def _dtype(node: MxNode) -> npt.DTypeLike:
 def _read_like(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
     data, axis = some(x[0]), mx_axis(node)
     start, step = FLOAT.parse(node.attrs.get("start", "0")), FLOAT.parse(node.attrs.get("step", "1"))
+    start, step = _held(start, b.dtype(data)), _held(step, b.dtype(data))
     repeat = int(node.attrs.get("repeat", "1"))
     dims = b.shape(data) if axis is None else (b.shape(data)[axis],)
     known = [dim for dim in dims if isinstance(dim, int)]
@@ -128,6 +135,7 @@ OP = Op(
                 _arange("repeated", start=0, stop=3, repeat=2),
                 _arange("downward", start=5, stop=0, step=-2, dtype="int64", ctx="cpu(0)"),
                 _arange("truncated", start=0.5, stop="3", dtype="int32"),
+                _arange("truncated steps", start=0.5, stop="3", step=1.5, dtype="int32"),
             ),
         ),
         MxForm(
@@ -142,6 +150,7 @@ OP = Op(
                 Case("axis", (_X,), {"axis": -1, "start": 2, "step": 0.3}, grad=False),
                 Case("axis, repeated", (_X,), {"axis": 1, "repeat": 3}, grad=False),
                 Case("integers", (arr(3, dtype="int32"),), {"axis": 0}, grad=False),
+                Case("truncated", (arr(3, dtype="int32"),), {"axis": 0, "start": 2.5, "step": 1.7}, grad=False),
             ),
         ),
         MxForm(
