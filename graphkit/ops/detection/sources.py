@@ -235,6 +235,57 @@ def ps_roi_pool(x, regions, channels, size, groups, scale=1.0):
     return pooled
 '''
 
+_ROI_ALIGN_MAX = '''
+def roi_align_max(x, regions, images, size, scale=1.0, samples=0, aligned=True):
+    """Largest of the weighted pixels around the samples in each bin of regions.
+
+    Args:
+        x: (images, channels, height, width).
+        regions: Left, top, right and bottom, (regions, 4).
+        images: Number of each region's image, (regions,).
+        size: Bins along height and width.
+        scale: From the regions' coordinates to those of x.
+        samples: In each bin along an axis; 0 for one per pixel.
+        aligned: Whether coordinates are those of pixels' edges, not of their centers.
+    """
+    first, last = (regions * scale - (0.5 if aligned else 0.0)).chunk(2, 1)
+    extents = last - first if aligned else (last - first).clamp(min=1)
+    shapes = (
+        (slice(None), slice(None), None, slice(None), None),
+        (slice(None), None, slice(None), None, slice(None)),
+    )
+    sides, used = [], True
+    for axis, bins, shape in ((1, size[0], shapes[0]), (0, size[1], shapes[1])):
+        start, step = first[:, axis, None, None], extents[:, axis, None, None] / bins
+        count = torch.full_like(step, samples) if samples else step.detach().ceil()
+        number = torch.arange(
+            max(int(count.max()), 1) if len(regions) else 1,
+            dtype=x.dtype,
+            device=x.device,
+        )
+        bin_ = torch.arange(bins, dtype=x.dtype, device=x.device)[:, None]
+        points = start + (bin_ + (number + 0.5) / count) * step
+        length = x.shape[3 - axis]
+        seen = (points >= -1) & (points <= length)
+        place = points.nan_to_num().clamp(0, length - 1)
+        low = place.floor()
+        near, far = (1 - place + low) * seen, (place - low) * seen
+        high = (low + 1).clamp(max=length - 1)
+        sides.append(
+            [(at.long()[shape], by[shape]) for at, by in ((low, near), (high, far))]
+        )
+        used = used & (number < count).expand_as(points)[shape]
+    pixels = x.permute(0, 2, 3, 1)
+    images = images[:, None, None, None, None]
+    best = torch.full_like(pixels[images, sides[0][0][0], sides[1][0][0]], -torch.inf)
+    for row, down in sides[0]:
+        for column, right in sides[1]:
+            seen = pixels[images, row, column] * (down * right)[..., None]
+            best = torch.maximum(best, seen)
+    best = best.masked_fill(~used[..., None], -torch.inf).amax((3, 4))
+    return best.masked_fill(best == -torch.inf, 0).permute(0, 3, 1, 2)
+'''
+
 _ROTATED_ROI_ALIGN = '''
 def rotated_roi_align(x, regions, size, scale=1.0, samples=0):
     """Average of interpolated samples in each bin of rotated regions of images.
@@ -293,6 +344,7 @@ SOURCES: Final = {
     "deform_ps_roi_pool": _DEFORM_PS_ROI_POOL,
     "nms_mask": _NMS_MASK,
     "ps_roi_pool": _PS_ROI_POOL,
+    "roi_align_max": _ROI_ALIGN_MAX,
     "rotated_roi_align": _ROTATED_ROI_ALIGN,
     "bipartite_matching": _BIPARTITE_MATCHING,
     "multibox_target": _MULTIBOX_TARGET,
