@@ -49,10 +49,11 @@ _MODULAR: Final = frozenset(
 """Operators that are right up to multiples of a power of two, whatever they overflow on the way."""
 _CLOSED: Final = """
     ArgMax ArgMin BitwiseAnd BitwiseOr BitwiseXor Clip Compress Concat DepthToSpace DequantizeLinear Expand Flatten
-    Gather GatherElements GatherND Identity Max Min Mod NonZero OneHot Pad Range ReduceMax ReduceMin Relu Reshape Resize
+    Gather GatherElements GatherND Identity Max Min Mod NonZero OneHot Pad QLinearConv QLinearMatMul QuantizeLinear
+    Range ReduceMax ReduceMin Relu Reshape Resize
     ReverseSequence Shape Sign Size Slice SpaceToDepth Split Squeeze Tile TopK Transpose Trilu Unique Unsqueeze Where
 """
-"""Operators whose integers are among those of their operands, or nearer to zero."""
+"""Operators whose integers are among those of their operands, or nearer to zero, or saturate."""
 _GEMM: Final = frozenset({"Convolution", "Deconvolution", "FullyConnected", "RNN", "_linalg_gemm2", "batch_dot", "dot"})
 _NARROW_LESS: Final = _GEMM | {"BatchNorm", "InstanceNorm", "LRN", "sort"}
 """MXNet operators without float16 on the CPU."""

@@ -129,7 +129,7 @@ def _write_quantized(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> 
         scaled = b.op("_mul_scalar", floats, scalar=float(factor))
     else:
         scaled = b.op("broadcast_mul", floats, b.const(factor.reshape(1, -1, *[1] * (rank - 2)), "factor"))
-    return mx_steps(b, scaled, x[7], node.inputs[7], kind_of(some(node.inputs[7])), "float32")
+    return mx_steps(b, node, scaled, x[7], node.inputs[7], "float32")
 
 
 _IMAGE, _FILTERS = arr(2, 4, 6, 7, low=0, high=256, dtype="uint8"), arr(6, 4, 3, 3, low=-128, high=128, dtype="int8")

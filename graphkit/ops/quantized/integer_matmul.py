@@ -113,7 +113,7 @@ def _write_quantized(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> 
     else:
         scaled = b.op("broadcast_mul", floats, b.const(factor, "factor"))
     zero = _mx_ref(b, node.inputs[7], rows=True)
-    return mx_steps(b, scaled, zero, node.inputs[7], kind_of(some(node.inputs[7])), "float32")
+    return mx_steps(b, node, scaled, zero, node.inputs[7], "float32")
 
 
 _LEFT, _RIGHT = arr(3, 4, low=0, high=256, dtype="uint8"), arr(4, 5, low=-128, high=128, dtype="int8")

@@ -139,25 +139,20 @@ def _write_quantize(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> M
         scaled = b.op("broadcast_div", source, factor)
     if dtype == "float16":
         scaled, dtype = b.op("Cast", scaled, dtype="float32", name="scaled"), "float32"
-    return mx_steps(b, scaled, zero, zero_value, _result(node), dtype)
+    return mx_steps(b, node, scaled, zero, zero_value, dtype)
 
 
 def _write_dequantize(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
     data, scale, zero_value = some(node.inputs[0]), some(node.inputs[1]), _zero(node)
-    if kind_of(data).is_floating_point() or b.dtype(data).name in ("int16", "uint16", "uint32"):
-        return Refusal(f"MXNet 1.9.1 has no arrays of {kind_of(data).name.lower()}; use int8 or uint8")
     factor = mx_aligned(b, node, 1)
     zero = None if zero_value is None or constant_zero(b, zero_value) else mx_aligned(b, node, 2)
     if isinstance(factor, Refusal):
         return factor
     if isinstance(zero, Refusal):
         return zero
+    if kind_of(data).is_floating_point():
+        zero = None
     source = some(x[0])
-    array = b.value(data)
-    if held(b, data) != b.dtype(data):
-        if array is None:
-            return Refusal(f"MXNet has no arrays of {kind_of(data).name.lower()}, and these numbers are computed")
-        source = b.const(array.astype(held(b, data)))
     own, wanted = b.dtype(scale).name, _dequantized(b, node)
     inner = "float64" if own == "float64" else "float32"
     difference = mx_integers(b, source, zero, zero_value, inner)
@@ -177,11 +172,6 @@ _SCALE, _U8, _I8 = given(0.5, "float32"), given(128, "uint8"), given(-3, "int8")
 _SCALES, _ZEROS = given([0.5, 0.25, 2.0], "float32"), given([128, 3, 200], "uint8")
 _BYTES = arr(2, 3, 4, low=0, high=256, dtype="uint8")
 _SIGNED = arr(2, 3, 4, low=-128, high=128, dtype="int8")
-_NO_16 = "MXNet 1.9.1 has no 16-bit integers"
-
-
-def _limits(reason: str, *cases: str, where: tuple[str, ...] = ("mxnet", "schema", "round-trip")) -> tuple[Limit, ...]:
-    return tuple(Limit(claim, reason, case) for case in cases for claim in where)
 
 
 OPS = (
@@ -215,10 +205,7 @@ OPS = (
             Case("float16", (_HALF_X, given(0.5, "float16"), _U8), const=(1, 2), dtype="float16", grad=False),
             Case("integers", (arr(2, 3, low=-99, high=99, dtype="int32"), _SCALE, _I8), const=(1, 2), grad=False),
         ),
-        limits=(
-            *_limits(_NO_16, "int16", "uint16"),
-            Limit("onnxruntime", "ONNX Runtime has no kernel that quantizes integers", "integers"),
-        ),
+        limits=(Limit("onnxruntime", "ONNX Runtime has no kernel that quantizes integers", "integers"),),
     ),
     Op(
         "DequantizeLinear",
@@ -261,6 +248,5 @@ OPS = (
             ),
             Case("float16", (_BYTES, given(0.3, "float16"), _U8), const=(1, 2), dtype="float16", grad=False),
         ),
-        limits=_limits(_NO_16, "int16", "uint16"),
     ),
 )

@@ -56,7 +56,7 @@ CARRIED: Mapping[ir.DataType, np.dtype[Any]] = {
     ir.DataType.UINT2: np.dtype(np.uint8),
     ir.DataType.UINT4: np.dtype(np.uint8),
 }
-"""Element types of less than a byte, and what holds their numbers where a framework does not have them."""
+"""Element types of less than a byte, and what holds their numbers in torch."""
 FLOAT8 = {ir.DataType.FLOAT8E4M3FN: 448.0, ir.DataType.FLOAT8E5M2: 57344.0}
 """Floats of a byte that torch has, and the largest number of each."""
 _HALVES = frozenset({"float16", "bfloat16"})
@@ -197,11 +197,9 @@ def mx_aligned(b: MxBuilder, node: ir.Node, position: int, default: int = 1) -> 
         if not all(isinstance(size, int) for size in sizes):
             return Refusal("the sizes of its input and scale along its axis are not known; give shapes with --input")
         if array is not None:
-            return b.const(_blocked(b, node, array.astype(held(b, value)), layout))
+            return b.const(_blocked(b, node, array.astype(b.dtype(value)), layout))
         wide = b.op("repeat", b.ref(value), repeats=layout, axis=axis)
         return b.op("slice_axis", wide, axis=axis, begin=0, end=sizes[0])
-    if array is not None and kind_of(value) in CARRIED:
-        return b.const(_laid(array.astype(held(b, value)), layout))
     return b.derived(value, layout) if layout and layout[0][1] else b.ref(value)
 
 
@@ -217,15 +215,13 @@ def mx_integers(b: MxBuilder, x: MxRef, zero: MxRef | None, zero_value: ir.Value
 
 
 def mx_steps(
-    b: MxBuilder, scaled: MxRef, zero: MxRef | None, zero_value: ir.Value | None, kind: ir.DataType, dtype: str
+    b: MxBuilder, node: ir.Node, scaled: MxRef, zero: MxRef | None, zero_value: ir.Value | None, dtype: str
 ) -> MxRef | Refusal:
-    """Round numbers given in steps, floats of ``dtype``, to integers of an element type, shifted by a zero point."""
-    limits = bounds(kind)
+    """Round numbers given in steps, floats of ``dtype``, to a node's integers, shifted by a zero point."""
+    result = node.outputs[0]
+    limits = bounds(kind_of(result))
     if isinstance(limits, Refusal):
         return limits
-    target = kind.numpy().name
-    if kind in CARRIED or target not in ("int8", "uint8"):
-        return Refusal(f"MXNet 1.9.1 does not compute in {kind.name.lower()}; quantize to int8 or uint8")
     steps = mx_round(b, scaled)
     if zero is not None and not constant_zero(b, zero_value):
         number = b.number(zero_value)
@@ -233,7 +229,7 @@ def mx_steps(
             steps = b.op("_plus_scalar", steps, scalar=float(number))
         else:
             steps = b.op("broadcast_add", steps, b.op("Cast", zero, dtype=dtype, name="zero_point"))
-    return b.op("Cast", b.op("clip", steps, a_min=limits[0], a_max=limits[1]), dtype=target)
+    return b.op("Cast", b.op("clip", steps, a_min=limits[0], a_max=limits[1]), dtype=b.dtype(result).name)
 
 
 def factor_of(
