@@ -64,7 +64,6 @@ EXCLUDED = (
     # Forms of operators that MXNet does not have.
     Exclusion(r"(training_)?dropout_.*mask.*", "does not give its output"),
     Exclusion(r"col2im_5d", "images of two axes"),
-    Exclusion(r"deform_conv_with_multiple_offset_groups", "not a multiple of its 2 offset groups"),
     Exclusion(r"roialign_mode_max", "takes the largest sample"),
     Exclusion(r"loop11|range_.*_expanded", "number of turns is computed"),
     Exclusion(r"scan_sum", "had a batch dimension"),

@@ -41,7 +41,6 @@ REFUSED = (
     Exclusion("affine_grid_2d(_align_corners)?_expanded", "shape of .* is not known"),
     Exclusion("maxunpool_export_with_output_shape", "its output_shape is computed"),
     Exclusion("melweightmatrix", "what it is made of is computed"),
-    Exclusion("roialign_mode_max", "which runtimes disagree about"),
     Exclusion("scan_sum", "Scan had a batch dimension in opset 8"),
 )
 """What torch source cannot say; every case of it, and nothing else, is refused with these words."""
