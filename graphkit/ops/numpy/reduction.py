@@ -184,35 +184,6 @@ def _read_average(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) ->
     return b.op("Div", b.op("ReduceSum", b.op("Mul", data, line), list(axes), keepdims=0), total), total
 
 
-def _read_norm(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
-    data, keep = some(x[0]), flag(node, "keepdims")
-    if not is_float(b.dtype(data)):
-        return Refusal("MXNet rounds norms of integers to integers; cast its input to floats")
-    sort, order = int(node.attrs.get("flag", "-1")), float(node.attrs.get("ord", "2"))
-    axes = axes_in(node, b.rank(data))
-    if sort == _FLATTENED:
-        return b.op("ReduceL2", data, keepdims=keep)
-    if axes is None:
-        return Refusal("its axis is not given; MXNet's own functions write it")
-    if len(axes) == 2 and sort != _FROBENIUS:
-        return Refusal("norms of matrices other than Frobenius' are made of singular values, which ONNX has not")
-    if order in (1, 2) or sort == _FROBENIUS:
-        return b.op("ReduceL1" if order == 1 and sort != _FROBENIUS else "ReduceL2", data, list(axes), keepdims=keep)
-    size = b.op("Abs", data)
-    if not np.isfinite(order):
-        return Refusal(f"MXNet 1.9.1 does not run it with ord={order}")
-    if order == 0:
-        counted = cast(b, b.op("Not", b.op("Equal", data, b.scalar(0.0, data))), b.dtype(data))
-        return b.op("ReduceSum", counted, list(axes), keepdims=keep)
-    powers = b.op("Pow", size, b.scalar(order, data))
-    if order < 0:  # MXNet passes over zeros
-        powers = b.op("Where", b.op("Equal", data, b.scalar(0.0, data)), b.scalar(0.0, data), powers)
-    total = b.op("ReduceSum", powers, list(axes), keepdims=keep)
-    return b.op("Pow", total, b.scalar(1 / order, data))
-
-
-_FLATTENED, _FROBENIUS = -2, 1
-"""Values of ``flag``, with which MXNet's functions say what they were asked for."""
 _X = arr(2, 3, 4, low=0.2, high=2.0)
 _INTEGERS = arr(2, 3, low=-9, high=9, dtype="int32")
 _BYTES = arr(2, 3, low=0, high=9, dtype="int8")
@@ -289,21 +260,6 @@ def _op(form: MxForm, *limits: Limit) -> Op:
     return Op("", mx=(form,), limits=limits)
 
 
-_NORMS = (
-    Case("of all", (arr(2, 3),), {"flag": -2, "axis": "None"}),
-    Case("of all, kept", (arr(2, 3),), {"flag": -2, "keepdims": True}),
-    Case("of rows", (_X,), {"axis": "(-1,)"}),
-    Case("of matrices", (_X,), {"axis": (0, 2), "flag": 1, "keepdims": 1}),
-    Case("sum of sizes", (_X,), {"axis": "(1,)", "ord": "1.0"}),
-    Case("third order", (_X,), {"axis": "(1,)", "ord": 3}),
-    Case(
-        "negative order",
-        (given([[0.5, 2.0, 0.0], [1.0, 0.5, 3.0]], "float32"),),
-        {"axis": "(1,)", "ord": -2},
-        grad=False,
-    ),
-    Case("count", (given([[0.0, 2.0, 0.0], [1.0, 0.5, 0.0]], "float32"),), {"axis": "(1,)", "ord": 0}, grad=False),
-)
 _NO_SLOPE = "MXNet's backward pass leaves out what comes back to the sum of the weights"
 _NO_ELEMENTS = Limit("read-round-trip", "legacy MXNet, which is written, has no arrays without elements", "no elements")
 
@@ -328,5 +284,4 @@ OPS = (
         _form("_npi_average", _read_average, ("axis", "returned", "weighted"), *_AVERAGES),
         *(Limit("read-backward", _NO_SLOPE, name) for name in ("weights and their sum", "one axis and the sum")),
     ),
-    _op(_form("_npi_norm", _read_norm, ("ord", "axis", "keepdims", "flag"), *_NORMS)),
 )
