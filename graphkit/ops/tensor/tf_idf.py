@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphkit.ops.spec import Op, Refusal, decimal
+from graphkit.ops.spec import Arr, Case, MxForm, Op, Refusal, decimal, int64
+from graphkit.ops.tensor.mx_tf_idf import write_tf_idf
 from graphkit.ops.tensor.sizes import some
 
 if TYPE_CHECKING:
@@ -61,4 +62,33 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     return total if data is x[0] else b.method("squeeze", total, 0)
 
 
-OP = Op("TfIdfVectorizer", torch=_torch)
+_ROWS = int64([[1, 1, 3, 3, 3, 7], [8, 6, 7, 5, 6, 8]])
+_POOL = {
+    "ngram_counts": [0, 4],
+    "ngram_indexes": [0, 1, 2, 3, 4, 5, 6],
+    "pool_int64s": [2, 3, 5, 4, 5, 6, 7, 8, 6, 7],
+    "mode": "TF",
+    "min_gram_length": 2,
+    "max_gram_length": 2,
+    "max_skip_count": 0,
+}
+
+
+def _case(name: str, rows: Arr = _ROWS, **attrs: Any) -> Case:
+    return Case(name, (rows,), {**_POOL, **attrs}, grad=False)
+
+
+OP = Op(
+    "TfIdfVectorizer",
+    mx=(MxForm("broadcast_equal", write=write_tf_idf, direction="write"),),
+    torch=_torch,
+    cases=(
+        _case("pairs"),
+        _case("pairs apart", max_skip_count=5),
+        _case("one and two", max_skip_count=5, min_gram_length=1),
+        _case("one row", int64([1, 1, 3, 3, 3, 7, 8, 6, 7, 5, 6, 8]), max_skip_count=5, min_gram_length=1),
+        _case("other columns", min_gram_length=1, ngram_indexes=[6, 4, 2, 0, 1, 3, 5]),
+        _case("presence", min_gram_length=1, mode="IDF", weights=[0.5, 2.0, 1.0, 3.0, 0.25, 1.5, 4.0]),
+        _case("weighed", min_gram_length=1, mode="TFIDF", weights=[0.5, 2.0, 1.0, 3.0, 0.25, 1.5, 4.0]),
+    ),
+)
