@@ -361,6 +361,14 @@ class TorchBuilder(Protocol):
         """What a function emits, for :meth:`branch` or :meth:`loop`; it returns the body's outputs."""
         ...
 
+    def stop_unless(self, condition: Arg) -> None:
+        """``if not condition: break``, in a body of a loop."""
+        ...
+
+    def anew(self, value: ir.Value, given: Mapping[ir.Value, Arg]) -> Arg:
+        """What computes a value, once more, with others in place of some of the values that it depends on."""
+        ...
+
     def branch(self, condition: Arg, then: Body, otherwise: Body) -> tuple[Var, ...]:
         """An ``if`` with as many outputs as each of its branches."""
         ...

@@ -110,7 +110,6 @@ class Body:
         outputs: What a branch gives; what a turn of a loop hands to the next one, then what it appends to lists.
         inputs: Of a loop: the variables that hold what it carries from turn to turn.
         items: Of a ``for``: what it binds on each turn.
-        tested: Of a loop: the one of its ``inputs`` that must be true for a turn to begin.
         goes_on: Of a loop: what must be true at the end of a turn for another one to follow.
     """
 
@@ -118,7 +117,6 @@ class Body:
     outputs: list[Arg]
     inputs: list[Var] = field(default_factory=list)
     items: Targets = ()
-    tested: Var | None = None
     goes_on: Arg = None
 
 
@@ -129,8 +127,8 @@ class Stmt:
     Attributes:
         kind: ``call`` of a function, ``method`` of the first argument, ``infix`` or ``prefix`` operator, ``item`` for
             the first argument indexed by the others, ``layer`` for a call of a submodule, ``if`` with its condition
-            as argument, ``loop`` with what it goes through and then the initial value of all that it carries; a loop
-            that goes through nothing is a ``while``.
+            as argument, ``break`` out of a loop unless its argument is true, ``loop`` with what it goes through and
+            then the initial value of all that it carries; a loop that goes through nothing is a ``while``.
         head: Function (``"F.relu"``), method or operator; of a loop the function that joins or makes what it goes
             through (``"zip"``, ``"range"``). Empty for an item, a layer or an ``if``.
         args: Positional arguments.
@@ -141,7 +139,7 @@ class Stmt:
         bodies: The two branches of an ``if``, what is done where the condition holds first; the one body of a loop.
     """
 
-    kind: Literal["call", "method", "infix", "prefix", "item", "layer", "if", "loop"]
+    kind: Literal["call", "method", "infix", "prefix", "item", "layer", "if", "break", "loop"]
     head: str
     args: tuple[Arg, ...]
     kwargs: dict[str, Arg]

@@ -16,7 +16,7 @@ from graphkit.ops.control_flow.writing import ENDLESS, Looping, changing, outsid
 from graphkit.ops.spec import Limit, MxForm, Op, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
@@ -63,6 +63,7 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Sequence[Arg]:
     if (number is not None and number <= 0) or not begun:
         return [*carried, *(empty(b, value) for value in collected)]
     goes_on = _goes_on(b, graph)
+    repeated = begins is not None and goes_on is None and _is_repeated(b, begins, node, graph)
     counts = bool(graph.inputs[0].uses())
     going = b.const(np.array(True)) if graph.inputs[1].uses() else True
     body = b.body(graph, None if counts else 0, going)
@@ -82,10 +83,14 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Sequence[Arg]:
     elif counts:
         _carry(body, index, b.block(lambda: [b.infix("+", index, 1)]))
         carried.append(b.const(np.array(0)))
-    if begins is not None:
-        body.tested = b.var()
-        body.inputs.append(body.tested)
-        body.outputs.insert(len(carried), body.tested if goes_on else condition)
+    if repeated and begins is not None:
+        again = dict(zip(_starts(node), body.inputs, strict=False))
+        body.stmts[:0] = b.block(lambda: _tested(b, b.anew(begins, again))).stmts
+    elif begins is not None:
+        going = b.var()
+        body.inputs.append(going)
+        body.outputs.insert(len(carried), going if goes_on else condition)
+        body.stmts[:0] = b.block(lambda: _tested(b, going)).stmts
         carried.append(x[1])
     results = b.loop(body, carried, *through, head="range" if through and not counts else "")
     found: list[Arg] = [None] * len(collected)
@@ -95,6 +100,44 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Sequence[Arg]:
             stacked(b, values, like) if number is not None and begins is None else _stacked_if_any(b, values, like)
         )
     return [*results[: len(x[2:])], *found]
+
+
+def _tested(b: TorchBuilder, condition: Arg) -> list[Arg]:
+    b.stop_unless(condition)
+    return []
+
+
+def _starts(node: ir.Node) -> list[ir.Value]:
+    """What a loop carries at first."""
+    return [value for value in node.inputs[2:] if value is not None]
+
+
+def _is_repeated(b: TorchBuilder, begins: ir.Value, node: ir.Node, graph: ir.Graph) -> bool:
+    """Whether a turn computes of what it gives whether another one follows as that is computed at first."""
+    starts = _starts(node)
+    given = graph.outputs[1 : 1 + len(starts)]
+    same = len(set(starts)) == len(starts) and all(
+        b.shape(start) == b.shape(inner) for start, inner in zip(starts, graph.inputs[2:], strict=True)
+    )
+    return same and _alike(begins, graph.outputs[0], dict(zip(starts, given, strict=True)))
+
+
+def _alike(one: ir.Value | None, other: ir.Value | None, pairs: Mapping[ir.Value, ir.Value]) -> bool:
+    """Whether two values are computed in the same way of pairs of others."""
+    if one is None or other is None or one is other:
+        return one is other
+    if one in pairs:
+        return pairs[one] is other
+    if one.const_value is not None and other.const_value is not None:
+        arrays = one.const_value.numpy(), other.const_value.numpy()
+        return arrays[0].dtype == arrays[1].dtype and np.array_equal(*arrays)
+    first, second = one.producer(), other.producer()
+    if first is None or second is None or one.index() != other.index():
+        return False
+    said = [
+        (n.op_type, n.domain, {a.name: a.value for a in n.attributes.values()}, len(n.inputs)) for n in (first, second)
+    ]
+    return said[0] == said[1] and all(_alike(a, c, pairs) for a, c in zip(first.inputs, second.inputs, strict=True))
 
 
 def _carry(body: Body, variable: Any, step: Body) -> None:
@@ -157,7 +200,8 @@ def _write(b: MxBuilder, node: ir.Node, _x: Sequence[MxRef | None]) -> Sequence[
     if limit is not None and turns is None:
         return Refusal(
             "its number of turns is computed, and MXNet has to know it beforehand; fix the sizes that it depends on "
-            "(--input with sizes, --no-dynamic-batch), or fix the number itself (--fix)"
+            "(--input with sizes, --no-dynamic-batch)",
+            needs=node.inputs[:1],
         )
     goes_on = _goes_on(b, graph)
     first = node.inputs[2:]

@@ -80,6 +80,28 @@ def test_a_loop_without_a_limit_is_a_while() -> None:
         agree(model, np.float32([0.1, 0.2, 0.3]), np.bool_(going))
 
 
+def test_a_condition_that_every_turn_computes_anew_stands_where_it_is_tested() -> None:
+    body = (
+        "s = ReduceSum <keepdims = 0> (x) first = Less (s, most) y = Loop <body = turn (int64 i, bool c, float[3] a) "
+        "=> (bool d, float[3] e) {{ e = Add (a, x) t = ReduceSum <keepdims = 0> (e) d = Less (t, most) }}> "
+        "({}, first, x)"
+    )
+    endless = model_of("float[3] x", "float[3] y", body.format(""), "float most = {9.0}")
+    assert forward_of(endless).splitlines() == ["y = x", "while y.sum() < 9:", "    y = y + x", "return y"]
+    limited = model_of("float[3] x", "float[3] y", body.format("turns"), "float most = {9.0}, int64 turns = {4}")
+    assert forward_of(limited).splitlines() == [
+        "y = x",
+        "for _ in range(4):",
+        "    if not y.sum() < 9:",
+        "        break",
+        "    y = y + x",
+        "return y",
+    ]
+    for scale in (0.1, 1.0, 9.0):
+        agree(endless, np.float32([1, 2, 3]) * np.float32(scale))
+        agree(limited, np.float32([1, 2, 3]) * np.float32(scale))
+
+
 def test_a_loop_that_may_end_early_breaks() -> None:
     model = model_of(
         "float[3] x",

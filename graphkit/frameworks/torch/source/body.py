@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from graphkit.frameworks.torch.source.identifiers import Names, identifier
-from graphkit.frameworks.torch.source.spell import Text, indented, spell_arg, spell_targets
+from graphkit.frameworks.torch.source.spell import Text, break_unless, indented, spell_arg, spell_targets
 from graphkit.frameworks.torch.source.uses import flat_targets, parts_of
 from graphkit.ops.torchprogram import Stored, Var
 
@@ -45,6 +45,7 @@ class Step:
         is_operator: Whether it is an operator or an index rather than a call.
         loop: For a loop over the layers of a list: the list, and which of what is read goes from layer to layer.
         flow: For an ``if`` or a loop: its bodies.
+        breaks: Whether it leaves a loop unless what it spells is true.
     """
 
     outputs: Targets
@@ -54,6 +55,7 @@ class Step:
     is_operator: bool = False
     loop: tuple[str, int] | None = None
     flow: Flow | None = None
+    breaks: bool = False
 
     @property
     def single(self) -> Var | None:
@@ -63,7 +65,7 @@ class Step:
     @property
     def is_call(self) -> bool:
         """Whether it is an expression, which may be nested."""
-        return self.loop is None and self.flow is None
+        return self.loop is None and self.flow is None and not self.breaks
 
 
 @dataclass(eq=False, slots=True)
@@ -217,11 +219,15 @@ class _Naming:
         given = [self.spelled(output).text for output in self._outputs]
         return [*results, f"return {', '.join(given)}"]
 
-    def lines(self) -> list[str]:
-        """The lines of all steps."""
+    def lines(self, start: int = 0) -> list[str]:
+        """The lines of all steps from one on."""
         found = []
         for position, step in enumerate(self._nested.steps):
-            if step.loop is not None:
+            if position < start:
+                continue
+            if step.breaks:
+                found.extend(break_unless(step.spell(self._spelled).text))
+            elif step.loop is not None:
                 found.extend(self._layers(step, position, *step.loop))
             elif step.flow is not None and len(step.flow.bodies) > 1:
                 found.extend(self._branch(step, step.flow, position))
@@ -309,9 +315,10 @@ class _Naming:
         inner.bind_items(body)
         bound = {var: Text(inner.named(var)) for var in flat_targets(body.items)}
         head = step.spell(lambda arg: bound[arg] if isinstance(arg, Var) and arg in bound else self._spelled(arg)).text
-        lines = [] if flow.endless or body.tested is None else [f"if not {names[body.inputs.index(body.tested)]}:"]
-        lines += ["    break"] if lines else []
-        lines += inner.lines()
+        tested = flow.endless and bool(nested.steps) and nested.steps[0].breaks
+        if tested:
+            head = f"while {nested.steps[0].spell(inner.spelled).text}:"
+        lines = inner.lines(start=int(tested))
         lines += [f"{m}.append({inner.spelled(v).text})" for m, v in zip(lists, body.outputs[count:], strict=True)]
         carried = _assigned(names, [inner.spelled(value).text for value in body.outputs[:count]])
         if body.goes_on is not None:
@@ -320,7 +327,7 @@ class _Naming:
                 going = inner.new("going")
                 lines.append(f"{going} = {text}")
                 text = going
-            carried += [f"if not {text}:", "    break"]
+            carried += break_unless(text)
         return [*first, head, *indented([*lines, *carried])]
 
     def _inside(

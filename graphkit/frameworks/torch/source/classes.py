@@ -320,6 +320,7 @@ class _Scope:
             return spell(stmt, resolved, lambda _layer: f"self.{layer}")
 
         step = Step(stmt.outputs, read, text, label, stmt.kind in ("infix", "prefix", "item"))
+        step.breaks = stmt.kind == "break"
         if stmt.bodies:
             bodies = [
                 (self._body(body), [self._stmt(position, numbers, each) for each in body.stmts]) for body in stmt.bodies

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graphkit.errors import FeedError
-from graphkit.frameworks.torch.source.spell import Text, indented, spell, spell_arg, spell_call, spell_targets
+from graphkit.frameworks.torch.source.spell import (
+    Text,
+    break_unless,
+    indented,
+    spell,
+    spell_arg,
+    spell_call,
+    spell_targets,
+)
 from graphkit.frameworks.torch.source.uses import flat_targets, stored_in
 from graphkit.ops.torchfunctions import functions_of
 from graphkit.ops.torchprogram import Stored, Var, walk
@@ -91,6 +99,8 @@ def flat(program: TorchProgram, taps: Sequence[str]) -> Source:
             return [spell(stmt, name, layer_name).text, *indented(then), "else:", *indented(otherwise)]
         if stmt.kind == "loop":
             return loop(stmt, stmt.bodies[0])
+        if stmt.kind == "break":
+            return break_unless(spell(stmt, name, layer_name).text)
         return [f"{bound(stmt.outputs)} = {spell(stmt, name, layer_name).text}"]
 
     def loop(stmt: Stmt, body: Body) -> list[str]:
@@ -99,15 +109,12 @@ def flat(program: TorchProgram, taps: Sequence[str]) -> Source:
         carried = tuple(body.inputs)
         first = assigned(carried, stmt.args[len(stmt.args) - count :])
         first += [f"{bound((made,))} = []" for made in lists]
-        inner = []
-        if body.tested is not None and len(stmt.args) > count:
-            inner += [f"if not {name(body.tested).text}:", "    break"]
-        inner += lines_of(body.stmts)
+        inner = lines_of(body.stmts)
         for made, value in zip(lists, body.outputs[count:], strict=True):
             inner.append(f"{bound((made,))}.append({spell_arg(value, name).text})")
         inner += assigned(carried, body.outputs[:count])
         if body.goes_on is not None:
-            inner += [f"if not {spell_arg(body.goes_on, name).text}:", "    break"]
+            inner += break_unless(spell_arg(body.goes_on, name).text)
         last = assigned(stmt.outputs[:count], body.inputs)
         return [*first, spell(stmt, name, layer_name).text, *indented(inner), *last]
 

@@ -277,6 +277,20 @@ class _Builder(Asking):
         self._stmts = outside
         return body
 
+    def stop_unless(self, condition: Arg) -> None:
+        """Break out of a loop."""
+        self._emit("break", "", (condition,), {}, ())
+
+    def anew(self, value: ir.Value, given: Mapping[ir.Value, Arg]) -> Arg:
+        """What computes a value, with others in place of some."""
+        node, known = self._node, dict(self._args)
+        self._args.update(given)
+        for each in _between(value, given):
+            self.write(each)
+        found = self.arg(value)
+        self._node, self._args = node, known
+        return found
+
     def branch(self, condition: Arg, then: Body, otherwise: Body) -> tuple[Var, ...]:
         """An ``if``."""
         outputs = tuple(Var() for _ in then.outputs)
@@ -368,3 +382,18 @@ class _Builder(Asking):
             if is_float(self.dtype(other.value)):
                 return whole(number)
         return number
+
+
+def _between(value: ir.Value, given: Mapping[ir.Value, Arg]) -> list[ir.Node]:
+    """The nodes that lead from given values to another one, in order."""
+    found: dict[ir.Value, list[ir.Node]] = {known: [] for known in given}
+
+    def nodes(value: ir.Value) -> list[ir.Node]:
+        producer = value.producer()
+        if value not in found:
+            before = [] if producer is None else [node for x in producer.inputs if x is not None for node in nodes(x)]
+            depends = producer is not None and (before or any(x in given for x in producer.inputs))
+            found[value] = [*before, producer] if depends and producer is not None else []
+        return found[value]
+
+    return list(dict.fromkeys(nodes(value)))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from graphkit.ops.torchprogram import Arg, Layer, Stmt, Targets
 
-__all__ = ["ATOM", "Text", "indented", "literal", "spell", "spell_arg", "spell_call", "spell_targets"]
+__all__ = ["ATOM", "Text", "break_unless", "indented", "literal", "spell", "spell_arg", "spell_call", "spell_targets"]
 
 ATOM = 20
 """Binding power of what never needs parentheses."""
@@ -111,6 +111,9 @@ def spell(stmt: Stmt, name: Callable[[Var | Stored], Text], layer: Callable[[Lay
         stmt: The statement.
         name: Spells variables and stored tensors, perhaps as nested expressions.
         layer: Spells submodules.
+
+    Returns:
+        The expression; for a statement with bodies its first line, for a ``break`` what keeps it from breaking.
     """
     match stmt.kind:
         case "call":
@@ -128,6 +131,8 @@ def spell(stmt: Stmt, name: Callable[[Var | Stored], Text], layer: Callable[[Lay
             return Text(f"{spell_arg(stmt.args[0], name).within(ATOM)}[{index}]")
         case "if":
             return Text(f"if {spell_arg(stmt.args[0], name).text}:", 0)
+        case "break":
+            return spell_arg(stmt.args[0], name)
         case "loop":
             return Text(_loop(stmt, name), 0)
         case "infix":
@@ -143,7 +148,7 @@ def _loop(stmt: Stmt, name: Callable[[Var | Stored], Text]) -> str:
     (body,) = stmt.bodies
     through = stmt.args[: len(stmt.args) - len(body.inputs)]
     if not through:
-        return f"while {'True' if body.tested is None else name(body.tested).text}:"
+        return "while True:"
     items = spell_targets(body.items, lambda var: name(var).text)
     source = spell_call(stmt.head, through, {}, name) if stmt.head else spell_arg(through[0], name)
     return f"for {items} in {source.text}:"
@@ -159,6 +164,11 @@ def spell_targets(targets: Targets, name: Callable[[Var], str]) -> str:
             inner = spell_targets(target, name)
             parts.append(f"({inner})" if set(inner) - set("_, ()") else "_")
     return ", ".join(parts) + ("," if len(parts) == 1 and not isinstance(targets[0], Var) else "")
+
+
+def break_unless(condition: str) -> list[str]:
+    """The lines that leave a loop unless a condition holds."""
+    return [f"if not {condition}:", "    break"]
 
 
 def indented(lines: Sequence[str]) -> list[str]:

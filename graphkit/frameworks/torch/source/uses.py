@@ -103,7 +103,7 @@ def needed(stmts: Sequence[Stmt], outputs: Iterable[Arg]) -> list[Stmt]:
     read = Counter(part for arg in outputs for part in parts_of(arg) if isinstance(part, Var))
     found: list[Stmt] = []
     for stmt in reversed(stmts):
-        if any(read[var] for var in flat_targets(stmt.outputs)):
+        if stmt.kind == "break" or any(read[var] for var in flat_targets(stmt.outputs)):
             for body in stmt.bodies:
                 body.stmts = needed(body.stmts, _results(body))
             read.update(read_by(stmt))
