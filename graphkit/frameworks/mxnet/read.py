@@ -223,7 +223,7 @@ class _Reader:
                 return None
             read = form.train if self._train and form.train else form.read
             return read(self, node, operands) if read else self._read_row(op, form, node, operands)
-        except ValueError as error:
+        except (ValueError, ArithmeticError, MemoryError) as error:
             return Refusal(f"its parameters are not what MXNet writes: {error}")
         except KeyError as error:
             return Refusal(f"its parameter {error} is absent")
