@@ -54,6 +54,7 @@ CONTRIB_SETTINGS: Final[dict[str, frozenset[int]]] = {
     "MatMulIntegerToFloat": frozenset({2, 3}),
     "MatMulNBits": frozenset({2, 3}),
     "QAttention": frozenset({3, 4}),
+    "QEmbedLayerNormalization": frozenset(range(8, 13)),
     "QGemm": frozenset({1, 4, 7}),
     "QuantizeLinear": frozenset({1, 2}),
     "RotaryEmbedding": frozenset({2, 3}),

@@ -55,6 +55,22 @@ def test_embeddings(inputs: list[np.ndarray | None], outputs: tuple[type, ...]) 
     assert_expanded_alike("EmbedLayerNormalization", inputs, outputs=outputs, const=range(2, 7))
 
 
+@pytest.mark.parametrize("masked", [False, True])
+def test_quantized_embeddings(masked: bool) -> None:
+    tables = [RNG.integers(0, 256, (rows, 8)).astype(np.uint8) for rows in (9, 7, 2)]
+    tables += [RNG.integers(0, 256, 8).astype(np.uint8) for _ in range(2)]
+    scales = [np.array(0.01 * (1 + k), np.float32) for k in range(5)]
+    zeros = [np.array(100 + k, np.uint8) for k in range(5)]
+    inputs = [WORDS, SEGMENTS, *tables, MASK if masked else None, *scales, *zeros]
+    assert_expanded_alike(
+        "QEmbedLayerNormalization",
+        inputs,
+        {"epsilon": 1e-6},
+        outputs=(np.float32, np.int32),
+        const=[*range(2, 7), *range(8, 18)],
+    )
+
+
 @pytest.mark.parametrize("last", [0, 1])
 @pytest.mark.parametrize("skip", ["none", "planes", "rows"])
 def test_group_norm(last: int, skip: str) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
-from graphkit.ir.canonical.contrib.parts import UnsuitableError, dtype_of, scalar, shape_known
+from graphkit.ir.canonical.contrib.parts import UnsuitableError, dtype_of, scaled, shape_known
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,9 +38,10 @@ def plus(edit: Editor, *terms: ir.Value | None) -> ir.Value | None:
     return total
 
 
-def _where(edit: Editor, truths: ir.Value, like: ir.Value, hidden: float | np.float32) -> ir.Value:
+def _where(edit: Editor, truths: ir.Value, like: ir.Value, hidden: np.float32) -> ir.Value:
     """0 where something is true, a number where it is not."""
-    return edit.op("Where", truths, scalar(edit, "seen", 0.0, like), scalar(edit, "hidden", hidden, like))
+    kind = ir.DataType.from_numpy(dtype_of(like))
+    return scaled(edit, edit.op("Cast", edit.op("Not", truths), to=kind), hidden, "hidden")
 
 
 def hidden_padding(
@@ -82,9 +83,7 @@ def hidden_padding(
     return _where(edit, edit.op("Unsqueeze", seen, edit.const("heads", [1, 2])), like, hidden)
 
 
-def hidden_future(
-    edit: Editor, positions: ir.Value, total: ir.Value, like: ir.Value, hidden: float | np.float32
-) -> ir.Value:
+def hidden_future(edit: Editor, positions: ir.Value, total: ir.Value, like: ir.Value, hidden: np.float32) -> ir.Value:
     """What hides keys after each position from it, (positions, keys); the last position sees all keys.
 
     Args:

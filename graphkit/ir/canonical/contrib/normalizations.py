@@ -23,7 +23,7 @@ from graphkit.ir.canonical.contrib.parts import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from graphkit.ir.canonical.contrib.parts import Expansion
     from graphkit.ir.edit import Editor
@@ -71,20 +71,39 @@ def _rms_norm(edit: Editor) -> None:
 
 def _embed_layer_norm(edit: Editor) -> None:
     """Sums of rows of tables, by word, position and segment, normalized; and the number of words of each sequence."""
-    words, segments, mask, places = needed(edit, 0), operand(edit, 1), operand(edit, 7), operand(edit, 8)
-    total = edit.op("Gather", needed(edit, 2), words)
-    length = edit.op("Shape", words, start=1, end=2)
+    _embed(edit, needed(edit, 5), needed(edit, 6), lambda _place, rows: rows, operand(edit, 8))
+
+
+def _quantized_embed_layer_norm(edit: Editor) -> None:
+    """The same from quantized tables, with a scale and a zero point for each behind the other inputs."""
+
+    def floats(place: int, rows: ir.Value) -> ir.Value:
+        return edit.op("DequantizeLinear", rows, needed(edit, place + 6), operand(edit, place + 11))
+
+    gamma, beta = (floats(place, needed(edit, place)) for place in (5, 6))
+    _embed(edit, gamma, beta, floats, None)
+
+
+def _embed(
+    edit: Editor,
+    gamma: ir.Value,
+    beta: ir.Value,
+    floats: Callable[[int, ir.Value], ir.Value],
+    places: ir.Value | None,
+) -> None:
+    """Add rows of the tables, made floats by their position among the inputs, and normalize the sum."""
+    words, segments, mask = needed(edit, 0), operand(edit, 1), operand(edit, 7)
+    total = floats(2, edit.op("Gather", needed(edit, 2), words))
     if places is None:
+        length = edit.op("Shape", words, start=1, end=2)
         rows = edit.op("Slice", needed(edit, 3), edit.const("start", [0]), length, edit.const("axis", [0]))
-        total = edit.op("Add", total, rows)
     else:
-        total = edit.op("Add", total, edit.op("Gather", needed(edit, 3), places))
+        rows = edit.op("Gather", needed(edit, 3), places)
+    total = edit.op("Add", total, floats(3, rows))
     table = operand(edit, 4)
     if segments is not None and table is not None:
-        total = edit.op("Add", total, edit.op("Gather", table, segments))
-    made = edit.op(
-        "LayerNormalization", total, needed(edit, 5), needed(edit, 6), axis=-1, epsilon=_epsilon(edit, 1e-12)
-    )
+        total = edit.op("Add", total, floats(4, edit.op("Gather", table, segments)))
+    made = edit.op("LayerNormalization", total, gamma, beta, axis=-1, epsilon=_epsilon(edit, 1e-12))
     counts = _counts(edit, words, mask) if is_used(edit, 1) else None
     edit.replace(made, counts, total if is_used(edit, 2) else None)
 
@@ -134,6 +153,7 @@ EXPANSIONS: Mapping[tuple[str, str], Expansion] = {
         for name, expansion in {
             "EmbedLayerNormalization": _embed_layer_norm,
             "GroupNorm": _group_norm,
+            "QEmbedLayerNormalization": _quantized_embed_layer_norm,
             "SimplifiedLayerNormalization": _rms_norm,
             "SkipGroupNorm": _group_norm,
             "SkipLayerNormalization": _skip_layer_norm,
