@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphkit.ops.booleans import as_carrier
-from graphkit.ops.codec import ints
-from graphkit.ops.control_flow.conditions import truth
 from graphkit.ops.control_flow.lists import is_read
+from graphkit.ops.control_flow.reading import places, truth
 from graphkit.ops.control_flow.samples import BRANCHES, MX_BRANCHES
 from graphkit.ops.control_flow.writing import inside, outside
 from graphkit.ops.spec import MxForm, Op, Refusal
@@ -34,8 +33,8 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Sequence[Arg]:
 
 def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> Sequence[ir.Value] | Refusal:
     values = [value for value in x if value is not None]
-    places = [ints(node.attrs[f"{name}_input_locs"]) for name in ("cond", "then", "else")]
-    held = [[values[place] for place in own] for own in places]
+    used = [places(node, f"{name}_input_locs", len(values), once=False) for name in ("cond", "then", "else")]
+    held = [[values[place] for place in own] for own in used]
     given = [len(list(body.variables())) for body in node.subgraphs]
     count = int(node.attrs["num_outputs"])
     if given != [len(own) for own in held] or [len(body.heads) for body in node.subgraphs] != [1, count, count]:

@@ -8,9 +8,8 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.ops.booleans import as_carrier
-from graphkit.ops.codec import ints
-from graphkit.ops.control_flow.conditions import truth
 from graphkit.ops.control_flow.lists import empty, is_read, stacked
+from graphkit.ops.control_flow.reading import places, truth
 from graphkit.ops.control_flow.samples import LOOPS, MX_LOOPS
 from graphkit.ops.control_flow.writing import ENDLESS, Looping, changing, outside, rows_of
 from graphkit.ops.spec import Limit, MxForm, Op, Refusal
@@ -157,9 +156,8 @@ def _stacked_if_any(b: TorchBuilder, values: Arg, like: ir.Value) -> Arg:
 def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> Sequence[ir.Value] | Refusal:
     values = [value for value in x if value is not None]
     condition, body = node.subgraphs
-    tested, used, variables = (
-        ints(node.attrs[name]) for name in ("cond_input_locs", "func_input_locs", "func_var_locs")
-    )
+    tested, used = (places(node, name, len(values), once=False) for name in ("cond_input_locs", "func_input_locs"))
+    variables = places(node, "func_var_locs", len(used))
     collected, limit = int(node.attrs["num_out_data"]), int(node.attrs["max_iterations"])
     given = [len(list(graph.variables())) for graph in node.subgraphs]
     if given != [len(tested), len(used)] or len(body.heads) != collected + len(variables):
@@ -167,11 +165,11 @@ def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> Sequenc
     first = [values[used[place]] for place in variables]
     index, going = b.variable(ir.DataType.INT64, ()), b.variable(ir.DataType.BOOL, ())
     carried = [b.variable(value.dtype, b.shape(value)) for value in first]
-    places = [used[place] for place in variables]
+    own = [used[place] for place in variables]
 
     def holds(held: Sequence[ir.Value]) -> ir.Value:
         """Whether the condition holds for the variables of the loop."""
-        now = dict(zip(places, held, strict=True))
+        now = dict(zip(own, held, strict=True))
         return truth(b, b.inline(condition, [now.get(place, values[place]) for place in tested])[0])
 
     def turn() -> list[ir.Value]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from graphkit.ops.codec import ints
 from graphkit.ops.control_flow.lists import empty, is_read, stacked
+from graphkit.ops.control_flow.reading import places
 from graphkit.ops.control_flow.samples import MX_SCANS, SCANS
 from graphkit.ops.control_flow.writing import Looping, changing, outside, rows_of
 from graphkit.ops.spec import MxForm, Op, Refusal
@@ -80,9 +80,11 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Sequence[Arg]:
 def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> Sequence[ir.Value] | Refusal:
     values = [value for value in x if value is not None]
     (body,) = node.subgraphs
-    data, states, rest = (ints(node.attrs[name]) for name in ("in_data_locs", "in_state_locs", "remain_locs"))
+    inner = len(list(body.variables()))
+    data, states, rest = (places(node, name, inner) for name in ("in_data_locs", "in_state_locs", "remain_locs"))
     collected, given = int(node.attrs["num_out_data"]), len(data) + len(states)
-    if len(values) != given + len(rest) or len(body.heads) != collected + len(states) or not data:
+    fits = len(values) == inner == len({*data, *states, *rest}) == given + len(rest)
+    if not fits or len(body.heads) != collected + len(states) or not data:
         return Refusal("its body has other inputs and outputs than its parameters say")
     # A slice of an array of one axis is an array of one element in MXNet, and a scalar in ONNX.
     sources = [b.op("Unsqueeze", value, [1]) if b.rank(value) == 1 else value for value in values[: len(data)]]

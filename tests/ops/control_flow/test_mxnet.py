@@ -238,3 +238,26 @@ def test_an_operator_that_is_not_known_is_named_inside_a_body_too() -> None:
     text = outputs.tojson().replace('"sin"', '"sin_of_nobody"')
     with pytest.raises(UnsupportedError, match="sin_of_nobody"):
         model_from(text, {"d": drawn(4, 3), "s": drawn(3)})
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('"in_data_locs": "[0]"', '"in_data_locs": "[7]"'),
+        ('"in_data_locs": "[0]"', '"in_data_locs": "[1]"'),
+        ('"in_state_locs": "[1]"', '"in_state_locs": "here"'),
+        ('"num_out_data": "1"', '"num_out_data": "2"'),
+        ('"subgraphs"', '"control_deps": [], "subgraphs"'),
+    ],
+)
+def test_parameters_that_do_not_fit_the_body_are_refused_or_harmless(before: str, after: str) -> None:
+    sym = mxnet().sym
+    outputs, _ = sym.contrib.foreach(lambda d, s: (sym.sin(d) + s[0], [s[0] * 1]), sym.var("d"), [sym.var("s")])
+    text = outputs.tojson()
+    assert before in text
+    feeds = {"d": drawn(4, 3), "s": drawn(3)}
+    if "control_deps" in after:
+        assert_all_agree(model_from(text.replace(before, after), feeds), feeds)
+        return
+    with pytest.raises(UnsupportedError, match=r"_foreach.*(its parameters|its body|in_state_locs)"):
+        model_from(text.replace(before, after), feeds)
