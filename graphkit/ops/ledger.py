@@ -28,55 +28,11 @@ _EXPERTS: Final = "it sends tokens to experts by ranks; export the experts as op
 _TEXT: Final = "it works on text, before the model; feed numbers"
 _FEW_BITS: Final = "its weights are in a format of its own; quantize with MatMulNBits"
 _SAMPLING: Final = "it reads or decodes images on the host, outside a model; do that before feeding"
-_UPDATE: Final = (
-    "it is a step of an optimizer, which a model does not hold; train with the other framework's own optimizer"
-)
-
-_OPTIMIZERS: Final = [
-    "_adamw_update",
-    "_contrib_group_adagrad_update",
-    "_mp_adamw_update",
-    "_multi_adamw_update",
-    "_multi_lamb_update",
-    "_multi_mp_adamw_update",
-    "_multi_mp_lamb_update",
-    "_sparse_adagrad_update",
-    "adam_update",
-    "all_finite",
-    "ftml_update",
-    "ftrl_update",
-    "lamb_update_phase1",
-    "lamb_update_phase2",
-    "mp_lamb_update_phase1",
-    "mp_lamb_update_phase2",
-    "mp_nag_mom_update",
-    "mp_sgd_mom_update",
-    "mp_sgd_update",
-    "multi_all_finite",
-    "multi_lars",
-    "multi_mp_sgd_mom_update",
-    "multi_mp_sgd_update",
-    "multi_sgd_mom_update",
-    "multi_sgd_update",
-    "multi_sum_sq",
-    "nag_mom_update",
-    "preloaded_multi_mp_sgd_mom_update",
-    "preloaded_multi_mp_sgd_update",
-    "preloaded_multi_sgd_mom_update",
-    "preloaded_multi_sgd_update",
-    "reset_arrays",
-    "rmsprop_update",
-    "rmspropalex_update",
-    "sgd_mom_update",
-    "sgd_update",
-    "signsgd_update",
-    "signum_update",
-]
+_UPDATE: Final = "it is a part of an optimizer, which a model does not hold; take one of the other framework"
 
 _LIST: Final = "MXNet has neither sequences nor optional values; keep tensors apart by name instead"
 
 MXNET: Final[Mapping[str, str]] = {
-    **dict.fromkeys(_OPTIMIZERS, _UPDATE),
     "Custom": _CODE,
     "_CachedOp": "it is a call of a compiled block inside Python; export the block itself",
     "_CachedOpThreadSafe": "it is a call of a compiled block inside Python; export the block itself",
@@ -118,7 +74,12 @@ MXNET: Final[Mapping[str, str]] = {
     "_sg_mkldnn_selfatt_valatt": _FUSED_ATTENTION,
     "_sparse_retain": _STORED,
     "_square_sum": _STORED,
+    "all_finite": _UPDATE,
     "fill_element_0index": _IN_PYTHON,
+    "multi_all_finite": _UPDATE,
+    "multi_lars": _UPDATE,
+    "multi_sum_sq": _UPDATE,
+    "reset_arrays": _UPDATE,
 }
 """MXNet operators, by canonical name: why nothing reads them. Clauses without a full stop, as a Refusal's."""
 
