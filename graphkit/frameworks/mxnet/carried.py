@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import ml_dtypes
 import numpy as np
 
 from graphkit.errors import FeedError
@@ -126,16 +127,16 @@ def may_leave(node: ir.Node) -> bool:
 
 def wraps(dtype: np.dtype[Any]) -> bool:
     """Whether numbers that stand for an element type can be brought back into its range."""
-    return dtype.name in ("int16", "uint16", "uint32", "uint64")
+    return dtype.name in _WIDER and "int" in dtype.name
 
 
 def wrapped(b: MxBuilder, ref: MxRef, dtype: np.dtype[Any]) -> MxRef:
     """Integers brought into the range of the type that they stand for, as arithmetic in it would have."""
     if dtype == np.uint64:
         return ref
-    last = float(np.iinfo(f"u{dtype.itemsize}").max)
-    if dtype.kind == "u":
+    limits = ml_dtypes.iinfo(dtype)  # type: ignore[no-untyped-call]  # ml_dtypes says no types of it
+    half, last = float(limits.max + 1), float(limits.max - limits.min)
+    if not limits.min:
         return b.op("_npi_bitwise_and_scalar", ref, scalar=last, name="wrapped")
-    half = float(np.iinfo(dtype).max) + 1
     shifted = b.op("_npi_bitwise_and_scalar", b.op("_plus_scalar", ref, scalar=half), scalar=last)
     return b.op("_minus_scalar", shifted, scalar=half, name="wrapped")

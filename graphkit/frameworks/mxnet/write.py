@@ -165,7 +165,8 @@ class _Builder(Asking):
         if isinstance(result, Refusal):
             return result
         for value in kinds:
-            if self._array(value) is None and 0 in (dims_of(value) or ()) and (value.uses() or value.is_graph_output()):
+            used = value.const_value is None and (value.uses() or value.is_graph_output())
+            if used and 0 in (dims_of(value) or ()):
                 return Refusal(f"{value.name!r} has no elements, and MXNet has no such arrays")
         refs = list(result)
         made = [emitted.op for emitted, _ in self._emitted]
@@ -195,7 +196,7 @@ class _Builder(Asking):
                 if kind.kind == "O":
                     return f"MXNet has no strings, as {value.name!r} is; encode them before the model"
                 return f"MXNet has no arrays of {kind}, as {value.name!r} is"
-            array = self._array(value)
+            array = self._array(value) if kind == np.uint64 else None
             if array is not None and carried.overflows(array):
                 return f"{value.name!r} has numbers of 2**63 and more, and MXNet holds uint64 as int64"
         for value in node.outputs:
