@@ -33,6 +33,28 @@ def reshape_by_codes(x, codes):
     return x.reshape(sizes)
 '''
 
+_COUNT_NGRAMS = '''
+def count_ngrams(x, grams, columns, width, skips=0):
+    """How often n-grams are in rows of integers.
+
+    Args:
+        x: (rows, tokens).
+        grams: The n-grams, (grams, length).
+        columns: Where each is counted, (grams,).
+        width: Number of columns.
+        skips: Most tokens left out between two of an n-gram, as many each time.
+    """
+    found = torch.zeros(len(x), width, device=x.device)
+    length = grams.shape[1]
+    for step in range(1, skips + 2):
+        starts = x.shape[1] - step * (length - 1)
+        if starts > 0:
+            parts = [x[:, k * step : k * step + starts] for k in range(length)]
+            equal = (torch.stack(parts, -1)[:, :, None] == grams).all(-1)
+            found.index_add_(1, columns, equal.sum(1).float())
+    return found
+'''
+
 _SLICE_ALONG = '''
 def slice_along(x, starts, ends, axes=None, steps=None):
     """x[start:end:step] along each axis, steps below zero included.
@@ -280,6 +302,7 @@ COMPUTED: Final = {
     "center_crop_pad": _CENTER_CROP_PAD,
     "chosen_places": _CHOSEN_PLACES,
     "col2im": _COL2IM,
+    "count_ngrams": _COUNT_NGRAMS,
     "extreme_along": _EXTREME_ALONG,
     "pad_repeating": _PAD_REPEATING,
     "pad_widths": _PAD_WIDTHS,

@@ -34,6 +34,8 @@ def _write_size(b: MxBuilder, _node: ir.Node, x: Sequence[MxRef | None]) -> MxRe
 
 def _torch_shape(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     source = some(node.inputs[0])
+    if source.shape is None and not node.attributes.keys() & {"start", "end"}:
+        return b.call("torch.tensor", b.method("size", x[0]), device=Device(x[0]))
     rank = b.rank(source)
     span = range(rank)[node.attributes.get_int("start", 0) : node.attributes.get_int("end", rank)]
     dtype = None if span else b.torch_dtype("int64")
