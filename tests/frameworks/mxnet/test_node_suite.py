@@ -19,9 +19,9 @@ from graphkit.passes.fix_inputs import fix_inputs
 
 pytestmark = pytest.mark.skipif(runtimes()["mxnet"].missing() is not None, reason="MXNet does not run here")
 
-AS_THEY_STAND = 1411
+AS_THEY_STAND = 1455
 """Cases that have to be right as they stand; the number only goes up."""
-WITH_FIXED_INPUTS = 1656
+WITH_FIXED_INPUTS = 1704
 """Cases that have to be right once the inputs that the refusal names are fixed; together with those as they stand."""
 
 
