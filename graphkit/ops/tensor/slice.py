@@ -166,7 +166,8 @@ def bounds(text: str) -> list[int | None]:
     return items
 
 
-def _sliced(b: OnnxBuilder, data: ir.Value, cuts: list[_Cut]) -> ir.Value:
+def sliced(b: OnnxBuilder, data: ir.Value, cuts: list[_Cut]) -> ir.Value:
+    """Ranges cut out of an array, as (axis, begin, end, step) with None for an axis's own end."""
     cuts = [cut for cut in cuts if cut[1:] != (None, None, 1)]
     if not cuts:
         return b.op("Identity", data)
@@ -185,23 +186,25 @@ def _read_slice(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> i
     cuts = [
         (axis, begin, end, step or 1) for axis, (begin, end, step) in enumerate(zip(begins, ends, steps, strict=True))
     ]
-    return _sliced(b, some(x[0]), cuts)
+    return sliced(b, some(x[0]), cuts)
 
 
 def _read_slice_axis(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
     (begin,), (end,) = bounds(node.attrs["begin"]), bounds(node.attrs["end"])
-    return _sliced(b, some(x[0]), [(int(node.attrs["axis"]), begin or None, end, 1)])
+    return sliced(b, some(x[0]), [(int(node.attrs["axis"]), begin or None, end, 1)])
 
 
 def _read_slice_like(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
     data, like = some(x[0]), some(x[1])
     axes = list(ints(node.attrs.get("axes", "()"))) or list(range(b.rank(like)))
+    if min(axes, default=0) < 0:  # MXNet counts from the end of the data, in both
+        axes = [axis + b.rank(data) if axis < 0 else axis for axis in axes]
     sizes = [size_along(b, like, axis) for axis in axes]
     return b.op("Slice", data, [0] * len(axes), b.op("Concat", *sizes, axis=0), axes)
 
 
 def _read_reverse(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
-    return _sliced(b, some(x[0]), [(axis, -1, None, -1) for axis in ints(node.attrs["axis"])])
+    return sliced(b, some(x[0]), [(axis, -1, None, -1) for axis in ints(node.attrs["axis"])])
 
 
 _X = arr(3, 4, 5)

@@ -6,14 +6,15 @@ gradient of these.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import reduce
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from graphkit.ops.codec import FLOAT
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr
-from graphkit.ops.tensor.sizes import some
-from graphkit.ops.tensor.slice import bounds
+from graphkit.ops.tensor.sizes import positions, some
+from graphkit.ops.tensor.slice import bounds, sliced
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,32 +25,48 @@ if TYPE_CHECKING:
     from graphkit.ops.builders import OnnxBuilder
     from graphkit.ops.mxgraph import MxNode
 
+Place: TypeAlias = "npt.NDArray[np.int64] | ir.Value"
+"""Which place in the range each element along an axis has: numbers, or what computes them for a free axis."""
 
-def _ranges(b: OnnxBuilder, node: MxNode, data: ir.Value) -> dict[int, npt.NDArray[np.int64]] | Refusal:
+
+def _ranges(b: OnnxBuilder, node: MxNode, data: ir.Value) -> dict[int, Place] | Refusal:
     """For each axis that is cut, which place in the range every element has; -1 outside."""
     begins, ends = bounds(node.attrs["begin"]), bounds(node.attrs["end"])
     steps = bounds(node.attrs.get("step", "()")) or [None] * len(begins)
     if not len(begins) == len(ends) == len(steps) <= b.rank(data):
         return Refusal("its begin, end and step are not of equal length, or longer than the array has axes")
-    found = {}
-    for axis, (begin, end, step) in enumerate(zip(begins, ends, steps, strict=True)):
-        if begin in (None, 0) and end is None and step in (None, 1):
-            continue
-        size = b.shape(data)[axis]
-        if not isinstance(size, int):
-            size = b.static_shape(data)[axis]
-        chosen = range(size)[begin : end : step or None]
+    return {
+        axis: _places(b, data, axis, slice(begin, end, step or None))
+        for axis, (begin, end, step) in enumerate(zip(begins, ends, steps, strict=True))
+        if begin not in (None, 0) or end is not None or step not in (None, 1)
+    }
+
+
+def _places(b: OnnxBuilder, data: ir.Value, axis: int, cut: slice) -> Place:
+    size = b.shape(data)[axis]
+    if isinstance(size, int):
+        chosen = range(size)[cut]
         place = np.full(size, -1)
         place[list(chosen)] = np.arange(len(chosen))
-        found[axis] = place
-    return found
+        return place
+    line = positions(b, data, axis)
+    taken = sliced(b, line, [(0, cut.start, cut.stop, cut.step or 1)])
+    outside = b.op("Sub", b.op("Mul", line, np.asarray(0)), np.asarray(1))
+    return b.op("ScatterElements", outside, taken, positions(b, taken, 0))
 
 
-def _inside(ranges: dict[int, npt.NDArray[np.int64]], rank: int) -> npt.NDArray[np.bool_]:
-    inside = np.ones((1,) * rank, bool)
+def _inside(b: OnnxBuilder, ranges: dict[int, Place], rank: int) -> npt.NDArray[np.bool_] | ir.Value:
+    """Whether an element is in the range, along each axis; of size 1 along those that are not cut."""
+    known = np.ones((1,) * rank, bool)
+    computed: list[ir.Value] = []
     for axis, place in ranges.items():
-        inside = inside & (place >= 0).reshape([-1 if other == axis else 1 for other in range(rank)])
-    return inside
+        shape = [-1 if other == axis else 1 for other in range(rank)]
+        if isinstance(place, np.ndarray):
+            known = known & (place >= 0).reshape(shape)
+        else:
+            computed.append(b.op("Reshape", b.op("GreaterOrEqual", place, np.asarray(0)), shape))
+    parts = computed if known.all() and computed else [b.const(known), *computed]
+    return reduce(lambda one, other: b.op("And", one, other), parts) if computed else known
 
 
 def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
@@ -57,12 +74,15 @@ def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Valu
     ranges = _ranges(b, node, data)
     if isinstance(ranges, Refusal):
         return ranges
-    inside = _inside(ranges, b.rank(data))
-    if not inside.any():
+    inside = _inside(b, ranges, b.rank(data))
+    if isinstance(inside, np.ndarray) and not inside.any():
         return b.op("Identity", data)
     for axis, place in ranges.items():
-        update = b.op("Gather", update, np.maximum(place, 0), axis=axis)
-    return b.op("Identity", update) if inside.all() else b.op("Where", inside, update, data)
+        index = np.maximum(place, 0) if isinstance(place, np.ndarray) else b.op("Max", place, np.asarray(0))
+        update = b.op("Gather", update, index, axis=axis)
+    if isinstance(inside, np.ndarray) and inside.all():
+        return b.op("Identity", update)
+    return b.op("Where", inside, update, data)
 
 
 def _read_scalar(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
@@ -71,7 +91,7 @@ def _read_scalar(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> 
     if isinstance(ranges, Refusal):
         return ranges
     number = b.scalar(FLOAT.parse(node.attrs.get("scalar", "0")), data)
-    return b.op("Where", _inside(ranges, b.rank(data)), number, data)
+    return b.op("Where", _inside(b, ranges, b.rank(data)), number, data)
 
 
 _X = arr(3, 4, 5)
