@@ -15,8 +15,8 @@ from graphkit.ir.canonical import canonical
 
 pytest.importorskip("torch")
 
-RIGHT = 1813
-"""Cases of single nodes that are right; the number only goes up."""
+RIGHT = 1834
+"""Cases of single nodes whose numbers are right; it only goes up."""
 
 
 class Exclusion(NamedTuple):
@@ -35,10 +35,7 @@ REFUSED = (
     Exclusion("equal_string.*", "torch has no strings"),
     Exclusion("(string_concat|string_split|regex_full_match|strnormalizer).*", "neither torch nor MXNet has strings"),
     Exclusion("image_decoder.*", "decodes image files, which is not a model's part elsewhere"),
-    Exclusion("adagrad.*|adam.*|momentum.*|nesterov_momentum", "(Adagrad|Adam|Momentum) × 1"),
-    Exclusion("ai_onnx_ml_(array_feature_extractor|binarizer|label_encoder.*|tree_ensemble.*)", "no torch source"),
-    Exclusion("tfidfvectorizer.*", "TfIdfVectorizer × 1"),
-    Exclusion("affine_grid_2d(_align_corners)?_expanded", "shape of .* is not known"),
+    Exclusion("ai_onnx_ml_label_encoder_.*", "holds strings, which neither torch nor MXNet has"),
     Exclusion("maxunpool_export_with_output_shape", "its output_shape is computed"),
     Exclusion("melweightmatrix", "what it is made of is computed"),
     Exclusion("scan_sum", "Scan had a batch dimension in opset 8"),
@@ -112,7 +109,7 @@ def test_what_has_other_numbers_still_has_them(outcomes, name):
 
 
 def test_the_number_of_right_cases_only_goes_up(outcomes):
-    assert sum(outcome.right for outcome in outcomes.values()) >= RIGHT
+    assert sum(outcome.right for name, outcome in outcomes.items() if not DRAWN.search(name)) >= RIGHT
 
 
 SIMPLE = {
