@@ -139,7 +139,7 @@ def _without_chance(model: ir.Model, checks: Sequence[Check]) -> list[Check]:
             judged.append(check)
             continue
         why = f"it depends on random numbers, which every run draws anew (node {drawn!r})"
-        judged.append(replace(check, verdict="unavailable", note=why))
+        judged.append(Check(check.kind, check.name, check.left, check.right, "unavailable", note=why, step=check.step))
     return judged
 
 

@@ -28,8 +28,9 @@ __all__ = ["OrtRuntime", "OrtSession"]
 
 _OLDER = 21
 """Opset to fall back to: opset 22 widened types of operators whose kernels ONNX Runtime did not register anew."""
-_WRONG = ["Pad_Fusion"]
-"""Optimisations of ONNX Runtime (1.31) that change results: it takes zeros around a max pooling for absent elements."""
+_WRONG = ["MatMulScaleFusion", "Pad_Fusion"]
+"""Optimisations of ONNX Runtime (1.31) that change results: it rounds factors of float64 products to float32, and takes
+zeros around a max pooling for absent elements."""
 _QUIET = 4
 """ONNX Runtime's log level that prints fatal errors only; its other errors arrive as exceptions."""
 
@@ -273,6 +274,8 @@ def session_options() -> Any:
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.use_deterministic_compute = True
+    # Else signed quantized numbers are made unsigned, and ONNX Runtime (1.31) contradicts itself about their type.
+    options.add_session_config_entry("session.qdqisint8allowed", "1")
     return options
 
 

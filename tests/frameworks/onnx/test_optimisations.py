@@ -20,3 +20,14 @@ def test_zeros_around_a_max_pooling_are_numbers() -> None:
     with runtimes()["ort"].open(ir.from_onnx_text(text)) as session:
         (found,) = session.forward({"x": np.full((1, 1, 4, 4), -1, np.float32)}).values()
     np.testing.assert_array_equal(found[0, 0], [[0, 0, 0, 0], [0, -1, -1, 0], [0, -1, -1, 0], [0, 0, 0, 0]])
+
+
+def test_factors_of_products_are_doubles_where_the_product_is() -> None:
+    text = (
+        '<ir_version: 10, opset_import: ["": 23]> g (double[2, 2] x) => (double[2, 2] y) '
+        "<double s = {0.7}> { a = Mul (x, s) t = Transpose <perm = [1, 0]> (a) y = MatMul (a, t) }"
+    )
+    x = np.array([[1.0, 2.0], [3.0, 5.0]])
+    with runtimes()["ort"].open(ir.from_onnx_text(text)) as session:
+        (found,) = session.forward({"x": x}).values()
+    np.testing.assert_allclose(found, (0.7 * x) @ (0.7 * x).T, rtol=1e-14)
