@@ -10,7 +10,7 @@ from graphkit.errors import InputError
 from graphkit.frameworks.mxnet import schema, symbol
 from graphkit.frameworks.mxnet.derivatives import with_derivative
 from graphkit.frameworks.mxnet.heads import HEADS, PENALTY, PLAIN, label_names
-from graphkit.frameworks.mxnet.loops import mended
+from graphkit.frameworks.mxnet.loops import mended, with_bodies
 from graphkit.frameworks.mxnet.unstack import is_stacked, unstacked
 from graphkit.frameworks.mxnet.write import to_symbol
 from graphkit.ir.origin import Source, origin_of, source_of
@@ -276,9 +276,21 @@ def _differentiable(nodes: Sequence[MxNode], *, train: bool = False) -> dict[int
             twins[id(node)] = _Twin(made)
         elif is_stacked(node):
             twins[id(node)] = _Twin(*unstacked(node, inputs, name))
-        elif inputs != node.inputs:
-            twins[id(node)] = _Twin([MxNode(node.op, name, node.attrs, inputs, node.subgraphs, node.hidden)])
+        elif inputs != node.inputs or node.subgraphs:
+            bodies = [_differentiable_body(body) for body in node.subgraphs]
+            if inputs != node.inputs or bodies != node.subgraphs:
+                twins[id(node)] = _Twin([with_bodies(node, name, inputs, bodies)])
     return twins
+
+
+def _differentiable_body(body: MxGraph) -> MxGraph:
+    """A body with replacements as :func:`_differentiable` makes them; itself where there are none."""
+    twins = _differentiable(body.nodes)
+    if not twins:
+        return body
+    graph = MxGraph([*body.nodes, *_flat(twins)], _slopes(body.heads, twins), body.version, body.np_shape)
+    graph.arrange()
+    return graph if set(graph.variables()) == set(body.variables()) else body
 
 
 def _unlabelled(node: MxNode, name: str, inputs: Sequence[MxRef]) -> list[MxNode]:

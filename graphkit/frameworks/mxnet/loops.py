@@ -12,10 +12,15 @@ Three things of it are mended:
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from graphkit.ops.codec import ints, show
 from graphkit.ops.mxgraph import VARIABLE, MxGraph, MxNode, MxRef
 
-__all__ = ["mended"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["mended", "with_bodies"]
 
 
 def mended(graph: MxGraph) -> dict[MxRef, MxRef]:
@@ -42,6 +47,24 @@ def mended(graph: MxGraph) -> dict[MxRef, MxRef]:
     graph.nodes = nodes
     graph.heads = [instead.get(ref, ref) for ref in graph.heads]
     return instead
+
+
+def with_bodies(node: MxNode, name: str, inputs: Sequence[MxRef], bodies: Sequence[MxGraph]) -> MxNode:
+    """A branch or loop with other bodies, which have the same variables, perhaps in another order."""
+    attrs = dict(node.attrs)
+    before = [list(body.variables()) for body in node.subgraphs]
+    after = [list(body.variables()) for body in bodies]
+    lists = {"_while_loop": ("cond_input_locs", "func_input_locs")}.get(
+        node.op, ("cond_input_locs", "then_input_locs", "else_input_locs") if node.op == "_cond" else ()
+    )
+    for attr, old, new in zip(lists, before, after, strict=False):
+        places = ints(attrs[attr])
+        attrs[attr] = show([places[old.index(variable)] for variable in new])
+    for attr in {"_foreach": ("in_data_locs", "in_state_locs", "remain_locs"), "_while_loop": ("func_var_locs",)}.get(
+        node.op, ()
+    ):
+        attrs[attr] = show([after[-1].index(before[-1][place]) for place in ints(attrs[attr])])
+    return MxNode(node.op, name, attrs, list(inputs), list(bodies), node.hidden)
 
 
 def _cast_condition(node: MxNode) -> list[MxNode]:

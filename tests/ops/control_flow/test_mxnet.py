@@ -261,3 +261,18 @@ def test_parameters_that_do_not_fit_the_body_are_refused_or_harmless(before: str
         return
     with pytest.raises(UnsupportedError, match=r"_foreach.*(its parameters|its body|in_state_locs)"):
         model_from(text.replace(before, after), feeds)
+
+
+def test_gradients_through_operators_in_a_body_that_mxnet_gets_wrong_are_right() -> None:
+    sym = mxnet().sym
+    outputs, states = sym.contrib.foreach(
+        lambda d, s: (
+            sym.Embedding(d, sym.var("table"), input_dim=5, output_dim=3) + s[0],
+            [sym.LeakyReLU(s[0], sym.var("slope"), act_type="prelu") * sym.var("w")],
+        ),
+        sym.var("d"),
+        [sym.var("s")],
+    )
+    feeds = {"d": np.float32([[0, 3], [1, 4], [2, 2]]), "s": drawn(2, 3)}
+    args = {"table": drawn(5, 3), "slope": np.float32([0.25, 0.5, 0.125]), "w": drawn(2, 3) + 1}
+    assert_all_agree(model_from(sym.Group([outputs, *states]).tojson(), feeds, args), feeds)
