@@ -98,6 +98,8 @@ def _read_like(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir
     start, step = FLOAT.parse(node.attrs.get("start", "0")), FLOAT.parse(node.attrs.get("step", "1"))
     start, step = _held(start, b.dtype(data)), _held(step, b.dtype(data))
     repeat = int(node.attrs.get("repeat", "1"))
+    if repeat < 1:
+        raise ValueError(f"repeat={repeat} is not positive")
     dims = b.shape(data) if axis is None else (b.shape(data)[axis],)
     known = [dim for dim in dims if isinstance(dim, int)]
     if len(known) == len(dims):

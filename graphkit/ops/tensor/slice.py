@@ -253,6 +253,7 @@ OP = Op(
             cases=(
                 Case("all axes", (_X, arr(2, 4, 3))),
                 Case("some axes", (_X, arr(2, 4, 3)), {"axes": (0, -1)}),
+                Case("axes from the end of the data", (arr(3, 5), arr(2, 4, 3)), {"axes": (0, -1)}),
             ),
         ),
         MxForm(
