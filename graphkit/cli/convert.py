@@ -82,6 +82,6 @@ def _verify(reading: Reading, model: ir.Model, files: list[Path]) -> int:
     written = load(files[0], inputs=inputs, params=params, warn=lambda _message: None)
     ends = [source for source in (source_of(model), source_of(written)) if source is not None]
     backward = all("backward" in frameworks()[source.framework].runtimes[0].can for source in ends)
-    report = verify(model, written, backward=backward, inputs=reading.specs())
+    report = verify(model, written, backward=backward, inputs=reading.open_specs())
     stdout().print(table(report))
     return 0 if report.passed else 1

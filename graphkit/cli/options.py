@@ -88,6 +88,11 @@ class Reading:
 
         return tuple(parse_input(text) for text in self.inputs)
 
+    def open_specs(self) -> tuple[InputSpec, ...]:
+        """The given inputs that are left once some are fixed."""
+        fixed = {text.partition("=")[0] for text in self.fixed}
+        return tuple(spec for spec in self.specs() if spec.name not in fixed)
+
     def load(self) -> ir.Model:
         """Read the source; deviations are printed as warnings."""
         from graphkit.frameworks.convert import load, parse_fixed

@@ -77,7 +77,7 @@ def COMMAND(  # noqa: N802
             dtype=dtype,
             batch=batch,
             seed=seed,
-            inputs=reading.specs(),
+            inputs=reading.open_specs(),
         )
     if as_json:
         from graphkit.report.json import to_json

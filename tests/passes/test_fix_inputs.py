@@ -98,3 +98,20 @@ def test_values_are_numbers_lists_truths_or_files(tmp_path: Path) -> None:
 def test_what_is_no_value_is_refused(text: str) -> None:
     with pytest.raises(InputError):
         parse_fixed(text)
+
+
+def test_shapes_of_fixed_inputs_are_no_longer_asked_for(tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "shift"], ["y"])],
+        "shifted",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 3]) for name in ("x", "shift")],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 3])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.save(model, tmp_path / "shifted.onnx")
+    np.save(tmp_path / "shift.npy", np.ones((2, 3), np.float32))
+    graphkit.save(graphkit.load(tmp_path / "shifted.onnx"), tmp_path / "shifted", to="mxnet")
+    shapes = ["--input", "x:2x3", "--input", "shift:2x3", "--fix", f"shift=@{tmp_path / 'shift.npy'}"]
+    with pytest.raises(SystemExit) as left:
+        main(["verify", str(tmp_path / "shifted-symbol.json"), "--on", "ort,reference", *shapes])
+    assert not left.value.code
