@@ -2,7 +2,7 @@
 
 A parameter is a number of the symbol or, where that is None, the next input. What is drawn has the given size, or that
 of the inputs together; ``_npi_…_n`` draws the size for each element of these. Numbers move with their parameters: the
-gradients that MXNet gives these are the derivatives, except in uniform and gamma variates, where it gives none.
+gradients that MXNet gives these are the derivatives, except in uniform, power and gamma variates, where it gives none.
 """
 
 from __future__ import annotations
@@ -95,6 +95,11 @@ def _pareto(draw: Drawing, power: ir.Value) -> ir.Value:
     return b.op("Sub", b.op("Exp", b.op("Div", draw.exponential(), power)), draw.number(1))
 
 
+def _power(draw: Drawing, power: ir.Value) -> ir.Value:
+    b = draw.b
+    return b.op("Exp", b.op("Neg", b.op("Div", draw.exponential(), power)))
+
+
 def _weibull(draw: Drawing, power: ir.Value) -> ir.Value:
     return draw.b.op("Pow", draw.exponential(), draw.b.op("Reciprocal", power))
 
@@ -116,6 +121,7 @@ def _form(
     *,
     stopped: bool = False,
     typed: bool = False,
+    placed: bool = True,
 ) -> MxForm:
     """How a distribution is read.
 
@@ -126,6 +132,7 @@ def _form(
         numbers: For each parameter two values, which tests use.
         stopped: Whether no gradient flows back into the parameters.
         typed: Whether the operator can be told an element type.
+        placed: Whether it can be told a device.
     """
 
     def read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
@@ -150,7 +157,7 @@ def _form(
     scalars = {key: values[1] for key, values in zip(defaults, numbers, strict=True)}
     rows = tuple(given([[number] * _MANY for number in values], "float32") for values in numbers)
     columns = tuple(given([[number] for number in values], "float32") for values in numbers)
-    ctx = {"ctx": "cpu(0)"}
+    ctx = {"ctx": "cpu(0)"} if placed else {}
     cases = [
         Case("numbers", (), {**scalars, **ctx, "size": (2, _MANY)}, random=True),
         Case("arrays", rows, {**none, **ctx}, random=True),
@@ -168,7 +175,7 @@ def _form(
         f"_npi_{name}",
         read=read,
         reads=(*defaults, "size", *(("dtype",) if typed else ())),
-        ignore=("ctx",),
+        ignore=("ctx",) if placed else (),
         direction="read",
         cases=tuple(cases),
     )
@@ -273,6 +280,7 @@ OP = Op(
         _form("exponential", _exponential, {"scale": "1"}, _SCALES),
         _form("rayleigh", _rayleigh, {"scale": "1"}, _SCALES),
         _form("pareto", _pareto, {"a": "None"}, _POWERS),
+        _form("powerd", _power, {"a": "None"}, _POWERS, stopped=True, placed=False),
         _form("weibull", _weibull, {"a": "None"}, _POWERS),
         MxForm(
             "_npi_bernoulli",
