@@ -255,7 +255,8 @@ class Limit:
     Attributes:
         where: The claim that fails, e.g. ``"mxnet-backward"``; the claims are listed in ``tests/test_ops.py``.
         reason: Why, as a clause.
-        case: Name of the case, ``"*"`` for all of the operator.
+        case: Name of the case, ``"*"`` for all of the operator; ``"_npi_add>floats"`` for one MXNet operator alone of
+            those that are read the same way.
     """
 
     where: str
