@@ -117,7 +117,7 @@ def _is_computed(value: ir.Value) -> bool:
 
 def _infer_by_schema(node: ir.Node) -> None:
     schema = schema_for(node)
-    if schema is None:
+    if schema is None or schema.deprecated:
         return
     types: dict[str, bytes] = {}
     data: dict[str, bytes] = {}

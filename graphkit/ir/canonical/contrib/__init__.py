@@ -67,6 +67,10 @@ def rewrite(model: ir.Model, node: ir.Node) -> bool:
     except UnsuitableError as reason:
         node.meta[_WHY] = str(reason)
         return False
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        said = " ".join(str(error).split())
+        node.meta[_WHY] = f"its attributes and inputs do not fit each other ({said}); the model is damaged"
+        return False
     return True
 
 

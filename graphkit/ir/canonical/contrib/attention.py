@@ -19,6 +19,7 @@ from graphkit.ir.canonical.contrib.parts import (
     number,
     operand,
     rank_of,
+    required,
     reshaped,
     shape_known,
     transposed,
@@ -58,7 +59,7 @@ def _heads(edit: Editor, value: ir.Value) -> ir.Value:
     """(batch, positions, features) as (batch, heads, positions, features of a head)."""
     if rank_of(value) == 4:
         return value
-    apart = reshaped(edit, value, [0, 0, integer(edit, "num_heads"), -1], "heads_shape")
+    apart = reshaped(edit, value, [0, 0, required(edit, "num_heads"), -1], "heads_shape")
     return transposed(edit, apart, 0, 2, 1, 3)
 
 
@@ -72,7 +73,7 @@ def _attend(
 ) -> tuple[ir.Value, ir.Value, ir.Value]:
     """The result (batch, positions, features), and all keys and values by head."""
     hidden = number(edit, "mask_filter_value", -10000.0)
-    heads = integer(edit, "num_heads")
+    heads = required(edit, "num_heads")
     scale = number(edit, "scale", 0.0)
     causal = bool(integer(edit, "unidirectional"))
     key, value = given.key, given.value

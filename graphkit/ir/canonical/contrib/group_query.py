@@ -18,6 +18,7 @@ from graphkit.ir.canonical.contrib.parts import (
     needed,
     number,
     operand,
+    required,
     reshaped,
     scalar,
     shape_known,
@@ -51,7 +52,7 @@ def _by_head(edit: Editor, value: ir.Value, heads: int) -> ir.Value:
 
 def _operands(edit: Editor) -> list[ir.Value]:
     """Queries, keys and values by head."""
-    heads, shared = integer(edit, "num_heads"), integer(edit, "kv_num_heads")
+    heads, shared = required(edit, "num_heads"), required(edit, "kv_num_heads")
     query, key, value = needed(edit, 0), operand(edit, 1), operand(edit, 2)
     if key is None or value is None:
         width = shape_known(query)[-1]

@@ -17,6 +17,7 @@ from graphkit.ir.canonical.contrib.parts import (
     number,
     operand,
     rank_of,
+    required,
     reshaped,
     shape_known,
     transposed,
@@ -139,7 +140,7 @@ def _group_norm(edit: Editor) -> None:
         for value in (needed(edit, 1), needed(edit, 2))
     )
     made = edit.op(
-        "GroupNormalization", planes, gamma, beta, num_groups=integer(edit, "groups"), epsilon=_epsilon(edit, 1e-5)
+        "GroupNormalization", planes, gamma, beta, num_groups=required(edit, "groups"), epsilon=_epsilon(edit, 1e-5)
     )
     if integer(edit, "activation"):
         made = edit.op("Mul", made, activated(edit, made, "Sigmoid"))

@@ -30,6 +30,7 @@ __all__ = [
     "number",
     "operand",
     "rank_of",
+    "required",
     "reshaped",
     "scalar",
     "scaled",
@@ -70,6 +71,15 @@ def is_used(edit: Editor, index: int) -> bool:
 def integer(edit: Editor, name: str, default: int = 0) -> int:
     """An integer attribute."""
     return edit.node.attributes.get_int(name, default)
+
+
+def required(edit: Editor, name: str) -> int:
+    """An integer attribute that the operator cannot do without, at least 1."""
+    found = integer(edit, name)
+    if found < 1:
+        given = f"{name}={found}" if name in edit.node.attributes else f"no {name}"
+        raise UnsuitableError(f"it has {given}, which must be at least 1; the model is damaged")
+    return found
 
 
 def number(edit: Editor, name: str, default: float) -> np.float32:

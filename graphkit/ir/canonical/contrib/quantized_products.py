@@ -17,6 +17,7 @@ from graphkit.ir.canonical.contrib.parts import (
     number,
     operand,
     rank_of,
+    required,
     reshaped,
     scalar,
     shape_known,
@@ -108,8 +109,8 @@ def _unpacked(words: npt.NDArray[np.generic], bits: int, count: int) -> npt.NDAr
 
 def _weights(edit: Editor) -> ir.Value:
     """The weights (N, K) as floats."""
-    bits, block = integer(edit, "bits", 4), integer(edit, "block_size")
-    outputs, inputs = integer(edit, "N"), integer(edit, "K")
+    bits, block = integer(edit, "bits", 4), required(edit, "block_size")
+    outputs, inputs = required(edit, "N"), required(edit, "K")
     packed = array_of(needed(edit, 1))
     if packed is None:
         raise UnsuitableError("its packed weights are computed or fed; graphkit reads them from a file only")
