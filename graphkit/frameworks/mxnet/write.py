@@ -68,7 +68,7 @@ class _Builder(Asking):
         self._derived: dict[str, Layout] = {}
         self._layouts: dict[tuple[ir.Value, Layout], MxRef] = {}
         self._emitted: list[tuple[MxNode, str]] = []
-        self._wide = False
+        self._wide = self._cuts = False
         self._casts: dict[MxRef, MxRef] = {}
         self._names: set[str] = {value.name or "" for value in model.graph.inputs}
         self._names.update(model.graph.initializers)
@@ -169,6 +169,9 @@ class _Builder(Asking):
             if used and 0 in (dims_of(value) or ()):
                 return Refusal(f"{value.name!r} has no elements, and MXNet has no such arrays")
         refs = list(result)
+        if "bfloat16" in (kind.name for kind in kinds.values() if kind is not None) and not self._cuts:
+            self._cuts = True
+            self._warn("MXNet cuts numbers off to bfloat16 where ONNX rounds them: the last of 8 bits may differ.")
         made = [emitted.op for emitted, _ in self._emitted]
         if carried.lacks(made, (kind for kind in kinds.values() if kind is not None)):
             self._emitted, self._wide = [], True

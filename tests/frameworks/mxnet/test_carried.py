@@ -106,3 +106,11 @@ def test_convolutions_of_halves_run() -> None:
     found = _run(_model("Conv", image, filters), image, filters)
     wide = _run(_model("Conv", image.astype("f"), filters.astype("f")), image.astype("f"), filters.astype("f"))
     np.testing.assert_array_equal(found, wide.astype(np.float16))
+
+
+def test_that_bfloat16_is_cut_off_is_told_once() -> None:
+    told: list[str] = []
+    data = np.zeros(3, ml_dtypes.bfloat16)
+    to_symbol(_model("Sum", data, data, data), told.append)
+    assert len(told) == 1
+    assert "cuts numbers off" in told[0]
