@@ -79,6 +79,11 @@ def _anchor(nodes: Sequence[MxNode], made: MxNode, axis: int) -> tuple[int, MxRe
     Returns:
         The axis, the other array and the axis of that.
     """
+    return next(((axis, *found) for found in _anchors(nodes, made, axis)), None)
+
+
+def _anchors(nodes: Sequence[MxNode], made: MxNode, axis: int) -> Iterator[tuple[MxRef, int]]:
+    """All arrays as :func:`_anchor` finds one, each with its axis."""
     below = {id(made)}
     axes: dict[MxRef, int] = {MxRef(made): axis}
     for node in nodes:
@@ -96,14 +101,15 @@ def _anchor(nodes: Sequence[MxNode], made: MxNode, axis: int) -> tuple[int, MxRe
                 continue  # said where the node is read
             for other, place_of_size in others:
                 if id(other.node) not in below and place_of_size not in _unknown_axes(other.node):
-                    return axis, other, place_of_size
+                    yield other, place_of_size
             axes.update(after)
-    return None
 
 
 def _meets(node: MxNode, place: int, axis: int) -> tuple[list[tuple[MxRef, int]], Mapping[MxRef, int]]:
     """Other inputs of a node that have the size of an axis of one input, and its outputs, each with their axis."""
     others = [ref for number, ref in enumerate(node.inputs) if number != place]
+    if node.op in ("_foreach", "_while_loop"):
+        return _meets_inside(node, place, axis)
     if node.op == "RNN":
         return [(node.inputs[0], 1)] if place >= 2 and axis == 1 else [], {}
     if node.op in _ALIKE:
@@ -123,6 +129,47 @@ def _meets(node: MxNode, place: int, axis: int) -> tuple[list[tuple[MxRef, int]]
     if place == 0 and (node.op in SAME or node.op.endswith("_scalar")):
         return [], {MxRef(node): axis}
     return [], {}
+
+
+def _meets_inside(node: MxNode, place: int, axis: int) -> tuple[list[tuple[MxRef, int]], Mapping[MxRef, int]]:
+    """What an input of a loop meets in its body, as far as that leads back to other inputs."""
+    body = node.subgraphs[-1]
+    variables = list(body.variables())
+    if node.op == "_foreach":
+        data, states, rest = (ints(node.attrs[f"{kind}_locs"]) for kind in ("in_data", "in_state", "remain"))
+        used = [*data, *states, *rest]
+        own = {variables[inner]: number for number, inner in enumerate(used)}
+        carried, rows = [variables[inner] for inner in states], len(data)
+    else:
+        used = list(ints(node.attrs["func_input_locs"]))
+        own = dict(zip(variables, used, strict=True))
+        carried, rows = [variables[inner] for inner in ints(node.attrs["func_var_locs"])], 0
+    after: dict[MxRef, int] = {}
+    others: list[tuple[MxRef, int]] = []
+    for variable, number in own.items():
+        if number != place or place < rows:  # a row has lost the axis that the loop goes through
+            continue
+        if variable in carried:
+            after[MxRef(node, int(node.attrs["num_out_data"]) + carried.index(variable))] = axis
+        for ref, other in _anchors(body.nodes, variable, axis):
+            source = _source(ref, other)
+            if source is not None:
+                outside = own[source[0]]
+                others.append((node.inputs[outside], source[1] + (outside < rows)))
+    return others, after
+
+
+def _source(ref: MxRef, axis: int) -> tuple[MxNode, int] | None:
+    """The variable that an axis of an array comes from, and its axis; None where that is not known."""
+    while not ref.node.is_variable:
+        node = ref.node
+        kept = node.op in _ALIKE or node.op in SAME or node.op.endswith("_scalar")
+        if node.op == "SliceChannel" and not BOOL.parse(node.attrs.get("squeeze_axis", "False")):
+            kept = int(node.attrs.get("axis", "1")) != axis
+        if not kept and not (node.op in _ROWS and axis == 0):
+            return None
+        ref = node.inputs[0]
+    return ref.node, axis
 
 
 def _stretched(node: MxNode, anchors: Sequence[tuple[int, MxRef, int]]) -> list[MxNode]:

@@ -89,6 +89,17 @@ def test_a_gluon_cell_unrolled_by_foreach(tmp_path: Any) -> None:
     assert_all_agree(model, feeds)
 
 
+def test_states_of_no_batch_size_that_a_loop_begins_with_get_that_of_its_rows() -> None:
+    mx = mxnet()
+    cell = mx.gluon.rnn.GRUCell(3, input_size=4, prefix="cell_")
+    begin = cell.begin_state(func=mx.sym.zeros, batch_size=0)
+    outputs, states = mx.sym.contrib.foreach(cell, mx.sym.var("x"), begin)
+    shapes = {"cell_i2h_weight": (9, 4), "cell_h2h_weight": (9, 3), "cell_i2h_bias": (9,), "cell_h2h_bias": (9,)}
+    feeds = {"x": drawn(5, 2, 4)}
+    args = {name: drawn(*shape) for name, shape in shapes.items()}
+    assert_all_agree(model_from(mx.sym.Group([outputs, *states]).tojson(), feeds, args), feeds)
+
+
 def test_foreach_over_two_arrays_with_nested_states() -> None:
     sym = mxnet().sym
     outputs, states = sym.contrib.foreach(
