@@ -40,10 +40,12 @@ def _write_clip(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef
     return data if data != x[0] else b.op("_copy", data)
 
 
-def _read_clip(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+def _read_clip(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
     assert x[0] is not None
-    low, high = (_bound(b, FLOAT.parse(node.attrs[name]), x[0]) for name in ("a_min", "a_max"))
-    return b.op("Clip", x[0], low, high)
+    least, most = (FLOAT.parse(node.attrs[name]) for name in ("a_min", "a_max"))
+    if least > most:
+        return Refusal(f"a_min={least:g} is greater than a_max={most:g}, which MXNet and ONNX take in different orders")
+    return b.op("Clip", x[0], _bound(b, least, x[0]), _bound(b, most, x[0]))
 
 
 def _bound(b: OnnxBuilder, number: float, like: ir.Value) -> ir.Value:
