@@ -72,7 +72,7 @@ def _torch_quantize(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | R
         source = b.method(_NAMES[dtype], source)
     if b.dtype(scale).name != dtype:
         factor = b.method(_NAMES[dtype], factor) if b.number(scale) is None else factor
-    scaled = b.infix("/", source, torch_scaled(b, scale, factor))
+    scaled = source if b.number(scale) == 1 else b.infix("/", source, torch_scaled(b, scale, factor))
     if kind in FLOAT8:
         if not node.attributes.get_int("saturate", 1):
             return Refusal("saturate=0 makes numbers that are too large NaN, and torch's casts to float8 may saturate")
@@ -103,7 +103,7 @@ def _torch_dequantize(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg |
     difference = torch_integers(b, source, zero, zero_value, inner)
     if own in ("float16", "bfloat16") and b.number(scale) is None:
         factor = b.method(inner, factor)
-    result = b.infix("*", difference, torch_scaled(b, scale, factor))
+    result = difference if b.number(scale) == 1 else b.infix("*", difference, torch_scaled(b, scale, factor))
     return result if wanted == inner_dtype(inner) else b.method(_NAMES[wanted], result)
 
 
@@ -132,7 +132,7 @@ def _write_quantize(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> M
     if b.dtype(data).name != dtype:
         source = b.op("Cast", source, dtype=dtype, name="source")
     if (number := b.number(scale)) is not None:
-        scaled = b.op("_div_scalar", source, scalar=float(number))
+        scaled = source if number == 1 else b.op("_div_scalar", source, scalar=float(number))
     else:
         if b.dtype(scale).name != dtype:
             factor = b.op("Cast", factor, dtype=dtype, name="scale")
@@ -184,6 +184,7 @@ OPS = (
             Case("signed", (_X, _SCALE, _I8), const=(1, 2), grad=False, dynamic=(0,)),
             Case("inexact scale", (_PLANES, given(0.3, "float32"), _I8), const=(1, 2), grad=False),
             Case("no zero point", (_X, _SCALE), const=(1,), grad=False),
+            Case("whole steps", (_X, given(1.0, "float32"), _I8), const=(1, 2), grad=False),
             Case("output type", (_X, _SCALE), {"output_dtype": int(ir.DataType.INT8)}, const=(1,), grad=False),
             Case("one scale of a list", (_X, given([0.5], "float32"), given([7], "uint8")), const=(1, 2), grad=False),
             Case("by axis", (_PLANES, _SCALES, _ZEROS), const=(1, 2), grad=False, dynamic=(0,)),
@@ -215,6 +216,7 @@ OPS = (
             Case("unsigned", (_BYTES, _SCALE, _U8), const=(1, 2), grad=False, dynamic=(0,)),
             Case("signed", (_SIGNED, given(0.3, "float32"), _I8), const=(1, 2), grad=False),
             Case("no zero point", (_SIGNED, given(0.3, "float32")), const=(1,), grad=False),
+            Case("whole steps", (_SIGNED, given(1.0, "float32")), const=(1,), grad=False),
             Case("by axis", (_BYTES, _SCALES, _ZEROS), const=(1, 2), grad=False, dynamic=(0,)),
             Case(
                 "by first axis", (arr(3, 2, low=-9, high=9, dtype="int8"), _SCALES), {"axis": 0}, const=(1,), grad=False
