@@ -9,8 +9,9 @@ import onnx_ir as ir
 
 from graphkit.errors import UnsupportedError
 from graphkit.frameworks.asking import CONTRADICTIONS, Asking, contradiction
-from graphkit.frameworks.mxnet import carried, schema
+from graphkit.frameworks.mxnet import carried
 from graphkit.frameworks.mxnet.scopes import Scope, Scopes
+from graphkit.frameworks.mxnet.states import separate_states
 from graphkit.ir import params
 from graphkit.ir.canonical.contrib import why_kept
 from graphkit.ir.dims import dims_of
@@ -117,7 +118,7 @@ class _Builder(Asking):
         refused = [self._refusals[id(node)] for node in graph.walk() if node.op == _REFUSED]
         if refused:
             raise UnsupportedError("MXNet", refused)
-        aux = self._separate_aux(graph)
+        aux = separate_states(graph, self._arrays, self._unique)
         kept = {node.name for node in graph.variables()}
         arrays = {name: array for name, array in self._arrays.items() if name in kept}
         return MxModel(
@@ -127,34 +128,6 @@ class _Builder(Asking):
             {value.name or "": ref for value, ref in self._scopes.main.refs.items() if ref.node.op != _REFUSED},
             {name: layout for name, layout in self._derived.items() if name in kept},
         )
-
-    def _separate_aux(self, graph: MxGraph) -> set[str]:
-        """Names of the auxiliary states; one that is also read as an argument gets a variable of its own."""
-        slots: list[tuple[MxNode, int]] = [
-            (node, position)
-            for node in graph.nodes
-            if not node.is_variable
-            for position in schema.aux(node.op, node.attrs)
-            if position < len(node.inputs)
-        ]
-        states = {id(node.inputs[position].node) for node, position in slots}
-        taken = {(id(node), position) for node, position in slots}
-        shared = {
-            id(ref.node)
-            for node in graph.nodes
-            for position, ref in enumerate(node.inputs)
-            if id(ref.node) in states and (id(node), position) not in taken
-        }
-        copies: dict[int, MxNode] = {}
-        for node, position in slots:
-            state = node.inputs[position].node
-            if id(state) in shared:
-                if id(state) not in copies:
-                    copies[id(state)] = MxNode(VARIABLE, self._unique(f"{state.name}_state"), hidden=dict(state.hidden))
-                    graph.nodes.insert(graph.nodes.index(state) + 1, copies[id(state)])
-                    self._arrays[copies[id(state)].name] = self._arrays[state.name]
-                node.inputs[position] = MxRef(copies[id(state)])
-        return {node.inputs[position].node.name for node, position in slots}
 
     def _adapted(self, node: ir.Node) -> Sequence[MxRef] | Refusal:
         """Convert a node in element types that MXNet has (see :mod:`graphkit.frameworks.mxnet.carried`)."""
