@@ -24,8 +24,8 @@ ELSEWHERE = {
     "TensorScatter",
     "TfIdfVectorizer",
 }
-"""What is no node of arrays at the canonical opset, or that ONNX cannot compute: tests of sequences, of control flow, of
-eigenvectors and ONNX's own suite try it."""
+"""What is no node of arrays at the canonical opset, or what ONNX cannot compute: tests of sequences, of control flow
+and of eigenvectors try it, and ONNX's own suite does."""
 
 
 def test_every_onnx_operator_has_a_torch_side() -> None:
