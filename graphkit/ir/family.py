@@ -63,6 +63,7 @@ _OPERATORS: Final[dict[Family, str]] = {
         Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh And Or Xor Not Equal Less LessOrEqual Greater
         GreaterOrEqual BitShift BitwiseAnd BitwiseOr BitwiseXor BitwiseNot Where IsInf IsNaN RotaryEmbedding
         QLinearAdd QLinearMul ai.onnx.ml:Binarizer graphkit:Atan2 graphkit:Erfinv graphkit:Gamma graphkit:Lgamma
+        graphkit:Expm1 graphkit:Log1p
     """,
     "reduction": """
         ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp

@@ -333,6 +333,7 @@ _operator(
     "positive.",
 )
 _operator("Erfinv", "X", "Y", _same, "The number whose error function is X.")
+_operator("Expm1", "X", "Y", _same, "exp(X) - 1, precise near zero.")
 _operator("Gamma", "X", "Y", _same, "The gamma function.")
 _operator("Inverse", "A", "X", _matrix, "The inverse of matrices.")
 _operator("Lgamma", "X", "Y", _same, "The logarithm of the absolute of the gamma function.")
@@ -344,6 +345,7 @@ _operator(
     "A = Q R with orthonormal columns and an upper triangle, by Householder's reflections: the diagonal of R has the "
     "signs that LAPACK gives it.",
 )
+_operator("Log1p", "X", "Y", _same, "log(1 + X), precise near zero.")
 _operator("RandomGamma", "alpha", "X", _sampled, "Gamma variates of shape parameters alpha and scale 1.", [_EACH])
 _operator("RandomPoisson", "rate", "X", _sampled, "Poisson variates of given means.", [_EACH])
 _operator("SlogDet", "A", "sign logabsdet", _sign_and_log, "Sign, and logarithm of the absolute, of determinants.")

@@ -145,27 +145,6 @@ def _rint(b: OnnxBuilder, x: ir.Value) -> ir.Value:
     return _round_with(b, x, b.op("Floor", x), "Greater")
 
 
-def _log1p(b: OnnxBuilder, x: ir.Value) -> ir.Value:
-    """Kahan's form, accurate for small arguments; W. Kahan's theorem as given in Goldberg (1991), theorem 4."""
-    one = b.scalar(1, x)
-    u = b.op("Add", x, one)
-    lost = b.op("Equal", u, one)
-    divisor = b.op("Where", lost, one, b.op("Sub", u, one))
-    return b.op("Where", lost, x, b.op("Div", b.op("Mul", x, b.op("Log", u)), divisor))
-
-
-def _expm1(b: OnnxBuilder, x: ir.Value) -> ir.Value:
-    """(u − 1)·x / log u with u = exp x, which cancels the rounding of u."""
-    one = b.scalar(1, x)
-    u = b.op("Exp", x)
-    less = b.op("Sub", u, one)
-    far = b.op("Greater", b.op("Abs", x), b.scalar(0.5, x))
-    plain = b.op("Or", far, b.op("Equal", u, one))
-    log = b.op("Where", plain, one, b.op("Log", b.op("Where", plain, b.op("Add", one, one), u)))
-    near = b.op("Div", b.op("Mul", less, x), log)
-    return b.op("Where", far, less, b.op("Where", b.op("Equal", u, one), x, near))
-
-
 def _cbrt(b: OnnxBuilder, x: ir.Value) -> ir.Value:
     return b.op("Mul", b.op("Sign", x), b.op("Pow", b.op("Abs", x), b.scalar(1 / 3, x)))
 
@@ -191,18 +170,8 @@ def _log_base(base: float) -> _Function:
 _COMPOSED: dict[str, tuple[_Function, tuple[Case, ...], tuple[str, ...]]] = {
     "cbrt": (_cbrt, (Case("signs", (given([-2.0, -0.5, 0.3, 8.0], "float32"),)),), ("_npi_cbrt",)),
     "degrees": (_scaled(180 / math.pi), _ANGLE, ("_npi_degrees",)),
-    "expm1": (
-        _expm1,
-        (Case("any", (arr(2, 3),)), Case("small", (arr(2, 3, low=-1e-6, high=1e-6),))),
-        ("_npi_expm1",),
-    ),
     "fix": (_truncate, (_STEPS,), ("_npi_fix",)),
     "log10": (_log_base(10.0), _POSITIVE, ("_npi_log10",)),
-    "log1p": (
-        _log1p,
-        (Case("any", (arr(2, 3, low=-0.5, high=3.0),)), Case("small", (arr(5, low=-1e-6, high=1e-6),))),
-        ("_npi_log1p",),
-    ),
     "log2": (_log_base(2.0), _POSITIVE, ("_npi_log2",)),
     "radians": (_scaled(math.pi / 180), _ANGLE, ("_npi_radians",)),
     "rcbrt": (lambda b, x: b.op("Reciprocal", _cbrt(b, x)), _POSITIVE, ()),

@@ -32,5 +32,7 @@ def _row(name: str) -> Callable[..., ir.Value]:
 ROWS: dict[str, Callable[..., Any]] = {
     "aten.atan2.default": _row("Atan2"),
     "aten.erfinv.default": _row("Erfinv"),
+    "aten.expm1.default": _row("Expm1"),
     "aten.lgamma.default": _row("Lgamma"),
+    "aten.log1p.default": _row("Log1p"),
 }
