@@ -12,6 +12,7 @@ from graphkit.ir.canonical.adapters import ADAPTERS, refusal
 from graphkit.ir.canonical.attributes import check_attributes
 from graphkit.ir.canonical.contrib import is_contrib, rewrite
 from graphkit.ir.canonical.expanding import expand
+from graphkit.ir.canonical.masked_attention import say_by_mask
 from graphkit.ir.canonical.oldest import OLDEST_FORMS, forget_legacy
 from graphkit.ir.edit import Editor, nodes_of
 from graphkit.ir.opset import NEWEST, OPSET, schema_for, schema_of
@@ -143,6 +144,8 @@ def _expanded(
     model: ir.Model, node: ir.Node, schema: onnx.defs.OpSchema, version: int, reason: str = "", *, keep: bool = False
 ) -> tuple[list[ir.Node], int]:
     """Put the operator's function body in place of a node; without one, it stays or is refused."""
+    if node.op_type == "Attention" and say_by_mask(Editor(model, node)):
+        return [], version
     made, of = expand(model, node, schema, version)
     if not made and not keep:
         why = reason or f"the operator is newer than opset {OPSET}"
