@@ -17,8 +17,6 @@ _CSR: Final = "it computes on sparse (CSR) graphs, which neither ONNX nor torch 
 _IN_PLACE: Final = "MXNet runs it as an assignment in Python only and refuses it in a symbol; choose with where instead"
 _IN_PYTHON: Final = "it writes into arrays in Python only; MXNet 1.9.1 does not run it in a symbol"
 _STORED: Final = "it touches the stored elements of sparse arrays only, which a symbol does not name; use dense arrays"
-_INTGEMM: Final = "its integers lie in an order that depends on the CPU; use float weights"
-_FUSED_ATTENTION: Final = "oneDNN fuses it from interleaved attention; save the model before it is fused"
 _MAP: Final = "it makes or takes a map, which neither torch nor MXNet has; end the model before it"
 _GENERATION: Final = "it holds a whole loop of generation; convert the decoder inside it"
 _ONE_DEVICE: Final = "its tensors lie as one device has them; export the model before it is compiled for that"
@@ -26,6 +24,9 @@ _PACKED: Final = "it takes sequences of different lengths one after the other; e
 _ONE_TOKEN: Final = "it attends with one token to buffers of one kind of GPU; export attention before it is fused"
 _EXPERTS: Final = "it sends tokens to experts by ranks; export the experts as operators"
 _TEXT: Final = "it works on text, before the model; feed numbers"
+_RARE: Final = (
+    "ONNX Runtime fuses it from other operators, or one exporter writes it; export the model before it is fused"
+)
 _FEW_BITS: Final = "its weights are in a format of its own; quantize with MatMulNBits"
 _SAMPLING: Final = "it reads or decodes images on the host, outside a model; do that before feeding"
 _UPDATE: Final = "it is a part of an optimizer, which a model does not hold; take one of the other framework"
@@ -49,11 +50,6 @@ MXNET: Final[Mapping[str, str]] = {
     "_contrib_dgl_subgraph": _CSR,
     "_contrib_edge_id": _CSR,
     "_contrib_getnnz": _CSR,
-    "_contrib_intgemm_fully_connected": _INTGEMM,
-    "_contrib_intgemm_maxabsolute": _INTGEMM,
-    "_contrib_intgemm_prepare_data": _INTGEMM,
-    "_contrib_intgemm_prepare_weight": _INTGEMM,
-    "_contrib_intgemm_take_weight": _INTGEMM,
     "_contrib_quantize_asym": "MXNet 1.9.1 itself crashes on it outside its integer LSTM; quantize with quantize_v2",
     "_contrib_quantized_elemwise_mul": "MXNet 1.9.1 does not infer the shape of its result; leave products in floats",
     "_contrib_quantized_rnn": "its weights lie as oneDNN packs them on one CPU; leave recurrent layers in floats",
@@ -70,8 +66,6 @@ MXNET: Final[Mapping[str, str]] = {
     "_scatter_plus_scalar": _STORED,
     "_scatter_set_nd": _IN_PYTHON,
     "_set_value": _IN_PYTHON,
-    "_sg_mkldnn_selfatt_qk": _FUSED_ATTENTION,
-    "_sg_mkldnn_selfatt_valatt": _FUSED_ATTENTION,
     "_sparse_retain": _STORED,
     "_square_sum": _STORED,
     "all_finite": _UPDATE,
@@ -107,15 +101,28 @@ ONNX: Final[Mapping[tuple[str, str], str]] = {
     ("ai.onnx.ml", "ZipMap"): _MAP,
     ("ai.onnx.preview.training", "Gradient"): "it names a part of the graph to differentiate; graphkit takes gradients "
     "itself, from the model without it",
+    ("com.microsoft", "AttnLSTM"): _RARE,
     ("com.microsoft", "BeamSearch"): _GENERATION,
+    ("com.microsoft", "BifurcationDetector"): _RARE,
+    ("com.microsoft", "BitmaskBiasDropout"): _RARE,
+    ("com.microsoft", "BitmaskDropout"): _RARE,
+    ("com.microsoft", "ConvTransposeWithDynamicPads"): _RARE,
+    ("com.microsoft", "DecoderAttention"): _RARE,
     ("com.microsoft", "DecoderMaskedMultiHeadAttention"): _ONE_TOKEN,
     ("com.microsoft", "DecoderMaskedSelfAttention"): _ONE_TOKEN,
     ("com.microsoft", "DequantizeWithOrder"): _ONE_DEVICE,
+    ("com.microsoft", "DynamicQuantizeLSTM"): "it quantizes its data step by step inside; quantize all but the LSTMs",
+    ("com.microsoft", "DynamicTimeWarping"): _RARE,
     ("com.microsoft", "EPContext"): _ONE_DEVICE,
+    ("com.microsoft", "GatedRelativePositionBias"): _RARE,
     ("com.microsoft", "GreedySearch"): _GENERATION,
+    ("com.microsoft", "Irfft"): _RARE,
+    ("com.microsoft", "IsAllFinite"): _RARE,
+    ("com.microsoft", "LongformerAttention"): _RARE,
     ("com.microsoft", "MatMulBnb4"): _FEW_BITS,
     ("com.microsoft", "MatMulFpQ4"): _FEW_BITS,
     ("com.microsoft", "MoE"): _EXPERTS,
+    ("com.microsoft", "NGramRepeatBlock"): _RARE,
     ("com.microsoft", "PackedAttention"): _PACKED,
     ("com.microsoft", "PackedMultiHeadAttention"): _PACKED,
     ("com.microsoft", "PagedAttention"): _PACKED,
@@ -126,11 +133,15 @@ ONNX: Final[Mapping[tuple[str, str], str]] = {
     ("com.microsoft", "QOrderedLongformerAttention"): _ONE_DEVICE,
     ("com.microsoft", "QOrderedMatMul"): _ONE_DEVICE,
     ("com.microsoft", "QuantizeWithOrder"): _ONE_DEVICE,
+    ("com.microsoft", "RelativePositionBias"): _RARE,
     ("com.microsoft", "RemovePadding"): _PACKED,
     ("com.microsoft", "RestorePadding"): _PACKED,
+    ("com.microsoft", "Rfft"): _RARE,
     ("com.microsoft", "Sampling"): _GENERATION,
     ("com.microsoft", "Snpe"): _ONE_DEVICE,
+    ("com.microsoft", "SparseAttention"): _RARE,
     ("com.microsoft", "Tokenizer"): _TEXT,
+    ("com.microsoft", "UnfoldTensor"): _RARE,
     ("com.microsoft", "WhisperBeamSearch"): _GENERATION,
     ("com.microsoft", "WordConvEmbedding"): _TEXT,
 }

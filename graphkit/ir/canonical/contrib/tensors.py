@@ -13,6 +13,7 @@ from graphkit.ir.canonical.contrib.parts import (
     array_of,
     dtype_of,
     integer,
+    ints,
     needed,
     number,
     operand,
@@ -138,17 +139,48 @@ def _distances(edit: Editor) -> None:
     edit.replace(edit.op("Sqrt", squares) if metric == "euclidean" else squares)
 
 
+def _embedding(edit: Editor) -> None:
+    edit.replace(edit.op("Gather", needed(edit, 0), needed(edit, 1), axis=0))
+
+
+def _complex_product(edit: Editor) -> None:
+    """Products of numbers whose real and imaginary parts lie along the last axis; with the conjugate for Conj."""
+    conjugate = edit.node.op_type == "ComplexMulConj"
+    (a, b), (c, d) = (edit.ops("Split", 2, needed(edit, side), axis=-1, num_outputs=2) for side in (0, 1))
+    real, other = ("Add", "Sub") if conjugate else ("Sub", "Add")
+    first = edit.op(real, edit.op("Mul", a, c), edit.op("Mul", b, d))
+    second = edit.op(other, edit.op("Mul", b, c), edit.op("Mul", a, d))
+    edit.replace(edit.op("Concat", first, second, axis=-1))
+
+
+def _integer_sum(edit: Editor) -> None:
+    whole = edit.op("Cast", needed(edit, 0), to=ir.DataType.INT32)
+    axes = edit.const("axes", list(ints(edit, "axes")))
+    edit.replace(edit.op("ReduceSum", whole, axes, keepdims=integer(edit, "keepdims", 1)))
+
+
+def _integer_product(edit: Editor) -> None:
+    """Products of integers of 16 bits, as int32."""
+    sides = (edit.op("Cast", needed(edit, side), to=ir.DataType.INT32) for side in (0, 1))
+    edit.replace(edit.op("MatMul", *sides))
+
+
 EXPANSIONS: Mapping[tuple[str, str], Expansion] = {
     ("com.microsoft", name): expansion
     for name, expansion in {
         "CDist": _distances,
+        "ComplexMul": _complex_product,
+        "ComplexMulConj": _complex_product,
         "CropAndResize": _crop_and_resize,
         "ExpandDims": _expand_dims,
         "GatherND": _gather_nd,
         "GridSample": _grid_sample,
         "Inverse": _inverse,
+        "MatMulInteger16": _integer_product,
         "Pad": _pad,
         "Range": _range,
+        "ReduceSumInteger": _integer_sum,
+        "TorchEmbedding": _embedding,
         "Trilu": _trilu,
         "Unique": _unique,
     }.items()
