@@ -161,3 +161,15 @@ def test_what_would_grow_huge_is_not_stored():
 def test_random_numbers_stay_random():
     model = _model("c = RandomNormal<shape=[3]>() y = Add(x, c)", {}, "float[3] x")
     assert [node.op_type for node in canonical(model).graph] == ["RandomNormal", "Add"]
+
+
+def test_what_is_computed_from_no_elements_is_a_constant():
+    model = _model("a = ReduceSum(x, @int64[1]{1}) y = Add(a, z)", {}, 'float[2,0,4] x, float["n",1,4] z')
+    assert [node.op_type for node in canonical(model).graph] == ["Add"]
+    assert [value.name for value in model.graph.inputs] == ["x", "z"]
+
+
+def test_what_has_no_elements_itself_is_computed():
+    model = _model("a = Abs(x) y = Concat<axis=1>(a, z)", {}, "float[2,0] x, float[2,3] z")
+    canonical(model)
+    assert not [value for value in model.graph.initializers.values() if value.const_value.size == 0]

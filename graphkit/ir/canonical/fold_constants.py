@@ -43,12 +43,14 @@ def fold_constants(model: ir.Model) -> bool:
     Parameters and buffers are not constants, so what is computed from them stays. Values are computed in the model's
     own precision. Float results are also computed in double precision, from the exact numbers where they are known
     (:func:`graphkit.ir.params.exact`), and the doubles kept: a float64 run then agrees with the source's own.
+    What is computed from arrays without elements, such as their sum, is a constant, too.
 
     Returns:
         Whether anything was folded.
     """
     folded = False
     for node in nodes_of(model):
+        _store_empty(model, node)
         if not _foldable(node):
             continue
         try:
@@ -58,6 +60,30 @@ def fold_constants(model: ir.Model) -> bool:
         _put(model, node, results)
         folded = True
     return folded
+
+
+def _store_empty(model: ir.Model, node: ir.Node) -> None:
+    """Make constants of operands that have no elements, where the results have some and so are known."""
+    if node.domain or node.op_type not in FOLDED or node.graph is None:
+        return
+    empty = [index for index, value in enumerate(node.inputs) if value is not None and _count(value) == 0]
+    others = [value for index, value in enumerate(node.inputs) if value is not None and index not in empty]
+    fed = any(value.const_value is None for value in others)
+    if not empty or fed or any(not _count(output) for output in node.outputs):
+        return
+    for index in empty:
+        value = node.inputs[index]
+        if value is not None and value.const_value is None and value.dtype is not None and value.shape is not None:
+            array = np.zeros(value.shape.numpy(), value.dtype.numpy())
+            node.replace_input_with(index, add_constant(model.graph, f"{value.name}_empty", array))
+
+
+def _count(value: ir.Value) -> int | None:
+    """The number of elements of a value, None where it is not known."""
+    shape = shape_of(value)
+    if shape is None or not all(isinstance(dim, int) for dim in shape):
+        return None
+    return math.prod(int(dim) for dim in shape if isinstance(dim, int))
 
 
 def _foldable(node: ir.Node) -> bool:
