@@ -261,12 +261,11 @@ def _op(form: MxForm, *limits: Limit) -> Op:
 
 
 _NO_SLOPE = "MXNet's backward pass leaves out what comes back to the sum of the weights"
-_NO_ELEMENTS = Limit("read-round-trip", "legacy MXNet, which is written, has no arrays without elements", "no elements")
 
 OPS = (
-    _op(_form("_np_sum", _reads_total("ReduceSum"), (*_COMMON, "dtype", "initial"), *_cases(*_TOTALS)), _NO_ELEMENTS),
-    _op(_form("_np_prod", _reads_total("ReduceProd"), (*_COMMON, "dtype", "initial"), *_cases(*_TOTALS)), _NO_ELEMENTS),
-    _op(_form("_npi_mean", _read_mean, (*_COMMON, "dtype", "initial"), *_cases(*_MEANS)), _NO_ELEMENTS),
+    _op(_form("_np_sum", _reads_total("ReduceSum"), (*_COMMON, "dtype", "initial"), *_cases(*_TOTALS))),
+    _op(_form("_np_prod", _reads_total("ReduceProd"), (*_COMMON, "dtype", "initial"), *_cases(*_TOTALS))),
+    _op(_form("_npi_mean", _read_mean, (*_COMMON, "dtype", "initial"), *_cases(*_MEANS))),
     _op(_form("_np_max", _reads_extreme("ReduceMax"), (*_COMMON, "initial"), *_cases(*_EXTREMES))),
     _op(_form("_np_min", _reads_extreme("ReduceMin"), (*_COMMON, "initial"), *_cases(*_EXTREMES))),
     _op(_form("_np_any", _reads_truth("ReduceMax"), _COMMON, *_TESTS)),
