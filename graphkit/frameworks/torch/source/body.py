@@ -217,6 +217,8 @@ class _Naming:
         """The lines of a function."""
         results = self.lines()
         given = [self.spelled(output).text for output in self._outputs]
+        if len(given) == 1 and results and results[-1].startswith(f"{given[0]} = "):  # a conditional expression
+            return [*results[:-1], f"return {results[-1].partition(' = ')[2]}"]
         return [*results, f"return {', '.join(given)}"]
 
     def lines(self, start: int = 0) -> list[str]:
