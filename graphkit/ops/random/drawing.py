@@ -128,6 +128,8 @@ def sized(b: OnnxBuilder, node: MxNode, name: str = "shape") -> Drawing | Refusa
     shape = None if given == "None" else ints(given) if given not in ("()", "[]") else ()
     if not shape and not b.np_shape:
         return Refusal(f"it has no {name}, which MXNet takes from what surrounds it; give {name}")
+    if any(size < 0 or (size == 0 and not b.np_shape) for size in shape or ()):
+        return Refusal(f"{name}={given} has a size that is unknown; give sizes")
     return Drawing(b, dtype_given(node), shape or ())
 
 

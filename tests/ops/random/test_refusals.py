@@ -17,6 +17,7 @@ NONE = "None"
     ("op", "shapes", "attrs", "told"),
     [
         ("_random_normal", [], {}, "it has no shape"),
+        ("_random_normal", [], {"shape": "(0, 3)"}, "shape=(0, 3) has a size that is unknown; give sizes"),
         ("_random_normal", [], {"shape": "(2,)", "scale": "-1"}, "scale=-1 is not positive"),
         ("_random_normal", [], {"shape": "(2,)", "dtype": "int32"}, "parameter dtype is 'int32', not one of float16"),
         ("_random_uniform", [], {"shape": "(2,)", "low": "3"}, "low=3.0 is more than high=1.0"),
