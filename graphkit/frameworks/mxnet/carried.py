@@ -17,7 +17,7 @@ import numpy as np
 from graphkit.errors import FeedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     import numpy.typing as npt
     import onnx_ir as ir
@@ -25,7 +25,20 @@ if TYPE_CHECKING:
     from graphkit.ops.builders import MxBuilder
     from graphkit.ops.mxgraph import MxRef
 
-__all__ = ["closed", "fed", "held", "is_held", "is_narrow", "lacks", "may_leave", "overflows", "wrapped", "wraps"]
+__all__ = [
+    "closed",
+    "fed",
+    "held",
+    "is_held",
+    "is_narrow",
+    "kind_of",
+    "lacks",
+    "may_leave",
+    "overflows",
+    "why_unheld",
+    "wrapped",
+    "wraps",
+]
 
 _WIDER: Final = {
     "int16": "int32",
@@ -140,3 +153,35 @@ def wrapped(b: MxBuilder, ref: MxRef, dtype: np.dtype[Any]) -> MxRef:
         return b.op("_npi_bitwise_and_scalar", ref, scalar=last, name="wrapped")
     shifted = b.op("_npi_bitwise_and_scalar", b.op("_plus_scalar", ref, scalar=half), scalar=last)
     return b.op("_minus_scalar", shifted, scalar=half, name="wrapped")
+
+
+def kind_of(value: ir.Value) -> np.dtype[Any] | None:
+    """The element type of a value, if it is known."""
+    dtype = value.const_value.dtype if value.const_value is not None else value.dtype
+    return None if dtype is None else np.dtype(dtype.numpy())
+
+
+def why_unheld(node: ir.Node, kinds: Mapping[ir.Value, np.dtype[Any] | None]) -> str | None:
+    """Why MXNet cannot hold what a node reads or gives, None where it can.
+
+    Args:
+        node: The node.
+        kinds: The element type of each of its inputs and outputs, as far as it is known.
+    """
+    for value, kind in kinds.items():
+        if kind is None:
+            continue
+        if not is_held(kind):
+            if kind.kind == "O":
+                return f"MXNet has no strings, as {value.name!r} is; encode them before the model"
+            return f"MXNet has no arrays of {kind}, as {value.name!r} is"
+        if kind == np.uint64 and value.const_value is not None and overflows(value.const_value.numpy()):
+            return f"{value.name!r} has numbers of 2**63 and more, and MXNet holds uint64 as int64"
+    for value in node.outputs:
+        kind = kinds[value]
+        if kind is None or kind == held(kind) or closed(node):
+            continue
+        within = kind == np.uint64 and any(not may_leave(use.node) for use in value.uses())
+        if within or not may_leave(node) or not wraps(kind):
+            return f"MXNet has no {kind} and holds it as {held(kind)}, which the result need not fit"
+    return None

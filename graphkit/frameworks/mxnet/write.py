@@ -24,7 +24,7 @@ from graphkit.ops.mxgraph import VARIABLE, MxBody, MxGraph, MxModel, MxNode, MxR
 from graphkit.ops.spec import MxForm, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
 
@@ -131,8 +131,8 @@ class _Builder(Asking):
 
     def _adapted(self, node: ir.Node) -> Sequence[MxRef] | Refusal:
         """Convert a node in element types that MXNet has (see :mod:`graphkit.frameworks.mxnet.carried`)."""
-        kinds = {value: _kind(value) for value in (*node.inputs, *node.outputs) if value is not None}
-        if (why := self._unheld(node, kinds)) is not None:
+        kinds = {value: carried.kind_of(value) for value in (*node.inputs, *node.outputs) if value is not None}
+        if (why := carried.why_unheld(node, kinds)) is not None:
             return Refusal(why)
         result = self._convert(node)
         if isinstance(result, Refusal):
@@ -162,27 +162,6 @@ class _Builder(Asking):
             if kind is not None and kind != carried.held(kind) and not carried.closed(node):
                 refs[number] = carried.wrapped(self, ref, kind)
         return refs
-
-    def _unheld(self, node: ir.Node, kinds: Mapping[ir.Value, np.dtype[Any] | None]) -> str | None:
-        """Why MXNet cannot hold what a node reads or gives."""
-        for value, kind in kinds.items():
-            if kind is None:
-                continue
-            if not carried.is_held(kind):
-                if kind.kind == "O":
-                    return f"MXNet has no strings, as {value.name!r} is; encode them before the model"
-                return f"MXNet has no arrays of {kind}, as {value.name!r} is"
-            array = self._array(value) if kind == np.uint64 else None
-            if array is not None and carried.overflows(array):
-                return f"{value.name!r} has numbers of 2**63 and more, and MXNet holds uint64 as int64"
-        for value in node.outputs:
-            kind = kinds[value]
-            if kind is None or kind == carried.held(kind) or carried.closed(node):
-                continue
-            within = kind == np.uint64 and any(not carried.may_leave(use.node) for use in value.uses())
-            if within or not carried.may_leave(node) or not carried.wraps(kind):
-                return f"MXNet has no {kind} and holds it as {carried.held(kind)}, which the result need not fit"
-        return None
 
     def _convert(self, node: ir.Node) -> Sequence[MxRef] | Refusal:
         op = index().by_onnx.get((node.domain, node.op_type))
@@ -355,7 +334,7 @@ class _Builder(Asking):
 
     def _widened(self, value: ir.Value, ref: MxRef) -> MxRef:
         """What holds a value, cast to float32 where the node is computed in it."""
-        kind = _kind(value)
+        kind = carried.kind_of(value)
         if not self._wide or kind is None or not carried.is_narrow(kind):
             return ref
         if ref not in self._casts:
@@ -420,9 +399,3 @@ def _declare(variable: MxNode, dims: Sequence[Dim] | None, dtype: ir.DataType | 
     kind = None if dtype is None else carried.held(np.dtype(dtype.numpy()))
     if kind is not None and carried.is_held(kind) and kind.name not in ("float32", "bool"):
         variable.hidden["__dtype__"] = str(dtype_of(kind).mxnet)
-
-
-def _kind(value: ir.Value) -> np.dtype[Any] | None:
-    """The element type of a value, if it is known."""
-    dtype = value.const_value.dtype if value.const_value is not None else value.dtype
-    return None if dtype is None else np.dtype(dtype.numpy())
