@@ -129,7 +129,12 @@ def _read_activation(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None])
     data = some(x[0])
     if node.attrs.get("act_type") != "relu":
         return Refusal("MXNet itself activates integers with act_type=relu only")
-    made = b.op("Identity", data) if b.dtype(data).kind == "u" else b.op("Max", data, np.zeros(1, np.int8))
+    unsigned = b.dtype(data).kind == "u"
+    if unsigned and data.producer() is not None:
+        return Refusal(
+            "MXNet takes computed unsigned integers for signed ones here; quantize with quantized_dtype=int8"
+        )
+    made = b.op("Identity", data) if unsigned else b.op("Max", data, np.zeros(1, np.int8))
     return made, some(x[1]), some(x[2])
 
 
