@@ -68,7 +68,9 @@ def every_case() -> Iterator[NodeCase]:
         whole = tensors and len(inputs) == len(case.model.graph.input)
         given = {value.name: _value(part) for value, part in zip(case.model.graph.input, inputs, strict=False)}
         wanted = [_value(part) for part in outputs]
-        yield NodeCase(case.name, case.model, opset, feeds, expected, whole, given, wanted)
+        model = onnx.ModelProto()
+        model.CopyFrom(case.model)  # the suite's own is shared, and tensors read from a proto are renamed in it
+        yield NodeCase(case.name, model, opset, feeds, expected, whole, given, wanted)
 
 
 def stored_cases(kind: str) -> Iterator[NodeCase]:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from torchtext import agree, lines_of, model_of
 
-from graphkit.errors import UnsupportedError
 from graphkit.frameworks.base import InputSpec, ReadOptions, runtimes
 from graphkit.frameworks.mxnet.read import from_symbol
 from graphkit.frameworks.torch.source.program import to_program
@@ -101,11 +100,6 @@ def test_normalisation_without_scale_and_shift_is_a_function() -> None:
     model = model_of("float[n, 2, 1] x", "float[n, 2, 1] y", "y = LayerNormalization (x, g)", held)
     assert lines_of(model) == ["v1 = F.layer_norm(v0, (1,))"]
     agree(model, np.ones((1, 2, 1), np.float32))
-
-
-def test_a_dropout_ratio_that_is_computed_is_refused() -> None:
-    with pytest.raises(UnsupportedError, match="its ratio is computed while it runs"):
-        to_program(model_of("float[n, 3] x, float p", "float[n, 3] y", "y = Dropout (x, p)"))
 
 
 def read(op: str, attrs: dict[str, str], shape: tuple[int, ...], *stored: str) -> ir.Model:
