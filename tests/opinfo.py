@@ -27,7 +27,7 @@ SAME: Final = "same"
 _LEFT_OUT: Final = re.compile(
     r"^(jiterator|sparse_|.*_backward|.*_grad$|.*_grad_oriented|torch__scaled|torch_ops_aten__(flash|efficient)|empty"
     r"|new_empty|resize_|to_sparse|item$|equal$|allclose$|nonzero_static|hash_tensor|bmm_triton|_?native_batch_norm"
-    r"|_batch_norm_with_update|_segment_reduce|histogramdd|as_strided_partial|cauchy|exponential|geometric|log_normal"
+    r"|_batch_norm_with_update|bernoulli|_segment_reduce|histogramdd|as_strided_partial|cauchy|exponential|geometric|log_normal"
     r"|normal_in_place|uniform$|special_(airy|bessel|chebyshev|hermite|laguerre|legendre|modified|scaled|shifted"
     r"|spherical|zeta))"
 )

@@ -12,9 +12,9 @@ pytest.importorskip("expecttest")  # torch's samples are part of its tests, whic
 import opinfo  # noqa: E402 -- it imports torch's samples
 
 OWN = """
-    atan2 bucketize cholesky cholesky_inverse cholesky_solve column_stack copysign cummax cummin cumprod dstack
-    erfinv hstack isin lgamma linalg_cholesky linalg_inv linalg_slogdet linalg_solve linalg_solve_triangular
-    nn_functional_cross_entropy nn_functional_soft_margin_loss searchsorted signbit vstack
+    argsort atan2 atleast_2d bucketize cholesky cholesky_inverse cholesky_solve column_stack copysign cummax cummin
+    cumprod dstack erfinv grid_sampler_3d hstack isin lgamma linalg_cholesky linalg_inv linalg_slogdet linalg_solve
+    linalg_solve_triangular nn_functional_cross_entropy nn_functional_soft_margin_loss searchsorted signbit vstack
 """
 
 

@@ -73,6 +73,26 @@ def _kthvalue(emit: Emit, x: ir.Value, k: int, dim: int = -1, keepdim: bool = Fa
     return _kth(emit, x, k, dim % rank(x), keepdim)
 
 
+def _sort(
+    emit: Emit,
+    x: ir.Value,
+    *,
+    stable: bool | None = None,  # noqa: ARG001 -- TopK keeps the order of what is equal
+    dim: int = -1,
+    descending: bool = False,
+) -> list[ir.Value]:
+    if rank(x) == 0:
+        return [emit.op("Identity", x), emit.array(np.asarray(0))]
+    axis = dim % rank(x)
+    size = known(x)[axis]
+    count = emit.ints(size) if size is not None else emit.op("Shape", x, start=axis, end=axis + 1)
+    return emit.ops("TopK", 2, x, count, axis=axis, largest=int(descending), sorted=1)
+
+
+def _order(emit: Emit, x: ir.Value, **how: Any) -> ir.Value:
+    return _sort(emit, x, **how)[1]
+
+
 def _median(emit: Emit, x: ir.Value, dim: int, keepdim: bool = False) -> list[ir.Value]:
     """The lower median."""
     size = known(x)[dim]
@@ -102,9 +122,11 @@ def _distances(emit: Emit, x: ir.Value, y: ir.Value, p: float, compute_mode: int
 
 ROWS: dict[str, Callable[..., Any]] = {
     "aten._cdist_forward.default": _distances,
+    "aten.argsort.stable": _order,
     "aten.embedding_bag.default": _embedding_bag,
     "aten.embedding_bag.padding_idx": _embedding_bag,
     "aten.kthvalue.default": _kthvalue,
     "aten.median.default": _median_of_all,
     "aten.median.dim": _median,
+    "aten.sort.stable": _sort,
 }

@@ -35,7 +35,19 @@ def _stack(axis: int, least: int, columns: bool = False) -> Callable[..., ir.Val
     return row
 
 
+def _at_least(least: int) -> Callable[..., list[ir.Value]]:
+    def row(emit: Emit, tensors: Sequence[ir.Value]) -> list[ir.Value]:
+        added = [_NEW[least].get(rank(tensor), ()) for tensor in tensors]
+        return [
+            emit.op("Unsqueeze", tensor, emit.ints(*axes)) if axes else emit.op("Identity", tensor)
+            for tensor, axes in zip(tensors, added, strict=True)
+        ]
+
+    return row
+
+
 ROWS: dict[str, Callable[..., Any]] = {
+    **{f"aten.atleast_{least}d.Sequence": _at_least(least) for least in _NEW},
     "aten.column_stack.default": _stack(1, 2, columns=True),
     "aten.dstack.default": _stack(2, 3),
     "aten.hstack.default": _stack(1, 1),
