@@ -110,16 +110,69 @@ def _cholesky_inverse(emit: Emit, factor: ir.Value, upper: bool = False) -> ir.V
     return _cholesky_solve(emit, unit, factor, upper)
 
 
+def _cholesky_ex(emit: Emit, x: ir.Value, *, upper: bool = False, check_errors: bool = False) -> list[ir.Value]:  # noqa: ARG001 -- nothing raises in a graph
+    return [_cholesky(emit, x, upper), *emit.untranslated("whether a factor was found", 1, x)]
+
+
+def _inverse_ex(emit: Emit, x: ir.Value, *, check_errors: bool = False) -> list[ir.Value]:  # noqa: ARG001 -- nothing raises in a graph
+    return [_inverse(emit, x), *emit.untranslated("whether an inverse was found", 1, x)]
+
+
+def _eigenvalues(emit: Emit, x: ir.Value, UPLO: str = "L") -> ir.Value:  # noqa: N803 -- ATen's name
+    """Those of the symmetric matrix that one triangle tells."""
+    upper = int(UPLO.upper() == "U")
+    half = emit.op("Trilu", x, upper=upper)
+    strict = emit.op("Trilu", x, emit.array(np.asarray(1 if upper else -1)), upper=upper)
+    whole = _sized(emit.op("Add", half, _turned(emit, _sized(strict, x))), x)
+    return emit.own("Eigh", 2, whole)[0]
+
+
+def _eigh(emit: Emit, x: ir.Value, UPLO: str = "L", compute_v: bool = True) -> list[ir.Value]:  # noqa: ARG001, N803 -- ATen's signature
+    """Eigenvectors are left out: which of two opposite ones torch gives depends on its library."""
+    return [_eigenvalues(emit, x, UPLO), *emit.untranslated("eigenvectors, whose signs are free", 1, x)]
+
+
+def _singular_values(emit: Emit, x: ir.Value, *, driver: str | None = None) -> ir.Value:  # noqa: ARG001 -- how, not what
+    return emit.own("Svd", 3, x)[1]
+
+
+def _svd(
+    emit: Emit,
+    x: ir.Value,
+    full_matrices: bool = True,  # noqa: ARG001 -- of the vectors
+    compute_uv: bool = True,  # noqa: ARG001 -- of the vectors
+    *,
+    driver: str | None = None,  # noqa: ARG001 -- how, not what
+) -> list[ir.Value]:
+    left, right = emit.untranslated("singular vectors, whose signs are free", 2, x)
+    return [left, _singular_values(emit, x), right]
+
+
+def _qr(emit: Emit, x: ir.Value, mode: str = "reduced") -> list[ir.Value]:
+    if mode != "reduced":
+        return emit.untranslated(f"qr with mode={mode}", 2, x)
+    return emit.own("Qr", 2, x)
+
+
 ROWS: dict[str, Callable[..., Any]] = {
+    "aten._linalg_eigh.default": _eigh,
     "aten._linalg_slogdet.default": _slogdet_with_factors,
+    "aten._linalg_svd.default": _svd,
     "aten.cholesky.default": _cholesky,
     "aten.cholesky_inverse.default": _cholesky_inverse,
     "aten.cholesky_solve.default": _cholesky_solve,
     "aten.inverse.default": _inverse,
     "aten.linalg_cholesky.default": _cholesky,
+    "aten.linalg_cholesky_ex.default": _cholesky_ex,
+    "aten.linalg_eigh.default": _eigh,
+    "aten.linalg_eigvalsh.default": _eigenvalues,
     "aten.linalg_inv.default": _inverse,
+    "aten.linalg_inv_ex.default": _inverse_ex,
+    "aten.linalg_qr.default": _qr,
     "aten.linalg_slogdet.default": _slogdet,
     "aten.linalg_solve.default": _solve,
     "aten.linalg_solve_triangular.default": _triangular,
+    "aten.linalg_svd.default": _svd,
+    "aten.linalg_svdvals.default": _singular_values,
     "aten.slogdet.default": _slogdet,
 }
