@@ -13,8 +13,9 @@ import opinfo  # noqa: E402 -- it imports torch's samples
 
 OWN = """
     argsort atan2 atleast_2d bucketize cholesky cholesky_inverse cholesky_solve column_stack copysign cummax cummin
-    cumprod dstack erfinv grid_sampler_3d hstack isin lgamma linalg_cholesky linalg_eigvalsh linalg_inv linalg_qr linalg_slogdet linalg_solve
-    linalg_solve_triangular linalg_svdvals nn_functional_cross_entropy nn_functional_soft_margin_loss searchsorted signbit vstack
+    cumprod dstack erfinv grid_sampler_3d hstack isin lgamma linalg_cholesky linalg_eigvalsh linalg_inv linalg_qr
+    linalg_slogdet linalg_solve linalg_solve_triangular linalg_svdvals nn_functional_cross_entropy
+    nn_functional_soft_margin_loss searchsorted signbit vstack
 """
 
 
