@@ -34,6 +34,8 @@ __all__ = ["START_LIMIT", "Worker", "close_workers", "worker"]
 START_LIMIT: Final = 120.0
 """Seconds that an interpreter may take to start and to import MXNet."""
 
+_SETTINGS: Final = ("MXNET_MKLDNN_ENABLED", "MXNET_USE_MKLDNN_RNN", "MXNET_SUBGRAPH_BACKEND")
+"""What the worker sets where it is to be exact."""
 _MAIN = Path(__file__).parent / "main.py"
 _MAGIC = b"GKMX"
 _HEADER_LIMIT = 1 << 28
@@ -70,7 +72,7 @@ class Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env={**_environment(python), **({} if fuses else {"MXNET_SUBGRAPH_BACKEND": "NONE"})},
+                env=_environment(python, fast=fast, fuses=fuses),
                 bufsize=0,
                 start_new_session=True,
             )
@@ -274,10 +276,15 @@ def _forget_workers() -> None:
 os.register_at_fork(after_in_child=_forget_workers)
 
 
-def _environment(python: str) -> dict[str, str]:
-    """This process's environment; without the Python paths of this interpreter where another one is started."""
-    foreign = python != sys.executable
-    return {name: value for name, value in os.environ.items() if not (foreign and name in ("PYTHONPATH", "PYTHONHOME"))}
+def _environment(python: str, *, fast: bool, fuses: bool) -> dict[str, str]:
+    """This process's environment, for a worker.
+
+    It lacks the Python paths of this interpreter where another one is started, and settings of MXNet that are not its
+    defaults where these are asked for.
+    """
+    dropped = {*(("PYTHONPATH", "PYTHONHOME") if python != sys.executable else ()), *(_SETTINGS if fast else ())}
+    kept = {name: value for name, value in os.environ.items() if name not in dropped}
+    return kept if fuses else {**kept, "MXNET_SUBGRAPH_BACKEND": "NONE"}
 
 
 def _contiguous(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
