@@ -34,10 +34,11 @@ def COMMAND(pattern: str, framework: str | None, missing: bool, markdown: bool, 
     from graphkit.errors import InputError
     from graphkit.frameworks.support import support
 
-    rows = [row for row in support(framework, pattern) if row.reason or not missing]
-    if not rows and pattern:
-        whose = "No framework" if framework is None else framework
-        raise InputError(f"{whose} has an operator with {pattern!r} in its name that is looked for here.")
+    found = support(framework, pattern)
+    if not found:
+        whose = "No framework has" if framework is None else f"{framework} does not have"
+        raise InputError(f"{whose} an operator with {pattern!r} in its name; `graphkit ops` lists all.")
+    rows = [row for row in found if row.reason or not missing]
     if markdown:
         from graphkit.frameworks.support_page import markdown as page
 

@@ -10,7 +10,10 @@ if TYPE_CHECKING:
 
     from graphkit.ops.spec import Limit
 
-__all__ = ["Support", "support", "told"]
+__all__ = ["UNKNOWN", "Support", "support", "told"]
+
+UNKNOWN: Final = "graphkit does not know it"
+"""The reason of an operator that is in neither a room nor the ledger, which the tests let none be."""
 
 _CLAIMS: Final = {
     "onnxruntime": "on ONNX Runtime",

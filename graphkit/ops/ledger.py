@@ -14,6 +14,7 @@ __all__ = ["MXNET", "ONNX"]
 
 _CODE: Final = "what it computes is code outside the symbol; write that part with operators and export again"
 _CSR: Final = "it computes on sparse (CSR) graphs, which neither ONNX nor torch modules take as inputs"
+_LAPACK: Final = "ONNX has no operators that give eigenvalues in LAPACK's order; torch source and MXNet do"
 _IN_PLACE: Final = "MXNet runs it as an assignment in Python only and refuses it in a symbol; choose with where instead"
 _IN_PYTHON: Final = "it writes into arrays in Python only; MXNet 1.9.1 does not run it in a symbol"
 _STORED: Final = "it touches the stored elements of sparse arrays only, which a symbol does not name; use dense arrays"
@@ -59,6 +60,8 @@ MXNET: Final[Mapping[str, str]] = {
     "_imdecode": _SAMPLING,
     "_npi_boolean_mask_assign_scalar": _IN_PLACE,
     "_npi_boolean_mask_assign_tensor": _IN_PLACE,
+    "_npi_eig": _LAPACK,
+    "_npi_eigvals": _LAPACK,
     "_npi_share_memory": "it asks where arrays lie in memory, which a model elsewhere has no say in",
     "_onehot_encode": _IN_PYTHON,
     "_scatter_elemwise_div": _STORED,

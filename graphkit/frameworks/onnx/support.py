@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import onnx
 
-from graphkit.frameworks.support import Support, told
+from graphkit.frameworks.support import UNKNOWN, Support, told
 from graphkit.ir.canonical.contrib import contrib_operators
 from graphkit.ir.own import DOMAIN
 from graphkit.ops import ledger
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["operators"]
-
-_UNKNOWN: Final = "graphkit does not know it"
 
 
 def operators() -> list[Support]:
@@ -38,7 +36,7 @@ def _support(domain: str, name: str) -> Support:
     op = index().by_onnx.get((domain, name))
     if op is None:
         means = _expansion(domain, name)
-        reason = "" if means else ledger.ONNX.get((domain, name), _UNKNOWN)
+        reason = "" if means else ledger.ONNX.get((domain, name), UNKNOWN)
         return Support("onnx", label, becomes={"mxnet": (means,), "torch": (means,)} if means else {}, reason=reason)
     becomes: dict[str, tuple[str, ...]] = {}
     if written := tuple(dict.fromkeys(form.op for form in op.mx if form.direction != "read")):
@@ -49,7 +47,7 @@ def _support(domain: str, name: str) -> Support:
         "onnx",
         label,
         becomes=becomes,
-        reason="" if len(becomes) == 2 else ledger.ONNX.get((domain, name), _UNKNOWN),
+        reason="" if len(becomes) == 2 else ledger.ONNX.get((domain, name), UNKNOWN),
         limits=told(op.limits),
         room=index().room_of(op),
     )
