@@ -39,7 +39,7 @@ FAMILIES = {
 
 def failures(report: Report) -> list[str]:
     failed = [check for check in report.checks if check.verdict != "pass"]
-    return [f"{check.what} on {check.right}: {check.max_rel:.3g} > {check.tol:.3g} {check.note}" for check in failed]
+    return [f"{check.what} on {check.right}: {check.error:.3g} > {check.tol:.3g} {check.note}" for check in failed]
 
 
 @pytest.mark.parametrize(("name", "trained"), FAMILIES.items(), ids=list(FAMILIES))

@@ -20,7 +20,7 @@ pytest.importorskip("onnxruntime")
 
 def failures(report: Report) -> list[str]:
     failed = [check for check in report.checks if check.verdict == "fail"]
-    return [f"{check.what} on {check.right}: {check.max_rel:.3g} > {check.tol:.3g}" for check in failed]
+    return [f"{check.what} on {check.right}: {check.error:.3g} > {check.tol:.3g}" for check in failed]
 
 
 @pytest.mark.mxnet

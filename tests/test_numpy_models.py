@@ -98,7 +98,7 @@ MODELS: dict[str, tuple[Callable[[Any], Any], str]] = {
 
 def failures(report: Report) -> list[str]:
     failed = [check for check in report.checks if check.verdict != "pass"]
-    return [f"{check.what} on {check.right}: {check.max_rel:.3g} > {check.tol:.3g} {check.note}" for check in failed]
+    return [f"{check.what} on {check.right}: {check.error:.3g} > {check.tol:.3g} {check.note}" for check in failed]
 
 
 def exported(name: str, folder: Path) -> Path:

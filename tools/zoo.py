@@ -39,13 +39,13 @@ STEPS = 3
 
 
 def worst(report: Report, kind: str, right: str = "") -> float:
-    found = [c.max_rel for c in report.checks if right in c.right and c.kind.endswith(kind) and c.size]
+    found = [c.error for c in report.checks if right in c.right and c.kind.endswith(kind) and c.size]
     return max(found, default=float("nan"))
 
 
 def closest(report: Report) -> float:
     """The largest share of its bound that any check used up."""
-    return max((c.max_rel / c.tol for c in report.checks if c.tol), default=0.0)
+    return max((c.error / c.tol for c in report.checks if c.tol), default=0.0)
 
 
 def everything_passed(report: Report) -> bool:

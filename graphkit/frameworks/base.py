@@ -23,11 +23,14 @@ if TYPE_CHECKING:
     Arrays: TypeAlias = Mapping[str, npt.NDArray[np.generic]]
 
 __all__ = [
+    "Adam",
     "Batch",
     "Framework",
     "InputSpec",
+    "Loss",
     "Mode",
     "ReadOptions",
+    "Rule",
     "Runtime",
     "Session",
     "Sgd",
@@ -62,23 +65,58 @@ class Sgd:
 
 
 @dataclass(frozen=True, slots=True)
+class Adam:
+    """Adam (Kingma and Ba, 2015): with g ← gradient + weight_decay · w, m ← β₁ · m + (1 - β₁) · g and
+    v ← β₂ · v + (1 - β₂) · g², then w ← w - lr · m̂ / (√v̂ + ε) with m̂ = m / (1 - β₁ᵗ) and v̂ = v / (1 - β₂ᵗ) in step t.
+
+    That is ``torch.optim.Adam``. MXNet's Adam adds ε to √v instead of √v̂; it is given ε · √(1 - β₂ᵗ) in step t, with
+    which it makes the same steps.
+
+    Attributes:
+        lr: Learning rate.
+        beta1: β₁.
+        beta2: β₂.
+        epsilon: ε.
+        weight_decay: Weight decay.
+    """  # noqa: D205  # the formula does not fit one line
+
+    lr: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    weight_decay: float = 0.0
+
+
+Rule: TypeAlias = Sgd | Adam
+"""How a step of training follows from gradients."""
+Loss: TypeAlias = Literal["mse", "cross-entropy"]
+"""What is made smaller where a model has no losses of its own; see :class:`Batch`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """What one step of training is made on.
 
-    Its loss is the sum of the model's own losses (:func:`graphkit.ir.training.losses`), or with targets half the mean
-    squared distance of ``scale · output`` from its target, summed over the outputs that have one, times ``weight``.
+    Its loss is the sum of the model's own losses (:func:`graphkit.ir.training.losses`). With targets it is summed over
+    the outputs that have one, and taken times ``weight``: for ``"mse"`` half the mean squared distance of
+    ``scale · output`` from its target; for ``"cross-entropy"`` the mean of -log softmax(scale · output)[target] along
+    axis 1, targets being classes.
 
     Attributes:
         feeds: Inputs.
-        targets: Target of each float output, of its shape and dtype; empty for a model with losses.
+        targets: Target of each float output, of its shape and dtype; for cross-entropy an int64 class for each place,
+            that is of the output's shape without axis 1, and none for outputs of fewer than two axes. Empty for a model
+            with losses.
         scales: Scale of each output that has a target.
         weight: Weight of the sum.
+        loss: What the targets are for.
     """
 
     feeds: Arrays
     targets: Arrays = field(default_factory=dict)
     scales: Mapping[str, float] = field(default_factory=dict)
     weight: float = 1.0
+    loss: Loss = "mse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +142,11 @@ class Step:
 class Session(Protocol):
     """A model opened on a runtime. All arrays are keyed by IR value name; a context manager that frees it."""
 
+    @property
+    def tappable(self) -> frozenset[str]:
+        """Names of the values between nodes that can be tapped: tensors of the main graph that the runtime computes."""
+        ...
+
     def forward(self, feeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:
         """Outputs of the graph, and the values named in ``taps``.
 
@@ -115,12 +158,14 @@ class Session(Protocol):
         """
         ...
 
-    def backward(self, feeds: Arrays, seeds: Arrays) -> dict[str, npt.NDArray[np.generic]]:
+    def backward(self, feeds: Arrays, seeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:
         """Gradients of Σ⟨seed, output⟩ in every float input and every parameter, by IR value name.
 
         Args:
             feeds: Inputs.
             seeds: Cotangent of each float output, of the output's shape and dtype.
+            taps: Float values between nodes, of :attr:`tappable`, in which gradients are given too: those through all
+                that reads a value; zeros where the outputs do not depend on it.
         """
         ...
 
@@ -136,7 +181,7 @@ class Session(Protocol):
 class TrainableSession(Session, Protocol):
     """What a runtime that can ``"train"`` opens."""
 
-    def train(self, batches: Iterable[Batch], rule: Sgd) -> Iterator[Step]:
+    def train(self, batches: Iterable[Batch], rule: Rule) -> Iterator[Step]:
         """Train from the model's own arrays, one step for each batch; the session itself does not change.
 
         Parameters that the loss does not depend on have a gradient of

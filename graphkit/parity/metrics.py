@@ -117,7 +117,7 @@ def compare(
         "fail" if bad or void else "pass",
         max_abs=gap.max_abs,
         peak=gap.peak,
-        max_rel=gap.max_abs / scale,
+        error=gap.max_abs / scale,
         l2=gap.l2,
         cosine=gap.cosine,
         bad=bad,

@@ -253,7 +253,7 @@ def _majority(trials: list[Check]) -> Check:
     failures = len(trials) - len(passed)
     if not failures or failures >= len(passed):
         return trials[0]
-    told = f"beyond its bound, by {trials[0].max_rel:.1e}, in {failures} of {len(trials)} samples"
+    told = f"beyond its bound, by {trials[0].error:.1e}, in {failures} of {len(trials)} samples"
     return replace(passed[0], note="; ".join(filter(None, (passed[0].note, told))))
 
 

@@ -64,7 +64,7 @@ def _plain(value: Any) -> Any:
 
 
 def _check(entry: dict[str, Any]) -> Check:
-    floats = {"max_abs", "peak", "max_rel", "l2", "cosine", "tol", "floor"}
+    floats = {"max_abs", "peak", "error", "l2", "cosine", "tol", "floor"}
     values: dict[str, Any] = {key: float(value) if key in floats else value for key, value in entry.items()}
     values["shape"] = tuple(values["shape"])
     return Check(**values)

@@ -60,7 +60,7 @@ def table(report: Report, *, worst: int = 8) -> Group:
 
 
 def _order(check: Check) -> tuple[bool, int, str, str, int, bool, float, str]:
-    closeness = check.max_rel / check.tol if check.tol else (math.inf if check.max_rel else 0.0)
+    closeness = check.error / check.tol if check.tol else (math.inf if check.error else 0.0)
     kind = list(_HEADINGS).index(check.kind)
     last = (check.verdict != "fail", -closeness, check.name)
     return (check.step > 0, kind, check.left, check.right, check.step, *last)
@@ -88,7 +88,7 @@ def _grid(checks: Sequence[Check], worst: int) -> Table:
         for check in [*failed, *shown]:
             grid.add_row(*_row(check))
         if rest := passed[len(shown) :]:
-            largest = _number(max(check.max_rel for check in rest))
+            largest = _number(max(check.error for check in rest))
             grid.add_row(
                 Text(f"{len(rest)} more", style="dim"),
                 "",
@@ -105,7 +105,7 @@ def _grid(checks: Sequence[Check], worst: int) -> Table:
 def _row(check: Check) -> Iterable[str | Text]:
     from rich.text import Text
 
-    numbers = [_number(number) for number in (check.max_rel, check.tol, check.l2, max(1 - check.cosine, 0.0))]
+    numbers = [_number(number) for number in (check.error, check.tol, check.l2, max(1 - check.cosine, 0.0))]
     shape = "×".join(map(str, check.shape)) or ("scalar" if check.dtype else "")
     judged = check.verdict == "pass" or check.bad > 0
     return (Text(f"  {check.name}"), shape, *(numbers if judged else [""] * 4), _mark(check.verdict))

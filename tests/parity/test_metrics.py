@@ -18,7 +18,7 @@ def judged(reference, found, bound=LOOSE):
 
 def test_a_difference_is_relative_to_the_largest_magnitude_of_the_reference():
     check = judged([1.0, -4.0], [1.0, -3.0], Bound(0.25))
-    assert (check.max_abs, check.max_rel, check.verdict) == (1.0, 0.25, "pass")
+    assert (check.max_abs, check.error, check.verdict) == (1.0, 0.25, "pass")
 
 
 def test_an_element_beyond_the_bound_fails_and_is_counted():

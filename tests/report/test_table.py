@@ -12,7 +12,7 @@ from graphkit.report.report import Check, Report
 from graphkit.report.table import table
 
 GOOD = Check("output", "y", "torch", "mxnet", "pass", 1e-7, 1.0, 1e-7, 1e-8, 1.0, 0, 6, (2, 3), "float32", 1e-5, 1e-8)
-BAD = replace(GOOD, kind="parameter gradient", name="fc[0].weight", verdict="fail", max_rel=0.5, bad=4)
+BAD = replace(GOOD, kind="parameter gradient", name="fc[0].weight", verdict="fail", error=0.5, bad=4)
 
 
 def printed(*checks: Check, width: int = 100, **more) -> str:
@@ -35,14 +35,14 @@ def test_names_with_brackets_are_shown_as_they_are():
 
 
 def test_outputs_come_before_gradients_and_failures_before_passes():
-    passed = replace(BAD, name="a", verdict="pass", bad=0, max_rel=1e-9)
+    passed = replace(BAD, name="a", verdict="pass", bad=0, error=1e-9)
     text = printed(passed, BAD, GOOD)
     assert line(text, "outputs, torch | mxnet") < line(text, "parameter gradients") < line(text, "fc[0].weight")
     assert line(text, "fc[0].weight") < line(text, "  a ")
 
 
 def test_of_many_that_pass_the_worst_are_shown_and_the_rest_counted():
-    many = [replace(GOOD, name=f"t{index}", max_rel=index * 1e-8) for index in range(100)]
+    many = [replace(GOOD, name=f"t{index}", error=index * 1e-8) for index in range(100)]
     text = printed(*many)
     assert text.count("pass") == 9
     assert "t99" in text
