@@ -48,8 +48,7 @@ class Check:
         max_abs: Largest absolute difference.
         max_rel: Largest difference of an element over the magnitude of that very element of the reference, over
             those that are not zero; what single small elements make of it says little.
-        ulps: Largest number of representable numbers between an element and its reference; infinite where one lies
-            beyond 2^53 of them, 0 for integers.
+        ulps: Largest number of representable numbers from an element to its reference; 0 for what is not float.
         peak: Largest magnitude of the reference.
         l2: l2 norm of the difference over that of the reference.
         cosine: Cosine of the angle between the two, 1 for identical directions.

@@ -7,6 +7,7 @@ import pytest
 
 from graphkit.parity.metrics import compare, distance, magnitude
 from graphkit.parity.tolerance import Bound
+from graphkit.report.report import DECADES
 
 RNG = np.random.default_rng(0)
 LOOSE = Bound(0.5)
@@ -103,3 +104,52 @@ def test_empty_tensors_pass():
 def test_magnitude_looks_at_finite_elements():
     assert magnitude(np.array([1.0, -3.0, np.inf, np.nan])) == 3.0
     assert magnitude(np.array([np.nan])) == 0.0
+
+
+def test_units_in_the_last_place_are_counted_across_zero_and_binades() -> None:
+    one = np.float32([1, 0.0, 1e-45, -2])
+    two = np.float32([np.nextafter(np.float32(1), np.float32(2)), -0.0, -1e-45, -2])
+    assert distance(one, two).ulps == 2
+    assert distance(np.float16([1]), np.float16([1.001])).ulps == 1
+    assert distance(np.float64([-1e300]), np.float64([1e300])).ulps > 2**62
+
+
+def test_the_first_element_beyond_the_bound_is_named_with_both_numbers() -> None:
+    one = np.zeros((300, 1000), np.float32)
+    one[0, 0] = 1
+    two = one.copy()
+    two[211, 7] = 0.5
+    two[299, 999] = 2
+    check = compare("output", "y", ("a", "b"), one, two, Bound(0.1))
+    assert (check.first, check.values, check.bad) == ((211, 7), (0.0, 0.5), 2)
+    assert (check.histogram[0], sum(check.histogram)) == (one.size - 2, one.size)
+
+
+def test_the_histogram_counts_shares_of_the_scale_by_decade() -> None:
+    one = np.float64([1, 0, 0, 0])
+    check = compare("output", "y", ("a", "b"), one, one + np.float64([0, 0.02, 1e-30, 1e9]), Bound(1.0))
+    first, last = DECADES
+    expected = [0] * (last - first + 3)
+    expected[0] = expected[1] = expected[-1] = 1
+    expected[2 + (-2 - first)] = 1
+    assert list(check.histogram) == expected
+
+
+def test_relative_differences_of_single_elements_leave_out_zeros() -> None:
+    gap = distance(np.float64([0, 1, 100]), np.float64([5, 1.5, 100]))
+    assert (gap.max_rel, gap.max_abs) == (0.5, 5.0)
+
+
+def test_infinities_in_the_same_places_are_equal_and_counted() -> None:
+    one = np.float32([np.inf, -np.inf, np.nan, 1])
+    check = compare("output", "y", ("a", "b"), one, one, Bound(0.0))
+    assert (check.verdict, check.nonfinite, check.first) == ("pass", (3, 3), None)
+    other = compare("output", "y", ("a", "b"), one, one[[1, 0, 2, 3]], Bound(0.0))
+    assert (other.verdict, other.bad, other.first) == ("fail", 2, (0,))
+
+
+def test_floats_at_the_ends_of_their_range_do_not_overflow() -> None:
+    top = np.finfo(np.float64).max
+    gap = distance(np.float64([top]), np.float64([-top]))
+    assert gap.max_abs == np.inf
+    assert gap.cosine == -1
