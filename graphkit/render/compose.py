@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graphkit.render import labels
 from graphkit.render.drawing import Arrow, Box, Drawing, Frame
 from graphkit.render.scopes import Reach
+from graphkit.text import short
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -44,7 +45,7 @@ def draw(view: nx.MultiDiGraph, *, title: str = "", depth: int | None = None) ->
     children = artist.body("")
     shown = {box.family for box in artist.boxes.values()}
     return Drawing(
-        labels.short(title or view.graph["name"] or "model", 80),
+        short(title or view.graph["name"] or "model", 80),
         _size(view),
         tuple(children),
         tuple(artist.arrows()),
@@ -163,17 +164,17 @@ class _Artist:
         piece: list[int],
         keys: list[str],
     ) -> Frame:
-        title = labels.short(".".join(path[len(around) :]))
+        title = short(".".join(path[len(around) :]))
         if len(children) == 1 and isinstance(only := children[0], Frame) and only.kind == "scope":
             return Frame(frame_id, "scope", f"{title}.{only.title}", only.note, only.children, only.tooltip)
         note = self._module_class([keys[number] for number in piece], path)
-        return Frame(frame_id, "scope", title, note, tuple(children), labels.short(".".join(path), 400))
+        return Frame(frame_id, "scope", title, note, tuple(children), short(".".join(path), 400))
 
     def _module_class(self, keys: list[str], path: tuple[str, ...]) -> str:
         for key in keys:
             origin = self.view.nodes[key].get("origin")
             if origin is not None and origin.module and self._path(key) == path:
-                return labels.short(origin.module.rpartition(".")[2], 32)
+                return short(origin.module.rpartition(".")[2], 32)
         return ""
 
     def _node(self, key: str, frame: tuple[str, ...]) -> Box | Frame:
@@ -187,34 +188,32 @@ class _Artist:
         for body in self.bodies[key]:
             info = self.view.graph["bodies"][body]
             inner = self._next_frame()
-            note = labels.short(info.name) if info.name != info.attribute else ""
-            frames.append(
-                Frame(inner, "body", labels.short(info.attribute), note, tuple(self.body(body, self._path(key))))
-            )
-        return Frame(outer, "operator", box.title, box.name, (*frames, box), labels.short(data["name"], 400))
+            note = short(info.name) if info.name != info.attribute else ""
+            frames.append(Frame(inner, "body", short(info.attribute), note, tuple(self.body(body, self._path(key)))))
+        return Frame(outer, "operator", box.title, box.name, (*frames, box), short(data["name"], 400))
 
     def _operator(self, key: str, data: dict[str, Any], frame: tuple[str, ...]) -> Box:
         origin = data["origin"]
         details = labels.attribute_lines(data["op"], data["domain"], data["attributes"])
         if data["domain"] not in ("", "ai.onnx"):
-            details.insert(0, labels.short(data["domain"]))
+            details.insert(0, short(data["domain"]))
         tooltip = [
-            f"{data['op']} {labels.short(data['name'], 400)}",
-            *(f"scope {labels.short(text, 400)}" for text in [data["scope"]] if text),
-            *(f"from {origin.framework} {labels.short(text, 400)}" for text in [origin.op or origin.name] if text),
-            *(labels.short(text, 400) for text in [origin.line] if text),
+            f"{data['op']} {short(data['name'], 400)}",
+            *(f"scope {short(text, 400)}" for text in [data["scope"]] if text),
+            *(f"from {origin.framework} {short(text, 400)}" for text in [origin.op or origin.name] if text),
+            *(short(text, 400) for text in [origin.line] if text),
             *(
-                f"{item.kind} {labels.short(item.name, 400)} {labels.tensor(item.dtype, item.shape)}"
+                f"{item.kind} {short(item.name, 400)} {labels.tensor(item.dtype, item.shape)}"
                 for item in data["parameters"][:20]
             ),
-            *(f"→ {labels.short(out.name, 400)} {labels.tensor(out.dtype, out.shape)}" for out in data["outputs"][:20]),
+            *(f"→ {short(out.name, 400)} {labels.tensor(out.dtype, out.shape)}" for out in data["outputs"][:20]),
         ]
         parameters = labels.parameter_lines(data["parameters"], data["scope"], origin.name or data["name"])
         return Box(
             f"n{self.numbers[key]}",
             "operator",
             data["family"],
-            labels.short(data["op"]),
+            short(data["op"]),
             self._name(data, self._path(key)[len(frame) :]),
             tuple(details),
             tuple(parameters),
@@ -227,28 +226,26 @@ class _Artist:
         own = data["leaf"]
         telling = bool(own) and not _is_generated(data)
         if rest and (data["origin"].scope or not telling):
-            return labels.short(".".join(rest))
-        return labels.short(".".join((*rest, own))) if telling else ""
+            return short(".".join(rest))
+        return short(".".join((*rest, own))) if telling else ""
 
     def _terminal(self, key: str, data: dict[str, Any]) -> Box:
         return Box(
             f"n{self.numbers[key]}",
             data["kind"],
             "",
-            labels.short(data["name"]) or "?",
+            short(data["name"]) or "?",
             "",
             tuple(filter(None, [labels.tensor(data["dtype"], data["shape"])])),
             tuple(labels.parameter_lines(data["parameters"], "", "")),
-            (f"{data['kind']} {labels.short(data['name'], 400)}",),
+            (f"{data['kind']} {short(data['name'], 400)}",),
         )
 
     def _module(self, keys: list[str], path: tuple[str, ...], around: tuple[str, ...]) -> Box:
         nodes = [self.view.nodes[key] for key in self._inside(keys)]
         operators = [data for data in nodes if data["kind"] == "operator"]
         kinds = Counter(data["op"] for data in operators)
-        common = [
-            f"{labels.short(op)} × {number}" if number > 1 else labels.short(op) for op, number in kinds.most_common(4)
-        ]
+        common = [f"{short(op)} × {number}" if number > 1 else short(op) for op, number in kinds.most_common(4)]
         if len(kinds) > 4:
             common.append("…")
         counts = [f"{len(operators)} operators"]
@@ -258,11 +255,11 @@ class _Artist:
             f"n{self.numbers[keys[0]]}",
             "module",
             "",
-            labels.short(".".join(path[len(around) :])),
+            short(".".join(path[len(around) :])),
             self._module_class(keys, path),
             tuple(", ".join(pair) for pair in (common[:2], common[2:]) if pair),
             (("parameter", " · ".join(counts)),),
-            (labels.short(".".join(path), 400),),
+            (short(".".join(path), 400),),
         )
         for key in self._inside(keys):
             self.boxes[key] = box
@@ -300,5 +297,5 @@ class _Artist:
                 value,
                 labels.tensor(data["dtype"], data["shape"], usual="float32"),
                 body,
-                labels.short(data["value"], 400),
+                short(data["value"], 400),
             )

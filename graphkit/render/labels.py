@@ -12,16 +12,14 @@ import onnx_ir as ir
 
 from graphkit.ir.describe import Parameter, Tensor, element_name
 from graphkit.ir.opset import schema_of
+from graphkit.text import short
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from graphkit.ir.describe import Dims
 
-__all__ = ["attribute_lines", "clean", "count", "dims", "parameter_lines", "relative", "short", "tensor"]
-
-NAME_LIMIT: Final = 36
-"""Characters of a name that a label shows."""
+__all__ = ["attribute_lines", "count", "dims", "parameter_lines", "relative", "tensor"]
 
 _LIST_LIMIT: Final = 6
 """Elements of a list that a label shows."""
@@ -30,29 +28,6 @@ _MADE_UP: Final = re.compile(r"[./]|^(const|constant|val|value)?[\W\d_]*$")
 """A constant's name that says nothing."""
 
 _SEPARATORS: Final = "./_:-"
-
-
-def clean(text: str) -> str:
-    """Text of one line that every output format can hold: control and invisible characters become visible signs."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(_visible(char) for char in text)
-
-
-def _visible(char: str) -> str:
-    if char.isprintable() or char == "\u200d":  # the joiner inside emoji
-        return char
-    if char < " ":
-        return chr(0x2400 + ord(char))
-    return " " if char.isspace() else "\ufffd"
-
-
-def short(text: str, limit: int = NAME_LIMIT) -> str:
-    """Clean text with its middle left out where it is longer than the limit; the end of a name tells most."""
-    if len(text) > limit:
-        tail = (limit - 1) * 3 // 5
-        text = f"{text[: limit - 1 - tail]}…{text[-tail:]}"
-    return clean(text)
 
 
 def dims(shape: Dims | None) -> str:

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from graphkit.errors import FormatError
 from graphkit.report.report import Check, Report
 
 __all__ = ["FORMAT", "from_json", "to_json"]
 
-FORMAT = 1
+FORMAT = 2
 """Version of the layout; it grows when a field changes its meaning, not when one is added."""
+
+T = TypeVar("T", Check, Report)
+
+
+_KINDS: Final = {cls.__name__: get_type_hints(cls, localns={"Mapping": Mapping}) for cls in (Check, Report)}
+"""Types of the fields."""
 
 
 def to_json(report: Report) -> str:
@@ -21,16 +28,7 @@ def to_json(report: Report) -> str:
 
     JSON has no infinities and no NaN; such numbers are written as the strings ``"inf"``, ``"-inf"`` and ``"nan"``.
     """
-    document = {
-        "graphkit_report": FORMAT,
-        "title": report.title,
-        "passed": report.passed,
-        "environment": report.environment,
-        "warnings": list(report.warnings),
-        "checks": [
-            {field.name: _plain(getattr(check, field.name)) for field in fields(Check)} for check in report.checks
-        ],
-    }
+    document = {"graphkit_report": FORMAT, "passed": report.passed, **_plain(report)}
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
 
 
@@ -38,33 +36,54 @@ def from_json(text: str) -> Report:
     """Read what :func:`to_json` wrote.
 
     Raises:
-        FormatError: The text is not such a report.
+        FormatError: The text is not such a report, or one of another layout.
     """
     try:
         document = json.loads(text)
-        if document["graphkit_report"] != FORMAT:
+        layout = document.pop("graphkit_report")
+        if layout != FORMAT:
             raise FormatError(
-                f"The report has layout {document['graphkit_report']!r}, this graphkit reads layout {FORMAT}; "
-                f"write it again with this version."
+                f"The report has layout {layout!r}, this graphkit reads layout {FORMAT}; run the verification again "
+                f"with this version to write it anew, or read it with the version that wrote it."
             )
-        return Report(
-            title=document["title"],
-            checks=tuple(_check(entry) for entry in document["checks"]),
-            environment=dict(document["environment"]),
-            warnings=tuple(document["warnings"]),
-        )
-    except (ValueError, KeyError, TypeError) as error:
+        return _filled(Report, document)
+    except (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise FormatError(f"This is not a report that graphkit wrote: {error!r}.") from error
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return list(value) if isinstance(value, tuple) else value
+    """What JSON can hold of a value."""
+    match value:
+        case Check() | Report():
+            return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        case dict():
+            return {name: _plain(item) for name, item in value.items()}
+        case tuple():
+            return [_plain(item) for item in value]
+        case float() if not math.isfinite(value):
+            return str(value)
+    return value
 
 
-def _check(entry: dict[str, Any]) -> Check:
-    floats = {"max_abs", "peak", "error", "l2", "cosine", "tol", "floor"}
-    values: dict[str, Any] = {key: float(value) if key in floats else value for key, value in entry.items()}
-    values["shape"] = tuple(values["shape"])
-    return Check(**values)
+def _filled(cls: type[T], entries: dict[str, Any]) -> T:
+    """A check or report of what was written; fields that only a newer version has are left out."""
+    return cls(**{name: _read(entries[name], kind) for name, kind in _KINDS[cls.__name__].items() if name in entries})
+
+
+def _read(value: Any, kind: Any) -> Any:
+    """A value of an annotated type, from what :func:`_plain` made of it."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if kind is Check:
+        return _filled(Check, value)
+    if kind is float:
+        return float(value)
+    if type(None) in inner:
+        return None if value is None else _read(value, next(item for item in inner if item is not type(None)))
+    if origin is tuple:
+        items = [inner[0]] * len(value) if inner[-1] is ... else inner
+        return tuple(_read(item, one) for item, one in zip(value, items, strict=True))
+    if origin is not None and origin is not Literal:
+        return {str(name): _read(item, inner[1]) for name, item in value.items()}
+    if value not in inner if origin is Literal else not isinstance(value, kind):
+        raise ValueError(f"{value!r} is not {kind}")
+    return value

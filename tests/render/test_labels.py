@@ -40,26 +40,6 @@ def test_counts(number, shown):
     assert labels.count(number) == shown
 
 
-def test_long_names_keep_their_end():
-    assert labels.short("encoder." * 20 + "weight", 20) == "encoder.…oder.weight"
-    assert len(labels.short("x" * 10_000)) == labels.NAME_LIMIT
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("a\nb\tc", "a␊b␉c"),
-        ("a\x7fb", "a\ufffdb"),
-        ("a\u202eb", "a\ufffdb"),
-        ("a\u00a0b", "a b"),
-        ("\ud800", "\ufffd"),
-        ("é😀", "é😀"),
-    ],
-)
-def test_text_becomes_printable(text, shown):
-    assert labels.clean(text) == shown
-
-
 @pytest.mark.parametrize(
     ("name", "scope", "node", "shown"),
     [
