@@ -1,0 +1,224 @@
+"""What a project sets for all of its comparisons: ``[tool.graphkit.verify]`` and ``[tool.graphkit.bisect]``.
+
+    [tool.graphkit.verify]
+    on = ["torch", "ort"]
+    backward = true
+    seeds = [0, 1, 2]
+    baseline = "tests/baseline.npz"
+
+    [tool.graphkit.verify.tolerances]
+    gradient = "8x"
+    "layer4.*" = 1e-3
+
+They stand in the nearest ``pyproject.toml`` from a folder upward. Keys are the long options of the command; what is
+given to the command itself wins. Files are relative to the folder of ``pyproject.toml``. What the two commands share
+is read by ``bisect`` from the table of ``verify``, too; its own table wins.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from graphkit.errors import InputError
+from graphkit.parity.tolerances import parse_tolerance
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+__all__ = ["KEYS", "find", "settings"]
+
+_FILE: Final = "pyproject.toml"
+_TOLERANCES: Final = "tolerances"
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What a key takes.
+
+    Attributes:
+        told: In words, for errors.
+        fits: Whether a single value is right.
+        several: Whether it is a list; a single value is then a list of one.
+        file: Whether values name files.
+    """
+
+    told: str
+    fits: Callable[[Any], bool]
+    several: bool = False
+    file: bool = False
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _integer(least: int) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
+
+
+def _one_of(*choices: str) -> _Form:
+    shown = [f'"{choice}"' for choice in choices]
+    return _Form(f"{', '.join(shown[:-1])} or {shown[-1]}", lambda value: isinstance(value, str) and value in choices)
+
+
+_FLAG: Final = _Form("true or false", lambda value: isinstance(value, bool))
+_RATE: Final = _Form("a number from 0 on", _number)
+_TEXTS: Final = _Form("a text or a list of texts", _text, several=True)
+
+_SHARED: Final = {
+    "on": _TEXTS,
+    "backward": _FLAG,
+    "mode": _one_of("eval", "train"),
+    "dtype": _one_of("float32", "float64"),
+    "feed": _Form("a text or a list of texts", _text, several=True, file=True),
+    "tol": _Form(
+        "a tolerance or a list of them, as --tol takes them", lambda value: _number(value) or _text(value), several=True
+    ),
+}
+KEYS: Final = {
+    "verify": _SHARED
+    | {
+        "train-steps": _Form("a whole number from 1 on", _integer(1)),
+        "optimizer": _one_of("sgd", "adam"),
+        "lr": _RATE,
+        "momentum": _RATE,
+        "weight-decay": _RATE,
+        "loss": _one_of("given", "mse", "cross-entropy"),
+        "batches": _Form("a whole number from 1 on, or a list of them", _integer(1), several=True),
+        "seeds": _Form("a whole number from 0 on, or a list of them", _integer(0), several=True),
+        "taps": _FLAG,
+        "report": _Form("the name of a file or a list of them", _text, several=True, file=True),
+        "baseline": _Form("the name of a file", _text, file=True),
+    },
+    "bisect": _SHARED,
+}
+"""What can be set for each command, by its long option."""
+
+
+def find(folder: Path) -> Path | None:
+    """The nearest ``pyproject.toml`` in a folder and those above it, None where there is none."""
+    start = folder.resolve()
+    return next((file for place in (start, *start.parents) if (file := place / _FILE).is_file()), None)
+
+
+def settings(path: Path, command: str) -> dict[str, Any]:
+    """What a ``pyproject.toml`` sets for a command.
+
+    Args:
+        path: The file.
+        command: ``"verify"`` or ``"bisect"``.
+
+    Returns:
+        Values by the name of the option with underscores (``"train_steps"``); lists for options that take several.
+        The table of tolerances is appended to ``"tol"``, in the spelling of :mod:`graphkit.parity.tolerances`. Files
+        are absolute. Empty where the file sets nothing.
+
+    Raises:
+        InputError: The file cannot be read or is no TOML, or it has a key or value that is none of the command's.
+    """
+    tables = _tables(path)
+    found = _read(tables.get(command, {}), path, command)
+    if command == "bisect":
+        shared = _read(tables.get("verify", {}), path, "verify")
+        found = {name: value for name, value in shared.items() if name in _SHARED} | found
+    return found
+
+
+def _tables(path: Path) -> dict[str, Any]:
+    """The tables under ``[tool.graphkit]``, each of a command."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path} is no TOML: {str(error).rstrip('.')}. Mend it, or run graphkit elsewhere.") from error
+    tool = document.get("tool", {})
+    tables = tool.get("graphkit", {}) if isinstance(tool, dict) else {}
+    _check_table(tables, path, "tool.graphkit")
+    _check_keys(tables, KEYS, path, "tool.graphkit")
+    return dict(tables)
+
+
+def _read(table: Any, path: Path, command: str) -> dict[str, Any]:
+    where = f"tool.graphkit.{command}"
+    _check_table(table, path, where)
+    _check_keys(table, {**KEYS[command], _TOLERANCES: None}, path, where)
+    found = {
+        key.replace("-", "_"): _value(table[key], form, path, f"{key!r} of [{where}]")
+        for key, form in KEYS[command].items()
+        if key in table
+    }
+    tolerances = [str(each) for each in found.get("tol", ())]
+    tolerances += _tolerances(table.get(_TOLERANCES, {}), path, f"{where}.{_TOLERANCES}")
+    for text in tolerances:
+        try:
+            parse_tolerance(text)
+        except InputError as error:
+            raise InputError(f"{path}: [{where}] sets a tolerance that is none. {error}") from error
+    return {**found, "tol": tolerances} if tolerances else found
+
+
+def _tolerances(table: Any, path: Path, where: str) -> list[str]:
+    _check_table(table, path, where)
+    for key, value in table.items():
+        if not (_number(value) or _text(value)):
+            quoted = f' (write "{key}.…" with quotes around it)' if isinstance(value, dict) else ""
+            raise InputError(
+                f"{path}: {key!r} of [{where}] is {_shown(value)}{quoted}; a tolerance is a number from 0 on, or a "
+                f'text such as "8x" for a multiple of the noise floor.'
+            )
+    return [f"{key}={value}" for key, value in table.items()]
+
+
+def _value(value: Any, form: _Form, path: Path, where: str) -> Any:
+    values = value if form.several and isinstance(value, list) else [value]
+    for each in values:
+        if not form.fits(each):
+            raise InputError(f"{path}: {where} is {_shown(each)}, but has to be {form.told}.")
+    if form.several and not values:
+        raise InputError(f"{path}: {where} is empty; leave it out, or give {form.told}.")
+    if form.file:
+        values = [_located(each, path.resolve().parent) for each in values]
+    return values if form.several else values[0]
+
+
+def _located(text: str, folder: Path) -> str:
+    """A file, or ``NAME=FILE``, relative to a folder; what names no file (``package.module:callable``) as it is."""
+    name, equals, file = text.rpartition("=")
+    module, colon, _ = file.rpartition(":")
+    if colon and not (folder / file).exists() and all(part.isidentifier() for part in module.split(".")):
+        return text
+    return f"{name}{equals}{folder / file}"
+
+
+def _check_table(table: Any, path: Path, where: str) -> None:
+    if not isinstance(table, dict):
+        raise InputError(f"{path}: [{where}] is {_shown(table)}, but has to be a table.")
+
+
+def _check_keys(table: dict[str, Any], known: Iterable[str], path: Path, where: str) -> None:
+    names = list(known)
+    for key in table:
+        if key not in names:
+            near = difflib.get_close_matches(key.replace("_", "-"), names, n=1)
+            meant = f" (is {near[0]!r} meant?)" if near else ""
+            raise InputError(f"{path}: [{where}] has no key {key!r}{meant}; there are {', '.join(names)}.")
+
+
+def _shown(value: Any) -> str:
+    """A value of TOML as it would be written there."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, list):
+        return "a list"
+    return f'"{value}"' if isinstance(value, str) else str(value)
