@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -16,6 +17,7 @@ import click
 from graphkit._version import __version__
 from graphkit.cli.console import PipeClosedError, explain, hush
 from graphkit.errors import InputError
+from graphkit.parity.settings import KEYS, find, settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +43,14 @@ class _Commands(click.Group):
         command: click.Command | None = getattr(importlib.import_module(f"{__name__}.{cmd_name}"), "COMMAND", None)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        if name in KEYS and command is not None and not {"-h", "--help"} & set(rest):
+            ctx.default_map = {name: _set_by_project(command, name)}
+        return name, command, rest
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -51,6 +61,20 @@ class _Commands(click.Group):
                 f"Code of the source ended the program (sys.exit({left.code!r})) before anything was done; keep what a "
                 f'script does when it is run under `if __name__ == "__main__":`.'
             ) from left
+
+
+def _set_by_project(command: click.Command, name: str) -> dict[str, Any]:
+    """Defaults of a command's options as the nearest ``pyproject.toml`` sets them, by the options' own names."""
+    path = find(Path())
+    found = {} if path is None else settings(path, name)
+    options = {text: option for option in command.params if isinstance(option, click.Option) for text in option.opts}
+    defaults = {}
+    for key, value in found.items():
+        option = options["--" + key.replace("_", "-")]
+        assert option.name is not None
+        listed = isinstance(value, list) and not option.multiple
+        defaults[option.name] = ",".join(map(str, value)) if listed else value
+    return defaults
 
 
 @click.command(
