@@ -95,12 +95,18 @@ class FakeSession:
     runtime: Fake
     weights: Mapping[str, Any]
 
-    def forward(self, feeds: Mapping[str, Any], taps: Sequence[str] = ()) -> Arrays:  # noqa: ARG002  # the protocol's
-        return self.runtime.outputs({"y": np.maximum(self._sum(feeds), 0)})
+    tappable = frozenset({"product", "sum", "y"})
 
-    def backward(self, feeds: Mapping[str, Any], seeds: Mapping[str, Any]) -> Arrays:
+    def forward(self, feeds: Mapping[str, Any], taps: Sequence[str] = ()) -> Arrays:
+        sums = self._sum(feeds)
+        found = {"product": sums - self.weights["b"], "sum": sums, "y": np.maximum(sums, 0)}
+        return self.runtime.outputs({name: found[name] for name in dict.fromkeys(["y", *taps])})
+
+    def backward(self, feeds: Mapping[str, Any], seeds: Mapping[str, Any], taps: Sequence[str] = ()) -> Arrays:
         inner = seeds["y"] * (self._sum(feeds) > 0)
-        return self.runtime.gradients({"x": inner @ self.weights["w"].T, "w": feeds["x"].T @ inner, "b": inner.sum(0)})
+        found = {"x": inner @ self.weights["w"].T, "w": feeds["x"].T @ inner, "b": inner.sum(0)}
+        tapped = {"product": inner, "sum": inner, "y": seeds["y"]}
+        return self.runtime.gradients(found | {name: tapped[name] for name in taps})
 
     def _sum(self, feeds: Mapping[str, Any]) -> Any:
         assert feeds["x"].dtype == self.weights["w"].dtype

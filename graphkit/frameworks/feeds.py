@@ -12,11 +12,11 @@ from graphkit.ir.edit import graphs_of
 from graphkit.ir.training import losses
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import numpy.typing as npt
 
-__all__ = ["check_feeds", "check_seeds", "check_taps", "check_targets"]
+__all__ = ["check_feeds", "check_gradient_taps", "check_seeds", "check_taps", "check_targets", "inner_tensors"]
 
 
 def check_feeds(model: ir.Model, feeds: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
@@ -103,6 +103,39 @@ def check_taps(model: ir.Model, taps: Sequence[str]) -> list[ir.Value]:
             _check_inside(model, tap)
             raise FeedError(f"The model has no value {tap!r} to tap; values are named as in the converted graph.")
     return [known[tap] for tap in taps]
+
+
+def check_gradient_taps(model: ir.Model, taps: Sequence[str], tappable: Collection[str]) -> list[ir.Value]:
+    """The values between nodes in which gradients are asked for, each once, in order.
+
+    Args:
+        model: A canonical model.
+        taps: Their names.
+        tappable: What the session can tap.
+
+    Raises:
+        FeedError: The model has no value of that name, the session does not compute it, or it is no float.
+    """
+    found = check_taps(model, list(dict.fromkeys(taps)))
+    for value in found:
+        name = value.name or ""
+        if name not in tappable:
+            why = "the runtime's form of the model does not compute it between two nodes"
+            raise FeedError(f"There is no gradient in {name!r} here: {why}; tap another value.")
+        if value.dtype is None or not value.dtype.is_floating_point():
+            kind = "unknown elements" if value.dtype is None else f"elements of {value.dtype.name.lower()}"
+            raise FeedError(f"There is no gradient in {name!r}, which has {kind}; tap a float value.")
+    return found
+
+
+def inner_tensors(model: ir.Model) -> dict[str, ir.Value]:
+    """The tensors that nodes of the main graph compute, by name and in order; strings are not among them."""
+    return {
+        value.name: value
+        for node in model.graph
+        for value in node.outputs
+        if value.name and isinstance(value.type, ir.TensorType) and value.dtype != ir.DataType.STRING
+    }
 
 
 def _check_inside(model: ir.Model, tap: str) -> None:

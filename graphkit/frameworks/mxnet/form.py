@@ -16,7 +16,7 @@ from graphkit.frameworks.mxnet.write import to_symbol
 from graphkit.ir.origin import Source, origin_of, source_of
 from graphkit.ir.training import losses
 from graphkit.ops.codec import BOOL, show
-from graphkit.ops.mxgraph import MxGraph, MxModel, MxNode, MxRef
+from graphkit.ops.mxgraph import VARIABLE, MxGraph, MxModel, MxNode, MxRef
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,6 +61,7 @@ class Form:
         arrays: Values of arguments and auxiliary states, by variable.
         variables: Variable by IR name, where the names differ.
         values: What computes each IR value, as far as the symbol does.
+        inner: What computes each of ``values`` in the backward pass.
         derived: Layouts of the parameters that are stored in another one than the IR's, by variable.
         lacking: Outputs that MXNet does not compute: the losses of output layers, of which it has the gradient only.
         injecting: Which of ``slopes`` are output layers that inject the gradients of these losses.
@@ -75,6 +76,7 @@ class Form:
     arrays: Mapping[str, npt.NDArray[np.generic]]
     variables: Mapping[str, str]
     values: Mapping[str, MxRef]
+    inner: Mapping[str, MxRef]
     derived: Mapping[str, Layout]
     lacking: Sequence[str] = ()
     injecting: Sequence[int] = ()
@@ -90,10 +92,48 @@ class Form:
 
     def symbol(self, heads: Sequence[MxRef]) -> str:
         """The symbol of some outputs, hidden ones allowed, as JSON. Where a variable is asked for, it is copied."""
+        return self._dumped(self.nodes, heads)
+
+    def marked(self, names: Sequence[str]) -> tuple[str, dict[str, str]]:
+        """The symbol of ``slopes`` in which a variable is added to each of some values before anything reads it.
+
+        The gradient in the variable, which is to be given zeros, is that in the value.
+
+        Returns:
+            The symbol as JSON, and the variable for each value.
+        """
+        taken = {node.name for node in self.nodes}
+        wanted: dict[MxRef, str] = {self.inner[name]: name for name in names}
+        instead: dict[MxRef, MxRef] = {}
+        nodes: list[MxNode] = []
+        copies: dict[int, MxNode] = {}
+        variables: dict[str, str] = {}
+
+        def read(ref: MxRef) -> MxRef:
+            return instead.get(ref) or MxRef(copies[id(ref.node)], ref.output)
+
+        for node in self.nodes:
+            copies[id(node)] = MxNode(
+                node.op, node.name, node.attrs, [read(ref) for ref in node.inputs], node.subgraphs, node.hidden
+            )
+            nodes.append(copies[id(node)])
+            for ref in [ref for ref in wanted if ref.node is node]:
+                name = f"{wanted[ref]}_mark"
+                while name in taken:
+                    name += "_"
+                taken.add(name)
+                variables[wanted[ref]] = name
+                mark = MxNode(VARIABLE, name)
+                total = MxNode("elemwise_add", f"{name}ed", {}, [MxRef(copies[id(node)], ref.output), MxRef(mark)])
+                nodes += [mark, total]
+                instead[ref] = MxRef(total)
+        return self._dumped(nodes, [read(ref) for ref in self.slopes]), variables
+
+    def _dumped(self, nodes: Sequence[MxNode], heads: Sequence[MxRef]) -> str:
         copies = [MxNode("_copy", f"{ref.node.name}_head", {}, [ref]) for ref in heads if ref.node.is_variable]
         waiting = iter(copies)
         graph = MxGraph(
-            [*self.nodes, *copies],
+            [*nodes, *copies],
             [MxRef(next(waiting)) if ref.node.is_variable else ref for ref in heads],
             np_shape=self.np_shape,
         )
@@ -134,6 +174,7 @@ def form_of(model: ir.Model, native: bool, *, dropout: bool = True) -> Form:
         arrays={**mx.args, **mx.aux},
         variables={},
         values=values,
+        inner=_inner(values, twins),
         derived=mx.derived,
         numbers_for_truths=True,
     )
@@ -169,6 +210,7 @@ def _source_form(model: ir.Model, source: Source, *, dropout: bool) -> Form:
         arrays=arrays,
         variables=source.names,
         values={name: instead.get(ref, ref) for name, ref in known.items()},
+        inner=_inner({name: plain.get(ref, ref) for name, ref in known.items()}, twins),
         derived=mx.derived,
         lacking=lacking,
         injecting=[number for number, ref in enumerate(mx.graph.heads) if ref.node.op in HEADS] if lacking else [],
@@ -305,6 +347,18 @@ def _flat(twins: Mapping[int, _Twin]) -> list[MxNode]:
 
 def _slopes(heads: Sequence[MxRef], twins: Mapping[int, _Twin]) -> list[MxRef]:
     return [twins[id(ref.node)].output(ref.output) if id(ref.node) in twins else ref for ref in heads]
+
+
+def _inner(values: Mapping[str, MxRef], twins: Mapping[int, _Twin]) -> dict[str, MxRef]:
+    """What computes values in the backward pass, each by an output of an operator of its own.
+
+    Where several values are one and the same there, it is that of the first: what reads the others reads it, too.
+    """
+    found = dict(zip(values, _slopes([*values.values()], twins), strict=True))
+    first: dict[MxRef, str] = {}
+    for name, ref in found.items():
+        first.setdefault(ref, name)
+    return {name: ref for name, ref in found.items() if not ref.node.is_variable and first[ref] == name}
 
 
 def _plain_softmax(node: MxNode, data: MxRef) -> list[MxNode]:

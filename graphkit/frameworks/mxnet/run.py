@@ -17,7 +17,14 @@ import numpy as np
 
 from graphkit.errors import ExecutionError, FeedError, InputError, MissingError
 from graphkit.frameworks.base import Step
-from graphkit.frameworks.feeds import check_feeds, check_seeds, check_taps, check_targets
+from graphkit.frameworks.feeds import (
+    check_feeds,
+    check_gradient_taps,
+    check_seeds,
+    check_taps,
+    check_targets,
+    inner_tensors,
+)
 from graphkit.frameworks.mxnet.carried import fed
 from graphkit.ir import params
 from graphkit.ir.training import losses
@@ -29,7 +36,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import onnx_ir as ir
 
-    from graphkit.frameworks.base import Ability, Arrays, Batch, Mode, Sgd
+    from graphkit.frameworks.base import Ability, Arrays, Batch, Mode, Rule
     from graphkit.frameworks.mxnet.form import Form
     from graphkit.frameworks.mxnet.worker.client import Worker
     from graphkit.ops.mxgraph import MxRef
@@ -123,6 +130,11 @@ class MxSession:
         self._states: dict[str, npt.NDArray[np.generic]] = {}
         self._connected()
 
+    @property
+    def tappable(self) -> frozenset[str]:
+        """Names of the values that are, in MXNet's form of the model, each an output of an operator of its own."""
+        return frozenset(name for name in inner_tensors(self._model) if name in self._form.inner)
+
     def forward(self, feeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:
         """Outputs of the graph, and the values named in ``taps``.
 
@@ -145,17 +157,18 @@ class MxSession:
         known.update({value.name or "": _as_declared(value, found[str(number)]) for number, value in enumerate(values)})
         return {name: known[name] for name in dict.fromkeys([*outputs, *taps])}
 
-    def backward(self, feeds: Arrays, seeds: Arrays) -> dict[str, npt.NDArray[np.generic]]:
+    def backward(self, feeds: Arrays, seeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:
         """Gradients of Σ⟨seed, output⟩ in every float input and every parameter, by IR value name.
 
         In training mode :meth:`states` then gives the auxiliary states after the step; the session itself keeps its
         own, so that equal calls give equal answers.
 
         Raises:
-            FeedError: As :meth:`forward`, also for the seeds.
+            FeedError: As :meth:`forward`, also for the seeds; a tap is not :attr:`tappable`, or no float.
             ExecutionError: MXNet refused, crashed or took too long.
         """
         checked, given = self._feeds(feeds)
+        tapped = {value.name or "": value for value in check_gradient_taps(self._model, taps, self.tappable)}
         cotangents = check_seeds(self._model, seeds)
         for name in self._form.lacking:
             if not (cotangents.pop(name) == 1).all():
@@ -163,7 +176,13 @@ class MxSession:
         order = [value.name for value in self._outputs()]
         given.update({f"seed:{order.index(name)}": seed for name, seed in cotangents.items()})
         wanted = {value.name or "": self._variable(value.name or "") for value in self._differentiable()}
-        _, found = self._ask("backward", self._form.slopes, given, wrt=list(wanted.values()))
+        fields: dict[str, Any] = {"wrt": list(wanted.values())}
+        marks: dict[str, str] = {}
+        if tapped:
+            fields["symbol"], marks = self._form.marked(list(tapped))
+            fields["measure"] = self._form.symbol([self._form.inner[name] for name in marks])
+            fields["marks"] = list(marks.values())
+        _, found = self._ask("backward", self._form.slopes, given, **fields)
         self._states = {key.partition(":")[2]: array for key, array in found.items() if key.startswith("state:")}
         gradients: dict[str, npt.NDArray[np.generic]] = {}
         for value in self._differentiable():
@@ -175,10 +194,13 @@ class MxSession:
                 gradients[name] = np.zeros(shape, checked[name].dtype if stored is None else stored.dtype.numpy())
             else:
                 gradients[name] = restore(gradient, self._form.derived.get(wanted[name], ()), tuple(shape))
+        for name, mark in marks.items():
+            gradient = found[f"grad:{mark}"]
+            gradients[name] = gradient.reshape(()) if _is_scalar(tapped[name], gradient) else gradient
         return gradients
 
-    def train(self, batches: Iterable[Batch], rule: Sgd) -> Iterator[Step]:
-        """Train with MXNet's own SGD from the model's arrays, one step for each batch; the session does not change.
+    def train(self, batches: Iterable[Batch], rule: Rule) -> Iterator[Step]:
+        """Train with MXNet's own optimizer from the model's arrays, a step for each batch; the session does not change.
 
         Raises:
             FeedError: A feed or a target is missing, unknown, or of the wrong shape or dtype.
@@ -296,11 +318,10 @@ class MxSession:
             arrays,
             limit=self._limit,
             model=self._number,
-            symbol=self._form.symbol(heads),
             fill=[name for name in self._form.labels if name not in arrays],
             train=self._train,
             seed=0,
-            **fields,
+            **{"symbol": self._form.symbol(heads), **fields},
         )
 
     def _feeds(self, feeds: Arrays) -> tuple[dict[str, npt.NDArray[np.generic]], dict[str, npt.NDArray[np.generic]]]:
@@ -381,13 +402,18 @@ def _as_declared(value: ir.Value, array: npt.NDArray[np.generic]) -> npt.NDArray
     MXNet 1.x has no 0-d arrays outside its NumPy mode, and gives booleans and indices as floats. Numbers that would
     change, and floats of another width, stay as they are.
     """
-    if value.shape is not None and len(value.shape) == 0 and array.shape == (1,):
+    if _is_scalar(value, array):
         array = array.reshape(())
     if value.dtype is None or value.dtype.is_floating_point() or array.dtype == value.dtype.numpy():
         return array
     with np.errstate(invalid="ignore"):
         cast = array.astype(value.dtype.numpy())
     return cast if np.array_equal(cast.astype(array.dtype), array) else array
+
+
+def _is_scalar(value: ir.Value, array: npt.NDArray[np.generic]) -> bool:
+    """Whether an array of one element stands for a value without axes."""
+    return value.shape is not None and len(value.shape) == 0 and array.shape == (1,)
 
 
 RUNTIME = MxRuntime()

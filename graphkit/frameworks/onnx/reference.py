@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from graphkit.errors import ExecutionError, UnsupportedError, UnsupportedNode
-from graphkit.frameworks.feeds import check_feeds, check_taps
+from graphkit.frameworks.feeds import check_feeds, check_taps, inner_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,6 +80,11 @@ class ReferenceSession:
                 f"The ONNX reference evaluator refuses the model: {' '.join(str(error).split())}"
             ) from error
 
+    @property
+    def tappable(self) -> frozenset[str]:
+        """Names of all tensors that nodes compute."""
+        return frozenset(inner_tensors(self._model))
+
     def forward(self, feeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:
         """Outputs of the graph, and the values named in ``taps``.
 
@@ -97,7 +102,7 @@ class ReferenceSession:
         names = [value.name or "" for value in self._model.graph.outputs]
         return {name: np.asarray(found[name]) for name in dict.fromkeys([*names, *taps])}
 
-    def backward(self, feeds: Arrays, seeds: Arrays) -> dict[str, npt.NDArray[np.generic]]:  # noqa: ARG002  # a session's signature
+    def backward(self, feeds: Arrays, seeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:  # noqa: ARG002  # a session's signature
         """Not available.
 
         Raises:

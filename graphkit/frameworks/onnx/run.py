@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from graphkit.errors import ExecutionError, MissingError, UnsupportedError, UnsupportedNode
-from graphkit.frameworks.feeds import check_feeds, check_taps
+from graphkit.frameworks.feeds import check_feeds, check_taps, inner_tensors
 from graphkit.ir.dims import dims_of
 from graphkit.ir.origin import source_of
 
@@ -120,6 +120,11 @@ class OrtSession:
         self._weights: dict[str, Any] = {}
         self._session(())
 
+    @property
+    def tappable(self) -> frozenset[str]:
+        """Names of all tensors that nodes compute."""
+        return frozenset(inner_tensors(self._model))
+
     def forward(self, feeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:
         """Outputs of the graph, and the values named in ``taps``.
 
@@ -141,7 +146,7 @@ class OrtSession:
         found = self._run(self._session(tuple(inner)), checked, wanted)
         return {name: found[name] if name in found else known[name] for name in dict.fromkeys([*outputs, *taps])}
 
-    def backward(self, feeds: Arrays, seeds: Arrays) -> dict[str, npt.NDArray[np.generic]]:  # noqa: ARG002  # a session's signature
+    def backward(self, feeds: Arrays, seeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:  # noqa: ARG002  # a session's signature
         """Not available.
 
         Raises:

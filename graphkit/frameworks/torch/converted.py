@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from graphkit.errors import ExecutionError
-from graphkit.frameworks.feeds import check_feeds, check_seeds, check_taps
-from graphkit.frameworks.torch.gradients import gradients
-from graphkit.frameworks.torch.source.flat import flat
+from graphkit.frameworks.feeds import check_feeds, check_gradient_taps, check_seeds, check_taps, inner_tensors
+from graphkit.frameworks.torch.gradients import Marks, gradients
+from graphkit.frameworks.torch.source.flat import flat, held_by
 from graphkit.frameworks.torch.source.program import to_program
 from graphkit.frameworks.torch.tensors import to_array, to_tensor
 from graphkit.ir.params import kind_of, of_kind
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     import onnx_ir as ir
     import torch
 
-    from graphkit.frameworks.base import Arrays, Batch, Mode, Sgd, Step
+    from graphkit.frameworks.base import Arrays, Batch, Mode, Rule, Step
+    from graphkit.frameworks.torch.gradients import Inner
     from graphkit.frameworks.torch.source.flat import Source
     from graphkit.ops.layout import Layout
 
@@ -50,6 +51,12 @@ class ConvertedSession:
             if value.dtype is not None and value.dtype.bitwidth < 8
         }
 
+    @property
+    def tappable(self) -> frozenset[str]:
+        """Names of the values that a statement of the source gives."""
+        held = held_by(self._program)
+        return frozenset(name for name in inner_tensors(self._model) if name in held)
+
     def forward(self, feeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:
         """Outputs of the module, and the values named in ``taps``.
 
@@ -74,33 +81,46 @@ class ConvertedSession:
         known.update({name: self._as_in_model(name, result) for name, result in zip(names, results, strict=True)})
         return {name: known[name] for name in dict.fromkeys([*self._outputs(), *taps])}
 
-    def backward(self, feeds: Arrays, seeds: Arrays) -> dict[str, npt.NDArray[np.generic]]:
+    def backward(self, feeds: Arrays, seeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:
         """Gradients of Σ⟨seed, output⟩ in every float input and every parameter; zeros where it does not depend on one.
 
         Raises:
-            FeedError: A feed or a seed is missing, unknown, or of the wrong shape or dtype.
+            FeedError: A feed or a seed is missing, unknown, or of the wrong shape or dtype; a tap is not
+                :attr:`tappable`, or no float.
             ExecutionError: PyTorch refused.
         """
         import torch
 
         inputs = {name: to_tensor(array) for name, array in check_feeds(self._model, feeds).items()}
-        targets = {name: tensor.requires_grad_() for name, tensor in inputs.items() if tensor.is_floating_point()}
+        tapped = [value.name or "" for value in check_gradient_taps(self._model, taps, self.tappable)]
+        targets: dict[str, torch.Tensor | Inner] = {
+            name: tensor.requires_grad_() for name, tensor in inputs.items() if tensor.is_floating_point()
+        }
         for value in of_kind(self._model, "parameter"):
             leaf = self._leaf(value)
             if leaf.is_floating_point():
                 targets[value.name or ""] = leaf.requires_grad_()
+        marks = Marks()
+
+        def mark(name: str, tensor: torch.Tensor) -> torch.Tensor:
+            return marks.mark(name, tensor.view_as(tensor))  # an operator may have handed its input on
+
+        module = self._module
+        if tapped:
+            module = _Module(flat(self._program, tapped, "mark"), self._mode, mark)
         with torch.enable_grad():
-            results = dict(zip(self._outputs(), self._module.run([*inputs.values()], self._fresh), strict=True))
+            results = dict(zip(self._outputs(), module.run([*inputs.values()], self._fresh), strict=False))
             given = check_seeds(self._model, seeds, {name: to_array(result) for name, result in results.items()})
             ends = [results[name] for name in given]
+            targets |= marks.found
             try:
                 found = gradients(ends, [to_tensor(seed) for seed in given.values()], [*targets.values()])
             except Exception as error:
                 raise ExecutionError(_refusal(error)) from error
         return {name: _copied(gradient) for name, gradient in zip(targets, found, strict=True)}
 
-    def train(self, batches: Iterable[Batch], rule: Sgd) -> Iterator[Step]:
-        """Train with torch's own SGD from the model's weights, one step for each batch; the session does not change.
+    def train(self, batches: Iterable[Batch], rule: Rule) -> Iterator[Step]:
+        """Train by torch's own optimizer from the model's weights, a step each batch; the session does not change.
 
         Raises:
             FeedError: A feed or a target is missing, unknown, or of the wrong shape or dtype.
@@ -159,12 +179,12 @@ class ConvertedSession:
 
 
 class _Module:
-    """A source, executed."""
+    """A source, executed; ``mark`` is what it may call of that name."""
 
-    def __init__(self, source: Source, mode: Mode) -> None:
+    def __init__(self, source: Source, mode: Mode, mark: Any = None) -> None:
         import torch
 
-        space: dict[str, Any] = {}
+        space: dict[str, Any] = {} if mark is None else {"mark": mark}
         exec(compile(source.text, "model.py", "exec"), space)
         with torch.device("meta"):
             self._module: torch.nn.Module = space[source.name]().train(mode != "eval")

@@ -1,19 +1,59 @@
-"""Gradients as torch computes them."""
+"""Gradients as torch computes them, also those in values between operators."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import torch
+    from torch.autograd.graph import GradientEdge
 
-__all__ = ["gradients"]
+__all__ = ["Inner", "Marks", "gradients"]
+
+
+@dataclass(frozen=True, slots=True)
+class Inner:
+    """A value between operators to differentiate in, as it was when it was computed.
+
+    Attributes:
+        edge: Where its gradient arrives.
+        shape: Its shape.
+        dtype: Its element type.
+    """
+
+    edge: GradientEdge
+    shape: torch.Size
+    dtype: torch.dtype
+
+
+@dataclass(slots=True)
+class Marks:
+    """Marks values between operators while a model runs.
+
+    Attributes:
+        found: What was marked, by name.
+    """
+
+    found: dict[str, Inner] = field(default_factory=dict)
+
+    def mark(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
+        """Mark a value, which must have a node of autograd's to itself; all that reads it must be given the result.
+
+        The gradient is that of the value before anything writes to it in place. A value that does not depend on
+        anything differentiated is copied into one that does.
+        """
+        from torch.autograd.graph import get_gradient_edge
+
+        handed = tensor if tensor.requires_grad else tensor.detach().requires_grad_().clone()
+        self.found[name] = Inner(get_gradient_edge(handed), handed.shape, handed.dtype)
+        return handed
 
 
 def gradients(
-    outputs: Sequence[torch.Tensor], seeds: Sequence[torch.Tensor | None], targets: Sequence[torch.Tensor]
+    outputs: Sequence[torch.Tensor], seeds: Sequence[torch.Tensor | None], targets: Sequence[torch.Tensor | Inner]
 ) -> list[torch.Tensor]:
     """Gradients of Σ⟨seed, output⟩ in each target; zeros where nothing depends on it.
 
@@ -28,14 +68,13 @@ def gradients(
     import torch
 
     ends = [(output, seed) for output, seed in zip(outputs, seeds, strict=True) if output.requires_grad]
-    if not ends or not targets:
-        return [torch.zeros_like(target) for target in targets]
-    return list(
-        torch.autograd.grad(
-            [output for output, _ in ends],
-            [*targets],
-            [seed for _, seed in ends],
-            allow_unused=True,
-            materialize_grads=True,
+    places: list[Any] = [target.edge if isinstance(target, Inner) else target for target in targets]
+    found: Sequence[torch.Tensor | None] = [None] * len(targets)
+    if ends and targets:
+        found = torch.autograd.grad(
+            [output for output, _ in ends], places, [seed for _, seed in ends], allow_unused=True
         )
-    )
+    return [
+        torch.zeros(target.shape, dtype=target.dtype) if gradient is None else gradient
+        for target, gradient in zip(targets, found, strict=True)
+    ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     import torch.fx
 
-__all__ = ["DROPOUTS", "NAMESPACE", "detach_without_grad", "keep_dropouts", "out_of_place", "register"]
+__all__ = ["DROPOUTS", "NAMESPACE", "aliases", "detach_without_grad", "keep_dropouts", "out_of_place", "register"]
 
 NAMESPACE: Final = "graphkit"
 """Namespace of the stand-ins in ``torch.ops``; each is called as the ATen operator that it stands for."""
@@ -120,7 +120,7 @@ def _functional(node: torch.fx.Node) -> Any:
     operand = node.args[0]
     if not name.endswith("_") or name.startswith("_") or not isinstance(operand, torch.fx.Node):
         return None
-    if operand.op != "call_function" or len(operand.users) != 1 or _aliases(operand):
+    if operand.op != "call_function" or len(operand.users) != 1 or aliases(operand):
         return None
     packet = getattr(torch.ops.aten, name[:-1], None)
     functional = getattr(packet, target._overloadname, None)
@@ -131,7 +131,7 @@ def _functional(node: torch.fx.Node) -> Any:
     return functional if same else None
 
 
-def _aliases(node: torch.fx.Node) -> bool:
+def aliases(node: torch.fx.Node) -> bool:
     """Whether a node's result may share memory with another tensor."""
     import torch
 

@@ -6,25 +6,29 @@ import importlib.metadata
 import importlib.util
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from graphkit.errors import ExecutionError, MissingError, UnsupportedError, UnsupportedNode
-from graphkit.frameworks.feeds import check_feeds, check_seeds, check_taps
-from graphkit.frameworks.torch.gradients import gradients
+from graphkit.frameworks.feeds import check_feeds, check_gradient_taps, check_seeds, check_taps, inner_tensors
+from graphkit.frameworks.torch.aliasing import Sharing
+from graphkit.frameworks.torch.gradients import Marks, gradients
 from graphkit.frameworks.torch.tensors import to_array, to_tensor
 from graphkit.ir.origin import source_of
 from graphkit.ir.params import of_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
     import onnx_ir as ir
     import torch
 
-    from graphkit.frameworks.base import Ability, Arrays, Batch, Mode, Session, Sgd, Step
+    from graphkit.frameworks.base import Ability, Arrays, Batch, Mode, Rule, Session, Step
+    from graphkit.frameworks.torch.gradients import Inner
     from graphkit.ir.origin import Source
+
+    See: TypeAlias = Callable[[torch.fx.Node, Sequence[Any], torch.Tensor], torch.Tensor]
 
 __all__ = ["RUNTIME", "TorchRuntime", "TorchSession"]
 
@@ -86,9 +90,17 @@ class TorchSession:
         self._names = source.names
         self._fresh = partial(module_of, self._program, mode, _dtypes(source.dtype))
         self._module: Any = self._fresh()
+        self._sharing = Sharing(self._module.graph)
         self._default = _default_dtype(self._program, source.dtype)
         # Running may write to buffers (BatchNorm's statistics); every call starts from the same ones.
         self._buffers = {name: buffer.clone() for name, buffer in self._module.named_buffers()}
+
+    @property
+    def tappable(self) -> frozenset[str]:
+        """Names of the values that a node of the program computes as such, whatever is written to in place."""
+        nodes = {node.name: node for node in self._module.graph.nodes}
+        own = {name: nodes.get(self._names.get(name, "")) for name in inner_tensors(self._model)}
+        return frozenset(name for name, node in own.items() if node is not None and self._sharing.is_apart(node))
 
     def forward(self, feeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:
         """Outputs of the program, and the values named in ``taps``.
@@ -103,8 +115,16 @@ class TorchSession:
         checked = check_feeds(self._model, feeds)
         wanted = self._tapped(taps)
         inputs = {name: to_tensor(array) for name, array in checked.items()}
+        tapped: dict[str, torch.Tensor] = {}
+
+        def keep(node: torch.fx.Node, _args: Sequence[Any], result: torch.Tensor) -> torch.Tensor:
+            if node.name in names:
+                tapped[node.name] = result.clone()  # a later operator may write to it in place
+            return result
+
+        names = set(wanted.values())
         with torch.no_grad():
-            outputs, tapped = self._run(list(inputs.values()), set(wanted.values()))
+            outputs = self._run(list(inputs.values()), keep if names else None)
         found = dict(zip(self._output_names(), map(_copied, outputs), strict=True))
         known: dict[str, npt.NDArray[np.generic]] = dict(checked)
         parameters = dict(self._module.named_parameters(remove_duplicate=False))
@@ -118,19 +138,21 @@ class TorchSession:
                 found.setdefault(tap, _copied(parameters[tap]))
         return found
 
-    def backward(self, feeds: Arrays, seeds: Arrays) -> dict[str, npt.NDArray[np.generic]]:
+    def backward(self, feeds: Arrays, seeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:
         """Gradients of Σ⟨seed, output⟩ in every float input and every parameter; zeros where it does not depend on one.
 
         Raises:
-            FeedError: A feed or a seed is missing, unknown, or of the wrong shape or dtype.
+            FeedError: A feed or a seed is missing, unknown, or of the wrong shape or dtype; a tap is not
+                :attr:`tappable`, or no float.
             ExecutionError: PyTorch refused.
         """
         import torch
 
         checked = check_feeds(self._model, feeds)
+        tapped = [value.name or "" for value in check_gradient_taps(self._model, taps, self.tappable)]
         inputs = {name: to_tensor(array) for name, array in checked.items()}
         parameters = dict(self._module.named_parameters(remove_duplicate=False))
-        targets: dict[str, torch.Tensor] = {}
+        targets: dict[str, torch.Tensor | Inner] = {}
         for name, tensor in inputs.items():
             if tensor.is_floating_point():
                 targets[name] = tensor.requires_grad_()
@@ -138,22 +160,35 @@ class TorchSession:
             name = value.name or ""
             if name in parameters and parameters[name].is_floating_point():
                 targets[name] = parameters[name].requires_grad_()
+        marks = Marks()
+        wanted = {self._names[name]: name for name in tapped}
+
+        def mark(node: torch.fx.Node, args: Sequence[Any], result: torch.Tensor) -> torch.Tensor:
+            if node.name not in wanted:
+                return result
+            schema = getattr(node.target, "_schema", None)
+            same = any(result is arg for arg in args) and not (schema is not None and schema.is_mutable)
+            if same or (result._is_view() and self._sharing.is_written(node)):
+                result = result.clone()  # else it has no node of autograd's to itself, or loses it when it is written
+            return marks.mark(wanted[node.name], result)
+
         # The program may write to its inputs in place, which torch forbids on leaves.
         with torch.enable_grad():
-            outputs, _ = self._run(
-                [tensor * 1 if tensor.requires_grad else tensor for tensor in inputs.values()], set()
+            outputs = self._run(
+                [tensor * 1 if tensor.requires_grad else tensor for tensor in inputs.values()], mark if wanted else None
             )
             results = dict(zip(self._output_names(), outputs, strict=True))
             given = check_seeds(self._model, seeds, {name: to_array(result) for name, result in results.items()})
             ends = [results[name] for name in given]
+            targets |= marks.found
             try:
                 found = gradients(ends, [to_tensor(seed) for seed in given.values()], [*targets.values()])
             except Exception as error:
                 raise ExecutionError(_refusal(error)) from error
         return {name: _copied(gradient) for name, gradient in zip(targets, found, strict=True)}
 
-    def train(self, batches: Iterable[Batch], rule: Sgd) -> Iterator[Step]:
-        """Train with torch's own SGD from the program's weights, one step for each batch; the session does not change.
+    def train(self, batches: Iterable[Batch], rule: Rule) -> Iterator[Step]:
+        """Train by torch's own optimizer from the program's weights, a step each batch; the session does not change.
 
         Raises:
             FeedError: A feed or a target is missing, unknown, or of the wrong shape or dtype.
@@ -168,7 +203,7 @@ class TorchSession:
         states = [value.name or "" for value in of_kind(self._model, "buffer")]
         yield from steps(
             self._model,
-            lambda inputs: self._run(inputs, set(), module)[0],
+            lambda inputs: self._run(inputs, None, module),
             {name: parameters[name] for name in names if name in parameters and parameters[name].is_floating_point()},
             lambda: {name: buffers[name] for name in states if name in buffers},
             batches,
@@ -204,10 +239,15 @@ class TorchSession:
             )
         return {name: self._names[name] for name in inner}
 
-    def _run(
-        self, inputs: list[torch.Tensor], taps: set[str], trained: Any = None
-    ) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
-        """Outputs and taps, of a module that is trained or of the session's own, whose buffers start afresh."""
+    def _run(self, inputs: list[torch.Tensor], see: See | None, trained: Any = None) -> list[torch.Tensor]:
+        """Outputs of a module that is trained or of the session's own, whose buffers start afresh.
+
+        Args:
+            inputs: The inputs.
+            see: Shown each node that computes a tensor, its arguments and the tensor; gives what is handed on. None for
+                nothing.
+            trained: The module that is trained.
+        """
         import torch
         from torch.utils import _pytree
 
@@ -221,17 +261,16 @@ class TorchSession:
         tree = self._program.call_spec.in_spec
         assert tree is not None
         args, kwargs = _pytree.tree_unflatten(self._leaves(inputs), tree)
-        tapped: dict[str, torch.Tensor] = {}
         before = torch.get_default_dtype()
         try:
             torch.set_default_dtype(self._default)
             with quiet():
-                result = _interpreter(module, taps, tapped, args, kwargs) if taps else module(*args, **kwargs)
+                result = module(*args, **kwargs) if see is None else _interpreted(module, see, args, kwargs)
         except Exception as error:
             raise ExecutionError(_refusal(error)) from error
         finally:
             torch.set_default_dtype(before)
-        return self._tensors(_pytree.tree_leaves(result)), tapped
+        return self._tensors(_pytree.tree_leaves(result))
 
     def _leaves(self, inputs: list[torch.Tensor]) -> list[Any]:
         """All arguments in order, constants included."""
@@ -254,20 +293,18 @@ class TorchSession:
         ]
 
 
-def _interpreter(
-    module: torch.fx.GraphModule, taps: set[str], tapped: dict[str, torch.Tensor], args: Any, kwargs: Any
-) -> Any:
+def _interpreted(module: torch.fx.GraphModule, see: See, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     import torch
 
-    class Tapping(torch.fx.Interpreter):
+    class Seeing(torch.fx.Interpreter):
         def run_node(self, n: torch.fx.Node) -> Any:
             result = super().run_node(n)
-            if n.name in taps and isinstance(result, torch.Tensor):
-                # A later operator may write to it in place.
-                tapped[n.name] = result.detach().clone()
-            return result
+            if n.op != "call_function" or not isinstance(result, torch.Tensor):
+                return result
+            args, _ = self.fetch_args_kwargs_from_env(n)
+            return see(n, args, result)
 
-    return Tapping(module).run(*args, *kwargs.values())
+    return Seeing(module).run(*args, *kwargs.values())
 
 
 def _dtypes(name: str) -> dict[torch.dtype, torch.dtype]:

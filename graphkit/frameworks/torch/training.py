@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphkit.errors import ExecutionError, FeedError
-from graphkit.frameworks.base import Step
+from graphkit.frameworks.base import Adam, Step
 from graphkit.frameworks.feeds import check_feeds, check_targets
 from graphkit.frameworks.torch.gradients import gradients
 from graphkit.frameworks.torch.tensors import to_array, to_tensor
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
     import torch
 
-    from graphkit.frameworks.base import Batch, Sgd
+    from graphkit.frameworks.base import Batch, Rule
 
 __all__ = ["steps"]
 
@@ -31,7 +31,7 @@ def steps(
     parameters: Mapping[str, torch.Tensor],
     buffers: Callable[[], Mapping[str, torch.Tensor]],
     batches: Iterable[Batch],
-    rule: Sgd,
+    rule: Rule,
 ) -> Iterator[Step]:
     """Train tensors in place, one step for each batch.
 
@@ -50,7 +50,7 @@ def steps(
     import torch
 
     trained = list({id(tensor): tensor.requires_grad_() for tensor in parameters.values()}.values())
-    sgd = torch.optim.SGD(trained, lr=rule.lr, momentum=rule.momentum, weight_decay=rule.weight_decay)
+    optimizer = _optimizer(trained, rule)
     names = [value.name or "" for value in model.graph.outputs]
     for batch in batches:
         inputs = [to_tensor(array) for array in check_feeds(model, batch.feeds).values()]
@@ -61,7 +61,7 @@ def steps(
         found = _gradients(loss, trained)
         for tensor, gradient in zip(trained, found, strict=True):
             tensor.grad = gradient
-        sgd.step()
+        optimizer.step()
         yield Step(
             {name: _copied(output) for name, output in outputs.items()},
             np.asarray(_copied(loss)),
@@ -69,6 +69,16 @@ def steps(
             {name: _copied(tensor) for name, tensor in buffers().items()},
             unbiased=True,
         )
+
+
+def _optimizer(trained: list[torch.Tensor], rule: Rule) -> torch.optim.Optimizer:
+    import torch
+
+    if isinstance(rule, Adam):
+        return torch.optim.Adam(
+            trained, rule.lr, betas=(rule.beta1, rule.beta2), eps=rule.epsilon, weight_decay=rule.weight_decay
+        )
+    return torch.optim.SGD(trained, lr=rule.lr, momentum=rule.momentum, weight_decay=rule.weight_decay)
 
 
 def _loss(

@@ -214,10 +214,15 @@ class Model:
             self._symbols[key] = Symbol(text, static)
         return self._symbols[key]
 
-    def bind(self, symbol: "Symbol", inputs: Dict[str, Any], fill: Sequence[str]) -> Dict[str, Any]:
-        """Array of each of a symbol's variables; those named in ``fill`` are zeros of the inferred shape."""
-        names = set(symbol.variables)
-        missing = [name for name in symbol.variables if name not in inputs and name not in self.values]
+    def bind(
+        self, symbol: "Symbol", inputs: Dict[str, Any], fill: Sequence[str], later: Sequence[str] = ()
+    ) -> Dict[str, Any]:
+        """Array of each of a symbol's variables; those named in ``fill`` are zeros of the inferred shape.
+
+        Those named in ``later`` are left out.
+        """
+        names = set(symbol.variables).difference(later)
+        missing = [name for name in symbol.variables if name in names.difference(inputs, self.values)]
         absent = [name for name in missing if name not in fill]
         if absent:
             raise RefusedError("no value is given for " + ", ".join(sorted(set(absent))))
@@ -405,16 +410,24 @@ def do_forward(request: Dict[str, Any], arrays: Dict[str, Any]) -> Answer:
 def do_backward(request: Dict[str, Any], arrays: Dict[str, Any]) -> Answer:
     """Gradients of the sum over N of "seed:N" times output N, in the variables "wrt", answered as "grad:NAME".
 
-    In training mode the auxiliary states after the step are answered, too, as "state:NAME". Otherwise as
-    :func:`do_forward`.
+    "marks", if there are any, are further such variables, which are zero; they have the shapes of the outputs of the
+    symbol "measure". In training mode the auxiliary states after the step are answered, too, as "state:NAME". Otherwise
+    as :func:`do_forward`.
     """
     model = MODELS[request["model"]]
     train = request["train"]
+    marks = request.get("marks", [])
     seeds = {name: arrays.pop(name) for name in list(arrays) if name.startswith("seed:")}
     with mx.util.np_shape(model.np_shape):
         symbol = model.symbol(request["symbol"])
-        values = model.bind(symbol, arrays, request["fill"])
-        wanted = [name for name in request["wrt"] if name in values]
+        values = model.bind(symbol, arrays, request["fill"], marks)
+        if marks:
+            measured = model.symbol(request["measure"])
+            inner = {name: values[name].copy() for name in measured.variables}
+            mx.random.seed(request["seed"])
+            with behaving(train):
+                values.update((name, mx.nd.zeros_like(y)) for name, y in zip(marks, measured(inner)))
+        wanted = [name for name in request["wrt"] + marks if name in values]
         if wanted:
             symbol.differentiable()
         for name in wanted:

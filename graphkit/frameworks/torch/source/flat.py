@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from graphkit.ops.torchprogram import Arg, Body, Layer, Stmt, Targets, TorchProgram
 
-__all__ = ["HEADER", "Source", "flat"]
+__all__ = ["HEADER", "Source", "flat", "held_by"]
 
 HEADER = "import torch\nfrom torch import nn\nfrom torch.nn import functional as F\n"
 
@@ -47,12 +47,14 @@ class Source:
     tensors: dict[str, Stored | npt.NDArray[np.generic]]
 
 
-def flat(program: TorchProgram, taps: Sequence[str]) -> Source:
+def flat(program: TorchProgram, taps: Sequence[str], mark: str = "") -> Source:
     """The source of a module that returns a tuple: the program's outputs, then the values named in ``taps``.
 
     Args:
         program: The program.
         taps: Names of IR values.
+        mark: A function of a name and a tensor that each of these values is put through before anything reads it;
+            empty for none.
 
     Raises:
         FeedError: The program does not hold a tapped value, as it is within what one statement computes.
@@ -118,12 +120,17 @@ def flat(program: TorchProgram, taps: Sequence[str]) -> Source:
         last = assigned(stmt.outputs[:count], body.inputs)
         return [*first, spell(stmt, name, layer_name).text, *indented(inner), *last]
 
-    body = lines_of(program.stmts)
-    outer = [*program.inputs, *(var for stmt in program.stmts for var in flat_targets(stmt.outputs))]
-    held = {var.value.name: var for var in outer if var.value is not None}
+    held = held_by(program)
     for tap in taps:
         if tap not in held:
             raise FeedError(f"PyTorch's form of the model does not compute {tap!r}, so it cannot be tapped there.")
+    marked = {held[tap]: tap for tap in taps} if mark else {}
+    body = []
+    for stmt in program.stmts:
+        body += spelled(stmt)
+        for var in flat_targets(stmt.outputs):
+            if var in marked:
+                body.append(f"{bound((var,))} = {mark}({marked[var]!r}, {name(var).text})")
     results = [*map(name, program.outputs), *(name(held[tap]) for tap in taps)]
     body.append(f"return {', '.join(result.text for result in results)},")
     lines = ["class Flat(nn.Module):", "    def __init__(self):", "        super().__init__()"]
@@ -131,3 +138,9 @@ def flat(program: TorchProgram, taps: Sequence[str]) -> Source:
     lines += [f"    def forward({', '.join(['self', *arguments])}):", *(f"        {line}" for line in body)]
     text = "\n".join([*functions_of(program), *lines])
     return Source(f"{HEADER}{text}\n", "Flat", tensors)
+
+
+def held_by(program: TorchProgram) -> dict[str, Var]:
+    """The variable that holds each IR value that a statement outside of all others computes."""
+    outer = [var for stmt in program.stmts for var in flat_targets(stmt.outputs)]
+    return {var.value.name: var for var in outer if var.value is not None and var.value.name}
