@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-__all__ = ["KEYS", "find", "settings"]
+    from graphkit.frameworks.base import Rule
+
+__all__ = ["KEYS", "find", "rule_of", "settings"]
 
 _FILE: Final = "pyproject.toml"
 _TOLERANCES: Final = "tolerances"
@@ -130,6 +132,39 @@ def settings(path: Path, command: str) -> dict[str, Any]:
         shared = _read(tables.get("verify", {}), path, "verify")
         found = {name: value for name, value in shared.items() if name in _SHARED} | found
     return found
+
+
+def rule_of(
+    optimizer: str | None = None,
+    lr: float | None = None,
+    momentum: float | None = None,
+    weight_decay: float | None = None,
+) -> Rule | None:
+    """How steps of training are made, from what options say of it; None where they say nothing.
+
+    Args:
+        optimizer: ``"sgd"`` or ``"adam"``; None for SGD.
+        lr: Learning rate; None for the optimizer's default, as all that follows.
+        momentum: Momentum of SGD.
+        weight_decay: Weight decay.
+
+    Raises:
+        InputError: There is no such optimizer, or it has no momentum.
+    """
+    from graphkit.frameworks.base import Adam, Sgd
+
+    given = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
+    numbers = {name: number for name, number in given.items() if number is not None}
+    if optimizer is None and not numbers:
+        return None
+    rules = {"sgd": Sgd, "adam": Adam}
+    name = optimizer or "sgd"
+    if name not in rules:
+        raise InputError(f"There is no optimizer {name!r} here; there are {' and '.join(rules)}.")
+    if name == "adam" and momentum is not None:
+        raise InputError("Adam has no momentum to set; leave it out, or train with SGD.")
+    rule: Rule = rules[name](**numbers)
+    return rule
 
 
 def _tables(path: Path) -> dict[str, Any]:

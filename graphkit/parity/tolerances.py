@@ -14,9 +14,10 @@ from __future__ import annotations
 import difflib
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from graphkit.errors import InputError
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from graphkit.report.report import Kind
 
-__all__ = ["QUANTITIES", "Override", "bound_of", "parse_tolerance", "unused"]
+__all__ = ["QUANTITIES", "Override", "Tolerances", "bound_of", "parse_tolerance", "parse_tolerances", "unused"]
 
 QUANTITIES: Final = (
     "output",
@@ -89,6 +90,10 @@ class Override:
         return 1 if self.key == "gradient" else 2, bool(self.dtype)
 
 
+Tolerances: TypeAlias = "str | Mapping[str, float | str] | Iterable[str | Override]"
+"""Tolerances as Python code gives them; see :func:`parse_tolerances`."""
+
+
 def parse_tolerance(text: str) -> Override:
     """Parse ``[DTYPE:]KEY=VALUE`` or ``VALUE``; a tensor named like a quantity is written as a glob, ``outpu[t]``.
 
@@ -108,6 +113,23 @@ def parse_tolerance(text: str) -> Override:
         )
     number, times = _value(value.strip(), text)
     return Override(dtype, key, number, times)
+
+
+def parse_tolerances(given: Tolerances) -> tuple[Override, ...]:
+    """Tolerances in any form that Python code gives them in.
+
+    Args:
+        given: ``{"gradient": "8x", "layer4.*": 1e-3}``; or a list of what :func:`parse_tolerance` reads or returns, or
+            one such text.
+
+    Raises:
+        InputError: One of them is no tolerance.
+    """
+    if isinstance(given, str):
+        given = [given]
+    elif isinstance(given, Mapping):
+        given = [f"{key}={value}" for key, value in given.items()]
+    return tuple(parse_tolerance(each) if isinstance(each, str) else each for each in given)
 
 
 def bound_of(overrides: Sequence[Override], kind: Kind, name: str, dtype: str) -> Override | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from graphkit.errors import InputError
-from graphkit.parity.settings import find, settings
+from graphkit.frameworks.base import Adam, Sgd
+from graphkit.parity.settings import find, rule_of, settings
 from graphkit.parity.tolerances import parse_tolerance
 
 
@@ -175,3 +176,18 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
 def test_a_file_that_is_not_there_is_told(tmp_path):
     with pytest.raises(InputError, match="cannot be read: No such file"):
         settings(tmp_path / "pyproject.toml", "verify")
+
+
+def test_options_say_how_training_is_done():
+    assert rule_of() is None
+    assert rule_of(lr=0.5) == Sgd(lr=0.5)
+    assert rule_of("sgd") == Sgd()
+    assert rule_of("sgd", 0.1, 0.0, 0.2) == Sgd(0.1, 0.0, 0.2)
+    assert rule_of("adam", lr=0.1, weight_decay=0.2) == Adam(lr=0.1, weight_decay=0.2)
+
+
+def test_options_that_fit_no_optimizer_are_refused():
+    with pytest.raises(InputError, match="there are sgd and adam"):
+        rule_of("rmsprop")
+    with pytest.raises(InputError, match="Adam has no momentum"):
+        rule_of("adam", momentum=0.0)

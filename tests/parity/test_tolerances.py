@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphkit.errors import InputError
-from graphkit.parity.tolerances import QUANTITIES, Override, bound_of, parse_tolerance, unused
+from graphkit.parity.tolerances import QUANTITIES, Override, bound_of, parse_tolerance, parse_tolerances, unused
 from graphkit.report.report import Kind
 
 
@@ -60,6 +60,23 @@ def test_nonsense_is_refused(text, told):
     with pytest.raises(InputError) as caught:
         parse_tolerance(text)
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"gradient": "8x", "layer4.*": 1e-3},
+        ["gradient=8x", "layer4.*=1e-3"],
+        (Override("", "gradient", 8, True), "layer4.*=1e-3"),
+    ],
+)
+def test_code_gives_tolerances_in_a_dict_or_a_list(given):
+    assert parse_tolerances(given) == (Override("", "gradient", 8, True), Override("", "layer4.*", 1e-3))
+
+
+def test_a_sole_tolerance_needs_no_list():
+    assert parse_tolerances("1e-3") == (Override("", "", 1e-3),)
+    assert parse_tolerances(()) == ()
 
 
 def test_the_quantities_are_the_kinds_of_tensors_that_reports_have():
