@@ -27,7 +27,7 @@ def failures(report: Report) -> list[str]:
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_outputs_and_gradients_agree_in_float64(name: str, batch: int) -> None:
-    report = graphkit.verify(model(name), on=("torch", "mxnet"), backward=True, dtype="float64", batch=batch)
+    report = graphkit.verify(model(name), on=("torch", "mxnet"), backward=True, dtype="float64", batches=[batch])
     assert failures(report) == []
     parameters = sum(1 for _ in NETWORKS[name].module().parameters())
     compared = Counter(check.right for check in report.checks if check.kind.endswith("gradient"))
@@ -38,7 +38,7 @@ def test_outputs_and_gradients_agree_in_float64(name: str, batch: int) -> None:
 @pytest.mark.mxnet
 @pytest.mark.parametrize("name", NETWORKS)
 def test_outputs_and_gradients_agree_in_float32(name: str) -> None:
-    report = graphkit.verify(model(name), on=("torch", "mxnet", "ort"), backward=True, batch=1)
+    report = graphkit.verify(model(name), on=("torch", "mxnet", "ort"), backward=True, batches=[1])
     assert failures(report) == []
 
 

@@ -92,8 +92,8 @@ def torch_row(name: str, batch: int) -> tuple[str, bool]:
 
     network = NETWORKS[name]
     model = graphkit.load(network.module(), inputs=[network.shape])
-    double = graphkit.verify(model, on=("torch", "mxnet"), backward=True, dtype="float64", batch=batch)
-    single = graphkit.verify(model, on=("torch", "mxnet", "ort"), backward=True, batch=batch)
+    double = graphkit.verify(model, on=("torch", "mxnet"), backward=True, dtype="float64", batches=[batch])
+    single = graphkit.verify(model, on=("torch", "mxnet", "ort"), backward=True, batches=[batch])
     figures = (
         f"{batch:5} {worst(double, 'output', 'mxnet'):8.1e} {worst(double, 'gradient', 'mxnet'):9.1e}   "
         f"{worst(single, 'output', 'mxnet'):8.1e} {worst(single, 'gradient', 'mxnet'):9.1e} "

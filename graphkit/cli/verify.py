@@ -2,83 +2,83 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from graphkit.cli.comparing import comparing_options, dtype_option, publish, report_option, write_reports
 from graphkit.cli.console import results_only, stdout
 from graphkit.cli.options import command, json_option, reading_options
 
 if TYPE_CHECKING:
-    from graphkit.cli.options import Reading
+    from graphkit.cli.comparing import Comparing
+    from graphkit.frameworks.base import Rule
     from graphkit.parity.sides import Precision
 
 __all__ = ["COMMAND"]
 
+_RULES = {
+    "sgd": ("lr", "weight_decay"),
+    "momentum": ("lr", "momentum", "weight_decay"),
+    "adam": ("lr", "weight_decay"),
+}
+"""Optimizers, and the numbers that are theirs."""
+
 
 @command
 @reading_options
-@click.argument("other", required=False)
-@click.option(
-    "--on",
-    multiple=True,
-    metavar="RUNTIME,…",
-    help="Runtimes: torch, mxnet, ort, ort-cuda, reference. Default: those of torch, mxnet and ort that are there.",
-)
-@click.option("--backward", is_flag=True, help="Compare the gradients of every input and parameter too.")
-@click.option("--train-steps", type=click.IntRange(1), metavar="N", help="Make N steps of SGD and compare each.")
-@click.option("--lr", type=float, metavar="X", help="Learning rate of these steps.  [default: 0.05]")
+@comparing_options
+@click.option("--train-steps", type=click.IntRange(1), metavar="N", help="Make N steps of training and compare each.")
+@click.option("--optimizer", type=click.Choice(tuple(_RULES)), help="What makes these steps.  [default: momentum]")
+@click.option("--lr", type=float, metavar="X", help="Their learning rate.  [default: 0.05; adam: 0.001]")
 @click.option("--momentum", type=float, metavar="X", help="Their momentum.  [default: 0.9]")
-@click.option("--weight-decay", type=float, metavar="X", help="Their weight decay.  [default: 0.0001]")
+@click.option("--weight-decay", type=float, metavar="X", help="Their weight decay.  [default: 0.0001; adam: 0]")
 @click.option(
-    "--dtype",
-    type=click.Choice(("float32", "float64")),
-    default="float32",
-    show_default=True,
-    help="Precision: float64 proves semantics, float32 compares against the noise floor.",
+    "--loss",
+    type=click.Choice(("given", "mse", "cross-entropy")),
+    help="What they make smaller: the losses that the model has, or the distance of its outputs from random targets or "
+    "classes.  [default: given, if it has some, else mse]",
 )
-@click.option("--batch", type=click.IntRange(1), metavar="N", help="Batch size, where it is free.  [default: 2]")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the inputs.")
+@dtype_option("float32", "Precision: float64 proves semantics, float32 compares against the noise floor.")
+@click.option("--taps/--no-taps", help="Compare every value between two nodes too, and the gradients in them.")
+@report_option
 @json_option
 def COMMAND(  # noqa: N802
-    reading: Reading,
-    other: str | None,
-    on: tuple[str, ...],
-    backward: bool,
+    comparing: Comparing,
     train_steps: int | None,
+    optimizer: str | None,
     lr: float | None,
     momentum: float | None,
     weight_decay: float | None,
+    loss: str | None,
     dtype: Precision,
-    batch: int | None,
-    seed: int,
+    taps: bool,
+    reports: tuple[str, ...],
     as_json: bool,
 ) -> int:
     """Prove that SOURCE computes the same on several runtimes, or that OTHER computes the same as SOURCE."""
-    from graphkit.errors import InputError
-    from graphkit.frameworks.base import Sgd
     from graphkit.parity.verify import verify
+    from graphkit.report.progress import progress
+    from graphkit.report.write import form_of
 
-    given = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
-    numbers = {name: number for name, number in given.items() if number is not None}
-    if numbers and not train_steps:
-        option = next(iter(numbers)).replace("_", "-")
-        raise InputError(f"--{option} is for steps of training; say how many with --train-steps.")
-    names = [name.strip() for group in on for name in group.split(",") if name.strip()]
-    with results_only(as_json):
+    numbers = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
+    rule = _rule(optimizer, {name: number for name, number in numbers.items() if number is not None}, loss, train_steps)
+    for path in reports:
+        form_of(path)
+    with results_only(as_json), progress() as bar:
+        model, other = comparing.models()
         report = verify(
-            reading.load(),
-            None if other is None else replace(reading, source=other, params=None).load(),
-            on=names,
-            backward=backward,
+            model,
+            other,
             train_steps=train_steps or 0,
-            rule=Sgd(**numbers),
+            rule=rule,
+            loss=loss or "",
             dtype=dtype,
-            batch=batch,
-            seed=seed,
-            inputs=reading.open_specs(),
+            taps=taps,
+            progress=bar,
+            **comparing.arguments(),
         )
+    write_reports(report, reports, model)
     if as_json:
         from graphkit.report.json import to_json
 
@@ -87,4 +87,26 @@ def COMMAND(  # noqa: N802
         from graphkit.report.table import table
 
         stdout().print(table(report))
+    publish(report)
     return 0 if report.passed else 1
+
+
+def _rule(optimizer: str | None, numbers: dict[str, Any], loss: str | None, steps: int | None) -> Rule | None:
+    """The optimizer, as the options say.
+
+    Raises:
+        InputError: An option is for steps of training and there are none, or is not this optimizer's.
+    """
+    from graphkit.errors import InputError
+    from graphkit.frameworks.base import Adam, Sgd
+
+    given = [*(["optimizer"] if optimizer else []), *numbers, *(["loss"] if loss else [])]
+    if given and not steps:
+        option = given[0].replace("_", "-")
+        raise InputError(f"--{option} is for steps of training; say how many with --train-steps.")
+    name = optimizer or "momentum"
+    if foreign := [number for number in numbers if number not in _RULES[name]]:
+        raise InputError(f"--{foreign[0].replace('_', '-')} is no number of the optimizer {name}; leave it out.")
+    if name == "adam":
+        return Adam(**numbers)
+    return Sgd(**({"momentum": 0.0} if name == "sgd" else {}) | numbers)

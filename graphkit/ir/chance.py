@@ -10,7 +10,7 @@ from graphkit.ir.own import DOMAIN
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["random_outputs"]
+__all__ = ["random_values"]
 
 _RANDOM: Final = frozenset(
     [
@@ -32,8 +32,8 @@ _RANDOM: Final = frozenset(
 """Operators that draw random numbers whatever the mode; Dropout draws in training mode only."""
 
 
-def random_outputs(model: ir.Model) -> dict[str, str]:
-    """Outputs whose numbers depend on random ones: by name the name of a node that draws.
+def random_values(model: ir.Model) -> dict[str, str]:
+    """Values of the main graph whose numbers depend on random ones: by name the name of a node that draws.
 
     A node draws if a node of a graph nested in it does. No two runs, let alone two frameworks, draw the same numbers.
     """
@@ -48,7 +48,7 @@ def random_outputs(model: ir.Model) -> dict[str, str]:
             found = next((source[value] for value in read if value in source), None)
         if found is not None:
             source.update(dict.fromkeys(node.outputs, found))
-    return {value.name or "": source[value] for value in model.graph.outputs if value in source}
+    return {value.name or "": node for value, node in source.items()}
 
 
 def _nested(node: ir.Node) -> list[ir.Graph]:

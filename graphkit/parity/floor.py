@@ -41,7 +41,12 @@ UNITS: Final = MARGIN
 
 
 def noise_floor(
-    single: Session, double: Session | None, feeds: Arrays, seeds: Arrays | None, seed: int = 0
+    single: Session,
+    double: Session | None,
+    feeds: Arrays,
+    seeds: Arrays | None,
+    seed: int = 0,
+    taps: Sequence[str] = (),
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Largest absolute difference of each output and gradient over the runs.
 
@@ -52,16 +57,20 @@ def noise_floor(
         feeds: Inputs in float32.
         seeds: Cotangents in float32; None where gradients are not asked for.
         seed: Seed of the perturbations.
+        taps: Values between nodes that count among the outputs, and gradients in them among the gradients, as far as
+            the runtime gives them.
 
     Returns:
         Floors of the outputs and of the gradients, by IR value name.
     """
+    known = single.tappable if double is None else single.tappable & double.tappable
+    wanted = [name for name in taps if name in known]
     truth = None
     if double is not None:
         wide = in_dtype(feeds, np.float64)
-        truth = _run(double, wide, None if seeds is None else in_dtype(seeds, np.float64))
+        truth = _run(double, wide, None if seeds is None else in_dtype(seeds, np.float64), wanted)
     outputs, gradients = spread(
-        truth, lambda index: _run(single, nudged(feeds, seed, index, UNITS) if index else feeds, seeds)
+        truth, lambda index: _run(single, nudged(feeds, seed, index, UNITS) if index else feeds, seeds, wanted)
     )
     return outputs, gradients
 
@@ -87,8 +96,10 @@ def spread(truth: Sequence[Arrays] | None, run: Callable[[int], Sequence[Arrays]
     return floors
 
 
-def _run(session: Session, feeds: Arrays, seeds: Arrays | None) -> list[Arrays]:
-    return [session.forward(feeds), {} if seeds is None else session.backward(feeds, seeds)]
+def _run(session: Session, feeds: Arrays, seeds: Arrays | None, taps: Sequence[str]) -> list[Arrays]:
+    found = session.forward(feeds, taps)
+    inner = [name for name in taps if found[name].dtype.kind in "fV"]
+    return [found, {} if seeds is None else session.backward(feeds, seeds, inner)]
 
 
 def _largest(expected: npt.NDArray[np.generic], found: npt.NDArray[np.generic]) -> float:

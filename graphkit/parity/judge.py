@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Final
 
 from graphkit.parity.metrics import compare, magnitude
 from graphkit.parity.tolerance import DOUBLE, Bound, double_bounds, single_bounds
+from graphkit.parity.tolerances import bound_of
 from graphkit.report.report import Check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
 
     from graphkit.parity.sides import Arrays, Side
+    from graphkit.parity.tolerances import Override
     from graphkit.report.report import Kind
 
 __all__ = ["Pass", "judge"]
@@ -46,7 +48,13 @@ class Pass:
     step: int = 0
 
 
-def judge(wanted: Pass, left: Side, right: Side, floors: Callable[[], Mapping[str, float]]) -> list[Check]:
+def judge(
+    wanted: Pass,
+    left: Side,
+    right: Side,
+    floors: Callable[[], Mapping[str, float]],
+    overrides: Sequence[Override] = (),
+) -> list[Check]:
     """One check for each tensor that the pass has to give, and a failed one for each that nobody asked for.
 
     Args:
@@ -55,15 +63,18 @@ def judge(wanted: Pass, left: Side, right: Side, floors: Callable[[], Mapping[st
         right: Side under test.
         floors: Measures the absolute noise floor of each tensor; called only if it is needed, which is in float32,
             and in float64 to tell a wrong gradient from rounding residue.
+        overrides: Bounds that the user gives; multiples of the noise floor are for where there is one.
     """
     double = left.dtype == right.dtype == "float64"
-    checks = _checks(wanted, left, right, None if double else floors())
+    checks = _checks(wanted, left, right, None if double else floors(), overrides)
     if double and wanted.gradients and any(check.verdict == "fail" and check.tol for check in checks):
-        checks = _checks(wanted, left, right, floors())
+        checks = _checks(wanted, left, right, floors(), overrides)
     return checks
 
 
-def _checks(wanted: Pass, left: Side, right: Side, floors: Mapping[str, float] | None) -> list[Check]:
+def _checks(
+    wanted: Pass, left: Side, right: Side, floors: Mapping[str, float] | None, overrides: Sequence[Override]
+) -> list[Check]:
     expected, found = wanted.of(left), wanted.of(right)
     within = _bounds(wanted, left, right, floors)
     checks = []
@@ -78,7 +89,7 @@ def _checks(wanted: Pass, left: Side, right: Side, floors: Mapping[str, float] |
             checks.append(Check(kind, name, left.name, right.name, "fail", note=note))
         else:
             array = _levelled(found[name], left, right, expected[name])
-            bound = within.get(name, _STRICT)
+            bound = _overridden(within.get(name, _STRICT), bound_of(overrides, kind, name, str(array.dtype)))
             checks.append(compare(kind, name, (left.name, right.name), expected[name], array, bound))
     for side in (left, right):
         for name in wanted.of(side):
@@ -86,6 +97,14 @@ def _checks(wanted: Pass, left: Side, right: Side, floors: Mapping[str, float] |
                 note = f"returned by {side.name}, which was not asked for it"
                 checks.append(Check(wanted.stray, name, left.name, right.name, "fail", note=note))
     return [replace(check, step=wanted.step) for check in checks] if wanted.step else checks
+
+
+def _overridden(bound: Bound, override: Override | None) -> Bound:
+    """The bound that the user gives, on the same scale."""
+    if override is None or (override.times_floor and not bound.floor):
+        return bound
+    tol = override.value * bound.floor if override.times_floor else override.value
+    return replace(bound, tol=tol, note="; ".join(filter(None, (bound.note, f"bound given as {override}"))))
 
 
 def _bounds(wanted: Pass, left: Side, right: Side, floors: Mapping[str, float] | None) -> dict[str, Bound]:

@@ -65,7 +65,7 @@ class Distance:
 def magnitude(array: npt.NDArray[np.generic]) -> float:
     """Largest magnitude among the finite elements, 0 where there is none."""
     if array.dtype.kind == "f" and array.size:
-        ends = float(np.max(array)), float(np.min(array))
+        ends: tuple[float, float] = array.max().item(), array.min().item()
         if all(map(math.isfinite, ends)):
             return max(abs(end) for end in ends)
     wide = _wide(array)
@@ -246,7 +246,7 @@ def _ulps(reference: npt.NDArray[np.generic], found: npt.NDArray[np.generic]) ->
     top = kind.type(1 << (8 * kind.itemsize - 1))
     ordered = []
     for array in (reference, found):
-        bits = (array + array.dtype.type(0)).view(kind)  # + 0 makes -0 a 0
+        bits = np.add(array, array.dtype.type(0)).view(kind)  # + 0 makes -0 a 0
         ordered.append(np.where(bits & top, top - (bits ^ top), bits | top))
     one, two = ordered
     return float(np.max(np.maximum(one, two) - np.minimum(one, two), initial=0))
@@ -260,7 +260,7 @@ def _wide(array: npt.NDArray[np.generic]) -> Wide:
 
 
 def _number(element: Any) -> float:
-    return float(abs(element)) if isinstance(element, complex | np.complexfloating) else float(element)
+    return float(abs(element)) if np.iscomplexobj(element) else float(element)
 
 
 def _described(array: npt.NDArray[np.generic]) -> str:

@@ -1,8 +1,9 @@
-"""One seeded sample: every side run on the same inputs and cotangents, and compared with the first."""
+"""One sample: every side run on the same inputs and cotangents, and compared with the first."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
@@ -12,19 +13,21 @@ from graphkit.frameworks.base import runtimes
 from graphkit.ir.params import of_kind
 from graphkit.ir.training import losses
 from graphkit.parity.floor import noise_floor
-from graphkit.parity.inputs import draw_inputs, draw_seeds, in_dtype
+from graphkit.parity.inputs import draw_seeds, in_dtype
 from graphkit.parity.judge import Pass, judge
-from graphkit.parity.single import single_outputs
+from graphkit.parity.single import single_values
 from graphkit.report.report import Check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     import numpy.typing as npt
     import onnx_ir as ir
 
-    from graphkit.frameworks.base import InputSpec
+    from graphkit.frameworks.base import InputSpec, Mode
+    from graphkit.parity.samples import Sample
     from graphkit.parity.sides import Arrays, Pool, Side
+    from graphkit.parity.tolerances import Override
     from graphkit.report.report import Kind
 
 __all__ = ["FLOORS", "Sampler", "Unable"]
@@ -43,72 +46,125 @@ class Unable(Protocol):
 
 @dataclass(slots=True)
 class Sampler:
-    """Draws samples and compares the sides on them.
+    """Runs samples and compares the sides on them.
 
     Attributes:
         pool: Where the model is opened.
         sides: The sides, the reference first; those that cannot run are dropped by the first sample.
         backward: Whether gradients are compared.
-        batch: Size of a free batch dimension.
         inputs: Given shapes.
         unable: Told of each side that drops out of a pass.
+        mode: How BatchNorm and Dropout behave.
+        taps: Whether the values between nodes are compared too, and with ``backward`` the gradients in them.
+        overrides: Bounds that the user gives.
         learners: The sides that give gradients, the reference first; None before the first sample.
         warnings: What readers of the report must know.
+        floors: The noise floors of the last sample that were measured, of outputs and of gradients.
     """
 
     pool: Pool
     sides: list[Side]
     backward: bool
-    batch: int | None
     inputs: Sequence[InputSpec]
     unable: Unable
+    mode: Mode = "eval"
+    taps: bool = False
+    overrides: Sequence[Override] = ()
     learners: list[Side] | None = None
     warnings: list[str] = field(default_factory=list)
+    floors: tuple[dict[str, float], dict[str, float]] = ({}, {})
 
-    def feeds(self, seed: int) -> dict[str, npt.NDArray[np.generic]]:
+    def feeds(self, sample: Sample) -> dict[str, npt.NDArray[np.generic]]:
         """The inputs of a sample, in float32."""
-        return draw_inputs(self.pool.model("float32"), seed, self.batch, self.inputs)
+        return sample.feeds(self.pool.model("float32"), self.inputs)
 
-    def checks(self, seed: int) -> list[Check]:
+    def seeds(self, sample: Sample) -> dict[str, npt.NDArray[np.generic]]:
+        """The cotangents of a sample that the first side was run on, in float32."""
+        seeds: dict[str, npt.NDArray[np.generic]] = in_dtype(draw_seeds(self.sides[0].outputs, sample.seed), np.float32)
+        own = losses(self.pool.model("float32"))
+        seeds.update({name: np.ones((), np.float32) for name in own})  # as training has it
+        return seeds
+
+    def checks(self, sample: Sample) -> list[Check]:
         """Run a sample; compare outputs with the first side's, and gradients with those of the first that has them."""
-        feeds = self.feeds(seed)
-        self.sides = [side for side in self.sides if self._makes(side, "forward", lambda side: side.forward(feeds))]
+        feeds = self.feeds(sample)
+        taps: dict[Side, list[str]] = {}
+        self._run(self.sides, "forward", lambda side: taps.update({side: self._tapped(side)}))
+        self._run(self.sides, "forward", lambda side: side.forward(feeds, self._shared(taps, side)))
         if not self.sides:
             return []
         model = self.pool.model("float32")
-        own = frozenset(losses(model))
-        seeds: dict[str, npt.NDArray[np.generic]] = in_dtype(draw_seeds(self.sides[0].outputs, seed), np.float32)
-        seeds.update({name: np.ones((), np.float32) for name in own})  # as training has it
-        outputs, gradients = _passes(model)
+        seeds = self.seeds(sample)
+        outputs, gradients = _kinds(model)
         if self.backward and not (seeds and gradients):
             lacking = "float input and no parameter" if seeds else "float output"
             raise InputError(f"There are no gradients to compare: the model has no {lacking}. Leave --backward out.")
         if self.learners is None:
             self.learners = [side for side in self.sides if self._can_learn(side)] if self.backward else []
-        self.learners = [
-            side for side in self.learners if self._makes(side, "backward", lambda side: side.backward(feeds, seeds))
-        ]
-        floors = _Floors(self, feeds, seeds if self.learners else None, seed)
+        self._run(self.learners, "backward", lambda side: side.backward(feeds, seeds, _floats(side.values)))
+        floors = _Floors(self, feeds, seeds if self.learners else None, sample.seed)
+        found = list(self._compared(model, outputs, gradients, floors))
+        self.floors = floors.measured
+        return found
+
+    def _compared(
+        self, model: ir.Model, outputs: dict[str, Kind], gradients: dict[str, Kind], floors: _Floors
+    ) -> Iterator[Check]:
+        own = frozenset(losses(model))
         double = any(side.dtype == "float64" for side in self.sides)
         names = {side.runtime.name for side in self.sides} if double else ()
-        single = {name: single_outputs(self.pool.model("float64"), name) for name in names}
+        single = {name: single_values(self.pool.model("float64"), name) for name in names}
         scaled = {"mxnet"} if own else set()  # its output layers scale their gradients in float32
-        behind = {name: frozenset(gradients) for name, found in single.items() if found or name in scaled}
+        concerned = [name for name, found in single.items() if name in scaled or not found.isdisjoint(outputs)]
+        behind = dict.fromkeys(concerned, frozenset(gradients))
         plain: dict[str, Kind] = {name: kind for name, kind in outputs.items() if name not in own}
         scored: dict[str, Kind] = {name: kind for name, kind in outputs.items() if name in own}
         scorers = [side for side in self.sides if own.issubset(side.outputs)]
-        passes = (
+        yield from (_no_loss(side) for side in self.sides if scored and side not in scorers)
+        passes = [
             (Pass(plain, lambda side: _only(side.outputs, own, False), False, single, "output"), self.sides),
             (Pass(scored, lambda side: _only(side.outputs, own, True), False, single, "output"), scorers),
             (Pass(gradients, lambda side: side.gradients or {}, True, behind, "parameter gradient"), self.learners),
-        )
-        found = [_no_loss(side) for side in self.sides if scored and side not in scorers]
+        ]
         for wanted, sides in passes:
-            for side in sides[1:]:
-                checks = judge(wanted, sides[0], side, floors.gradients if wanted.gradients else floors.outputs)
-                notes = [note for note in (sides[0].note, side.note) if note]
-                found += [replace(check, note="; ".join([check.note, *notes]).removeprefix("; ")) for check in checks]
-        return found
+            for side in (sides or [])[1:]:
+                yield from self._judged(wanted, (sides or [])[0], side, floors)
+        for side in self.sides[1:]:
+            values: dict[str, Kind] = {name: "value" for name in self.sides[0].values if name in side.values}
+            wanted = Pass(values, partial(_values, values), False, single, "value")
+            yield from self._judged(wanted, self.sides[0], side, floors)
+        for side in (self.learners or [])[1:]:
+            first = (self.learners or [])[0]
+            slopes: dict[str, Kind] = {name: "value gradient" for name in first.slopes if name in side.slopes}
+            behind = dict.fromkeys(concerned, frozenset(slopes))
+            wanted = Pass(slopes, partial(_slopes, slopes), True, behind, "value gradient")
+            yield from self._judged(wanted, first, side, floors)
+
+    def _judged(self, wanted: Pass, left: Side, right: Side, floors: _Floors) -> list[Check]:
+        measured = floors.gradients if wanted.gradients else floors.outputs
+        checks = judge(wanted, left, right, measured, self.overrides)
+        notes = [note for note in (left.note, right.note) if note]
+        return [replace(check, note="; ".join(filter(None, (check.note, *notes)))) for check in checks]
+
+    def _tapped(self, side: Side) -> list[str]:
+        """Values between nodes that a side gives, in the order of the model."""
+        if not self.taps:
+            return []
+        outputs = {value.name for value in self.pool.model("float32").graph.outputs}
+        known = side.tappable() - outputs
+        order = (value.name or "" for node in self.pool.model("float32").graph for value in node.outputs)
+        return [name for name in order if name in known]
+
+    def _shared(self, taps: dict[Side, list[str]], side: Side) -> list[str]:
+        """What of a side's values another one is compared in; those of the reference with any other."""
+        first = self.sides[0]
+        others = {name for other in self.sides if other is not first for name in taps[other]}
+        known = others if side is first else set(taps[first])
+        return [name for name in taps[side] if name in known]
+
+    def _run(self, sides: list[Side], kind: Kind, run: Callable[[Side], None]) -> None:
+        """Let sides do something, and drop those that cannot."""
+        sides[:] = [side for side in list(sides) if self._makes(side, kind, run)]
 
     def _makes(self, side: Side, kind: Kind, run: Callable[[Side], None]) -> bool:
         try:
@@ -140,6 +196,10 @@ class _Floors:
         self._outputs: dict[str, float] | None = None
         self._gradients: dict[str, float] | None = None
 
+    @property
+    def measured(self) -> tuple[dict[str, float], dict[str, float]]:
+        return self._outputs or {}, self._gradients or {}
+
     def outputs(self) -> dict[str, float]:
         if self._outputs is None:
             single = any(side.dtype == "float32" for side in self._sampler.learners or ())
@@ -153,25 +213,28 @@ class _Floors:
 
     def _measure(self, seeds: Arrays | None) -> None:
         """On the first runtime that runs the model in both precisions; the reference's own is tried first."""
-        pool = self._sampler.pool
-        reference = (self._sampler.learners or self._sampler.sides)[0]
+        sampler = self._sampler
+        reference = (sampler.learners or sampler.sides)[0]
         known = runtimes()
         others = [(known[name], True) for name in FLOORS if name in known and name != reference.runtime.name]
+        taps = list(reference.values)
         for runtime, native in [(reference.runtime, reference.native), *others]:
             if runtime.missing() is not None or (seeds is not None and "backward" not in runtime.can):
                 continue
             try:
-                single, double = (pool.session(runtime, native, dtype) for dtype in ("float32", "float64"))
-                self._keep(noise_floor(single, double, self._feeds, seeds, self._seed), seeds)
+                single, double = (
+                    sampler.pool.session(runtime, native, dtype, sampler.mode) for dtype in ("float32", "float64")
+                )
+                self._keep(noise_floor(single, double, self._feeds, seeds, self._seed, taps), seeds)
             except GraphkitError:
                 continue
             return
-        self._sampler.warnings.append(
+        sampler.warnings.append(
             f"No runtime here runs the model in float64, so the noise floor is how much {reference.name} in float32 "
             f"changes when its inputs change by a rounding error."
         )
-        single = pool.session(reference.runtime, reference.native, "float32")
-        self._keep(noise_floor(single, None, self._feeds, seeds, self._seed), seeds)
+        single = sampler.pool.session(reference.runtime, reference.native, "float32", sampler.mode)
+        self._keep(noise_floor(single, None, self._feeds, seeds, self._seed, taps), seeds)
 
     def _keep(self, found: tuple[dict[str, float], dict[str, float]], seeds: Arrays | None) -> None:
         self._outputs = found[0]
@@ -190,7 +253,20 @@ def _only(arrays: Arrays, own: frozenset[str], wanted: bool) -> Arrays:
     return {name: array for name, array in arrays.items() if (name in own) == wanted}
 
 
-def _passes(model: ir.Model) -> tuple[dict[str, Kind], dict[str, Kind]]:
+def _values(names: Collection[str], side: Side) -> Arrays:
+    return {name: side.values[name] for name in names}
+
+
+def _slopes(names: Collection[str], side: Side) -> Arrays:
+    return {name: side.slopes[name] for name in names}
+
+
+def _floats(arrays: Arrays) -> list[str]:
+    """Names of the arrays that gradients exist in."""
+    return [name for name, array in arrays.items() if array.dtype.kind in "fV"]
+
+
+def _kinds(model: ir.Model) -> tuple[dict[str, Kind], dict[str, Kind]]:
     """What each output is, and each gradient, by name."""
     outputs: dict[str, Kind] = {value.name or "": "output" for value in model.graph.outputs}
     gradients: dict[str, Kind] = {

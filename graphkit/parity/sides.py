@@ -77,8 +77,11 @@ class Side:
         implied: Whether it is compared without having been asked for.
         names: For a side that runs another model: the names there of what has a counterpart; None for the same model.
         boxed: Names of what has no axes, and one of size 1 in the other model.
+        mode: How BatchNorm and Dropout behave outside of steps of training.
         outputs: Outputs of the current sample.
+        values: Values between nodes of the current sample, where they were asked for.
         gradients: Gradients of the current sample; None where it has none.
+        slopes: Gradients in values between nodes, where they were asked for.
         step: The last step of training; None where it does not train.
     """
 
@@ -91,20 +94,46 @@ class Side:
     implied: bool = False
     names: Mapping[str, str] | None = None
     boxed: frozenset[str] = frozenset()
+    mode: Mode = "eval"
     outputs: Arrays = field(default_factory=dict)
+    values: Arrays = field(default_factory=dict)
     gradients: Arrays | None = None
+    slopes: Arrays = field(default_factory=dict)
     step: Step | None = None
     _steps: Iterator[Step] = field(default_factory=lambda: iter(()))
 
-    def forward(self, feeds: Arrays) -> None:
-        """Compute :attr:`outputs` from feeds in float32."""
-        self.outputs = self._attempt(lambda session: self._read(session.forward(self._given(feeds))), self.pool.session)
+    def tappable(self) -> frozenset[str]:
+        """Names of the values between nodes that the side gives."""
+        known: frozenset[str] = self._attempt(lambda session: session.tappable, self._opened)
+        if self.names is None:
+            return known
+        return frozenset(name for name, other in self.names.items() if other in known)
 
-    def backward(self, feeds: Arrays, seeds: Arrays) -> None:
-        """Compute :attr:`gradients` from feeds and cotangents in float32."""
-        self.gradients = self._attempt(
-            lambda session: self._read(session.backward(self._given(feeds), self._given(seeds))), self.pool.session
+    def forward(self, feeds: Arrays, taps: Sequence[str] = ()) -> None:
+        """Compute :attr:`outputs`, and :attr:`values` of the names in ``taps``, from feeds in float32."""
+        wanted = self._called(taps)
+        found = self._attempt(lambda session: self._read(session.forward(self._given(feeds), wanted)), self._opened)
+        self.values = {name: found[name] for name in taps if name in found}
+        self.outputs = {name: array for name, array in found.items() if name not in self.values}
+
+    def backward(self, feeds: Arrays, seeds: Arrays, taps: Sequence[str] = ()) -> None:
+        """Compute :attr:`gradients`, and :attr:`slopes` in ``taps``, from feeds and cotangents in float32."""
+        wanted = self._called(taps)
+        found = self._attempt(
+            lambda session: self._read(session.backward(self._given(feeds), self._given(seeds), wanted)), self._opened
         )
+        self.slopes = {name: found[name] for name in taps if name in found}
+        self.gradients = {name: array for name, array in found.items() if name not in self.slopes}
+
+    def forget(self) -> None:
+        """Free what the current sample gave."""
+        self.outputs, self.values, self.gradients, self.slopes = {}, {}, None, {}
+
+    def _opened(self, runtime: Runtime, native: bool, dtype: Precision) -> Session:
+        return self.pool.session(runtime, native, dtype, self.mode)
+
+    def _called(self, names: Sequence[str]) -> list[str]:
+        return list(names) if self.names is None else [self.names[name] for name in names]
 
     def preview(self, feeds: Arrays) -> Arrays:
         """Outputs in training mode, from feeds in float32."""

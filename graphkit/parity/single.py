@@ -24,40 +24,35 @@ if TYPE_CHECKING:
 
     from graphkit.ops.spec import Case
 
-__all__ = ["single_outputs"]
+__all__ = ["single_outputs", "single_values"]
 
 _HOLDERS: Final[Mapping[str, float | None]] = {"Clip": None, "Elu": 1.0, "LeakyRelu": 0.01}
 """Operators in which nothing but a number is held in float32, with the number's default: exact if float32 has it."""
 
 
 def single_outputs(model: ir.Model, runtime: str) -> frozenset[str]:
-    """Names of the outputs that depend on an operator inside which a runtime computes with float32 numbers.
+    """Names of the outputs among :func:`single_values`."""
+    return single_values(model, runtime) & {output.name or "" for output in model.graph.outputs}
+
+
+def single_values(model: ir.Model, runtime: str) -> frozenset[str]:
+    """Names of the values that depend on an operator inside which a runtime computes with float32 numbers.
 
     A gradient depends on the operators between its tensor and the outputs as well as on those before it: where any
     output is named, take every gradient to be concerned.
 
     Args:
         model: A canonical model in float64, so that its constants are the numbers that were meant.
-        runtime: Name of the runtime, e.g. ``"mxnet"``; one that is not known to do so concerns no output.
+        runtime: Name of the runtime, e.g. ``"mxnet"``; one that is not known to do so concerns no value.
     """
     is_single = _RULES.get(runtime)
     if is_single is None:
         return frozenset()
-    return frozenset(
-        output.name or "" for output in model.graph.outputs if any(is_single(node) for node in _behind(output))
-    )
-
-
-def _behind(output: ir.Value) -> Iterator[ir.Node]:
-    """Every node that an output depends on."""
-    seen: set[ir.Node] = set()
-    stack = [output]
-    while stack:
-        node = stack.pop().producer()
-        if node is not None and node not in seen:
-            seen.add(node)
-            yield node
-            stack.extend(value for value in node.inputs if value is not None)
+    found: set[ir.Value | None] = set()
+    for node in model.graph:
+        if is_single(node) or not found.isdisjoint(node.inputs):
+            found.update(node.outputs)
+    return frozenset(value.name or "" for value in found if value is not None)
 
 
 def _in_mxnet(node: ir.Node) -> bool:

@@ -22,10 +22,11 @@ import numpy as np
 
 from graphkit.errors import ExecutionError, GraphkitError, InputError, MissingError, ShapeNeededError, UnsupportedError
 from graphkit.frameworks.base import Batch, Sgd, runtimes
+from graphkit.ir.dims import dims_of
 from graphkit.ir.params import of_kind
 from graphkit.ir.training import losses
 from graphkit.parity.floor import UNITS, spread
-from graphkit.parity.inputs import draw_inputs, draw_seeds, in_dtype, input_shapes, nudged
+from graphkit.parity.inputs import draw_seeds, in_dtype, nudged
 from graphkit.parity.judge import Pass, judge
 from graphkit.parity.metrics import magnitude
 from graphkit.parity.sample import FLOORS
@@ -39,9 +40,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import onnx_ir as ir
 
-    from graphkit.frameworks.base import InputSpec, Runtime, Step
+    from graphkit.frameworks.base import InputSpec, Rule, Runtime, Step
     from graphkit.parity.sample import Unable
+    from graphkit.parity.samples import Sample
     from graphkit.parity.sides import Arrays, Pool, Side
+    from graphkit.parity.tolerances import Override
     from graphkit.report.report import Check, Kind
 
 __all__ = ["MOVE", "Training", "rounded"]
@@ -50,7 +53,7 @@ _DISTANCE: Final = "distance to the targets"
 MOVE: Final = 2.0**-4
 """How far the first step moves the parameter that moves farthest, relative to its magnitude."""
 _APART: Final = 1000
-"""Seeds between those of one sample's batches and those of the next."""
+"""Numbers between the nudges of one run's batches and those of the next."""
 
 
 def rounded(rule: Sgd) -> Sgd:
@@ -75,23 +78,37 @@ class Training:
         sides: The sides that train, the reference first; those that cannot are dropped by the first sample.
         count: Number of steps.
         rule: The optimizer's numbers.
-        batch: Size of a free batch dimension.
         inputs: Given shapes.
         unable: Told of each side that drops out.
+        loss: What is made smaller: ``"given"``, ``"mse"`` or ``"cross-entropy"``; empty for the model's own losses if
+            it has some, else ``"mse"``.
+        overrides: Bounds that the user gives.
         warnings: What readers of the report must know.
+        curves: Loss of each step of the first sample by side.
     """
 
     pool: Pool
     sides: list[Side]
     count: int
-    rule: Sgd
-    batch: int | None
+    rule: Rule
     inputs: Sequence[InputSpec]
     unable: Unable
+    loss: str = ""
+    overrides: Sequence[Override] = ()
     warnings: list[str] = field(default_factory=list)
+    curves: dict[str, list[float]] = field(default_factory=dict)
 
-    def checks(self, seed: int) -> list[Check]:
+    @property
+    def told(self) -> str:
+        """What is done, in words, e.g. ``"3 steps of SGD (lr 0.05, momentum 0.9, weight decay 0.0001)"``."""
+        rule = self.rule
+        numbers = f"lr {rule.lr:g}, momentum {rule.momentum:g}, weight decay {rule.weight_decay:g}"
+        return f"{self.count} steps of SGD ({numbers})"
+
+    def checks(self, sample: Sample) -> list[Check]:
         """Train all sides on a sample's batches and compare losses, parameters and running statistics of each step.
+
+        The first step is made on the sample itself, the others on samples that stand in for it.
 
         Raises:
             InputError: The model has no parameters to train, or no float output.
@@ -104,10 +121,10 @@ class Training:
         if any(node.op_type == "Dropout" and not node.domain for node in model.graph):
             self.warnings.append("Dropout is off in the steps of training: every framework draws masks of its own.")
         batches: list[Batch] = []
-        while self.sides and not self._attempts(self.sides[0], lambda: batches.extend(self._batches(model, seed))):
+        while self.sides and not self._attempts(self.sides[0], lambda: batches.extend(self._batches(model, sample))):
             self.sides.pop(0)
-        statistics = Statistics(model, input_shapes(model, self.batch, self.inputs)[1])
-        floors = _Floors(self, batches, seed)
+        statistics = Statistics(model, _sizes(model, batches))
+        floors = _Floors(self, batches, sample.seed)
         found: list[Check] = []
         for number in range(self.count):  # side by side, so that there is one step in memory
             made = [side.advance if number else partial(side.begin, batches, self.rule) for side in self.sides]
@@ -117,7 +134,7 @@ class Training:
                 break
             for kind, wanted, sides in self._passes(model, names, statistics, number):
                 for side in sides[1:]:
-                    checks = judge(wanted, sides[0], side, lambda: floors.of(number, kind))  # noqa: B023  # called at once
+                    checks = judge(wanted, sides[0], side, lambda: floors.of(number, kind), self.overrides)  # noqa: B023  # called at once
                     notes = [note for note in (sides[0].note, side.note) if note]
                     apart = kind == "running statistic" and _unlike(sides[0], side)
                     found += [_noted(check, notes, statistics if apart else None) for check in checks]
@@ -125,9 +142,10 @@ class Training:
             side.finish()
         return found
 
-    def _batches(self, model: ir.Model, seed: int) -> list[Batch]:
-        seeds = [seed * _APART + number for number in range(self.count)]
-        feeds = [draw_inputs(model, one, self.batch, self.inputs) for one in seeds]
+    def _batches(self, model: ir.Model, sample: Sample) -> list[Batch]:
+        samples = [sample.stand_in(number) for number in range(self.count)]
+        seeds = [one.seed for one in samples]
+        feeds = [one.feeds(model, self.inputs) for one in samples]
         if losses(model):
             return [Batch(one) for one in feeds]
         outputs = in_dtype(self.sides[0].preview(feeds[0]), np.float32)
@@ -259,6 +277,14 @@ def _groups(steps: Iterator[Step]) -> list[Arrays]:
         loss = {} if step.loss is None else {_DISTANCE: step.loss}
         groups += [step.outputs, {**step.outputs, **loss}, step.parameters, step.buffers]
     return groups
+
+
+def _sizes(model: ir.Model, batches: Sequence[Batch]) -> dict[str, int]:
+    """Size of each symbolic dimension of the inputs."""
+    fed = batches[0].feeds if batches else {}
+    dims = {value.name or "": dims_of(value) or () for value in model.graph.inputs}
+    pairs = ((dim, size) for name, array in fed.items() for dim, size in zip(dims[name], array.shape, strict=True))
+    return {dim: size for dim, size in pairs if isinstance(dim, str)}
 
 
 def _scale(output: npt.NDArray[np.generic]) -> float:

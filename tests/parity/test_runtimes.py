@@ -23,7 +23,7 @@ def symbol(tmp_path) -> ir.Model:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_right_runtime_agrees_with_mxnet_and_onnx_runtime(dtype):
-    report = verify(model(), on=[Fake("numpy"), "mxnet", "ort"], backward=True, dtype=dtype, batch=4)
+    report = verify(model(), on=[Fake("numpy"), "mxnet", "ort"], backward=True, dtype=dtype, batches=[4])
     assert report.passed
     assert {(check.what, check.right) for check in report.checks if check.verdict == "pass"} == {
         ("output y", "mxnet"),
@@ -42,7 +42,7 @@ def test_a_parameter_that_is_off_by_a_thousandth_is_found(name):
     wrong = model()
     value = wrong.graph.initializers[name]
     value.const_value = ir.tensor(value.const_value.numpy() * np.float32(1.001), name=name)
-    report = verify(model(), wrong, on=["mxnet"], batch=4)
+    report = verify(model(), wrong, on=["mxnet"], batches=[4])
     assert not report.passed
 
 

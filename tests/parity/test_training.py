@@ -106,7 +106,7 @@ def test_an_output_layer_trains_as_its_loss_does(tmp_path: Path, head: str, labe
     file = symbol(tmp_path, head, labelled=labelled, **attrs)
     model = graphkit.load(file, inputs=["data:4x3x8x8"], train=True)
     assert losses(model) == ["head_loss"]
-    report = graphkit.verify(model, on=BOTH, backward=True, train_steps=3, dtype="float64", batch=4)
+    report = graphkit.verify(model, on=BOTH, backward=True, train_steps=3, dtype="float64", batches=[4])
     assert report.passed, report.checks
     assert {check.right for check in report.checks if check.kind == "loss" and check.step} == {"mxnet (rewritten)"}
     assert {check.right for check in report.checks if check.kind == "parameter"} == {"mxnet (rewritten)", "torch"}

@@ -69,7 +69,7 @@ def test_another_model_fails():
 
 def test_gradients_are_compared_as_far_as_parameters_have_counterparts(monkeypatch):
     teacher, pupil = Fake("teacher"), Fake("pupil")
-    monkeypatch.setattr("graphkit.parity.verify._home", lambda _model: [teacher])
+    monkeypatch.setattr("graphkit.parity.lineup._home", lambda _model: [teacher])
     other = model()
     other.graph.initializers["b"].name = "bias"
 

@@ -9,7 +9,7 @@ from fakes import Fake, model
 
 from graphkit.errors import ExecutionError, InputError, MissingError, UnsupportedError, UnsupportedNode
 from graphkit.frameworks.base import InputSpec
-from graphkit.parity import verify as verify_module
+from graphkit.parity import lineup as lineup_module
 from graphkit.parity.sample import Sampler
 from graphkit.parity.verify import verify
 
@@ -121,7 +121,7 @@ def test_a_gradient_beyond_its_bound_in_a_minority_of_samples_is_a_kink():
         calls.append(1)
         return {**found, "x": found["x"] * np.float32(1.01 if len(calls) == 1 else 1)}
 
-    check = by_name(verify(model(), on=[RIGHT, Fake("kinked", gradients=kinked)], backward=True, batch=8))["x"]
+    check = by_name(verify(model(), on=[RIGHT, Fake("kinked", gradients=kinked)], backward=True, batches=[8]))["x"]
     assert len(calls) == 4
     assert check.verdict == "pass"
     assert "in 1 of 4 samples" in check.note
@@ -135,7 +135,7 @@ def test_a_gradient_beyond_its_bound_in_two_samples_of_three_fails():
         calls.append(1)
         return {**found, "x": found["x"] * np.float32(1.01 if len(calls) != 2 else 1)}
 
-    report = verify(model(), on=[RIGHT, Fake("wrong", gradients=wrong)], backward=True, batch=8)
+    report = verify(model(), on=[RIGHT, Fake("wrong", gradients=wrong)], backward=True, batches=[8])
     assert by_name(report)["x"].verdict == "fail"
 
 
@@ -153,7 +153,7 @@ def test_a_sample_whose_gradient_is_zero_does_not_vote():
         Fake("a", gradients=dead),
         Fake("b", gradients=lambda found: dead(wrong(found)) if calls else wrong(found)),
     ]
-    assert by_name(verify(model(), on=sides, backward=True, batch=8))["x"].verdict == "fail"
+    assert by_name(verify(model(), on=sides, backward=True, batches=[8]))["x"].verdict == "fail"
 
 
 def test_float64_gradients_are_decided_by_one_sample():
@@ -236,7 +236,7 @@ def test_a_named_runtime_that_is_not_installed_is_an_error():
 
 def test_a_default_runtime_that_is_not_installed_is_shown_as_not_available(monkeypatch):
     known = {"torch": RIGHT, "mxnet": Fake("mxnet"), "ort": Fake("ort", absent="run: pip install it")}
-    monkeypatch.setattr(verify_module, "runtimes", lambda: known)
+    monkeypatch.setattr(lineup_module, "runtimes", lambda: known)
     report = verify(model())
     assert report.passed
     assert [(check.right, check.note) for check in report.checks if check.verdict == "unavailable"] == [
@@ -258,7 +258,7 @@ def test_a_default_runtime_that_cannot_run_the_model_is_not_available_and_one_th
     monkeypatch, problem, verdict
 ):
     known = {"torch": RIGHT, "mxnet": Fake("mxnet"), "ort": Fake("ort", fails=problem)}
-    monkeypatch.setattr(verify_module, "runtimes", lambda: known)
+    monkeypatch.setattr(lineup_module, "runtimes", lambda: known)
     report = verify(model())
     assert {check.right: check.verdict for check in report.checks} == {"mxnet": "pass", "ort": verdict}
     assert report.passed == (verdict == "unavailable")
@@ -278,13 +278,13 @@ def test_every_runtime_is_fed_the_same(monkeypatch):
         return fed[-1]
 
     monkeypatch.setattr(Sampler, "feeds", recorded)
-    verify(model(), on=[RIGHT, Fake("other")], batch=5, seed=7)
+    verify(model(), on=[RIGHT, Fake("other")], batches=[5], seeds=[7])
     assert {array["x"].shape for array in fed} == {(5, 5)}
     assert all(np.array_equal(array["x"], fed[0]["x"]) for array in fed)
 
 
 def test_the_title_and_the_environment_say_what_ran():
-    report = verify(model(), on=[RIGHT, Fake("other")], inputs=[InputSpec("x", (4, 5))], seed=3)
+    report = verify(model(), on=[RIGHT, Fake("other")], inputs=[InputSpec("x", (4, 5))], seeds=[3])
     assert report.title == "layer in float32: x 4×5, seed 3"
     assert report.environment["right"] == "1.0"
     assert {"graphkit", "Python", "numpy", "platform", "processors"} <= set(report.environment)

@@ -1,0 +1,192 @@
+"""Options that the commands which compare share."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from graphkit.cli.console import results_only
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    import onnx_ir as ir
+
+    from graphkit.cli.options import Reading
+    from graphkit.parity.sides import Precision
+    from graphkit.report.report import Report
+
+__all__ = ["Comparing", "comparing_options", "publish", "write_reports"]
+
+
+class _Numbers(click.ParamType):
+    """Numbers and ranges of them, e.g. ``0,1,5-9``."""
+
+    name = "numbers"
+
+    def __init__(self, least: int) -> None:
+        self._least = least
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        return tuple(dict.fromkeys(self._parsed(str(value), param, ctx)))
+
+    def _parsed(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> Iterator[int]:
+        for part in text.split(","):
+            match = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
+            first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
+            if first < self._least or last < first:
+                self.fail(f"{text!r} is not numbers from {self._least} on, such as 0,1,5-9", param, ctx)
+            yield from range(first, last + 1)
+
+
+_COMPARING = (
+    click.argument("other", required=False),
+    click.option(
+        "--on",
+        multiple=True,
+        metavar="RUNTIME,…",
+        help="Runtimes: torch, mxnet, ort, ort-cuda, reference. Default: those of torch, mxnet and ort that are there.",
+    ),
+    click.option("--backward/--no-backward", help="Compare the gradients of every input and parameter too."),
+    click.option(
+        "--mode",
+        type=click.Choice(("eval", "train")),
+        default="eval",
+        show_default=True,
+        help="BatchNorm with running statistics, or with the batch's; dropout is off in both.",
+    ),
+    click.option(
+        "--batches", "--batch", type=_Numbers(1), metavar="N,…", help="Batch sizes, where free.  [default: 2]"
+    ),
+    click.option(
+        "--seeds",
+        "--seed",
+        type=_Numbers(0),
+        default="0",
+        metavar="N,…",
+        help="Seeds of the inputs and cotangents, e.g. 0,1,5-9.  [default: 0]",
+    ),
+    click.option(
+        "--feed",
+        "feed",
+        multiple=True,
+        metavar="[NAME=]DATA",
+        help="Real inputs instead of drawn ones: NAME=x.npy, x.npz, a folder of these, or package.module:callable.",
+    ),
+    click.option(
+        "--tol",
+        "tolerances",
+        multiple=True,
+        metavar="[WHAT=]X",
+        help="Bound on the error of everything, a quantity or tensors, e.g. gradient=1e-3 or 'layer4.*=8x'; 8x is "
+        "eight times the noise floor.",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparing:
+    """How the user says what is to be compared, and on what.
+
+    Attributes:
+        reading: The source and how it is read.
+        other: Another source.
+        on: Names of runtimes.
+        backward: Whether gradients are compared.
+        mode: ``"eval"`` or ``"train"``.
+        batches: Batch sizes; None for the usual one.
+        seeds: Seeds.
+        feed: Data, as spelled.
+        tolerances: Bounds, as spelled.
+    """
+
+    reading: Reading
+    other: str | None
+    on: tuple[str, ...]
+    backward: bool
+    mode: str
+    batches: tuple[int, ...] | None
+    seeds: tuple[int, ...]
+    feed: tuple[str, ...]
+    tolerances: tuple[str, ...]
+
+    def models(self) -> tuple[ir.Model, ir.Model | None]:
+        """Read the source, and the other one."""
+        model = self.reading.load()
+        return model, None if self.other is None else replace(self.reading, source=self.other, params=None).load()
+
+    def arguments(self) -> dict[str, Any]:
+        """What :func:`graphkit.parity.verify.verify` and :func:`graphkit.parity.bisect.bisect` take of it."""
+        return {
+            "on": [name.strip() for group in self.on for name in group.split(",") if name.strip()],
+            "backward": self.backward,
+            "mode": self.mode,
+            "batches": self.batches or (),
+            "seeds": self.seeds,
+            "data": list(self.feed) or None,
+            "inputs": self.reading.open_specs(),
+            "tolerances": self.tolerances,
+        }
+
+
+def comparing_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command that reads a source OTHER and the options of a comparison; it receives a :class:`Comparing`."""
+
+    def gather(reading: Reading, **given: Any) -> Any:
+        own = {name: given.pop(name) for name in list(given) if name in Comparing.__slots__}
+        return function(Comparing(reading, **own), **given)
+
+    gather.__doc__ = function.__doc__
+    gather.__name__ = function.__name__
+    for option in reversed(_COMPARING):
+        option(gather)
+    vars(gather)["__click_params__"] += vars(function).get("__click_params__", [])
+    return gather
+
+
+def dtype_option(default: Precision | None, told: str) -> Callable[[Any], Any]:
+    """The option that says which precision is compared in."""
+    return click.option(
+        "--dtype",
+        type=click.Choice(("float32", "float64")),
+        default=default,
+        show_default=default is not None,
+        help=told,
+    )
+
+
+report_option = click.option(
+    "--report",
+    "reports",
+    multiple=True,
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Write the report as .json, .xml (JUnit), .html or .md; may be given several times.",
+)
+"""The option that names files which the report is written into."""
+
+
+def write_reports(report: Report, paths: tuple[str, ...], model: ir.Model) -> None:
+    """Write the report into every file that was asked for."""
+    from graphkit.report.write import write_report
+
+    for path in paths:
+        write_report(report, path, model)
+
+
+def publish(report: Report, environment: Mapping[str, str] = os.environ) -> None:
+    """Where GitHub runs the command, annotate failures and append to the page of the step."""
+    if environment.get("GITHUB_ACTIONS") != "true":
+        return
+    from graphkit.report.annotations import annotations, summary
+
+    with results_only(True):
+        for line in annotations(report):
+            click.echo(line)
+    summary(report, environment)

@@ -1,0 +1,136 @@
+"""Who is compared with whom: the sides that run a model, or two, and what is not there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from graphkit.errors import InputError, MissingError
+from graphkit.frameworks.base import frameworks, runtimes
+from graphkit.ir.origin import source_of
+from graphkit.ir.training import losses
+from graphkit.parity.match import boxed, counterparts
+from graphkit.parity.sides import Side
+from graphkit.report.report import Check
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_ir as ir
+
+    from graphkit.frameworks.base import Mode, Runtime
+    from graphkit.parity.sides import Pool, Precision
+
+__all__ = ["DEFAULT", "Lineup", "label_of", "lineup"]
+
+DEFAULT: Final = ("torch", "mxnet", "ort")
+"""Runtimes compared where none are named."""
+
+
+@dataclass(slots=True)
+class Lineup:
+    """The sides of a comparison.
+
+    Attributes:
+        sides: The sides, the reference first.
+        absent: A check for each runtime that is not there.
+        versions: Version of each runtime by its name.
+        matching: Where two models are compared, what of the one meets what of the other.
+    """
+
+    sides: list[Side] = field(default_factory=list)
+    absent: list[Check] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    matching: tuple[str, ...] = ()
+
+
+def lineup(
+    model: ir.Model,
+    other: ir.Model | None,
+    on: Sequence[str | Runtime],
+    pools: tuple[Pool, Pool],
+    dtype: Precision,
+    mode: Mode,
+) -> Lineup:
+    """The sides that compare a model on several runtimes, or with another model.
+
+    Args:
+        model: The model.
+        other: Another one that is to compute the same.
+        on: Runtimes, by name or as objects; those of ``other`` where it is given.
+        pools: Where the two models are opened.
+        dtype: Precision.
+        mode: How BatchNorm and Dropout behave.
+
+    Raises:
+        InputError: No runtime has that name, or the models have other inputs or outputs.
+        MissingError: A named runtime is not installed.
+    """
+    found = _sides(model, on, pools[0], dtype) if other is None else _two(model, other, on, pools, dtype)
+    for side in found.sides:
+        side.mode = mode
+    return found
+
+
+def label_of(model: ir.Model) -> str:
+    """How reports call a model."""
+    source = source_of(model)
+    return source.label if source is not None else model.graph.name or "model"
+
+
+def _sides(model: ir.Model, on: Sequence[str | Runtime], pool: Pool, dtype: Precision) -> Lineup:
+    """Those of the source's own framework first."""
+    source = source_of(model)
+    found = Lineup()
+    at_home = 0
+    for runtime in _resolved(on or DEFAULT):
+        if (problem := runtime.missing()) is not None:
+            if on:
+                raise MissingError(f"{runtime.label} is not available: {problem}.")
+            found.absent.append(Check("forward", "", "", runtime.name, "unavailable", note=problem))
+            continue
+        found.versions[runtime.name] = runtime.version()
+        home = source is not None and runtime in frameworks()[source.framework].runtimes
+        native = source is not None and runtime.native == source.framework
+        side = Side(runtime.name, runtime, native, pool, dtype)
+        found.sides.insert(at_home if home else len(found.sides), side)
+        at_home += home
+        if native and frameworks()[runtime.native].write is not None:
+            found.sides.append(Side(f"{runtime.name} (rewritten)", runtime, False, pool, dtype, implied=True))
+    return found
+
+
+def _two(
+    model: ir.Model, other: ir.Model, on: Sequence[str | Runtime], pools: tuple[Pool, Pool], dtype: Precision
+) -> Lineup:
+    """The first model at home, the second there or where it is asked for."""
+    names = counterparts(model, other)
+    first = _sides(model, _home(model), pools[0], dtype)
+    second = _sides(other, on or _home(other), pools[1], dtype)
+    for side in second.sides:
+        side.name, side.names = f"{label_of(other)} on {side.runtime.name}", names
+        side.boxed = boxed(model, other, names)
+    # An output layer gives no loss itself, its rewritten form does.
+    kept = [side for side in first.sides[:2] if side is first.sides[0] or losses(model)]
+    return Lineup(
+        [*kept, *(side for side in second.sides if not side.implied)],
+        first.absent + second.absent,
+        first.versions | second.versions,
+    )
+
+
+def _home(model: ir.Model) -> list[Runtime]:
+    """The first runtime of the framework that a model comes from."""
+    source = source_of(model)
+    return list(frameworks()["onnx" if source is None else source.framework].runtimes[:1])
+
+
+def _resolved(on: Sequence[str | Runtime]) -> list[Runtime]:
+    known = runtimes()
+    found: dict[str, Runtime] = {}
+    for choice in on:
+        if isinstance(choice, str) and choice not in known:
+            raise InputError(f"No runtime is called {choice!r}; there are {', '.join(sorted(known))}.")
+        runtime = known[choice] if isinstance(choice, str) else choice
+        found[runtime.name] = runtime
+    return list(found.values())
