@@ -11,8 +11,19 @@ from rich.console import Console
 from graphkit.report.report import Check, Report
 from graphkit.report.table import table
 
-GOOD = Check("output", "y", "torch", "mxnet", "pass", 1e-7, 1.0, 1e-7, 1e-8, 1.0, 0, 6, (2, 3), "float32", 1e-5, 1e-8)
-BAD = replace(GOOD, kind="parameter gradient", name="fc[0].weight", verdict="fail", error=0.5, bad=4)
+GOOD = Check(
+    "output", "y", "torch", "mxnet", "pass", error=1e-7, l2=1e-8, size=6, shape=(2, 3), dtype="float32", tol=1e-5
+)
+BAD = replace(
+    GOOD,
+    kind="parameter gradient",
+    name="fc[0].weight",
+    verdict="fail",
+    error=0.5,
+    bad=4,
+    first=(0, 2),
+    values=(1.5, 2.0),
+)
 
 
 def printed(*checks: Check, width: int = 100, **more) -> str:
@@ -95,3 +106,57 @@ def test_a_tensor_that_is_missing_has_no_numbers():
     text = printed(missing)
     assert text.splitlines()[line(text, "  y ")].split() == ["y", "FAIL"]
     assert "y: not returned by mxnet" in text
+
+
+def test_what_lies_between_nodes_has_headings_of_its_own():
+    text = printed(replace(GOOD, kind="value", name="h"), replace(GOOD, kind="value gradient", name="h"), GOOD)
+    assert line(text, "outputs,") < line(text, "values between nodes,") < line(text, "gradients between nodes,")
+
+
+def test_a_failure_names_its_first_element_beyond_the_bound_with_both_values():
+    text = " ".join(printed(BAD).split())
+    assert (
+        "parameter gradient fc[0].weight: 4 of 6 elements beyond the bound, first at [0, 2]: 2 instead of 1.5" in text
+    )
+
+
+def test_of_many_failures_the_first_elements_of_the_worst_are_named():
+    text = printed(*[replace(BAD, name=f"t{index}", error=index + 1) for index in range(20)])
+    assert text.count("first at [0, 2]") == 8
+    assert "gradient t19: 4 of 6" in text
+    assert "and 12 more with elements beyond their bounds" in text
+
+
+def test_a_row_says_which_sample_it_is_of_and_how_many_failed():
+    text = printed(replace(BAD, sample="seed 3, batch 8", samples=50, failures=3), width=120)
+    row = text.splitlines()[line(text, "seed 3") - 1]
+    assert "fc[0].weight" in row
+    assert "seed 3, batch 8; fails in 3 of 50 samples" in " ".join(text.split())
+
+
+def test_what_met_what_is_told_before_the_numbers():
+    text = printed(GOOD, matching=("inputs by order: x is data",))
+    assert line(text, "x is data") < line(text, "  y ")
+
+
+def test_what_is_not_available_in_a_group_is_counted():
+    text = printed(GOOD, replace(GOOD, name="z", verdict="unavailable", note="no such parameter"))
+    assert line(text, "  y ") < line(text, "1 not available")
+    assert "z: no such parameter" in text
+
+
+def test_names_cannot_control_the_terminal():
+    text = printed(replace(BAD, name="a\x1b[31mb\rc", note="\x07"))
+    assert not {"\x1b", "\r", "\x07"} & set(text)
+    assert "a␛[31mb␍c" in text
+
+
+@pytest.mark.parametrize(
+    ("width", "numbers"), [(80, ["5.0e-01", "1.0e-05"]), (120, ["5.0e-01", "1.0e-05", "1.0e-08", "0"])]
+)
+def test_a_narrow_terminal_keeps_the_columns_that_decide(width, numbers):
+    long = replace(BAD, name="features.denseblock4.denselayer16.conv2.weight", shape=(1024, 1024, 3, 3))
+    text = printed(long, width=width)
+    row = text.splitlines()[line(text, "5.0e-01")]
+    assert row.split()[1:] == ["1024×1024×3×3", *numbers, "FAIL"]
+    assert row.split()[0].startswith("features.denseblock4.dense")
