@@ -17,7 +17,7 @@ import click
 from graphkit._version import __version__
 from graphkit.cli.console import PipeClosedError, explain, hush
 from graphkit.errors import InputError
-from graphkit.parity.settings import KEYS, find, settings
+from graphkit.parity.settings import KEYS, TRAINING, find, settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +48,7 @@ class _Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
         if name in KEYS and command is not None and not {"-h", "--help"} & set(rest):
-            ctx.default_map = {name: _set_by_project(command, name)}
+            ctx.default_map = {name: _set_by_project(command, name, rest)}
         return name, command, rest
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -63,10 +63,12 @@ class _Commands(click.Group):
             ) from left
 
 
-def _set_by_project(command: click.Command, name: str) -> dict[str, Any]:
+def _set_by_project(command: click.Command, name: str, arguments: Sequence[str]) -> dict[str, Any]:
     """Defaults of a command's options as the nearest ``pyproject.toml`` sets them, by the options' own names."""
     path = find(Path())
     found = {} if path is None else settings(path, name)
+    if "train_steps" not in found and not any(text.startswith("--train-steps") for text in arguments):
+        found = {key: value for key, value in found.items() if key not in TRAINING}
     options = {text: option for option in command.params if isinstance(option, click.Option) for text in option.opts}
     defaults = {}
     for key, value in found.items():

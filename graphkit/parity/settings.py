@@ -18,6 +18,7 @@ is read by ``bisect`` from the table of ``verify``, too; its own table wins.
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -31,10 +32,21 @@ if TYPE_CHECKING:
 
     from graphkit.frameworks.base import Rule
 
-__all__ = ["KEYS", "find", "rule_of", "settings"]
+__all__ = ["KEYS", "OPTIMIZERS", "TRAINING", "find", "numbers_of", "rule_of", "settings"]
 
 _FILE: Final = "pyproject.toml"
 _TOLERANCES: Final = "tolerances"
+
+
+OPTIMIZERS: Final = {
+    "sgd": ("lr", "weight_decay"),
+    "momentum": ("lr", "momentum", "weight_decay"),
+    "adam": ("lr", "weight_decay"),
+}
+"""What makes steps of training, and the numbers that are its own."""
+
+TRAINING: Final = ("optimizer", "lr", "momentum", "weight_decay", "loss")
+"""Settings that are for steps of training; without such they are kept for when they are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +58,14 @@ class _Form:
         fits: Whether a single value is right.
         several: Whether it is a list; a single value is then a list of one.
         file: Whether values name files.
+        parse: Reads a text that stands for the whole list, where one may.
     """
 
     told: str
     fits: Callable[[Any], bool]
     several: bool = False
     file: bool = False
+    parse: Callable[[str], tuple[int, ...]] | None = None
 
 
 def _text(value: Any) -> bool:
@@ -60,6 +74,11 @@ def _text(value: Any) -> bool:
 
 def _integer(least: int) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _integers(least: int) -> _Form:
+    told = f'a whole number from {least} on, a list of them, or a text such as "{least},5-9"'
+    return _Form(told, _integer(least), several=True, parse=lambda text: numbers_of(text, least))
 
 
 def _number(value: Any) -> bool:
@@ -80,6 +99,8 @@ _SHARED: Final = {
     "backward": _FLAG,
     "mode": _one_of("eval", "train"),
     "dtype": _one_of("float32", "float64"),
+    "batches": _integers(1),
+    "seeds": _integers(0),
     "feed": _Form("a text or a list of texts", _text, several=True, file=True),
     "tol": _Form(
         "a tolerance or a list of them, as --tol takes them", lambda value: _number(value) or _text(value), several=True
@@ -89,13 +110,11 @@ KEYS: Final = {
     "verify": _SHARED
     | {
         "train-steps": _Form("a whole number from 1 on", _integer(1)),
-        "optimizer": _one_of("sgd", "adam"),
+        "optimizer": _one_of(*OPTIMIZERS),
         "lr": _RATE,
         "momentum": _RATE,
         "weight-decay": _RATE,
         "loss": _one_of("given", "mse", "cross-entropy"),
-        "batches": _Form("a whole number from 1 on, or a list of them", _integer(1), several=True),
-        "seeds": _Form("a whole number from 0 on, or a list of them", _integer(0), several=True),
         "taps": _FLAG,
         "report": _Form("the name of a file or a list of them", _text, several=True, file=True),
         "baseline": _Form("the name of a file", _text, file=True),
@@ -143,13 +162,13 @@ def rule_of(
     """How steps of training are made, from what options say of it; None where they say nothing.
 
     Args:
-        optimizer: ``"sgd"`` or ``"adam"``; None for SGD.
+        optimizer: One of :data:`OPTIMIZERS`: SGD without or with momentum, or Adam; None for SGD with momentum.
         lr: Learning rate; None for the optimizer's default, as all that follows.
-        momentum: Momentum of SGD.
+        momentum: Momentum.
         weight_decay: Weight decay.
 
     Raises:
-        InputError: There is no such optimizer, or it has no momentum.
+        InputError: There is no such optimizer, or a number is not one of its own.
     """
     from graphkit.frameworks.base import Adam, Sgd
 
@@ -157,14 +176,34 @@ def rule_of(
     numbers = {name: number for name, number in given.items() if number is not None}
     if optimizer is None and not numbers:
         return None
-    rules = {"sgd": Sgd, "adam": Adam}
-    name = optimizer or "sgd"
-    if name not in rules:
-        raise InputError(f"There is no optimizer {name!r} here; there are {' and '.join(rules)}.")
-    if name == "adam" and momentum is not None:
-        raise InputError("Adam has no momentum to set; leave it out, or train with SGD.")
-    rule: Rule = rules[name](**numbers)
-    return rule
+    name = optimizer or "momentum"
+    if name not in OPTIMIZERS:
+        raise InputError(f"There is no optimizer {name!r} here; there are {', '.join(OPTIMIZERS)}.")
+    if foreign := [number for number in numbers if number not in OPTIMIZERS[name]]:
+        raise InputError(f"The optimizer {name} has no {foreign[0].replace('_', ' ')} to set; leave it out.")
+    if name == "adam":
+        return Adam(**numbers)
+    return Sgd(**({"momentum": 0.0} if name == "sgd" else {}) | numbers)
+
+
+def numbers_of(text: str, least: int = 0) -> tuple[int, ...]:
+    """Numbers and ranges of them, each once, e.g. ``"0,1,5-9"``.
+
+    Args:
+        text: The numbers.
+        least: The smallest that makes sense.
+
+    Raises:
+        InputError: The text is something else, or a number smaller.
+    """
+    found: dict[int, None] = {}
+    for part in text.split(","):
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip(), re.ASCII)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
+        if first < least or last < first:
+            raise InputError(f"{text!r} is not numbers from {least} on, such as {least},{least + 1},5-9.")
+        found |= dict.fromkeys(range(first, last + 1))
+    return tuple(found)
 
 
 def _tables(path: Path) -> dict[str, Any]:
@@ -214,6 +253,11 @@ def _tolerances(table: Any, path: Path, where: str) -> list[str]:
 
 
 def _value(value: Any, form: _Form, path: Path, where: str) -> Any:
+    if form.parse is not None and isinstance(value, str):
+        try:
+            value = list(form.parse(value))
+        except InputError as error:
+            raise InputError(f"{path}: {where} is {_shown(value)}, but has to be {form.told}.") from error
     values = value if form.several and isinstance(value, list) else [value]
     for each in values:
         if not form.fits(each):

@@ -6,7 +6,7 @@ import pytest
 
 from graphkit.errors import InputError
 from graphkit.frameworks.base import Adam, Sgd
-from graphkit.parity.settings import find, rule_of, settings
+from graphkit.parity.settings import find, numbers_of, rule_of, settings
 from graphkit.parity.tolerances import parse_tolerance
 
 
@@ -122,7 +122,12 @@ def test_a_file_that_sets_nothing_gives_nothing(project, text):
         ("lr = inf", "is inf, but has to be a number from 0 on"),
         ("dtype = 'float16'", 'is "float16", but has to be "float32" or "float64"'),
         ("loss = ['mse']", 'is a list, but has to be "given", "mse" or "cross-entropy"'),
-        ("batches = [1, '2']", 'is "2", but has to be a whole number from 1 on, or a list of them'),
+        ("batches = [1, '2']", 'is "2", but has to be a whole number from 1 on, a list of them'),
+        ("batches = '0-3'", 'is "0-3", but has to be a whole number from 1 on'),
+        (
+            "seeds = '5-3'",
+            'is "5-3", but has to be a whole number from 0 on, a list of them, or a text such as "0,5-9"',
+        ),
         ("seeds = []", "is empty; leave it out"),
         ("on = [1]", "is 1, but has to be a text or a list of texts"),
         ("on = ''", 'is "", but has to be a text'),
@@ -181,13 +186,31 @@ def test_a_file_that_is_not_there_is_told(tmp_path):
 def test_options_say_how_training_is_done():
     assert rule_of() is None
     assert rule_of(lr=0.5) == Sgd(lr=0.5)
-    assert rule_of("sgd") == Sgd()
-    assert rule_of("sgd", 0.1, 0.0, 0.2) == Sgd(0.1, 0.0, 0.2)
+    assert rule_of("momentum") == Sgd()
+    assert rule_of("momentum", 0.1, 0.2, 0.3) == Sgd(0.1, 0.2, 0.3)
+    assert rule_of("sgd", 0.1) == Sgd(lr=0.1, momentum=0.0)
     assert rule_of("adam", lr=0.1, weight_decay=0.2) == Adam(lr=0.1, weight_decay=0.2)
 
 
 def test_options_that_fit_no_optimizer_are_refused():
-    with pytest.raises(InputError, match="there are sgd and adam"):
+    with pytest.raises(InputError, match="there are sgd, momentum, adam"):
         rule_of("rmsprop")
-    with pytest.raises(InputError, match="Adam has no momentum"):
-        rule_of("adam", momentum=0.0)
+    for name in ("sgd", "adam"):
+        with pytest.raises(InputError, match=f"The optimizer {name} has no momentum to set"):
+            rule_of(name, momentum=0.5)
+
+
+def test_numbers_are_listed_or_a_range():
+    assert numbers_of("3") == (3,)
+    assert numbers_of("0, 2,5-7,6") == (0, 2, 5, 6, 7)
+
+
+@pytest.mark.parametrize("text", ["", "a", "-1", "1-", "3-1", "1,,2", "1.5", "0", "²"])
+def test_what_is_no_number_is_refused(text):
+    with pytest.raises(InputError, match="is not numbers from 1 on"):
+        numbers_of(text, 1)
+
+
+def test_seeds_and_batch_sizes_may_be_ranges(project):
+    text = '[tool.graphkit.verify]\nseeds = "0-3"\nbatches = "1,8"\n'
+    assert settings(project(text), "verify") == {"seeds": [0, 1, 2, 3], "batches": [1, 8]}
