@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from graphkit.errors import GraphkitError
+from graphkit.frameworks.base import runtimes
 from graphkit.parity.inputs import in_dtype, nudged
 from graphkit.parity.tolerance import MARGIN
 
@@ -31,13 +33,51 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from graphkit.frameworks.base import Session
+    from graphkit.parity.sides import Side
 
     Arrays = Mapping[str, npt.NDArray[np.generic]]
 
-__all__ = ["RUNS", "UNITS", "noise_floor", "spread"]
+__all__ = ["FLOORS", "RUNS", "UNITS", "measured_floors", "noise_floor", "spread"]
+
+FLOORS: Final = ("torch", "mxnet", "reference")
+"""Runtimes that the noise floor is measured on where the reference's own cannot, in this order."""
 
 RUNS: Final = 8
 UNITS: Final = MARGIN
+
+
+def measured_floors(
+    reference: Side, feeds: Arrays, seeds: Arrays | None, seed: int = 0, taps: Sequence[str] = ()
+) -> tuple[tuple[dict[str, float], dict[str, float]], str]:
+    """The noise floor on the first runtime that runs the model in both precisions; the reference's own is tried first.
+
+    Args:
+        reference: Side of the reference, whose model and mode are taken.
+        feeds: As for :func:`noise_floor`, like the others.
+        seeds: Cotangents.
+        seed: Seed.
+        taps: Values between nodes.
+
+    Returns:
+        The floors, and a warning where no runtime runs the model in float64.
+    """
+    known = runtimes()
+    pool, mode = reference.pool, reference.mode
+    others = [(known[name], True) for name in FLOORS if name in known and name != reference.runtime.name]
+    for runtime, native in [(reference.runtime, reference.native), *others]:
+        if runtime.missing() is not None or (seeds is not None and "backward" not in runtime.can):
+            continue
+        try:
+            single, double = (pool.session(runtime, native, dtype, mode) for dtype in ("float32", "float64"))
+            return noise_floor(single, double, feeds, seeds, seed, taps), ""
+        except GraphkitError:
+            continue
+    single = pool.session(reference.runtime, reference.native, "float32", mode)
+    warning = (
+        f"No runtime here runs the model in float64, so the noise floor is how much {reference.name} in float32 "
+        f"changes when its inputs change by a rounding error."
+    )
+    return noise_floor(single, None, feeds, seeds, seed, taps), warning
 
 
 def noise_floor(

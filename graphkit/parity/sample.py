@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from graphkit.errors import ExecutionError, GraphkitError, InputError, MissingError, ShapeNeededError, UnsupportedError
-from graphkit.frameworks.base import runtimes
 from graphkit.ir.params import of_kind
 from graphkit.ir.training import losses
-from graphkit.parity.floor import noise_floor
+from graphkit.parity.floor import measured_floors
 from graphkit.parity.inputs import draw_seeds, in_dtype
 from graphkit.parity.judge import Pass, judge
 from graphkit.parity.single import single_values
@@ -30,10 +29,7 @@ if TYPE_CHECKING:
     from graphkit.parity.tolerances import Override
     from graphkit.report.report import Kind
 
-__all__ = ["FLOORS", "Sampler", "Unable"]
-
-FLOORS: Final = ("torch", "mxnet", "reference")
-"""Runtimes that the noise floor is measured on where the reference's own cannot, in this order."""
+__all__ = ["Sampler", "Unable"]
 
 
 class Unable(Protocol):
@@ -215,28 +211,9 @@ class _Floors:
         """On the first runtime that runs the model in both precisions; the reference's own is tried first."""
         sampler = self._sampler
         reference = (sampler.learners or sampler.sides)[0]
-        known = runtimes()
-        others = [(known[name], True) for name in FLOORS if name in known and name != reference.runtime.name]
-        taps = list(reference.values)
-        for runtime, native in [(reference.runtime, reference.native), *others]:
-            if runtime.missing() is not None or (seeds is not None and "backward" not in runtime.can):
-                continue
-            try:
-                single, double = (
-                    sampler.pool.session(runtime, native, dtype, sampler.mode) for dtype in ("float32", "float64")
-                )
-                self._keep(noise_floor(single, double, self._feeds, seeds, self._seed, taps), seeds)
-            except GraphkitError:
-                continue
-            return
-        sampler.warnings.append(
-            f"No runtime here runs the model in float64, so the noise floor is how much {reference.name} in float32 "
-            f"changes when its inputs change by a rounding error."
-        )
-        single = sampler.pool.session(reference.runtime, reference.native, "float32", sampler.mode)
-        self._keep(noise_floor(single, None, self._feeds, seeds, self._seed, taps), seeds)
-
-    def _keep(self, found: tuple[dict[str, float], dict[str, float]], seeds: Arrays | None) -> None:
+        found, warning = measured_floors(reference, self._feeds, seeds, self._seed, list(reference.values))
+        if warning:
+            sampler.warnings.append(warning)
         self._outputs = found[0]
         if seeds is not None:
             self._gradients = found[1]

@@ -25,11 +25,10 @@ from graphkit.frameworks.base import Batch, Sgd, runtimes
 from graphkit.ir.dims import dims_of
 from graphkit.ir.params import of_kind
 from graphkit.ir.training import losses
-from graphkit.parity.floor import UNITS, spread
+from graphkit.parity.floor import FLOORS, UNITS, spread
 from graphkit.parity.inputs import draw_seeds, in_dtype, nudged
 from graphkit.parity.judge import Pass, judge
 from graphkit.parity.metrics import magnitude
-from graphkit.parity.sample import FLOORS
 from graphkit.parity.single import single_outputs
 from graphkit.parity.statistics import Statistics
 from graphkit.parity.tolerance import TRAINED
