@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphkit.errors import ShapeNeededError, UnsupportedNode
 from graphkit.ir import params
 from graphkit.ir.dims import dims_of, how_to_give
+from graphkit.ir.shapes import CONTRADICTIONS
 from graphkit.ops.spec import Refusal
 from graphkit.passes.fix_inputs import inputs_behind, inputs_of_shape
 
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from graphkit.ops.builders import Dim
 
 __all__ = ["CONTRADICTIONS", "Asking", "contradiction"]
-
-CONTRADICTIONS: Final = (ValueError, IndexError, ZeroDivisionError)
-"""What rooms stumble over in nodes whose attributes and inputs do not fit together, which ONNX's rules let pass."""
 
 
 def contradiction(error: Exception) -> Refusal:

@@ -22,7 +22,11 @@ from graphkit.ir.symbols import Size, dim_of, equal, names_in, set_sizes, shape_
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["infer_node", "infer_shapes", "name_unknown_dims", "type_bytes"]
+__all__ = ["CONTRADICTIONS", "infer_node", "infer_shapes", "name_unknown_dims", "type_bytes"]
+
+CONTRADICTIONS = (ValueError, IndexError, ZeroDivisionError)
+"""What rules and rooms stumble over in nodes whose attributes and inputs do not fit together, which ONNX's inference
+lets pass."""
 
 _SMALL = 1024
 """Elements up to which a constant's data is shown to the inference rules (shapes, axes, …)."""
@@ -42,6 +46,16 @@ def infer_node(node: ir.Node) -> None:
     Raises:
         FormatError: The inputs contradict the operator's definition.
     """
+    try:
+        _infer_node(node)
+    except CONTRADICTIONS as error:
+        raise FormatError(
+            f"Node {node.name!r} ({node.op_type}) does not fit its inputs: its attributes and the shapes of what it "
+            f"reads contradict each other ({error})."
+        ) from error
+
+
+def _infer_node(node: ir.Node) -> None:
     if node.domain == "" and node.op_type in _CONTROL_FLOW:
         _CONTROL_FLOW[node.op_type](node)
         return
@@ -119,6 +133,7 @@ def _infer_by_schema(node: ir.Node) -> None:
     schema = schema_for(node)
     if schema is None or schema.deprecated:
         return
+    _refuse_too_many_pieces(node)
     types: dict[str, bytes] = {}
     data: dict[str, bytes] = {}
     names: list[str] = []
@@ -158,6 +173,16 @@ def _infer_by_schema(node: ir.Node) -> None:
             shape = ir.serde.deserialize_type_proto_for_shape(type_proto)
             if shape is not None:
                 _refine(output, shape, over=True)
+
+
+def _refuse_too_many_pieces(node: ir.Node) -> None:
+    """Refuse a Split of which more pieces are named than it makes; onnx (1.23) aborts the process over it."""
+    pieces = node.attributes.get_int("num_outputs", 0) if node.op_type == "Split" and node.domain == "" else 0
+    if 0 < pieces < len(node.outputs):
+        raise FormatError(
+            f"Node {node.name!r} (Split) does not fit its inputs: num_outputs is {pieces}, and it has "
+            f"{len(node.outputs)} outputs."
+        )
 
 
 def _infer_outputs(

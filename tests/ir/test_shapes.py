@@ -127,6 +127,26 @@ def test_inputs_that_contradict_the_operator_are_told_with_the_node():
         infer_node(ir.node("MatMul", [x, w], name="c"))
 
 
+def test_more_pieces_than_are_made_are_told():
+    x = ir.val("x", ir.DataType.FLOAT, [4, 3])
+    with pytest.raises(
+        FormatError, match=r"Node 's' \(Split\) does not fit its inputs: num_outputs is 2, .* 3 outputs"
+    ):
+        infer_node(ir.node("Split", [x], {"num_outputs": 2}, num_outputs=3, name="s"))
+
+
+def test_contradictions_that_onnxs_rules_let_pass_are_told():
+    model = ir.from_onnx_text(
+        """<ir_version: 10, opset_import: ["": 23]>
+        g (float[3] h, float[4,3] x) => (float[3] f, float[4,3] s) {
+          f, s = Scan <num_scan_inputs = 1, scan_input_axes = [0, 1], body = b (float[3] a, float[3] c)
+            => (float[3] d, float[3] e) { d = Add(a, c) e = Neg(a) }> (h, x)
+        }"""
+    )
+    with pytest.raises(FormatError, match=r"\(Scan\) does not fit its inputs: its attributes and the shapes"):
+        infer_shapes(model)
+
+
 def test_loops_keep_the_shapes_that_every_iteration_keeps():
     model = ir.from_onnx_text(
         """<ir_version: 10, opset_import: ["": 23]>

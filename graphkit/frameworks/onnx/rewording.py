@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from graphkit.ir.dims import dims_of
 from graphkit.ir.edit import Editor, nodes_of
 
 if TYPE_CHECKING:
@@ -33,4 +36,26 @@ def _bernoulli(edit: Editor) -> None:
     edit.replace(edit.op("Cast", edit.op("Less", drawn, chances), to=int(kind)))
 
 
-_REWORDED: dict[str, Callable[[Editor], None]] = {"Bernoulli": _bernoulli}
+def _resize(edit: Editor) -> None:
+    """ONNX Runtime (1.31) takes sizes and scales of some axes for those of all where it moves transpositions."""
+    node = edit.node
+    axes = node.attributes.get_ints("axes", None)
+    x, place = node.inputs[0], 2 if node.inputs[2] is not None else 3
+    dims, given = None if x is None else dims_of(x), node.inputs[place]
+    plain = node.attributes.get_string("keep_aspect_ratio_policy", "stretch") == "stretch"
+    cropped = node.attributes.get_string("coordinate_transformation_mode") == "tf_crop_and_resize"
+    if axes is None or dims is None or given is None or given.const_value is None or not plain or cropped:
+        return
+    numbers, known = [axis % len(dims) for axis in axes], given.const_value.numpy()
+    known_dims = [1 if number in numbers else dim for number, dim in enumerate(dims)]
+    if place == 2 or all(isinstance(dim, int) for dim in known_dims):
+        every = np.ones(len(dims), known.dtype) if place == 2 else np.asarray(known_dims, np.int64)
+        every[numbers] = known
+        whole = edit.const("scales" if place == 2 else "sizes", every, known.dtype)
+    else:
+        whole = edit.op("ScatterElements", edit.op("Shape", x), edit.const("axes", numbers), given, axis=0)
+    node.replace_input_with(place, whole)
+    del node.attributes["axes"]
+
+
+_REWORDED: dict[str, Callable[[Editor], None]] = {"Bernoulli": _bernoulli, "Resize": _resize}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.ops.numpy.parameters import cast
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given, is_float
 from graphkit.ops.tensor.sizes import START, some
 
@@ -44,9 +45,9 @@ def _read_to_tensor(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None])
     if b.rank(image) not in orders:
         return Refusal(f"it reads images of 3 axes or batches of 4, not {b.rank(image)} axes")
     planes = b.op("Transpose", image, perm=orders[b.rank(image)])
-    if b.dtype(image) != np.float32:
+    if not is_float(b.dtype(image)):
         planes = b.op("Cast", planes, to=ir.DataType.FLOAT)
-    return b.op("Div", planes, b.scalar(255.0, planes))
+    return cast(b, b.op("Div", planes, b.scalar(255.0, planes)), np.dtype(np.float32))
 
 
 def _read_normalize(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
@@ -125,6 +126,7 @@ OPS = (
                     Case("bytes", (arr(4, 6, 3, low=0, high=256),), dtype="uint8", grad=False),
                     Case("a batch of bytes", (arr(2, 4, 5, 1, low=0, high=256),), dtype="uint8", grad=False),
                     Case("floats", (arr(4, 5, 3),), grad=False),
+                    Case("halves", (arr(4, 6, 3, low=0, high=256),), dtype="float16", grad=False),
                 ),
             ),
         ),

@@ -6,6 +6,7 @@ casts the truth values of ONNX back to that dtype.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import onnx_ir as ir
 from graphkit.ops.booleans import as_carrier, carrier, comparison_dtype
 from graphkit.ops.math.binary import pair, same_shape, scalar_of
 from graphkit.ops.math.promotion import number_of, with_scalar
-from graphkit.ops.spec import Case, MxForm, Op, given, torch_call
+from graphkit.ops.spec import Case, MxForm, Op, given, is_float, torch_call
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,7 +127,8 @@ def _read_logic(onnx: str, *, scalar: bool) -> Read:
         assert left is not None
         if scalar:
             left, _ = with_scalar(b, node, left)
-            right = b.const(np.asarray(number_of(node) != 0))
+            number = number_of(node)
+            right = b.const(np.asarray((number if is_float(b.dtype(left)) else math.trunc(number)) != 0))
         assert right is not None
         return _back(b, b.op(onnx, _truth(b, left), right if scalar else _truth(b, right)), left)
 
@@ -159,6 +161,7 @@ def _logic(onnx: str, name: str, torch: str) -> Op:
                 cases=(
                     Case("scalar", (_NUMBERS,), {"scalar": "2"}, grad=False),
                     Case("integers with a double", (_WHOLE,), {"scalar": "0.5", "is_int": "False"}, dtype="int32"),
+                    Case("integers with a fraction", (_WHOLE,), {"scalar": "0.5"}, dtype="int32"),
                 ),
             ),
         ),

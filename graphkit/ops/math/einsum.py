@@ -7,8 +7,11 @@ operands are multiplied from left to right.
 
 from __future__ import annotations
 
+import itertools
 from string import ascii_letters
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr
 
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder, TorchBuilder
+    from graphkit.ops.builders import Dim, MxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -53,6 +56,12 @@ def _terms(b: MxBuilder, node: ir.Node) -> tuple[list[str], str] | Refusal:
     for term, shape in zip(given, shapes, strict=True):
         if any(letter in dots and size == 1 for letter, size in zip(term, shape, strict=True)):
             return Refusal(f"its equation {equation} stretches an axis that dots stand for; write letters for them")
+    sizes: dict[str, set[Dim]] = {}
+    for letter, size in zip("".join(given), itertools.chain.from_iterable(shapes), strict=True):
+        sizes.setdefault(letter, set()).add(size)
+    for letter, found in sizes.items():
+        if 1 in found and len(found) > 1:
+            return Refusal(f"its equation {equation} stretches {letter!r} where it has size 1; expand it before")
     if not arrow:
         letters = [letter for letter in left if letter not in ".,"]
         result = dots + "".join(sorted(letter for letter in set(letters) if letters.count(letter) == 1))
@@ -65,13 +74,14 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
         return parsed
     terms, result = parsed
     refs = [ref for ref in x if ref is not None]
+    dots = b.dtype(node.outputs[0]) in (np.float32, np.float64)
     for number, term in enumerate(terms):
         needed = set(result).union(*terms[:number], *terms[number + 1 :])
         refs[number], terms[number] = _alone(b, refs[number], term, needed)
     found, letters = refs[0], terms[0]
     for number in range(1, len(terms)):
         needed = set(result).union(*terms[number + 1 :])
-        made = _product(b, (found, letters), (refs[number], terms[number]), needed)
+        made = _product(b, (found, letters), (refs[number], terms[number]), needed, dots=dots)
         if isinstance(made, Refusal):
             return made
         found, letters = made
@@ -94,17 +104,25 @@ def _alone(b: MxBuilder, ref: MxRef, term: str, needed: set[str]) -> tuple[MxRef
 
 
 def _product(
-    b: MxBuilder, left: tuple[MxRef, str], right: tuple[MxRef, str], needed: set[str]
+    b: MxBuilder, left: tuple[MxRef, str], right: tuple[MxRef, str], needed: set[str], *, dots: bool
 ) -> tuple[MxRef, str] | Refusal:
-    """The product of two operands, summed over what nothing else needs."""
+    """The product of two operands, summed over what nothing else needs.
+
+    Args:
+        b: The builder.
+        left: One operand and its letters.
+        right: The other one.
+        needed: Letters that something else reads.
+        dots: Whether MXNet multiplies matrices of this dtype.
+    """
     (first, a), (second, c) = left, right
     batch = "".join(letter for letter in a if letter in c and letter in needed)
     inner = [letter for letter in a if letter in c and letter not in needed]
     free_a, free_c = ("".join(letter for letter in term if letter not in both) for term, both in ((a, c), (c, a)))
-    if len(inner) == 1 and not batch:
+    if dots and len(inner) == 1 and not batch:
         product = b.op("dot", _moved(b, first, a, free_a + inner[0]), _moved(b, second, c, inner[0] + free_c))
         return product, free_a + free_c
-    if len(inner) == 1 and len(free_a) == 1 and len(free_c) == 1:
+    if dots and len(inner) == 1 and len(free_a) == 1 and len(free_c) == 1:
         first = _moved(b, first, a, batch + free_a + inner[0])
         second = _moved(b, second, c, batch + inner[0] + free_c)
         return b.op("batch_dot" if len(batch) == 1 else "_linalg_gemm2", first, second), batch + free_a + free_c
@@ -169,6 +187,12 @@ OP = Op(
         _case("...ij,...jk->...ik", (2, 3, 4), (2, 4, 2)),
         _case("...ij,jk", (2, 3, 4), (4, 2)),
         _case("i,->i", (3,), ()),
+        Case(
+            "integers",
+            (arr(2, 3, low=-5, high=6, dtype="int32"), arr(3, 4, low=-5, high=6, dtype="int32")),
+            {"equation": "ij,jk->ik"},
+            grad=False,
+        ),
         Case("free batch", (arr(2, 3, 4), arr(2, 4)), {"equation": "bij,bj->bi"}, dynamic=(0, 1)),
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphkit.ops.codec import FLOAT
+from graphkit.ops.math.promotion import in_floats
 from graphkit.ops.spec import Case, MxForm, Op, arr
 from graphkit.ops.tensor.sizes import some
 
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
 
 
 def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
-    data = some(x[0])
-    square, slope, shift = (b.scalar(FLOAT.parse(node.attrs.get(name, "0")), data) for name in "abc")
-    return b.op("Add", b.op("Mul", data, b.op("Add", b.op("Mul", square, data), slope)), shift)
+    def polynomial(data: ir.Value) -> ir.Value:
+        square, slope, shift = (b.scalar(FLOAT.parse(node.attrs.get(name, "0")), data) for name in "abc")
+        return b.op("Add", b.op("Mul", data, b.op("Add", b.op("Mul", square, data), slope)), shift)
+
+    return in_floats(b, polynomial, some(x[0]))
 
 
 OP = Op(
@@ -34,6 +37,12 @@ OP = Op(
             cases=(
                 Case("polynomial", (arr(2, 3),), {"a": 0.5, "b": -1.25, "c": 2}),
                 Case("defaults", (arr(2, 3),), grad=False),
+                Case(
+                    "integers",
+                    (arr(2, 3, low=0, high=6, dtype="uint8"),),
+                    {"a": 0.5, "b": -1.25, "c": 2},
+                    grad=False,
+                ),
             ),
         ),
     ),

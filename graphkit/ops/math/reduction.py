@@ -245,6 +245,10 @@ def _read_norm(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir
     order = node.attrs.get("ord", "2")
     if order not in ("1", "2"):
         return Refusal(f"MXNet itself knows norms of order 1 and 2 only, not {order}")
+    if order == "2" and not is_float(b.dtype(x[0])):
+        return Refusal(
+            f"MXNet rounds its sum of {b.dtype(x[0]).name} numbers at every step; cast them to floats before"
+        )
     return _reduced(b, f"ReduceL{order}", node, x[0])
 
 

@@ -34,14 +34,17 @@ def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Valu
     if not any(target or ()):
         target = None
     bias = None if BOOL.parse(node.attrs.get("no_bias", "True")) else x[2]
+    strides, dilations = mx_window(node, "stride", rank, 1), mx_window(node, "dilate", rank, 1)
+    if any(min(numbers) > 1 for numbers in zip(kernel, strides, dilations, strict=True)):
+        b.warn("MXNet 1.9.1 without oneDNN is wrong where an axis has both a stride and a dilation; this is right")
     return b.op(
         "ConvTranspose",
         x[0],
         x[1],
         bias,
         kernel_shape=kernel,
-        strides=mx_window(node, "stride", rank, 1),
-        dilations=mx_window(node, "dilate", rank, 1),
+        strides=strides,
+        dilations=dilations,
         pads=None if target else pad + pad,
         output_padding=adj if any(adj) and not target else None,
         output_shape=target,

@@ -112,6 +112,8 @@ def _read_bilinear(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -
     sizes = _resized(b, node, values)
     if isinstance(sizes, Refusal):
         return sizes
+    if min(sizes) < 1:
+        return Refusal(f"it leaves {sizes[0]}×{sizes[1]} pixels of the image")
     aligned = BOOL.parse(node.attrs.get("align_corners", "True"))
     coordinates = "align_corners" if aligned else "half_pixel" if min(sizes) > 1 else "pytorch_half_pixel"
     return b.op(

@@ -9,8 +9,8 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.ops.codec import FLOAT, ints
-from graphkit.ops.numpy.parameters import dtype_in, flag
-from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, Tol, arr
+from graphkit.ops.numpy.parameters import cast, dtype_in, flag
+from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, Tol, arr, is_float
 from graphkit.ops.tensor.sizes import some
 
 if TYPE_CHECKING:
@@ -110,6 +110,8 @@ def _reads_window(cosines: Sequence[float]) -> Read:
             return b.const(np.ones(max(size, 0)), _dtype(node))
         turn = 2 * np.pi * np.arange(size) / (size - 1)
         window: npt.NDArray[np.float64] = np.zeros(size)
+        if not is_float(_dtype(node)):  # MXNet cuts off the weights, which leaves none
+            return b.const(window, _dtype(node))
         for periods, weight in enumerate(cosines):
             window = window + weight * np.cos(periods * turn)
         return b.const(window, _dtype(node))
@@ -124,8 +126,9 @@ def _read_tril(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir
     if b.rank(data) == 1:
         size = b.op("Shape", data)
         data = b.op("Expand", data, b.op("Concat", size, size, axis=0))
-    k = int(node.attrs.get("k", "0"))
-    return b.op("Trilu", data, b.const(np.asarray(k)) if k else None, upper=0)
+    k, dtype = int(node.attrs.get("k", "0")), b.dtype(data)
+    held = np.int64 if dtype.kind in "iu" else np.float32 if dtype.itemsize == 2 else dtype  # ONNX Runtime has these
+    return cast(b, b.op("Trilu", cast(b, data, np.dtype(held)), b.const(np.asarray(k)) if k else None, upper=0), dtype)
 
 
 _X = arr(2, 3)
@@ -150,7 +153,8 @@ _HELD = Tol(float64=1e-6, reason="MXNet takes the cosines in float32")
 
 
 def _windows() -> tuple[Case, ...]:
-    return tuple(Case(f"of {size}", (), {"M": size}, grad=False, tol=_HELD) for size in (1, 4, 5))
+    floats = (Case(f"of {size}", (), {"M": size}, grad=False, tol=_HELD) for size in (1, 4, 5))
+    return *floats, Case("integers", (), {"M": 5, "dtype": "int32"}, grad=False)
 
 
 _FORMS = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_ir as ir
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from graphkit.ops.builders import OnnxBuilder
+    from graphkit.ops.builders import OnnxBuilder, Operand
     from graphkit.ops.mxgraph import MxNode
     from graphkit.ops.spec import Read
 
@@ -36,7 +36,7 @@ def _read_percentile(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None])
         )
     dtype = np.dtype(np.float64 if b.dtype(data) == np.float64 else np.float32)
     ranked, _ = b.ops("TopK", 2, lines, [size], axis=len(free), largest=0)
-    ranked = cast(b, ranked, dtype)
+    held, ranked = b.dtype(ranked), cast(b, ranked, dtype)
     number = node.attrs.get("q_scalar", "None")
     method = node.attrs.get("interpolation", "linear")
     share = None if number != "None" else some(x[1])
@@ -45,10 +45,10 @@ def _read_percentile(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None])
         stored = np.asarray(known, np.float64)
         if ((stored < 0) | (stored > 100)).any():
             return Refusal("a percentile it asks for is not between 0 and 100")
-        result = _at_known(b, ranked, (stored * (size - 1) / 100.0).astype(np.float32), method)
+        result = _at_known(b, ranked, (stored * (size - 1) / 100.0).astype(np.float32), method, held)
         several = stored.ndim
     else:
-        result = _at_computed(b, ranked, some(share), method)
+        result = _at_computed(b, ranked, some(share), method, held)
         several = b.rank(some(share))
     order = list(range(len(free) + several))
     result = moved(b, result, order[len(free) :] + order[: len(free)])
@@ -57,8 +57,18 @@ def _read_percentile(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None])
     return b.op("Unsqueeze", result, [axis + several for axis in sorted(over)])
 
 
-def _at_known(b: OnnxBuilder, ranked: ir.Value, place: npt.NDArray[np.float32], method: str) -> ir.Value:
-    """The numbers at places between ranks, along the last axis."""
+def _between(b: OnnxBuilder, ends: Sequence[ir.Value], weights: Sequence[Operand], held: np.dtype[Any]) -> ir.Value:
+    """The weighted sum of two numbers, of which MXNet rounds each term to float16 where it reads that."""
+    terms = [b.op("Mul", end, weight) for end, weight in zip(ends, weights, strict=True)]
+    if held == np.float16:
+        terms = [cast(b, cast(b, term, held), b.dtype(term)) for term in terms]
+    return b.op("Add", *terms)
+
+
+def _at_known(
+    b: OnnxBuilder, ranked: ir.Value, place: npt.NDArray[np.float32], method: str, held: np.dtype[Any]
+) -> ir.Value:
+    """The numbers at places between ranks, along the last axis; they were read as ``held``."""
     below = np.floor(place)
     if method in ("lower", "higher", "nearest"):
         half = place - below
@@ -74,10 +84,10 @@ def _at_known(b: OnnxBuilder, ranked: ir.Value, place: npt.NDArray[np.float32], 
         return low
     high = b.op("Gather", ranked, np.minimum(first + 1, b.static_shape(ranked)[-1] - 1), axis=-1)
     dtype = b.dtype(ranked)
-    return b.op("Add", b.op("Mul", low, rest.astype(dtype)), b.op("Mul", high, part.astype(dtype)))
+    return _between(b, (low, high), (rest.astype(dtype), part.astype(dtype)), held)
 
 
-def _at_computed(b: OnnxBuilder, ranked: ir.Value, share: ir.Value, method: str) -> ir.Value:
+def _at_computed(b: OnnxBuilder, ranked: ir.Value, share: ir.Value, method: str, held: np.dtype[Any]) -> ir.Value:
     """The numbers at percentiles that are computed or fed, along the last axis."""
     dtype, last = b.dtype(ranked), b.static_shape(ranked)[-1] - 1
     share = cast(b, share, dtype)
@@ -96,7 +106,7 @@ def _at_computed(b: OnnxBuilder, ranked: ir.Value, share: ir.Value, method: str)
     second = b.op("Min", b.op("Add", first, np.asarray(1)), np.asarray(last))
     low, high = (b.op("Gather", ranked, where, axis=-1) for where in (first, second))
     rest = b.op("Sub", b.scalar(1.0, part), part)
-    return b.op("Add", b.op("Mul", low, rest), b.op("Mul", high, part))
+    return _between(b, (low, high), (rest, part), held)
 
 
 def _read_bincount(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
@@ -165,6 +175,7 @@ _FORMS = (
         ),
         Case("one fed", (_X, given(40.0, "float32")), {"axis": "(0,)"}, grad=False, tol=_HELD),
         Case("integers", (arr(5, low=-9, high=9),), {"q_scalar": 40}, dtype="int32", grad=False),
+        Case("halves", (arr(5, 4, low=-40, high=40),), {"q_scalar": 33.3, "axis": 0}, dtype="float16", grad=False),
     ),
     _form(
         "_npi_bincount",

@@ -33,7 +33,15 @@ def _read(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Val
         return Refusal(
             f"MXNet does not choose between {b.dtype(chosen)} and {b.dtype(other)}; cast one of them in the model"
         )
-    return b.op("Where", cast(b, condition, _BOOL), chosen, other)
+    return _where(b, condition, chosen, other)
+
+
+def _where(b: OnnxBuilder, condition: ir.Value, chosen: ir.Value, other: ir.Value) -> ir.Value:
+    """A choice; of truth values, between which ONNX Runtime's Where does not choose, by logic."""
+    condition = cast(b, condition, _BOOL)
+    if b.dtype(chosen) != _BOOL:
+        return b.op("Where", condition, chosen, other)
+    return b.op("Or", b.op("And", condition, chosen), b.op("And", b.op("Not", condition), other))
 
 
 def _read_with_number(*, first: bool) -> Read:
@@ -41,7 +49,7 @@ def _read_with_number(*, first: bool) -> Read:
         condition, array = map(some, x)
         scalar = b.scalar(_number(node, "scalar"), array)
         choices = (scalar, array) if first else (array, scalar)
-        return b.op("Where", cast(b, condition, _BOOL), *choices)
+        return _where(b, condition, *choices)
 
     return read
 

@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from graphkit.ops.codec import BOOL, FLOAT
 from graphkit.ops.recurrent.elements import is_zero
-from graphkit.ops.recurrent.gates import KINDS, Kind, Piece, input_size, pieces
+from graphkit.ops.recurrent.gates import KINDS, Kind, Piece, input_size, pieces, span
 from graphkit.ops.spec import Refusal
 from graphkit.ops.tensor.sizes import some
 
@@ -83,9 +83,11 @@ def read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> Sequence
         )
     lengths = b.op("Cast", initial.pop(), to=ir.DataType.INT32) if fused.lengths else None
     inputs = _input_size(b, fused, data, flat)
-    packed = _Packed(
-        b, flat, pieces(fused.kind.gates, fused.layers, fused.directions, inputs, fused.hidden, fused.projection)
-    )
+    sizes = (fused.kind.gates, fused.layers, fused.directions, inputs, fused.hidden, fused.projection)
+    length = b.shape(flat)[0] if _is_shaped(flat) else None
+    if isinstance(length, int) and length != span(*sizes):
+        return Refusal(f"its parameters are a vector of {length} numbers, and it needs {span(*sizes)}")
+    packed = _Packed(b, flat, pieces(*sizes))
     out, last = data, []
     for layer in range(fused.layers):
         if layer and fused.dropout:

@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from graphkit.ops.booleans import carrier
 from graphkit.ops.codec import BOOL
-from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given
+from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given
 from graphkit.ops.tensor.sizes import some
 from graphkit.ops.tensor.torch_cast import torch_cast, torch_cast_like
 
@@ -91,7 +91,7 @@ def _read_cast(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir
 
 def _read_amp_cast(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
     data = some(x[0])
-    if b.dtype(data).name not in _AMP or node.attrs["dtype"] not in _AMP:
+    if b.dtype(data).name not in _AMP:
         return b.op("Identity", data)
     return _read_cast(b, node, x)
 
@@ -143,6 +143,7 @@ OPS = (
                 cases=(
                     Case("to float16", (arr(2, 3),), {"dtype": "float16"}, grad=False),
                     Case("integers stay", (_WHOLE,), {"dtype": "float16"}, grad=False),
+                    Case("to integers", (_FLOATS,), {"dtype": "int64"}, grad=False),
                 ),
             ),
         ),
@@ -161,6 +162,7 @@ OPS = (
             Case("truths to truths", (_TRUTHS,), _to(ir.DataType.BOOL), grad=False),
             Case("no change", (arr(2, 3),), _to(ir.DataType.FLOAT), grad=False),
         ),
+        limits=(Limit("read-float64", "MXNet's amp_cast leaves float64 as it is", "amp_cast>to integers"),),
     ),
     Op(
         "",

@@ -96,6 +96,8 @@ def _dtype(node: MxNode) -> npt.DTypeLike:
 def _read_like(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
     data, axis = some(x[0]), mx_axis(node)
     start, step = FLOAT.parse(node.attrs.get("start", "0")), FLOAT.parse(node.attrs.get("step", "1"))
+    if b.dtype(data) == np.float16:  # MXNet 1.9.1 counts in integers there, too
+        start, step = math.trunc(start), math.trunc(step)
     start, step = _held(start, b.dtype(data)), _held(step, b.dtype(data))
     repeat = int(node.attrs.get("repeat", "1"))
     if repeat < 1:
@@ -153,6 +155,7 @@ OP = Op(
                 Case("axis, repeated", (_X,), {"axis": 1, "repeat": 3}, grad=False),
                 Case("integers", (arr(3, dtype="int32"),), {"axis": 0}, grad=False),
                 Case("truncated", (arr(3, dtype="int32"),), {"axis": 0, "start": 2.5, "step": 1.7}, grad=False),
+                Case("halves", (arr(3, dtype="float16"),), {"start": 2.5, "step": 1.7, "repeat": 2}, grad=False),
             ),
         ),
         MxForm(

@@ -66,8 +66,10 @@ def _read_tile(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir
     return b.op("Tile", data, times) if times else b.op("Identity", data)
 
 
-def _read_repeat(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+def _read_repeat(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
     data, times, axis = some(x[0]), int(node.attrs["repeats"]), mx_axis(node)
+    if times < 1:
+        return Refusal(f"repeats={times} leaves nothing of what it reads")
     if axis is None:
         data, axis = b.op("Reshape", data, [-1]), 0
     rank = b.rank(data)

@@ -7,6 +7,7 @@ import onnx_ir as ir
 import pytest
 
 from graphkit.frameworks.base import runtimes
+from graphkit.ir.canonical import canonical
 
 pytest.importorskip("onnxruntime")
 
@@ -31,3 +32,19 @@ def test_factors_of_products_are_doubles_where_the_product_is() -> None:
     with runtimes()["ort"].open(ir.from_onnx_text(text)) as session:
         (found,) = session.forward({"x": x}).values()
     np.testing.assert_allclose(found, (0.7 * x) @ (0.7 * x).T, rtol=1e-14)
+
+
+@pytest.mark.parametrize("batch", ["2", '"n"'])
+@pytest.mark.parametrize(
+    ("numbers", "inputs", "axes"),
+    [("int64[2] s = {5, 4}", "t, , , s", "2, 3"), ("float[2] s = {0.5, 0.5}", "t, , s", "-2, -1")],
+)
+def test_resizing_between_transpositions_keeps_its_axes(batch: str, numbers: str, inputs: str, axes: str) -> None:
+    text = (
+        f'<ir_version: 10, opset_import: ["": 23]> g (float[{batch}, 10, 8, 3] x) => (float[{batch}, 5, 4, 3] y) '
+        f"<{numbers}> {{ t = Transpose <perm = [0, 3, 1, 2]> (x) "
+        f'r = Resize <mode = "linear", axes = [{axes}]> ({inputs}) y = Transpose <perm = [0, 2, 3, 1]> (r) }}'
+    )
+    with runtimes()["ort"].open(canonical(ir.from_onnx_text(text))) as session:
+        (found,) = session.forward({"x": np.ones((2, 10, 8, 3), np.float32)}).values()
+    np.testing.assert_allclose(found, np.ones((2, 5, 4, 3)))
