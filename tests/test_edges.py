@@ -29,7 +29,9 @@ LAYERS: dict[str, frozenset[str]] = {
     "render": frozenset({"errors", "files", "text", "ir"}),
     "report": frozenset({"errors", "_version", "files", "text", "ir", "render"}),
     "frameworks": frozenset({"errors", "files", "ir", "ops", "passes", "_version"}),
-    "parity": frozenset({"errors", "report", "ir", "ops", "passes", "frameworks"}),
+    "parity": frozenset({"errors", "files", "report", "ir", "ops", "passes", "frameworks"}),
+    "testing": frozenset({"errors", "report", "ir", "frameworks", "parity"}),
+    "pytest_plugin": frozenset({"errors", "report", "parity", "testing"}),
     "cli": frozenset({"errors", "_version", "report", "ir", "frameworks", "parity", "render", "files"}),
 }
 """What each part of the package may import besides itself: only what is below it."""
@@ -115,6 +117,20 @@ def test_importing_graphkit_imports_no_framework_and_no_package_at_all():
     loaded = {name.split(".")[0] for name in python(code).stdout.split()}
     assert "graphkit" in loaded
     assert loaded - {"graphkit"} <= set(sys.stdlib_module_names)
+
+
+def test_the_plugin_of_pytest_imports_next_to_nothing():
+    code = "import sys, pytest; old = set(sys.modules); import graphkit.pytest_plugin; print(*set(sys.modules) - old)"
+    loaded = python(code).stdout.split()
+    assert "graphkit.testing" in loaded
+    assert {name.split(".")[0] for name in loaded} <= {"graphkit", *sys.stdlib_module_names}
+    assert {name.split(".")[1] for name in loaded if name.startswith("graphkit.")} <= {
+        "_version",
+        "errors",
+        "pytest_plugin",
+        "render",
+        "testing",
+    }
 
 
 def test_public_names_are_sorted_and_there():
