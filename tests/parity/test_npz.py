@@ -92,6 +92,15 @@ def test_members_past_the_limit_of_zip_are_zip64(tmp_path, monkeypatch):
         assert np.array_equal(archive.array("x", told["x"]), array)
 
 
+def test_only_what_becomes_smaller_is_compressed(tmp_path):
+    told = write(tmp_path / "a.npz", {"noise": np.random.default_rng(0).standard_normal(9999), "zeros": np.zeros(9999)})
+    with zipfile.ZipFile(tmp_path / "a.npz") as archive:
+        kinds = {info.filename: info.compress_type for info in archive.infolist()}
+    assert (kinds["noise.npy"], kinds["zeros.npy"]) == (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    with Archive(tmp_path / "a.npz") as archive:
+        assert not archive.array("zeros", told["zeros"]).flags.writeable
+
+
 def test_python_objects_are_not_stored(tmp_path):
     writer = Writer(tmp_path / "a.npz")
     with pytest.raises(InputError, match="cannot be stored"):
