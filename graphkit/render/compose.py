@@ -50,6 +50,7 @@ def draw(view: nx.MultiDiGraph, *, title: str = "", depth: int | None = None) ->
         tuple(children),
         tuple(artist.arrows()),
         tuple(family for family in FAMILIES if family in shown),
+        {key: box.id for key, box in artist.boxes.items()},
     )
 
 

@@ -30,14 +30,15 @@ _LARGE: Final = 1000
 """Boxes beyond which straight lines are given up for a layout in seconds rather than minutes."""
 
 
-def to_dot(drawing: Drawing, *, direction: str = "TB") -> str:
+def to_dot(drawing: Drawing, *, direction: str = "TB", headed: bool = True) -> str:
     """The DOT source of a drawing.
 
     Args:
         drawing: What to show.
         direction: ``"TB"`` or ``"LR"``: which way values flow.
+        headed: Whether its title and a legend of its colours stand above it.
     """
-    return "\n".join(_Writer(drawing, direction).lines()) + "\n"
+    return "\n".join(_Writer(drawing, direction, headed).lines()) + "\n"
 
 
 def _quote(text: str) -> str:
@@ -69,9 +70,10 @@ def _table(rows: str, **attributes: object) -> str:
 
 
 class _Writer:
-    def __init__(self, drawing: Drawing, direction: str) -> None:
+    def __init__(self, drawing: Drawing, direction: str, headed: bool) -> None:
         self.drawing = drawing
         self.direction = direction
+        self.headed = headed
         self.plan = plan(drawing)
         self.boxes = {box.id: box for box in drawing.boxes()}
         self.values: dict[str, dict[tuple[str, int], str]] = {}
@@ -81,10 +83,11 @@ class _Writer:
 
     def lines(self) -> Iterator[str]:
         hurry = "nslimit=1, " if len(self.boxes) > _LARGE else ""
+        label = f"label=<{self._heading()}>, " if self.headed else ""
         yield "digraph model {"
         yield (
             f"  graph [rankdir={self.direction}, newrank=true, {hurry}fontname={_quote(FONT)}, "
-            f"label=<{self._heading()}>, labelloc=t, labeljust=l, "
+            f"{label}labelloc=t, labeljust=l, "
             "nodesep=0.25, ranksep=0.25, pad=0.2, outputorder=edgesfirst, bgcolor=white];"
         )
         yield f"  node [fontname={_quote(FONT)}, fontsize={_TEXT}, shape=plain];"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["Arrow", "Box", "Drawing", "Frame"]
 
@@ -90,6 +90,7 @@ class Drawing:
         children: Boxes and frames outside every frame.
         arrows: In the order of their heads.
         families: Operator families that occur, in their usual order.
+        shown: Id of the box that shows each node of the view, by the node's key.
     """
 
     title: str
@@ -97,6 +98,7 @@ class Drawing:
     children: tuple[Box | Frame, ...]
     arrows: tuple[Arrow, ...]
     families: tuple[str, ...]
+    shown: Mapping[str, str] = field(default_factory=dict)
 
     def boxes(self) -> Iterator[Box]:
         """Every box, inside frames too."""
