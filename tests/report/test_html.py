@@ -7,6 +7,7 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from importlib.resources import files
 
 import numpy as np
 import onnx_ir as ir
@@ -15,6 +16,7 @@ from browser import opened
 from drawn import HOSTILE, block, branches, chain
 from drawn import hostile as hostile_model
 from reports import BAD, EMPTY, GOOD, HOSTILE_NAMES, REPORT, hostile, real
+from vision import EYES, contrast, nearest
 
 from graphkit.errors import MissingError
 from graphkit.report.html import to_html
@@ -347,6 +349,19 @@ def test_a_drawing_that_cannot_be_made_is_explained(browser, monkeypatch, tmp_pa
     with opened(browser, file) as page:
         assert page.inner_text("#graph p.problem") == "Drawing svg needs <pygraphviz>."
         assert len(rows(page)) == 8
+
+
+@pytest.mark.parametrize("eyes", EYES)
+def test_the_colours_of_errors_differ_for_all_eyes(eyes):
+    style = (files("graphkit.report") / "page" / "page.css").read_text(encoding="utf-8")
+    levels = dict(re.findall(r"--(l\d): (#\w{6})", style))
+    light, dark = re.search(r"--none: light-dark\((#\w{6}), (#\w{6})\)", style).groups()
+    assert len(levels) == 6
+    for none in (light, dark):
+        distance, *pair = nearest({**levels, "none": none}, eyes)
+        assert distance > 10, pair
+    inks = dict(re.findall(r"--(ink5?): (#\w{6})", style))
+    assert all(contrast(colour, inks["ink5" if name == "l5" else "ink"]) >= 4.5 for name, colour in levels.items())
 
 
 def test_the_same_report_gives_the_same_page():

@@ -95,7 +95,7 @@ function curves(caption, series, logarithmic, tone = 0) {
           shape("title", {}, `${name}, step ${index + 1}: ${full(value)}`)));
       }
     });
-    group.prepend(shape("path", { class: place + tone ? "curve" : "curve reference", d: path }));
+    group.prepend(shape("path", { class: `curve ${["reference", "", "later"][Math.min(place + tone, 2)]}`, d: path }));
     svg.append(group);
   });
   const keys = series.map(([name], place) => make("li", { class: `tone${(place + tone) % 5}` }, name));

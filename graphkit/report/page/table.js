@@ -9,7 +9,6 @@ let opened = new Set();
 const COLUMNS = [
   { key: "verdict", title: "", cell: (check) => make("td", {}, badge(check)) },
   { key: "name", title: "tensor", cell: tensorCell },
-  { key: "sides", title: "sides", cell: (check) => make("td", {}, sidesOf(check)) },
   { key: "size", title: "shape", cell: (check) => make("td", {}, shapeOf(check)) },
   { key: "error", title: "error", number: true, cell: (check) => numberCell(isJudged(check) ? brief(check.error) : "") },
   { key: "tol", title: "bound", number: true, cell: (check) => numberCell(isJudged(check) ? brief(check.tol) : "") },
@@ -35,8 +34,9 @@ function shareCell(check) {
 function tensorCell(check) {
   const name = make("button", { class: "opener", type: "button", "aria-expanded": String(opened.has(check.index)) },
     check.name.trim() ? check.name : check.kind);
-  const kind = check.kind + (check.step ? `, step ${check.step}` : "") + (check.sample ? ` · ${check.sample}` : "");
-  return make("td", { class: "tensor" }, name, make("span", { class: "kind" }, kind));
+  const kind = check.kind + (check.step ? `, step ${check.step}` : "");
+  return make("td", { class: "tensor" }, name,
+    make("span", { class: "kind" }, [kind, sidesOf(check), check.sample].filter(Boolean).join(" · ")));
 }
 
 /** Whether the filters other than the words let a check through; they colour the graph as well. */
@@ -60,8 +60,7 @@ function found() {
 }
 
 function byColumn(one, two) {
-  const value = (check) => order.key === "sides" ? sidesOf(check) : order.key === "verdict" ? ORDER[check.verdict]
-    : order.key === "name" ? check.name : real(check[order.key]);
+  const value = (check) => order.key === "verdict" ? ORDER[check.verdict] : order.key === "name" ? check.name : real(check[order.key]);
   return (order.down ? -1 : 1) * compare(value(one), value(two)) || worse(one, two);
 }
 
