@@ -11,8 +11,8 @@
     "layer4.*" = 1e-3
 
 They stand in the nearest ``pyproject.toml`` from a folder upward. Keys are the long options of the command; what is
-given to the command itself wins. Files are relative to the folder of ``pyproject.toml``. What the two commands share
-is read by ``bisect`` from the table of ``verify``, too; its own table wins.
+given to the command itself wins. Files are relative to the folder of ``pyproject.toml``. What says
+on what is compared, and how equal it has to be, ``bisect`` takes from the table of ``verify``, too; its own wins.
 """
 
 from __future__ import annotations
@@ -98,7 +98,6 @@ _SHARED: Final = {
     "on": _TEXTS,
     "backward": _FLAG,
     "mode": _one_of("eval", "train"),
-    "dtype": _one_of("float32", "float64"),
     "batches": _integers(1),
     "seeds": _integers(0),
     "feed": _Form("a text or a list of texts", _text, several=True, file=True),
@@ -106,9 +105,12 @@ _SHARED: Final = {
         "a tolerance or a list of them, as --tol takes them", lambda value: _number(value) or _text(value), several=True
     ),
 }
+_DTYPE: Final = _one_of("float32", "float64")
+_REPORT: Final = _Form("the name of a file or a list of them", _text, several=True, file=True)
 KEYS: Final = {
     "verify": _SHARED
     | {
+        "dtype": _DTYPE,
         "train-steps": _Form("a whole number from 1 on", _integer(1)),
         "optimizer": _one_of(*OPTIMIZERS),
         "lr": _RATE,
@@ -116,10 +118,15 @@ KEYS: Final = {
         "weight-decay": _RATE,
         "loss": _one_of("given", "mse", "cross-entropy"),
         "taps": _FLAG,
-        "report": _Form("the name of a file or a list of them", _text, several=True, file=True),
+        "report": _REPORT,
         "baseline": _Form("the name of a file", _text, file=True),
     },
-    "bisect": _SHARED,
+    "bisect": _SHARED
+    | {
+        "dtype": _DTYPE,
+        "report": _REPORT,
+        "out": _Form("the name of a folder", _text, file=True),
+    },
 }
 """What can be set for each command, by its long option."""
 

@@ -93,11 +93,13 @@ def test_the_tolerances_are_what_the_command_reads(project):
 
 
 def test_bisect_reads_what_it_shares_with_verify_and_its_own_wins(project):
-    text = FULL + '[tool.graphkit.bisect]\non = "mxnet"\n'
-    found = settings(project(text), "bisect")
+    text = FULL + '[tool.graphkit.bisect]\non = "mxnet"\nout = "found"\n'
+    path = project(text)
+    found = settings(path, "bisect")
     assert found["on"] == ["mxnet"]
-    assert (found["backward"], found["dtype"], found["tol"][1]) == (True, "float64", "output=1e-05")
-    assert "train_steps" not in found
+    assert found["out"] == str(path.parent / "found")
+    assert (found["backward"], found["seeds"], found["tol"][1]) == (True, [7], "output=1e-05")
+    assert not {"train_steps", "dtype", "report", "baseline"} & set(found)
 
 
 @pytest.mark.parametrize("text", ["", "[tool.other]\nx = 1", "tool = 3", "[tool.graphkit]", "[tool.graphkit.verify]"])
@@ -109,7 +111,7 @@ def test_a_file_that_sets_nothing_gives_nothing(project, text):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("dtyp = 'float64'", "has no key 'dtyp' (is 'dtype' meant?); there are on, backward, mode, dtype"),
+        ("dtyp = 'float64'", "has no key 'dtyp' (is 'dtype' meant?); there are on, backward, mode, batches"),
         ("train_steps = 3", "is 'train-steps' meant?"),
         ("wobble = 3", "has no key 'wobble'; there are"),
         ("backward = 'yes'", "'backward' of [tool.graphkit.verify] is \"yes\", but has to be true or false"),
