@@ -212,7 +212,7 @@ def _holds(given: Any) -> bool:
 
 
 def _called(given: Any) -> str:
-    return "None" if given is None else f"a {type(given).__name__}"
+    return "None" if given is None else f"an object of type {type(given).__name__!r}"
 
 
 def _attempt(name: str, action: Callable[[], Any]) -> Any:

@@ -221,8 +221,10 @@ def as_array(what: str, given: Any) -> Array:
     Raises:
         FeedError: It is none of these.
     """
+    if np.ma.is_masked(given):
+        raise FeedError(f"{what} has masked elements, for which no runtime has a word; fill them with numbers.")
     if isinstance(given, np.ndarray):
-        return given
+        return np.asarray(given)
     try:
         if hasattr(given, "asnumpy"):
             return np.asarray(given.asnumpy())
@@ -230,7 +232,7 @@ def as_array(what: str, given: Any) -> Array:
             return _of_tensor(given)
         if given is not None and not isinstance(given, str | bytes | dict | set):
             with warnings.catch_warnings():
-                warnings.simplefilter("error")  # numpy warns of lists of several lengths, and gives objects
+                warnings.simplefilter("ignore")  # numpy 1.23 warns of lists of several lengths, and gives objects
                 return np.asarray(given)
     except Exception as error:
         raise FeedError(
@@ -277,6 +279,8 @@ def _family(dtype: np.dtype[Any]) -> Family:
 
 
 def _called(dtype: np.dtype[Any]) -> str:
+    if dtype.kind == "O":
+        return "Python objects (or lists of several lengths)"
     if dtype.kind == "V" and dtype.names is None:
         return f"raw bytes ({dtype.itemsize} each, as numpy saves bfloat16 and other types it does not know)"
     return str(dtype)

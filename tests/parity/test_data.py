@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import sys
+import warnings
 
 import ml_dtypes
 import numpy as np
@@ -260,6 +261,19 @@ def test_a_mapping_is_one_sample_and_a_list_holds_several():
     assert np.array_equal(samples[1].feeds["ids"], IDS[:1])
 
 
+class Frame:
+    """Something that numpy makes an array of, with a warning of its own."""
+
+    def __array__(self, dtype=None):
+        warnings.warn("soon otherwise", DeprecationWarning, stacklevel=2)
+        return np.asarray(X, dtype)
+
+
+def test_anything_that_numpy_makes_an_array_of_will_do():
+    for array in (Frame(), np.ma.array(X), memoryview(X)):
+        assert given({"x": array}, one())[0].feeds["x"].shape[1:] == (3, 4, 5)
+
+
 def test_any_mapping_and_any_tuple_will_do():
     Pair = collections.namedtuple("Pair", "first second")  # noqa: PYI024  # users have untyped ones
     samples = given([collections.UserDict(ids=IDS, mask=MASK), Pair(IDS, MASK), [IDS, MASK]], two())
@@ -348,8 +362,8 @@ def test_data_are_imported_from_a_module(tmp_path, monkeypatch):
         assert next(samples).label == "shopdata:endless, sample 0"
         for text, words in {
             "shopdata:nothing": "gives None",
-            "shopdata:later": "gives a coroutine",
-            "shopdata:number": "gives a int",
+            "shopdata:later": "gives an object of type 'coroutine'",
+            "shopdata:number": "gives an object of type 'int'",
             "shopdata:none": "no sample",
             "shopdata:broken": "shopdata:broken, sample 1 fails: OSError: disk full",
             "shopdata:needs": r"shopdata:needs\(\) fails: TypeError",
@@ -383,13 +397,14 @@ def test_what_a_generator_raises_stays_behind_the_error():
     [
         ([], "gives no sample"),
         (iter(()), "gives no sample"),
-        (3, "gives a int"),
+        (3, "gives an object of type 'int'"),
         (None, "gives None"),
         ([None], "sample 0 is None"),
-        (["x.npy", 3], "sample 0 is a str"),
+        (["x.npy", 3], "sample 0 is an object of type 'str'"),
         ([{"x": None}], "'x' is None, which is no array"),
         ([{"x": "text"}], "is a str, which is no array"),
-        ([{"x": [[1.0, 2.0], [3.0]]}], "gives no array"),
+        ([{"x": [[1.0, 2.0], [3.0]]}], "lists of several lengths|gives no array"),
+        ([{"x": np.ma.masked_equal(X, 0)}], "masked"),
         ([{}], "nothing for 'x'"),
         ([()], "0 arrays without names"),
         ([(X, X)], "2 arrays without names"),
