@@ -221,7 +221,7 @@ def as_array(what: str, given: Any) -> Array:
     Raises:
         FeedError: It is none of these.
     """
-    if np.ma.is_masked(given):
+    if np.ma.is_masked(given):  # type: ignore[no-untyped-call]  # numpy says no types of it
         raise FeedError(f"{what} has masked elements, for which no runtime has a word; fill them with numbers.")
     if isinstance(given, np.ndarray):
         return np.asarray(given)

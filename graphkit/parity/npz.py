@@ -34,7 +34,7 @@ __all__ = ["Archive", "Writer", "called", "parse_array", "read_array"]
 _SUFFIX: Final = ".npy"
 _LEVEL: Final = 1
 """Of deflation; higher ones make floats no smaller."""
-_PROBE: Final = 1 << 20
+_PROBE: Final = 1 << 16
 """Bytes of a member that are compressed to see whether that is worth it."""
 _WORTH: Final = 0.9
 """Share that compression must leave at most. Of floats without structure it leaves 0.93, at some 40 MB a second."""
