@@ -24,7 +24,6 @@ from graphkit.parity.recorder import Recorder
 from graphkit.parity.sample import Sampler
 from graphkit.parity.samples import Sample
 from graphkit.parity.sides import Pool, Side
-from graphkit.parity.signature import signature_of
 from graphkit.passes.cast_floats import cast_floats
 
 CONDITIONS = Conditions(backward=True, taps=True, train_steps=2, rule=Adam(), loss="mse", seeds=(0, 3))
@@ -554,63 +553,6 @@ def test_every_cut_and_every_changed_byte_is_found_out_or_changes_nothing(path):
             continue
         assert found == expected
     assert found_out > len(whole) / 13 / 4
-
-
-# Hashes
-
-
-def test_the_same_weights_have_the_same_hashes_in_every_format(tmp_path):
-    torch = pytest.importorskip("torch")
-    torch.manual_seed(0)
-    net = torch.nn.Sequential(
-        torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Flatten(), torch.nn.Linear(144, 5)
-    )
-    source = graphkit.load(net.eval(), inputs=["2x3x8x8"])
-    first = signature_of(source)
-    assert len(first.weights) == 8
-    for to, out in (("onnx", "net.onnx"), ("mxnet", "net"), ("torch", "net_torch")):
-        graphkit.save(source, tmp_path / out, to=to)
-    for file in ("net.onnx", "net-symbol.json", "net_torch"):
-        specs = [] if file == "net.onnx" else ["2x3x8x8"]
-        other = signature_of(graphkit.load(tmp_path / file, inputs=specs))
-        assert first.other_weights(other) == ""
-        assert first.other_inputs(other) == ""
-        assert (first.structure == other.structure) is (file != "net-symbol.json")
-
-
-@pytest.mark.parametrize(
-    ("text", "same"),
-    [
-        ("{ p = MatMul(x, w) s = Add(p, c) y = Relu(s) }", True),
-        ("{ other = MatMul(x, w) names = Add(other, c) y = Relu(names) }", True),
-        ("{ p = MatMul(x, w) s = Add(c, p) y = Relu(s) }", False),
-        ("{ p = MatMul(x, w) s = Add(p, c) y = LeakyRelu(s) }", False),
-        ("{ p = MatMul(x, w) s = Add(p, d) y = Relu(s) }", False),
-    ],
-)
-def test_the_structure_is_what_outputs_are_computed_from(text, same):
-    head = """<ir_version: 10, opset_import: ["": 23]> g (float[n, 2] x) => (float[n, 2] y)
-        <float[2, 2] w = {1, 2, 3, 4}, float[2] c = {1, 2}, float[2] d = {1, 3}> """
-    one = signature_of(ir.from_onnx_text(head + "{ p = MatMul(x, w) s = Add(p, c) y = Relu(s) }"))
-    assert (one.structure == signature_of(ir.from_onnx_text(head + text)).structure) is same
-
-
-def test_attributes_and_bodies_are_structure():
-    head = '<ir_version: 10, opset_import: ["": 23]> g (float[n] x, bool c) => (float[n] y) '
-    body = (
-        "{{ y = If (c) <then_branch = t () => (float[n] {0}) {{ {0} = {1}(x) }},"
-        " else_branch = e () => (float[n] b) {{ b = {2}(x) }}> }}"
-    )
-    texts = [
-        "{ y = Elu <alpha = 0.5> (x) }",
-        "{ y = Elu <alpha = 0.25> (x) }",
-        body.format("a", "Neg", "Abs"),
-        body.format("a", "Abs", "Neg"),
-        body.format("z", "Neg", "Abs"),
-    ]
-    hashes = [signature_of(ir.from_onnx_text(head + text)).structure for text in texts]
-    assert hashes[4] == hashes[2]
-    assert len(set(hashes)) == 4
 
 
 # The real MXNet
