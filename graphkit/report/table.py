@@ -9,7 +9,7 @@ from graphkit.report.wording import number
 from graphkit.text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from rich.console import Console, ConsoleOptions, Group, RenderResult
     from rich.table import Table
@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 __all__ = ["table"]
 
 _STYLE: Final = {"fail": "bold red", "pass": "green", "unavailable": "yellow"}
+_NUMBERS: Final = ("error", "bound", "l2", "1-cosine")
+_NUMBER: Final = 8
+"""Columns of a number."""
+_MARK: Final = 4
+"""Columns of a verdict."""
+_GAP: Final = 2
+"""Columns between columns."""
 _WIDE: Final = 100
 """Columns from which on l2 and cosine are shown."""
 _NAMED: Final = 3
@@ -56,54 +63,77 @@ def table(report: Report, *, worst: int = 8) -> Group:
 
 
 class _Grid:
-    """The groups as one table; a narrow console gets the columns that decide."""
+    """The groups under their headings, in the same columns; a narrow console gets those that decide."""
 
     def __init__(self, groups: Sequence[tuple[str, list[Check]]], worst: int) -> None:
-        self.groups = groups
-        self.worst = worst
+        self.groups = [(heading, _rows(members, worst)) for heading, members in groups]
+        self.shapes = max((len(wording.shape(check)) for _, members in groups for check in members), default=0)
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
-        yield self._table(4 if options.max_width >= _WIDE else 2)
-
-    def _table(self, numbers: int) -> Table:
-        from rich import box
-        from rich.table import Table
+        from rich.cells import cell_len
         from rich.text import Text
 
-        grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-        grid.add_column("tensor", overflow="fold")
-        grid.add_column("shape", overflow="fold")
-        for name in ("error", "bound", "l2", "1-cosine")[:numbers]:
-            grid.add_column(name, justify="right", no_wrap=True)
-        grid.add_column("", no_wrap=True)
-        for heading, members in self.groups:
-            grid.add_row(Text(heading, style="bold"))
-            failed = [check for check in members if check.verdict == "fail"]
-            passed = [check for check in members if check.verdict == "pass"]
-            few = -(-self.worst // 4) if members[0].step else self.worst
-            shown = passed if len(passed) <= few + 1 else passed[:few]
-            for check in [*failed, *shown]:
-                grid.add_row(*_row(check, numbers))
-            if rest := passed[len(shown) :]:
-                largest = number(max(check.error for check in rest))
-                most = largest if largest == "0" else f"≤{largest}"
-                grid.add_row(Text(f"{len(rest)} more", style="dim"), "", most, *[""] * (numbers - 1), _mark("pass"))
-            if absent := [check for check in members if check.verdict == "unavailable"]:
-                grid.add_row(Text(f"{len(absent)} not available", style=_STYLE["unavailable"]))
-            grid.add_section()
+        numbers = 4 if options.max_width >= _WIDE else 2
+        lines = (line for _, rows in self.groups for row in rows for line in str(row[0]).splitlines())
+        names = max(map(cell_len, lines), default=0)
+        shapes = min(max(self.shapes, len("shape")), options.max_width // 5)
+        room = options.max_width - shapes - numbers * (_NUMBER + _GAP) - _MARK - 2 * _GAP
+        widths = (max(min(names, room), 8), shapes)
+        heads = ("tensor", "shape", *_NUMBERS[:numbers])
+        head = self._columns(widths, numbers)
+        head.add_row(*(Text(text, style="bold") for text in heads))
+        width = sum(widths) + numbers * (_NUMBER + _GAP) + _MARK + 2 * _GAP
+        yield Text()
+        yield head
+        yield Text("─" * min(width, options.max_width), style="dim")
+        for heading, rows in self.groups:
+            yield Text(heading, style="bold")
+            grid = self._columns(widths, numbers)
+            for name, shape, *cells, mark in rows:
+                grid.add_row(name, shape, *cells[:numbers], mark)
+            yield grid
+            yield Text()
+
+    @staticmethod
+    def _columns(widths: tuple[int, int], numbers: int) -> Table:
+        from rich.table import Table
+
+        grid = Table(box=None, show_header=False, pad_edge=False, padding=(0, _GAP, 0, 0))
+        for width in widths:
+            grid.add_column(width=width, overflow="fold")
+        for _ in range(numbers):
+            grid.add_column(width=_NUMBER, justify="right", no_wrap=True)
+        grid.add_column(no_wrap=True)
         return grid
 
 
-def _row(check: Check, numbers: int) -> Iterable[str | Text]:
+def _rows(members: list[Check], worst: int) -> list[list[Text | str]]:
+    """The cells of a group, with all numbers."""
     from rich.text import Text
 
-    values = (check.error, check.tol, check.l2, max(1 - check.cosine, 0.0))[:numbers]
+    failed = [check for check in members if check.verdict == "fail"]
+    passed = [check for check in members if check.verdict == "pass"]
+    few = -(-worst // 4) if members[0].step else worst
+    shown = passed if len(passed) <= few + 1 else passed[:few]
+    rows = [_row(check) for check in [*failed, *shown]]
+    if rest := passed[len(shown) :]:
+        largest = number(max(check.error for check in rest))
+        most = largest if largest == "0" else f"≤{largest}"
+        rows.append([Text(f"{len(rest)} more", style="dim"), "", most, "", "", "", _mark("pass")])
+    if absent := [check for check in members if check.verdict == "unavailable"]:
+        rows.append([Text(f"{len(absent)} not available", style=_STYLE["unavailable"]), *[""] * 6])
+    return rows
+
+
+def _row(check: Check) -> list[Text | str]:
+    from rich.text import Text
+
+    values = (check.error, check.tol, check.l2, max(1 - check.cosine, 0.0))
     judged = check.verdict == "pass" or check.bad > 0
     name = Text(f"  {clean(check.name)}")
     if sample := wording.sampled(check):
         name.append(f"\n    {sample}", style="dim")
-    cells = [number(value) if judged else "" for value in values]
-    return (name, wording.shape(check), *cells, _mark(check.verdict))
+    return [name, wording.shape(check), *(number(value) if judged else "" for value in values), _mark(check.verdict)]
 
 
 def _mark(verdict: str) -> Text:
