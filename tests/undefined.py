@@ -1,7 +1,8 @@
-"""Uses of MXNet operators that it does not check and whose results are undefined: it reads beyond its arrays."""
+"""Uses of operators whose results are undefined: MXNet reads beyond its arrays, or ONNX leaves them open."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -13,13 +14,24 @@ if TYPE_CHECKING:
 
     Rule = Callable[[Case], bool]
 
-__all__ = ["reads_beyond"]
+__all__ = ["is_left_open", "reads_beyond"]
 
 
 def reads_beyond(operator: str, case: Case) -> bool:
-    """Whether a use gives lengths, labels or indices that its arrays do not have."""
-    rule = _RULES.get(operator)
-    return rule is not None and rule(case)
+    """Whether a use of an MXNet operator gives lengths, labels or indices that its arrays do not have."""
+    return _holds(_MXNET.get(operator), case)
+
+
+def is_left_open(operator: str, case: Case) -> bool:
+    """Whether ONNX does not say what a use of its operator gives; ONNX Runtime gives something all the same."""
+    return _holds(_ONNX.get(operator), case)
+
+
+def _holds(rule: Rule | None, case: Case) -> bool:
+    """Whether a rule speaks of a case; of one that lacks axes or inputs it does not, and the framework refuses it."""
+    with contextlib.suppress(IndexError):
+        return rule is not None and rule(case)
+    return False
 
 
 def _shape(case: Case, place: int = 0) -> tuple[int, ...]:
@@ -78,6 +90,8 @@ def _labels(case: Case) -> bool:
     blank, padding = (classes - 1, -1) if last else (0, 0)
     counted = str(case.attrs.get("use_label_lengths", False)) in ("True", "true", "1")
     counts = _stored(case.inputs[-1]) if counted else np.zeros(0)
+    if counts.ndim != 1:
+        return False  # there are none, and MXNet refuses it
     for row, label in enumerate(labels):
         ends = np.flatnonzero(label == padding)
         count = int(counts[row]) if row < counts.size else int(ends[0]) if ends.size else len(label)
@@ -87,9 +101,61 @@ def _labels(case: Case) -> bool:
     return False
 
 
-_RULES: Final[dict[str, Rule]] = {
+def _unit_line(case: Case) -> bool:
+    """Coordinates from -1 to 1 over an axis of one pixel, both ends being on pixels."""
+    return bool(case.attrs.get("align_corners", 0)) and bool((_stored(case.inputs[1])[2:] == 1).any())
+
+
+def _no_class(case: Case) -> bool:
+    """Labels that are no class, and not the one that is ignored."""
+    labels = _stored(case.inputs[1])
+    counted = labels[labels != case.attrs.get("ignore_index", np.inf)]
+    return bool(((counted < 0) | (counted >= _shape(case)[1])).any())
+
+
+def _single(case: Case) -> bool:
+    """A mean of one number, whose deviation ONNX Runtime takes from a difference of squares."""
+    shape = _shape(case)
+    axes = case.attrs.get("axes", [0, 2, 3])
+    return all(-len(shape) <= axis < len(shape) and shape[axis] == 1 for axis in axes)
+
+
+def _padded_alike(case: Case) -> bool:
+    """Pooling padded automatically, for which ONNX Runtime does not heed dilations."""
+    dilations = np.asarray(case.attrs.get("dilations", [1]))
+    return str(case.attrs.get("auto_pad", "")).startswith("SAME") and bool((dilations != 1).any())
+
+
+def _variances(case: Case) -> bool:
+    """Roots of negative numbers, of which integers are made."""
+    drawn = case.inputs[4]
+    return drawn is not None and drawn.values is None and drawn.low < 0
+
+
+def _singular(case: Case) -> bool:
+    """A matrix of smaller rank whose last singular values, which rounding makes, are not taken for zero."""
+    cut = case.inputs[1].values if len(case.inputs) > 1 and case.inputs[1] is not None else case.attrs.get("rcond", 0)
+    return bool(_stored(case.inputs[0]).size) and float(np.min(cut or 0)) < 1e-7
+
+
+def _gaps(case: Case) -> bool:
+    """A last window beyond the image, of whose elements −∞ ONNX Runtime gives the lowest float as maximum."""
+    return str(case.attrs.get("pooling_convention", "")) == "full"
+
+
+_ONNX: Final[dict[str, Rule]] = {
+    "AffineGrid": _unit_line,
+    "AveragePool": _padded_alike,
+    "LpPool": _padded_alike,
+    "MaxPool": _padded_alike,
+    "MeanVarianceNormalization": _single,
+    "NegativeLogLikelihoodLoss": _no_class,
+    "SoftmaxCrossEntropyLoss": _no_class,
+}
+_MXNET: Final[dict[str, Rule]] = {
     "CTCLoss": _labels,
     "ROIPooling": _regions,
+    "Pooling_v1": _gaps,
     "SequenceLast": _steps,
     "SequenceMask": _steps,
     "SequenceReverse": _steps,
@@ -97,7 +163,10 @@ _RULES: Final[dict[str, Rule]] = {
     "_contrib_ROIAlign": _regions,
     "_contrib_RROIAlign": _regions,
     "_contrib_index_copy": _rows,
+    "_contrib_quantized_batch_norm": _variances,
     "_npi_insert_tensor": _places,
+    "_npi_pinv": _singular,
+    "_npi_pinv_scalar_rcond": _singular,
     "log_softmax": _lengths,
     "softmax": _lengths,
     "softmax_cross_entropy": _classes,

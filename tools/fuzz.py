@@ -11,6 +11,7 @@ and is told as a case otherwise. The exit status is 1 when something was found.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 import traceback
@@ -80,6 +81,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="another seed finds other uses")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
+    os.environ.setdefault("GRAPHKIT_MXNET_TIMEOUT", "20")  # MXNet hangs over some uses
     total: Counter[str] = Counter()
     for operator in fuzzing.operators(arguments.side):
         if arguments.word and not any(word in operator for word in arguments.word):

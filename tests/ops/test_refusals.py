@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import onnx_ir as ir
 import pytest
 from mxnodes import read_node
 
 from graphkit.errors import UnsupportedError
+from graphkit.frameworks.mxnet.write import to_symbol
+from graphkit.frameworks.torch.source.program import to_program
+from graphkit.ir.canonical import canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Shapes = tuple[tuple[int, ...], ...]
 
@@ -14,6 +23,15 @@ Shapes = tuple[tuple[int, ...], ...]
     ("operator", "shapes", "attributes", "dtype", "said"),
     [
         ("norm", ((2, 3),), {}, "int32", "rounds its sum of int32 numbers at every step"),
+        ("Dropout", ((2, 3),), {"p": "1"}, "float32", "no share of elements that leaves any"),
+        ("_histogram", ((4,),), {"bin_cnt": "2", "range": "(0, 1)"}, "int32", "edges of bins of integers"),
+        (
+            "_contrib_quantized_act",
+            ((2, 3), (1,), (1,)),
+            {"act_type": "relu"},
+            "uint8",
+            "takes unsigned integers for signed ones",
+        ),
         ("repeat", ((2, 3),), {"repeats": "0"}, "float32", "leaves nothing"),
         ("_contrib_BilinearResize2D", ((1, 1, 1, 4),), {"mode": "to_even_down"}, "float32", "leaves 0×4 pixels"),
         (
@@ -30,3 +48,57 @@ def test_what_mxnet_computes_in_a_way_of_its_own(
 ) -> None:
     with pytest.raises(UnsupportedError, match=said):
         read_node(operator, shapes, attributes, dtype)
+
+
+@pytest.mark.parametrize("write", [to_symbol, to_program])
+@pytest.mark.parametrize(
+    ("graph", "said"),
+    [
+        (
+            (
+                "(float[2,4,5] x) => (float[2,4,5] y) <float[4] a = {1,1,1,1}, float[4] b = {0,0,0,0}> "
+                "{ y = GroupNormalization <num_groups = 3> (x, a, b) }"
+            ),
+            "4 channels cannot be parted into 3 groups",
+        ),
+        (
+            (
+                "(float[2,4,5] x) => (float[2,4,5] y) <float[1] a = {1}, float[4] b = {0,0,0,0}> "
+                "{ y = GroupNormalization <num_groups = 2> (x, a, b) }"
+            ),
+            r"its scale is \[1\], and it normalises 4 channels",
+        ),
+        (
+            "(float[2,3] x) => (float[n,3] y) <bool[4] c = {1,0,0,1}> { y = Compress <axis = 0> (x, c) }",
+            "its condition has 4 elements, and there are 2 to choose from",
+        ),
+        (
+            "(float[1,1,3] x) => (float[1,1,n] y) { y = AveragePool <kernel_shape = [4]> (x) }",
+            "its window of 4 elements is larger than the 3",
+        ),
+        (
+            (
+                "(float[1,1,1] x) => (float[1,1,n] y) "
+                "{ y = AveragePool <kernel_shape = [2], dilations = [2], pads = [1, 1]> (x) }"
+            ),
+            "sees nothing but padding",
+        ),
+    ],
+)
+def test_what_contradicts_itself_though_onnxs_rules_let_it_pass(
+    write: Callable[[ir.Model], object], graph: str, said: str
+) -> None:
+    model = canonical(ir.from_onnx_text(f'<ir_version: 10, opset_import: ["": 23]> g {graph}'))
+    with pytest.raises(UnsupportedError, match=said):
+        write(model)
+
+
+def test_a_letter_that_einsum_stretches_is_refused_for_mxnet() -> None:
+    model = canonical(
+        ir.from_onnx_text(
+            '<ir_version: 10, opset_import: ["": 23]> g (float[2,4] a, float[1,3] b) => (float[2,3] y) '
+            '{ y = Einsum <equation = "ij,jk->ik"> (a, b) }'
+        )
+    )
+    with pytest.raises(UnsupportedError, match="stretches 'j' where it has size 1"):
+        to_symbol(model)

@@ -67,7 +67,7 @@ class _Builder(Asking):
         self._refusals: dict[int, UnsupportedNode] = {}
         self._arrays: dict[str, npt.NDArray[np.generic]] = {}
         self._derived: dict[str, Layout] = {}
-        self._layouts: dict[tuple[ir.Value, Layout], MxRef] = {}
+        self._layouts: dict[ir.Value, dict[Layout, MxRef]] = {}
         self._emitted: list[tuple[MxNode, str]] = []
         self._wide = self._cuts = False
         self._casts: dict[MxRef, MxRef] = {}
@@ -195,6 +195,9 @@ class _Builder(Asking):
             return fits
         if not fits:
             return None
+        for value in node.inputs:
+            if value is not None and len(value.uses()) == 1:
+                self._layouts.pop(value, None)  # of an attempt to write the node that came to nothing
         inputs = [None if value is None else self.ref(value) for value in node.inputs]
         return form.write(self, node, inputs) if form.write else self._write_row(form, node, inputs)
 
@@ -342,8 +345,9 @@ class _Builder(Asking):
         return self._casts[ref]
 
     def _derived_ref(self, value: ir.Value, layout: Layout) -> MxRef:
-        if (value, layout) in self._layouts:
-            return self._scopes.enter(self._layouts[value, layout])
+        known = self._layouts.setdefault(value, {})
+        if layout in known:
+            return self._scopes.enter(known[layout])
         array = self._array(value)
         if array is not None and len(value.uses()) == 1 and not value.is_graph_output() and not self._is_read(value):
             self._scopes.forget(value)
@@ -351,7 +355,7 @@ class _Builder(Asking):
             variable = self._variable(value.name or "")
             self._store(variable, array, params.kind_of(value))
             self._derived[variable.name] = layout
-            self._layouts[value, layout] = MxRef(variable)
+            known[layout] = MxRef(variable)
             return self._scopes.enter(MxRef(variable))
         ref = self._ref(value)
         for step, numbers in layout:

@@ -64,7 +64,7 @@ def _bound(function: Callable[..., Array], numbers: Sequence[float]) -> Function
 
 
 def _clipped(limit: float | None) -> Function:
-    return (lambda x: x) if not limit else (lambda x: np.clip(x, -limit, limit))
+    return (lambda x: x) if limit is None else (lambda x: np.clip(x, -limit, limit))
 
 
 def _scan(step: Step, x: Array, states: Sequence[Array], lengths: Array, backward: bool) -> tuple[Array, list[Array]]:

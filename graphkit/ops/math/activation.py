@@ -46,12 +46,28 @@ _LARGE = Case("large", (given([-100.0, -30.0, 0.5, 30.0, 100.0], "float32"),))
 
 def _activation(onnx: str, act_type: str, own: str, torch: str, *extra: Case, also: str = "") -> Op:
     """An operator that MXNet spells as an ``act_type`` of Activation, and as an operator of its own."""
-    forms = [MxForm("Activation", pin={"act_type": act_type}, cases=(_ANY,))]
+    forms = [MxForm("Activation", pin={"act_type": act_type}, when=_is_fraction, cases=(_ANY,))]
     if own:
         cases = (_ANY, _NO_AXES, Case("integers", (given([-2, 0, 3], "int32"),), dtype="int32"))
         read = _reads(onnx)
-        forms.append(MxForm(own, also=(also,) if also else (), read=read, direction="read", cases=cases))
+        names = (also,) if also else ()
+        whole = {"write": _writes(own), "when": _is_whole} if onnx == "Relu" else {"direction": "read"}
+        forms.append(MxForm(own, also=names, read=read, cases=cases, **whole))
     return Op(onnx, mx=tuple(forms), torch=torch_call(torch), cases=(_ANY, *extra))
+
+
+def _is_whole(b: MxBuilder, node: ir.Node) -> bool:
+    assert node.inputs[0] is not None
+    return not is_float(b.dtype(node.inputs[0]))
+
+
+def _is_fraction(b: MxBuilder, node: ir.Node) -> bool:
+    """Activation is for floats."""
+    return not _is_whole(b, node)
+
+
+def _writes(op: str) -> Write:
+    return lambda b, _node, x: b.op(op, *(ref for ref in x if ref is not None))
 
 
 def _reads(onnx: str) -> Read:
@@ -97,6 +113,8 @@ def _write_shrink(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxR
     assert x[0] is not None
     bias, bound = node.attributes.get_float("bias", 0.0), node.attributes.get_float("lambd", 0.5)
     low = b.op("_lesser_scalar", x[0], scalar=-bound)
+    if bound < 0:  # the first condition that holds decides
+        return b.op("where", low, b.op("_plus_scalar", x[0], scalar=bias), b.op("_minus_scalar", x[0], scalar=bias))
     high = b.op("_greater_scalar", x[0], scalar=bound)
     up = b.op("elemwise_mul", b.op("_plus_scalar", x[0], scalar=bias), low)
     down = b.op("elemwise_mul", b.op("_minus_scalar", x[0], scalar=bias), high)
@@ -197,7 +215,9 @@ def _torch_shrink(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Ref
 _SELU = (decimal(1.67326319217681884765625), decimal(1.05070102214813232421875))
 
 OPS = (
-    _activation("Relu", "relu", "relu", "F.relu", also="_npx_relu"),
+    _activation(
+        "Relu", "relu", "relu", "F.relu", Case("integers", (given([-2, 0, 3], "int8"),), dtype="int8"), also="_npx_relu"
+    ),
     _activation("Sigmoid", "sigmoid", "sigmoid", "torch.sigmoid", _LARGE, also="_npx_sigmoid"),
     _activation("Tanh", "tanh", "tanh", "torch.tanh", _LARGE, also="_npi_tanh"),
     _activation(
@@ -297,7 +317,11 @@ OPS = (
         "Shrink",
         mx=(MxForm("_greater_scalar", write=_write_shrink, direction="write"),),
         torch=_torch_shrink,
-        cases=(_ANY, Case("bias", (_X,), {"bias": 1.5, "lambd": 1.0})),
+        cases=(
+            _ANY,
+            Case("bias", (_X,), {"bias": 1.5, "lambd": 1.0}),
+            Case("below zero", (_X,), {"bias": 1.5, "lambd": -1.0}),
+        ),
     ),
     Op(
         "",

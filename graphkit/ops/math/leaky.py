@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphkit.ops.codec import FLOAT
-from graphkit.ops.spec import Attr, Case, Limit, MxForm, Op, Tol, arr, is_float, torch_float
+from graphkit.ops.spec import Attr, Case, Limit, MxForm, Op, Refusal, Tol, arr, is_float, torch_float
 from graphkit.ops.stored import stored
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def _leaky(act_type: str) -> dict[str, str]:
     return {"act_type": act_type}
 
 
-def _write_prelu(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
+def _write_prelu(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
     """MXNet's own prelu where the slope is constant.
 
     Its backward pass may write the gradient of the data over the cotangent before it computes that of the slope from
@@ -43,6 +43,8 @@ def _write_prelu(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRe
     assert x[1] is not None
     rank, dims = b.rank(data), b.shape(slope)
     per_channel = [1] * (rank - len(dims)) + list(dims)
+    if any(one not in (1, other) for one, other in zip(per_channel, b.shape(data), strict=True)):
+        return Refusal("its slope does not stretch to the shape of what it reads")
     constant = b.value(slope) is not None
     if constant and rank > 1 and all(dim == 1 for axis, dim in enumerate(per_channel) if axis != 1):
         size = math.prod(dim for dim in dims if isinstance(dim, int))

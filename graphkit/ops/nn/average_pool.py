@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from graphkit.ops.mxgraph import MxRef
     from graphkit.ops.torchprogram import Arg
 
+_BLIND = (
+    "one of its windows sees nothing but padding, and what the average of nothing is differs from runtime to runtime"
+)
+
 
 def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
     source, data = node.inputs[0], x[0]
@@ -44,6 +48,8 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
         return window
     spatial = b.shape(source)[2:]
     include = bool(node.attributes.get_int("count_include_pad", 0))
+    if not include and window.is_blind(spatial):
+        return Refusal(_BLIND)
     convention = window.convention(spatial)
     if convention is not None:
         return b.op(
@@ -84,6 +90,8 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     if isinstance(window, Refusal):
         return window
     include = bool(node.attributes.get_int("count_include_pad", 0))
+    if not include and window.is_blind(b.shape(source)[2:]):
+        return Refusal(_BLIND)
     even = window.begins == window.ends and all(2 * pad <= k for pad, k in zip(window.begins, kernel, strict=True))
     if even and set(window.dilations) == {1}:
         _, options = torch_pool(b, x[0], window)

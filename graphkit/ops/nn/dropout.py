@@ -29,9 +29,11 @@ _AXES = "graphkit.dropout_axes"
 def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
     if node.attrs.get("mode", "training") == "always":
         return Refusal("mode=always drops at random in inference, too; use mode=training")
-    data = x[0]
+    data, share = x[0], np.float32(node.attrs.get("p", "0.5"))
     assert data is not None
-    result = b.op("Dropout", data, b.const(np.float32(node.attrs.get("p", "0.5"))))
+    if not 0 <= share < 1:
+        return Refusal(f"p={node.attrs['p']} is no share of elements that leaves any")
+    result = b.op("Dropout", data, b.const(share))
     axes = ints(node.attrs.get("axes", "()"))
     producer = result.producer()
     if axes and producer is not None:

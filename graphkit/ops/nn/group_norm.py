@@ -76,7 +76,23 @@ def _by_group(b: MxBuilder, value: ir.Value | None, groups: int) -> ir.Value | N
     return value if value is not None and b.shape(value) == (groups,) else None
 
 
+def _misfit(b: MxBuilder | TorchBuilder, node: ir.Node) -> Refusal | None:
+    """Why a node contradicts itself, as ONNX's rules let it."""
+    assert node.inputs[0] is not None
+    channels, groups = b.shape(node.inputs[0])[1], node.attributes.get_int("num_groups", 1)
+    if isinstance(channels, int) and (groups < 1 or channels % groups):
+        return Refusal(f"{channels} channels cannot be parted into {groups} groups")
+    for what, value in zip(("scale", "bias"), node.inputs[1:], strict=False):
+        dims = None if value is None else b.shape(value)
+        known = dims is not None and all(isinstance(dim, int) for dim in dims)
+        if known and isinstance(channels, int) and dims != (channels,):
+            return Refusal(f"its {what} is {list(dims or ())}, and it normalises {channels} channels")
+    return None
+
+
 def _write_group(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
+    if (misfit := _misfit(b, node)) is not None:
+        return misfit
     source, scale = node.inputs[0], node.inputs[1]
     data, gamma, beta = x
     assert source is not None
@@ -124,7 +140,9 @@ def _write_instance(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> M
     return b.op("GroupNorm", *operands, num_groups=channels, eps=eps)
 
 
-def _torch_group(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+def _torch_group(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    if (misfit := _misfit(b, node)) is not None:
+        return misfit
     scale = node.inputs[1]
     assert scale is not None
     groups, channels = node.attributes.get_int("num_groups", 1), b.shape(scale)[0]

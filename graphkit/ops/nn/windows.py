@@ -76,6 +76,17 @@ class Window:
             for end, stride, extent in zip(self.ends, self.strides, self.extents, strict=True)
         )
 
+    def is_blind(self, spatial: Sequence[Dim]) -> bool:
+        """Whether a window sees nothing but padding, as far as the sizes are known."""
+        axes = zip(spatial, self.kernel, self.strides, self.dilations, self.begins, self.whole_ends, strict=True)
+        for size, taps, stride, dilation, begin, end in axes:
+            if isinstance(size, int):
+                last = size + end - dilation * (taps - 1)
+                for start in range(-begin, last, stride):
+                    if all(not 0 <= start + dilation * tap < size for tap in range(taps)):
+                        return True
+        return False
+
     def convention(self, spatial: Sequence[Dim]) -> str | None:
         """MXNet's ``pooling_convention`` that gives the same windows, None where Pooling cannot.
 
@@ -155,7 +166,13 @@ def onnx_window(b: MxBuilder | TorchBuilder, node: ir.Node, kernel: tuple[int, .
     pads = onnx_pads(b, node, window.extents, strides)
     if isinstance(pads, Refusal):
         return pads
-    return Window(kernel, strides, dilations, *pads, ceil)
+    window = Window(kernel, strides, dilations, *pads, ceil)
+    source = node.inputs[0]
+    assert source is not None
+    for size, extent, begin, end in zip(b.shape(source)[2:], window.extents, pads[0], window.whole_ends, strict=True):
+        if isinstance(size, int) and extent > size + begin + end:
+            return Refusal(f"its window of {extent} elements is larger than the {size} that it moves over")
+    return window
 
 
 def pad_spatial(b: MxBuilder, data: MxRef, begins: tuple[int, ...], ends: tuple[int, ...], value: float = 0.0) -> MxRef:

@@ -129,13 +129,9 @@ def _read_activation(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None])
     data = some(x[0])
     if node.attrs.get("act_type") != "relu":
         return Refusal("MXNet itself activates integers with act_type=relu only")
-    unsigned = b.dtype(data).kind == "u"
-    if unsigned and data.producer() is not None:
-        return Refusal(
-            "MXNet takes computed unsigned integers for signed ones here; quantize with quantized_dtype=int8"
-        )
-    made = b.op("Identity", data) if unsigned else b.op("Max", data, np.zeros(1, np.int8))
-    return made, some(x[1]), some(x[2])
+    if b.dtype(data).kind == "u":
+        return Refusal("MXNet takes unsigned integers for signed ones here; quantize with quantized_dtype=int8")
+    return b.op("Max", data, np.zeros(1, np.int8)), some(x[1]), some(x[2])
 
 
 def _read_flatten(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> Sequence[ir.Value]:
@@ -295,7 +291,6 @@ OP = Op(
             _read_activation,
             ("act_type",),
             _case("signed", (_I8, _LOW, _ONE), act_type="relu"),
-            _case("unsigned", (_U8, _ZERO, _ONE), act_type="relu"),
         ),
         _form("_contrib_quantized_flatten", _read_flatten, (), _case("planes", (_I8, _LOW, _ONE))),
         _form(

@@ -95,9 +95,8 @@ def _states(
 
 
 def _options(node: ir.Node) -> dict[str, Any]:
-    clip = node.attributes.get_float("clip", 0.0)
     return {
-        "clip": decimal(clip) if clip else None,
+        "clip": decimal(node.attributes.get_float("clip", 0.0)) if "clip" in node.attributes else None,
         "coupled": bool(node.attributes.get_int("input_forget", 0)) or None,
         "reset_after": bool(node.attributes.get_int("linear_before_reset", 0)) or None,
     }

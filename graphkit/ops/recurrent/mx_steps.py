@@ -115,8 +115,7 @@ class _Side:
             else self._state(ref, number, batch_first=batch_first)
             for value, ref in zip([*node.inputs, *[None] * 8][5:7], refs[5:7], strict=True)
         ][: 2 if node.op_type == "LSTM" else 1]
-        clip = node.attributes.get_float("clip", 0.0)
-        self._clip = decimal(clip) if clip else None
+        self._clip = decimal(node.attributes.get_float("clip", 0.0)) if "clip" in node.attributes else None
 
     def run(self, data: MxRef, steps: int, *, backward: bool) -> tuple[MxRef, ...]:
         """All outputs (steps, batch, hidden), the last one and, for an LSTM, the last cell state."""

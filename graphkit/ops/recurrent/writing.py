@@ -50,7 +50,7 @@ def kinds_of(node: ir.Node) -> list[Kind] | Refusal:
             known = " or ".join(", ".join(choice) for choice in modes)
             return Refusal(f"its activations are {', '.join(own)}, and only {known} can be written")
         found.append(KINDS[mode])
-    if node.attributes.get_float("clip", 0.0):
+    if "clip" in node.attributes:
         return Refusal("it clips what its gates are computed from at every step, which only ONNX has")
     if node.attributes.get_int("input_forget", 0):
         return Refusal("its input and forget gates are coupled, which only ONNX has")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
-from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, is_float
 from graphkit.ops.tensor.sizes import some
 
 if TYPE_CHECKING:
@@ -46,7 +46,10 @@ def _edges(b: OnnxBuilder, node: MxNode, data: ir.Value) -> ir.Value | Refusal:
     if low == high:
         low, high = low - 0.5, high + 0.5
     number = np.arange(count + 1)
-    return b.op("Identity", b.const((high * number + (count - number) * low) / count, b.dtype(data)))
+    edges = (high * number + (count - number) * low) / count
+    if not is_float(b.dtype(data)) and (edges % 1).any():
+        return Refusal("MXNet cuts the edges of bins of integers off at the point; cast what it counts to floats")
+    return b.op("Identity", b.const(edges, b.dtype(data)))
 
 
 _X = given([[0, 1, 2.5], [2, 2.1, 4], [-1, 5, 3.9]], "float32")

@@ -144,7 +144,11 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
         problem = _too_wide(mode, dims[axis], pair)
         if problem is not None:
             return problem
-    return _torch_repeated(b, data, mode, pads, len(dims)) if pads else data
+    if not pads:
+        return data
+    if b.dtype(source).kind != "b":
+        return _torch_repeated(b, data, mode, pads, len(dims))
+    return b.method("bool", _torch_repeated(b, b.method("byte", data), mode, pads, len(dims)))
 
 
 def _torch_constant(b: TorchBuilder, node: ir.Node, x: Sequence[Any], pads: _Pads, rank: int) -> Arg:
@@ -257,6 +261,13 @@ OP = Op(
         _case("signal", (2, 3, 4), [0, 0, 1, 0, 0, 2]),
         _case("signal reflected", (2, 3, 4), [0, 0, 1, 0, 0, 2], "reflect"),
         _case("signal's channels", (2, 3, 4), [0, 1, 1, 0, 1, 2], "edge"),
+        Case(
+            "truths' edge",
+            (arr(2, 3, 4, dtype="bool"), int64([0, 1, 1, 0, 1, 2])),
+            {"mode": "edge"},
+            const=(1,),
+            grad=False,
+        ),
         _case("six axes", (1, 2, 1, 2, 1, 3), [0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 2], "edge"),
         Case("matrix", (_ROWS, int64([1, 0, 0, 2])), const=(1,)),
         Case("vector", (arr(4), int64([1, 2])), {"mode": "reflect"}, const=(1,)),

@@ -6,6 +6,7 @@ beforehand and refuse the symbol.
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
@@ -26,10 +27,26 @@ if TYPE_CHECKING:
 _DEVIATION = "the size of its result depends on values, so the symbol runs in Gluon's SymbolBlock but not in Module"
 
 
+def _too_long(b: MxBuilder | TorchBuilder, node: ir.Node, size: Dim) -> Refusal | None:
+    """Why a condition is none of an axis: ONNX lets it be shorter."""
+    (length,) = b.shape(some(node.inputs[1]))
+    if isinstance(length, int) and isinstance(size, int) and length > size:
+        return Refusal(f"its condition has {length} elements, and there are {size} to choose from")
+    return None
+
+
+def _chosen_from(dims: Sequence[Dim], axis: int | None) -> Dim:
+    """Elements of an axis, of the whole array where there is none."""
+    known = [dim for dim in dims if isinstance(dim, int)]
+    return dims[axis] if axis is not None else prod(known) if len(known) == len(dims) else None
+
+
 def _write_compress(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
     data, condition = some(x[0]), some(x[1])
     dims = b.shape(some(node.inputs[0]))
     axis = axis_of(node, len(dims)) if "axis" in node.attributes else None
+    if (refusal := _too_long(b, node, _chosen_from(dims, axis))) is not None:
+        return refusal
     if axis is not None and (dims[axis] is None or b.shape(some(node.inputs[1])) != (dims[axis],)):
         return Refusal("its condition may be shorter than the axis, which MXNet's boolean_mask does not take")
     b.warn(_DEVIATION)
@@ -86,11 +103,13 @@ def _read_mask(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir
     return b.op("Compress", x[0], condition, axis=0)
 
 
-def _torch_compress(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+def _torch_compress(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     data: Arg = x[0]
     source, condition = some(node.inputs[0]), some(node.inputs[1])
     dims: Sequence[Dim] = b.shape(source)
     axis = axis_of(node, len(dims)) if "axis" in node.attributes else None
+    if (refusal := _too_long(b, node, _chosen_from(dims, axis))) is not None:
+        return refusal
     if axis is None:
         data, axis, dims = b.method("flatten", data), 0, (None,)
     same = dims[axis] is not None and b.shape(condition) == (dims[axis],)
