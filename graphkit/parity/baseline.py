@@ -12,6 +12,7 @@ a runtime in a comparison.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -264,24 +265,28 @@ class Baseline:
         """
         single = cast_floats(model, "float32")
         names = self.names(model)
+        ours = {theirs: name for name, theirs in names.items()}
+        for value in single.graph.inputs:  # what is drawn depends on the name
+            if not value.is_initializer():
+                value.name = ours[value.name or ""]
         for sample in self.samples:
             if not sample.stand_in:
                 yield self._sample(sample, single, names)
 
     def _sample(self, sample: Recorded, model: ir.Model, names: Mapping[str, str]) -> Sample:
         label, seed, batch = sample.label, sample.seed, sample.batch
-        wanted = {names[name]: sha256 for name, sha256 in sample.feeds.items()}
+        found: Arrays | None = None
         if not sample.given:
-            try:
-                drawn = digests(draw_inputs(model, seed, batch, self.conditions.inputs))
-            except InputError:
-                drawn = {}
-            if drawn == wanted:
-                return Sample(label, seed, batch)
-        kept = sample.kept()
-        if kept is not None:
-            return Sample(label, seed, batch, {names[name]: array for name, array in kept.items()})
-        changed = [name for name in wanted if drawn.get(name) != wanted[name]]
+            with suppress(InputError):
+                found = draw_inputs(model, seed, batch, self.conditions.inputs)
+        drawn = {} if found is None else digests(found)
+        if drawn == sample.feeds and all(names[name] == name for name in drawn):
+            return Sample(label, seed, batch)
+        if drawn != sample.feeds:
+            found = sample.kept()
+        if found is not None:
+            return Sample(label, seed, batch, {names[name]: array for name, array in found.items()})
+        changed = [names[name] for name in sample.feeds if drawn.get(name) != sample.feeds[name]]
         raise InputError(
             f"{self.path} holds other inputs: {', '.join(map(repr, changed))} of sample {label!r} were drawn from seed "
             f"{seed} and are others when they are drawn again, as the model asks for other shapes or numbers, or numpy "

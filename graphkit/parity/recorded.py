@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from graphkit.errors import InputError, MissingError
 from graphkit.parity.baseline import digests
+from graphkit.parity.inputs import draw_seeds, in_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -155,6 +158,10 @@ class RecordedSide:
         self.values = self._read(sample, "values", taps)
         outputs, gradients = sample.floors
         self.floors = self._renamed(outputs), self._renamed(gradients)
+
+    def cotangents(self, seed: int) -> Arrays:
+        """The cotangents of the current sample in float32, drawn for the outputs as they were called when recorded."""
+        return self._renamed(in_dtype(draw_seeds(self._recorded(self.outputs), seed), np.float32))
 
     def backward(self, feeds: Arrays, seeds: Arrays, taps: Sequence[str] = ()) -> None:
         """Give the :attr:`gradients` recorded for feeds and cotangents in float32, and the :attr:`slopes` in ``taps``.
