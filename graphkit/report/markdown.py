@@ -26,7 +26,11 @@ _REFERENCE: Final = re.compile(r"([@#])(?=\w)")
 """What GitHub links: a person, an issue."""
 _LONGEST: Final = 120
 """Characters of a name."""
-_ROOM: Final = 40_000
+_TOLD: Final = 300
+"""Characters of a note."""
+_ITEMS: Final = 20
+"""Items of a list."""
+_ROOM: Final = 30_000
 """Characters of the rows that are folded away; a comment on GitHub holds 65,536 in all."""
 
 
@@ -50,8 +54,8 @@ def _lines(report: Report, worst: int) -> Iterator[str]:
         yield ""
         yield from _table(rows[:worst], sides=True)
     notes = [
-        *(f"- {_escaped(wording.told(check))}" for check in wording.about_passes(report)),
-        *(f"- ⚠️ {_escaped(warning)}" for warning in report.warnings),
+        *_items([wording.told(check) for check in wording.about_passes(report)]),
+        *_items(report.warnings, "⚠️ "),
     ]
     if notes:
         yield ""
@@ -61,9 +65,9 @@ def _lines(report: Report, worst: int) -> Iterator[str]:
     elif absent := [check for check in wording.tensors(report) if check.verdict == "unavailable"]:
         yield from _folded(wording.count(len(absent), "check") + " not available", _table(absent, sides=True))
     if report.matching:
-        yield from _folded("What was compared with what", (f"- {_escaped(line)}" for line in report.matching))
+        yield from _folded("What was compared with what", _items(report.matching))
     if report.environment:
-        yield from _folded("Environment", (f"- {_escaped(item)}" for item in wording.environment(report)))
+        yield from _folded("Environment", _items(wording.environment(report)))
 
 
 def _groups(report: Report) -> Iterator[str]:
@@ -95,13 +99,19 @@ def _table(checks: Sequence[Check], *, sides: bool) -> Iterator[str]:
                 number(check.error) if judged else "",
                 number(check.tol) if judged else "",
                 f"{share:.2g}×" if judged and check.tol else "",
-                _escaped("; ".join(wording.details(check))),
+                _escaped(short("; ".join(wording.details(check)), _TOLD)),
             ]
         )
 
 
 def _row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def _items(texts: Sequence[str], mark: str = "") -> Iterator[str]:
+    yield from (f"- {mark}{_escaped(short(text, _TOLD))}" for text in texts[:_ITEMS])
+    if len(texts) > _ITEMS:
+        yield f"- {mark}and {len(texts) - _ITEMS:,} more"
 
 
 def _folded(title: str, lines: Iterable[str]) -> Iterator[str]:

@@ -171,7 +171,7 @@ function drawCards() {
     const how = { fail: `${count(failed)} of ${count(compared.length)} failed`,
       pass: `${count(compared.length)} within ${compared.length === 1 ? "its bound" : "their bounds"}`,
       unavailable: "not available" }[state];
-    const far = compared.length && Number.isFinite(worst) ? `worst at ${brief(worst)} × its bound` : "";
+    const far = worst === 0 ? "equal to the last bit" : Number.isFinite(worst) ? `worst at ${brief(worst)} × its bound` : "";
     return make("button", { class: `card ${state}`, type: "button", "aria-pressed": "false", "data-kind": first.kind,
       "data-sides": sidesOf(first), click: () => pressCard(first) }, make("span", { class: "what" },
       DATA.headings[first.kind]), make("span", { class: "quiet" }, sidesOf(first)),
