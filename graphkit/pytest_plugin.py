@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from graphkit.errors import GraphkitError, MissingError
-from graphkit.testing import assert_parity, observed
+from graphkit.testing import assert_parity, observed, shapes_and_samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -70,8 +70,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def parity(request: pytest.FixtureRequest) -> Callable[..., Report]:
     """:func:`graphkit.testing.assert_parity` with the settings of the ``pyproject.toml`` nearest to the test.
 
-    What the test gives wins; its tolerances come after those of the settings. ``feed``, ``report`` and ``baseline`` of
-    the settings are about one model and are left to ``graphkit verify``.
+    What the test gives wins; its tolerances come after those of the settings, and arrays have their own batch sizes.
+    ``feed``, ``report`` and ``baseline`` of the settings are about one model and are left to ``graphkit verify``.
     """
 
     def parity(model_a: Any, model_b: Any = None, inputs: Any = None, **options: Any) -> Report:
@@ -81,6 +81,8 @@ def parity(request: pytest.FixtureRequest) -> Callable[..., Report]:
 
         path = find(request.path.parent)
         defaults = {} if path is None else _keywords(settings(path, "verify"))
+        if shapes_and_samples(inputs)[1]:
+            defaults.pop("batches", None)
         if options.get("tolerances") and "tolerances" in defaults:
             options["tolerances"] = (*defaults["tolerances"], *parse_tolerances(options["tolerances"]))
         return assert_parity(model_a, model_b, inputs, **{**defaults, **options})

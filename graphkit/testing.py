@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     Observer = Callable[[Report, ir.Model], None]
 
-__all__ = ["assert_parity", "observed"]
+__all__ = ["assert_parity", "observed", "shapes_and_samples"]
 
 _FAILURES: Final = 12
 """Failed checks that a message shows."""
@@ -101,7 +101,7 @@ def assert_parity(
     from graphkit.parity.tolerances import parse_tolerances
     from graphkit.parity.verify import verify
 
-    specs, samples = _given(inputs)
+    specs, samples = shapes_and_samples(inputs)
     first = _loaded(model_a, specs, samples)
     second = None if model_b is None else _loaded(model_b, specs, samples, first)
     options: dict[str, Any] = {
@@ -137,8 +137,8 @@ def observed(observer: Observer) -> Iterator[None]:
         _observers.pop()
 
 
-def _given(inputs: Any) -> tuple[list[InputSpec], list[dict[str, Any] | list[Any]]]:
-    """Shapes, or samples of arrays by name or in order; one of the two is empty."""
+def shapes_and_samples(inputs: Any) -> tuple[list[InputSpec], list[dict[str, Any] | list[Any]]]:
+    """The shapes, or else the samples of arrays by name or in order, that :func:`assert_parity` is given as inputs."""
     from graphkit.frameworks.convert import input_spec
     from graphkit.parity.fit import as_array
 

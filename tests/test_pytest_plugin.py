@@ -137,6 +137,7 @@ def test_the_settings_nearest_to_the_test_are_applied(folder):
         [tool.graphkit.verify]
         on = ["ort", "reference"]
         seeds = [4, 5]
+        batches = [1]
         optimizer = "adam"
         baseline = "of-another-model.npz"
         report = "of-another-model.xml"
@@ -147,6 +148,8 @@ def test_the_settings_nearest_to_the_test_are_applied(folder):
     )
     folder.makepyfile(
         """
+        import numpy as np
+
         def test_settings(parity):
             report = parity("net.onnx")
             assert {check.right for check in report.checks} >= {"reference"}
@@ -158,12 +161,15 @@ def test_the_settings_nearest_to_the_test_are_applied(folder):
             assert "seed 7" in report.title
             assert {check.tol for check in report.checks} == {0.5}
 
+        def test_arrays_have_their_own_batch_size(parity):
+            assert "x 4×5" in parity("net.onnx", inputs=np.ones((4, 5), np.float32)).title
+
         def test_tolerances_are_added(parity):
             report = parity("net.onnx", tolerances="gradient=1")
             assert {check.tol for check in report.checks} == {0.25}
         """
     )
-    folder.runpytest().assert_outcomes(passed=3)
+    folder.runpytest().assert_outcomes(passed=4)
     assert not list(folder.path.rglob("of-another-model*"))
 
 

@@ -67,8 +67,10 @@ def _set_by_project(command: click.Command, name: str, arguments: Sequence[str])
     """Defaults of a command's options as the nearest ``pyproject.toml`` sets them, by the options' own names."""
     path = find(Path())
     found = {} if path is None else settings(path, name)
-    if "train_steps" not in found and not any(text.startswith("--train-steps") for text in arguments):
-        found = {key: value for key, value in found.items() if key not in TRAINING}
+    given = {text.partition("=")[0] for text in arguments}
+    idle = set() if "train_steps" in found or "--train-steps" in given else set(TRAINING)
+    idle |= {"batches"} if "--feed" in given else set()  # data has its own
+    found = {key: value for key, value in found.items() if key not in idle}
     options = {text: option for option in command.params if isinstance(option, click.Option) for text in option.opts}
     defaults = {}
     for key, value in found.items():
