@@ -49,6 +49,7 @@ class Comparison:
         gradients: Whether gradients are compared.
         taps: Whether the values between nodes are compared.
         warnings: What readers of the report must know.
+        overrides: Bounds that the user gives.
 
     Raises:
         InputError: As :func:`graphkit.parity.verify.verify`.
@@ -78,7 +79,7 @@ class Comparison:
         self._dtype, self._mode = dtype, mode
         self._asked = bool(on)
         self._progress = progress or (lambda _what, _done, _total: None)
-        self._overrides = [each if isinstance(each, Override) else parse_tolerance(each) for each in tolerances]
+        self.overrides = [each if isinstance(each, Override) else parse_tolerance(each) for each in tolerances]
         self._specs = tuple(map(input_spec, inputs))
         self._stack = ExitStack()
         self._dropped: list[Check] = []
@@ -92,7 +93,7 @@ class Comparison:
         inner: Mode = "eval" if mode == "eval" else "train-no-dropout"
         self.lineup = lineup(model, other, on, pools, dtype, inner)
         self.sampler = Sampler(
-            pools[0], self.lineup.sides, False, self._specs, self._unable, inner, overrides=self._overrides
+            pools[0], self.lineup.sides, False, self._specs, self._unable, inner, overrides=self.overrides
         )
         if mode == "train" and any(node.op_type == "Dropout" and not node.domain for node in model.graph):
             self.warnings.append("Dropout is off: every framework draws masks of its own.")
@@ -111,7 +112,7 @@ class Comparison:
         """
         _same_losses(self.model, self._other)
         self._training = Training(
-            self.sampler.pool, [], steps, rounded(rule or Sgd()), self._specs, self._unable, loss, self._overrides
+            self.sampler.pool, [], steps, rounded(rule or Sgd()), self._specs, self._unable, loss, self.overrides
         )
 
     def samples(
@@ -190,7 +191,7 @@ class Comparison:
             raise InputError(f"There is nothing to compare: {why}.")
         training = self._training
         warnings = [*self.warnings, *self.sampler.warnings, *([] if training is None else training.warnings)]
-        warnings += unused(self._overrides, [check.name for check in checks])
+        warnings += unused(self.overrides, [check.name for check in checks])
         return Report(
             title=self._title(),
             checks=tuple(checks),

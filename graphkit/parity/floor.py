@@ -47,7 +47,12 @@ UNITS: Final = MARGIN
 
 
 def measured_floors(
-    reference: Side, feeds: Arrays, seeds: Arrays | None, seed: int = 0, taps: Sequence[str] = ()
+    reference: Side,
+    feeds: Arrays,
+    seeds: Arrays | None,
+    seed: int = 0,
+    taps: Sequence[str] = (),
+    runs: int = RUNS,
 ) -> tuple[tuple[dict[str, float], dict[str, float]], str]:
     """The noise floor on the first runtime that runs the model in both precisions; the reference's own is tried first.
 
@@ -57,6 +62,7 @@ def measured_floors(
         seeds: Cotangents.
         seed: Seed.
         taps: Values between nodes.
+        runs: How often the float32 model runs; once tells residue from gradients.
 
     Returns:
         The floors, and a warning where no runtime runs the model in float64.
@@ -69,7 +75,7 @@ def measured_floors(
             continue
         try:
             single, double = (pool.session(runtime, native, dtype, mode) for dtype in ("float32", "float64"))
-            return noise_floor(single, double, feeds, seeds, seed, taps), ""
+            return noise_floor(single, double, feeds, seeds, seed, taps, runs), ""
         except GraphkitError:
             continue
     single = pool.session(reference.runtime, reference.native, "float32", mode)
@@ -77,7 +83,7 @@ def measured_floors(
         f"No runtime here runs the model in float64, so the noise floor is how much {reference.name} in float32 "
         f"changes when its inputs change by a rounding error."
     )
-    return noise_floor(single, None, feeds, seeds, seed, taps), warning
+    return noise_floor(single, None, feeds, seeds, seed, taps, max(runs, 2)), warning
 
 
 def noise_floor(
@@ -87,6 +93,7 @@ def noise_floor(
     seeds: Arrays | None,
     seed: int = 0,
     taps: Sequence[str] = (),
+    runs: int = RUNS,
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Largest absolute difference of each output and gradient over the runs.
 
@@ -99,6 +106,7 @@ def noise_floor(
         seed: Seed of the perturbations.
         taps: Values between nodes that count among the outputs, and gradients in them among the gradients, as far as
             the runtime gives them.
+        runs: How often the float32 model runs.
 
     Returns:
         Floors of the outputs and of the gradients, by IR value name.
@@ -110,20 +118,23 @@ def noise_floor(
         wide = in_dtype(feeds, np.float64)
         truth = _run(double, wide, None if seeds is None else in_dtype(seeds, np.float64), wanted)
     outputs, gradients = spread(
-        truth, lambda index: _run(single, nudged(feeds, seed, index, UNITS) if index else feeds, seeds, wanted)
+        truth, lambda index: _run(single, nudged(feeds, seed, index, UNITS) if index else feeds, seeds, wanted), runs
     )
     return outputs, gradients
 
 
-def spread(truth: Sequence[Arrays] | None, run: Callable[[int], Sequence[Arrays]]) -> list[dict[str, float]]:
+def spread(
+    truth: Sequence[Arrays] | None, run: Callable[[int], Sequence[Arrays]], runs: int = RUNS
+) -> list[dict[str, float]]:
     """Largest absolute difference of each tensor from the truth over the runs, in groups of tensors.
 
     Args:
         truth: The groups in float64; None for those of the first run.
         run: Gives the groups of a run in float32, 0 being that with inputs as they are.
+        runs: How many there are.
     """
     floors: list[dict[str, float]] = []
-    for index in range(RUNS):
+    for index in range(runs):
         found = run(index)
         floors = floors or [{} for _ in found]
         if truth is None:

@@ -11,7 +11,7 @@ import numpy as np
 from graphkit.errors import ExecutionError, GraphkitError, InputError, MissingError, ShapeNeededError, UnsupportedError
 from graphkit.ir.params import of_kind
 from graphkit.ir.training import losses
-from graphkit.parity.floor import measured_floors
+from graphkit.parity.floor import RUNS, measured_floors
 from graphkit.parity.inputs import draw_seeds, in_dtype
 from graphkit.parity.judge import Pass, judge
 from graphkit.parity.single import single_values
@@ -83,25 +83,35 @@ class Sampler:
 
     def checks(self, sample: Sample) -> list[Check]:
         """Run a sample; compare outputs with the first side's, and gradients with those of the first that has them."""
+        self.run(sample)
+        if not self.sides:
+            return []
+        model = self.pool.model("float32")
+        floors = _Floors(self, self.feeds(sample), self.seeds(sample) if self.learners else None, sample.seed)
+        found = list(self._compared(model, *_kinds(model), floors))
+        self.floors = floors.measured
+        return found
+
+    def run(self, sample: Sample) -> None:
+        """Run every side on a sample; those that cannot are dropped.
+
+        Raises:
+            InputError: The sample does not fit, or gradients are asked for and there are none.
+        """
         feeds = self.feeds(sample)
         taps: dict[Side, list[str]] = {}
         self._run(self.sides, "forward", lambda side: taps.update({side: self._tapped(side)}))
         self._run(self.sides, "forward", lambda side: side.forward(feeds, self._shared(taps, side)))
         if not self.sides:
-            return []
-        model = self.pool.model("float32")
+            return
         seeds = self.seeds(sample)
-        outputs, gradients = _kinds(model)
+        _, gradients = _kinds(self.pool.model("float32"))
         if self.backward and not (seeds and gradients):
             lacking = "float input and no parameter" if seeds else "float output"
             raise InputError(f"There are no gradients to compare: the model has no {lacking}. Leave --backward out.")
         if self.learners is None:
             self.learners = [side for side in self.sides if self._can_learn(side)] if self.backward else []
         self._run(self.learners, "backward", lambda side: side.backward(feeds, seeds, _floats(side.values)))
-        floors = _Floors(self, feeds, seeds if self.learners else None, sample.seed)
-        found = list(self._compared(model, outputs, gradients, floors))
-        self.floors = floors.measured
-        return found
 
     def _compared(
         self, model: ir.Model, outputs: dict[str, Kind], gradients: dict[str, Kind], floors: _Floors
@@ -211,7 +221,9 @@ class _Floors:
         """On the first runtime that runs the model in both precisions; the reference's own is tried first."""
         sampler = self._sampler
         reference = (sampler.learners or sampler.sides)[0]
-        found, warning = measured_floors(reference, self._feeds, seeds, self._seed, list(reference.values))
+        single = any(side.dtype == "float32" for side in sampler.sides)
+        runs = RUNS if single else 1
+        found, warning = measured_floors(reference, self._feeds, seeds, self._seed, list(reference.values), runs)
         if warning:
             sampler.warnings.append(warning)
         self._outputs = found[0]

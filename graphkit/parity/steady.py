@@ -25,10 +25,11 @@ def unsteady(side: Side, model: ir.Model, feeds: Arrays) -> str:
     """What makes a side give other numbers when it is run again on the same inputs; empty where nothing does.
 
     Args:
-        side: The side, which is run four times at most.
+        side: The side, which is run four times at most; what it holds of the current sample stays.
         model: The model compared, for the order of its values.
         feeds: Inputs in float32.
     """
+    held = side.outputs, side.values
     try:
         outputs = [_run(side, feeds, ()) for _ in range(2)]
         if not any(_differs(array, outputs[1][name]) for name, array in outputs[0].items()):
@@ -38,6 +39,8 @@ def unsteady(side: Side, model: ir.Model, feeds: Arrays) -> str:
         values = [_run(side, feeds, [name for name, _ in order]) for _ in range(2)]
     except GraphkitError:
         return ""
+    finally:
+        side.outputs, side.values = held
     for name, node in order:
         if _differs(values[0][name], values[1][name]):
             return f"first in {name!r}, which {node.op_type} node {node.name!r} gives"

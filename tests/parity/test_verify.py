@@ -181,7 +181,7 @@ def test_a_wrong_runtime_without_float64_fails_in_float32():
 
 
 def test_without_float64_anywhere_the_floor_is_the_spread_of_float32(monkeypatch):
-    monkeypatch.setattr("graphkit.parity.sample.runtimes", dict)
+    monkeypatch.setattr("graphkit.parity.floor.runtimes", dict)
     report = verify(model(), on=[Fake("one", doubles=False), Fake("two", doubles=False)], backward=True)
     assert report.passed
     assert "noise floor" in report.warnings[0]

@@ -1,0 +1,346 @@
+"""Bisection: the node at which two sides begin to differ, and whether it is that node which is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+import numpy as np
+
+from graphkit.errors import ExecutionError, GraphkitError
+from graphkit.frameworks.base import runtimes
+from graphkit.ir.origin import origin_of
+from graphkit.parity.alone import Alone, Truth
+from graphkit.parity.comparison import Comparison
+from graphkit.parity.metrics import distance
+from graphkit.parity.sides import Side
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+    import onnx_ir as ir
+
+    from graphkit.frameworks.base import Runtime
+    from graphkit.frameworks.convert import Input
+    from graphkit.parity.samples import Sample
+    from graphkit.parity.sides import Precision
+    from graphkit.parity.tolerances import Override
+    from graphkit.report.report import Check, Report
+
+    Arrays = Mapping[str, npt.NDArray[np.generic]]
+
+__all__ = ["Bisection", "Finding", "Suspect", "bisect", "where"]
+
+Direction: TypeAlias = Literal["forward", "backward"]
+_DOUBLE: Final = 1e-9
+_SINGLE: Final = 1e-5
+"""How far a side that stands in for the reference may be from it, relative to a tensor's largest magnitude."""
+_GROWN: Final = 3
+"""How many places where errors grow are told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """Where a side is wrong on its own.
+
+    Attributes:
+        direction: Whether it computes something else, or differentiates so.
+        nodes: The node; several where what is between them is not known of the reference.
+        check: What it gives, given what the reference has before it.
+        files: What reproduces it, where that was asked for.
+    """
+
+    direction: Direction
+    nodes: tuple[ir.Node, ...]
+    check: Check
+    files: tuple[Path, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Name of the node, the last of several."""
+        return self.nodes[-1].name or ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What became of one side.
+
+    Attributes:
+        side: Name of the side.
+        reference: Name of the reference.
+        first: The first value, in the order of the model, that differs where the whole model runs; backwards the
+            gradient nearest to the outputs. None where nothing differs.
+        node: The node that gives it, or in whose output the gradient is.
+        suspects: The nodes that are wrong on their own, in the order of the model. Where there are none and something
+            differs, errors accumulate.
+        growth: Where errors grow most: the error of a value over the largest of those before it, the most first.
+        note: Why the nodes could not be looked at one by one.
+    """
+
+    side: str
+    reference: str
+    first: Check | None
+    node: ir.Node | None
+    suspects: tuple[Suspect, ...] = ()
+    growth: tuple[tuple[float, Check], ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bisection:
+    """What a bisection found.
+
+    Attributes:
+        report: The comparison with all values between nodes.
+        findings: One for each side compared with the reference.
+    """
+
+    report: Report
+    findings: tuple[Finding, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing differs."""
+        return self.report.passed
+
+
+def bisect(
+    model: ir.Model,
+    other: ir.Model | None = None,
+    *,
+    on: Sequence[str | Runtime] = (),
+    backward: bool = False,
+    mode: Literal["eval", "train"] = "eval",
+    dtype: Precision | None = None,
+    batches: Sequence[int] = (),
+    seeds: Sequence[int] = (0,),
+    data: Iterable[Any] | None = None,
+    inputs: Sequence[Input] = (),
+    tolerances: Sequence[str | Override] = (),
+    out: Path | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Bisection:
+    """Find the nodes that make a model differ between runtimes, or from another model.
+
+    Every value between nodes is compared in one pass of each side. Of a side that differs every node is then run on its
+    own, all in one pass: given what the reference has before it, it has to give what the reference has after it, and
+    backwards likewise. The first sample in which something differs is looked into.
+
+    Args:
+        model: As for :func:`graphkit.parity.verify.verify`, like all that is not told here.
+        other: Another model.
+        on: Runtimes.
+        backward: Whether gradients are looked at, too.
+        mode: Mode.
+        dtype: Precision; None for float64, where rounding hides nothing, and then float32 if nothing differs.
+        batches: Batch sizes.
+        seeds: Seeds.
+        data: Inputs.
+        inputs: Shapes of inputs.
+        tolerances: Bounds.
+        out: Folder for what reproduces the first suspect of each side; None to write nothing.
+        progress: Told what is done.
+
+    Raises:
+        InputError: As :func:`graphkit.parity.verify.verify`, like the others.
+        MissingError: A named runtime is not installed.
+        UnsupportedError: A named runtime cannot run the model.
+        ExecutionError: A named runtime refused or crashed.
+    """
+    precisions: list[Precision] = ["float64", "float32"] if dtype is None else [dtype]
+    for precision in precisions:
+        with Comparison(
+            model, other, on=on, dtype=precision, mode=mode, inputs=inputs, tolerances=tolerances, progress=progress
+        ) as comparison:
+            comparison.gradients, comparison.taps = backward, True
+            found = _Search(comparison, model, other).run(comparison.samples(seeds, batches, data))
+            if out is not None:
+                from graphkit.parity.reproduce import reproduce
+
+                found = reproduce(found, comparison, out)
+        if not found.passed:
+            break
+    return found
+
+
+class _Search:
+    """Looks for suspects in a comparison."""
+
+    def __init__(self, comparison: Comparison, model: ir.Model, other: ir.Model | None) -> None:
+        self._comparison = comparison
+        self._model, self._other = model, other
+
+    def run(self, samples: Iterable[Sample]) -> Bisection:
+        comparison = self._comparison
+        for sample in samples:
+            comparison.run([sample])
+            report = comparison.report()
+            if not report.passed:
+                sides = list(comparison.sampler.sides[1:])
+                if any(side.dtype == "float32" for side in sides):
+                    comparison.sampler.run(sample)  # others may have stood in for it
+                return Bisection(report, tuple(self._finding(side, report, sample) for side in sides))
+        report = comparison.report()
+        sides = comparison.sampler.sides
+        return Bisection(report, tuple(Finding(side.name, sides[0].name, None, None) for side in sides[1:]))
+
+    def _finding(self, side: Side, report: Report, sample: Sample) -> Finding:
+        reference = self._comparison.sampler.sides[0]
+        mine = [check for check in report.checks if check.right == side.name and check.verdict == "fail"]
+        first, node = self._first(mine)
+        found = Finding(side.name, reference.name, first, node)
+        if first is None:
+            return found
+        tested = self._model if side.names is None else self._other or self._model
+        truth = self._truth(side, sample)
+        try:
+            with Alone(side, tested, truth, self._comparison.overrides) as alone:
+                suspects = [*self._forward(alone, side), *(self._backward(alone, side) if truth.slopes else ())]
+        except GraphkitError as error:
+            return replace(found, note=str(error))
+        distinct: dict[str, Suspect] = {}
+        for suspect in suspects:
+            distinct.setdefault(suspect.name, suspect)
+        order = {each.name: place for place, each in enumerate(tested.graph)}
+        ordered = sorted(distinct.values(), key=lambda each: order.get(each.name, 0))
+        return replace(found, suspects=tuple(ordered), growth=() if ordered else self._growth(report, side))
+
+    def _first(self, failed: Sequence[Check]) -> tuple[Check | None, ir.Node | None]:
+        """The first check that failed, in the order of the model, and the node that it is about."""
+        order = list(self._model.graph)
+        place = {value.name or "": number for number, node in enumerate(order) for value in node.outputs}
+        ahead = [check for check in failed if check.kind in ("output", "value")]
+        if ahead:
+            check = min(ahead, key=lambda check: place.get(check.name, -1))
+            return check, order[place[check.name]] if check.name in place else None
+        reads = {
+            value.name or "": number for number, node in enumerate(order) for value in node.inputs if value is not None
+        }
+        back = [check for check in failed if check.kind.endswith("gradient")]
+        if not back:
+            return None, None
+        place = {check.name: place.get(check.name, reads.get(check.name, -1)) for check in back}
+        check = max(back, key=lambda check: place[check.name])
+        return check, order[place[check.name]] if place[check.name] >= 0 else None
+
+    def _truth(self, side: Side, sample: Sample) -> Truth:
+        """What the reference has, under the names of a side's model."""
+        sampler = self._comparison.sampler
+        reference = sampler.sides[0]
+        feeds = sampler.feeds(sample)
+        seeds = sampler.seeds(sample)
+        values: dict[str, npt.NDArray[np.generic]] = {**feeds, **reference.values, **reference.outputs}
+        slopes: dict[str, npt.NDArray[np.generic]] = {}
+        learner = sampler.learners[0] if sampler.learners else None
+        if learner is not None and side in (sampler.learners or []):
+            slopes = {**learner.slopes, **(learner.gradients or {})}
+        self._complete(side, feeds, seeds, values, slopes)
+        names = side.names
+        if names is not None:
+            values = {names[name]: array for name, array in values.items() if name in names}
+            slopes = {names[name]: array for name, array in slopes.items() if name in names}
+            seeds = {names[name]: array for name, array in seeds.items() if name in names}
+        return Truth(reference, values, slopes, seeds if slopes else {})
+
+    def _complete(
+        self,
+        side: Side,
+        feeds: Arrays,
+        seeds: Arrays,
+        values: dict[str, npt.NDArray[np.generic]],
+        slopes: dict[str, npt.NDArray[np.generic]],
+    ) -> None:
+        """Add values that the reference does not have, being a program of its own, from a side that agrees with it."""
+        inner = {value.name or "" for node in self._model.graph for value in node.outputs}
+        lacking = inner - values.keys()
+        if not lacking:
+            return
+        for stand_in in self._stand_ins(side):
+            try:
+                known = stand_in.tappable()
+                stand_in.forward(feeds, [name for name in sorted(inner) if name in known])
+                given = {**stand_in.values, **stand_in.outputs}
+                if not all(_agree(values[name], array) for name, array in given.items() if name in values):
+                    continue
+                values.update({name: array for name, array in given.items() if name in lacking})
+                if slopes:
+                    floats = [name for name in sorted(lacking & given.keys()) if given[name].dtype.kind == "f"]
+                    stand_in.backward(feeds, seeds, floats)
+                    slopes.update(stand_in.slopes)
+            except GraphkitError:
+                continue
+            return
+
+    def _stand_ins(self, side: Side) -> Iterator[Side]:
+        sampler = self._comparison.sampler
+        reference = sampler.sides[0]
+        mine = [
+            reference.runtime,
+            *(other.runtime for other in sampler.sides if other.names is None and other is not side),
+        ]
+        for runtime in dict.fromkeys([*mine, *(one for one in runtimes().values() if one.missing() is None)]):
+            if (runtime.name, False) != (side.runtime.name, side.native) or side.names is not None:
+                yield Side(runtime.name, runtime, False, sampler.pool, reference.dtype, mode=reference.mode)
+
+    def _forward(self, alone: Alone, _side: Side) -> Iterator[Suspect]:
+        for check in alone.forward():
+            if check.verdict == "fail":
+                yield Suspect("forward", tuple(alone.region(check.name)), check)
+
+    def _backward(self, alone: Alone, side: Side) -> Iterator[Suspect]:
+        nodes = {node.name or "": node for node in alone.found.model.graph}
+        for check in alone.backward():
+            if check.verdict != "fail":
+                continue
+            readers = alone.readers(check.name)
+            if len(readers) > 1:
+                readers = self._narrowed(alone, side, check) or readers
+            yield Suspect("backward", tuple(nodes[name] for name in readers), check)
+
+    def _narrowed(self, alone: Alone, side: Side, check: Check) -> list[str]:
+        """Which of the nodes that read a value makes its gradient wrong, as another runtime has it."""
+        for other in self._stand_ins(side):
+            if other.runtime is side.runtime or "backward" not in other.runtime.can:
+                continue
+            judge = alone.on(other.runtime)
+            try:
+                alone.differentiate(judge)
+            except (GraphkitError, ExecutionError):
+                continue
+            mine, theirs = alone.tested_parts(check.name), alone.parts(judge, check.name)
+            scale = check.max_abs / check.error if check.error else 1.0
+            return [name for name, part in mine.items() if distance(theirs[name], part).max_abs > check.tol * scale]
+        return []
+
+    def _growth(self, report: Report, side: Side) -> tuple[tuple[float, Check], ...]:
+        checks = {
+            check.name: check
+            for check in report.checks
+            if check.right == side.name and check.kind in ("output", "value") and check.verdict != "unavailable"
+        }
+        grown = []
+        for node in self._model.graph:
+            before = [
+                checks[value.name or ""].error for value in node.inputs if value is not None and value.name in checks
+            ]
+            given = [checks[value.name or ""] for value in node.outputs if value.name in checks]
+            if largest := max(before, default=0.0):
+                grown += [(check.error / largest, check) for check in given]
+        return tuple(sorted(grown, key=lambda pair: -pair[0])[:_GROWN])
+
+
+def _agree(one: npt.NDArray[np.generic], two: npt.NDArray[np.generic]) -> bool:
+    if one.shape != two.shape:
+        return False
+    if one.dtype != two.dtype and "f" in (one.dtype.kind, two.dtype.kind):
+        return distance(one.astype(np.float64), two.astype(np.float64), _SINGLE).bad == 0
+    return distance(one, two, _DOUBLE if one.dtype == "float64" else _SINGLE).bad == 0
+
+
+def where(node: ir.Node) -> str:
+    """A node in words, with where it comes from, e.g. ``"Conv node 'layer1.0.conv1' (aten.conv2d, net.py:12)"``."""
+    origin = origin_of(node)
+    told = ", ".join(filter(None, (origin.op if origin.op != node.op_type else "", origin.line)))
+    return f"{node.op_type} node {node.name!r}{f' ({told})' if told else ''}"
