@@ -136,7 +136,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for report in reports
         for share, text in getattr(report, _ATTRIBUTE, ())
     ]
-    verbosity = terminalreporter.config.get_verbosity()
+    verbosity = terminalreporter.config.getoption("verbose")
     if not found or verbosity < 0:
         return
     terminalreporter.section("parity")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -307,6 +309,11 @@ def test_a_wrong_number_of_arrays_is_refused():
 def test_a_file_that_is_not_there_is_no_failure_of_parity():
     with pytest.raises(InputError, match=r"absent\.onnx"):
         assert_parity("absent.onnx")
+
+
+def test_pytest_is_not_needed():
+    code = "import sys; sys.modules['pytest'] = None; import graphkit.testing"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_runtime_that_is_not_there_is_no_failure_of_parity(monkeypatch):
