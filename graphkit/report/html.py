@@ -36,6 +36,9 @@ __all__ = ["to_html"]
 _SCRIPTS: Final = ("page.js", "charts.js", "table.js", "graph.js", "start.js")
 _ON_VALUES: Final = frozenset(("output", "value", "value gradient", "loss"))
 _ON_PARAMETERS: Final = frozenset(("parameter gradient", "parameter", "running statistic"))
+_ADDED: Final[dict[str, Any]] = {"share": 0.0, "told": [], "whole": False}
+"""What the page is told of a check besides its fields: the error as a share of the bound, sentences, and whether it is
+about a whole pass; with their defaults."""
 _WORST: Final = 20
 """Rows that are shown where scripts are not allowed."""
 
@@ -56,7 +59,7 @@ def to_html(report: Report, model: ir.Model | None = None) -> str:
     data = {
         "title": clean(report.title),
         "checks": [_entry(check) for check in report.checks],
-        "defaults": {field.name: field.default for field in fields(Check) if field.default is not MISSING},
+        "defaults": {field.name: field.default for field in fields(Check) if field.default is not MISSING} | _ADDED,
         "headings": wording.HEADINGS,
         "curves": {clean(side): [_plain(loss) for loss in losses] for side, losses in report.curves.items()},
         "decades": DECADES,
@@ -114,9 +117,12 @@ def _entry(check: Check) -> dict[str, Any]:
         for field in fields(Check)
         if getattr(check, field.name) != field.default
     }
-    tensor = check.kind in wording.HEADINGS and bool(check.left)
-    group = wording.heading(check) if tensor else ""
-    return entry | {"share": _plain(wording.closeness(check)), "told": wording.details(check), "group": group}
+    added = {
+        "share": _plain(wording.closeness(check)),
+        "told": wording.details(check),
+        "whole": check.kind not in wording.HEADINGS or not check.left,
+    }
+    return entry | {name: value for name, value in added.items() if value != _ADDED[name]}
 
 
 def _listed(title: str, lines: Iterable[str]) -> str:

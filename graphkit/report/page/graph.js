@@ -1,5 +1,7 @@
 // The drawing of the model: colours, moving about, and the numbers of a node.
 
+/** Units to a pixel from which text is too small to be read, and not drawn. */
+const FAR = 4;
 const graph = { svg: null, nodes: new Map(), places: new Map(), size: null, seen: null };
 
 function startGraph() {
@@ -99,6 +101,7 @@ function show(seen) {
   const inside = (value, size, whole) => size >= whole ? (whole - size) / 2 : Math.min(Math.max(value, 0), whole - size);
   graph.seen = { x: inside(seen.x, wide, graph.size.wide), y: inside(seen.y, high, graph.size.high), wide, high };
   graph.svg.setAttribute("viewBox", `${graph.seen.x} ${graph.seen.y} ${wide} ${high}`);
+  byId("view").classList.toggle("far", wide > FAR * clientWidth);
   const mark = byId("strip").querySelector(".seen");
   if (mark) filled(mark, { x: graph.seen.x, y: graph.seen.y, width: wide, height: high }, []);
 }

@@ -66,7 +66,7 @@ const count = (number) => number.toLocaleString("en");
 const shapeOf = (check) => check.shape.join("×") || (check.dtype ? "scalar" : "");
 const sidesOf = (check) => (check.left ? `${check.left} | ${check.right}` : check.right);
 const titleOf = (check) => `${check.kind} ${check.name}`.trim() + (check.step ? `, step ${check.step}` : "");
-const isTensor = (check) => check.group !== "";
+const isTensor = (check) => !check.whole;
 const isJudged = (check) => check.verdict === "pass" || check.bad > 0;
 
 /** The class that colours a share of a bound. */

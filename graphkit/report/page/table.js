@@ -169,7 +169,7 @@ function drawCards() {
     const worst = largest(compared.map((check) => real(check.share)));
     const state = failed ? "fail" : compared.length ? "pass" : "unavailable";
     const how = { fail: `${count(failed)} of ${count(compared.length)} failed`,
-      pass: `${count(compared.length)} within ${compared.length === 1 ? "its bound" : "their bounds"}`,
+      pass: `${count(compared.length)} within ${compared.length === 1 ? "its bound" : "bounds"}`,
       unavailable: "not available" }[state];
     const far = worst === 0 ? "equal to the last bit" : Number.isFinite(worst) ? `worst at ${brief(worst)} × its bound` : "";
     return make("button", { class: `card ${state}`, type: "button", "aria-pressed": "false", "data-kind": first.kind,
