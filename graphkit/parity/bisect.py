@@ -37,6 +37,8 @@ Direction: TypeAlias = Literal["forward", "backward"]
 _DOUBLE: Final = 1e-9
 _SINGLE: Final = 1e-5
 """How far a side that stands in for the reference may be from it, relative to a tensor's largest magnitude."""
+_LAYOUT: Final = frozenset({"DepthToSpace", "Flatten", "Reshape", "SpaceToDepth", "Squeeze", "Transpose", "Unsqueeze"})
+"""Operators that bring the same numbers into another layout."""
 _GROWN: Final = 3
 """How many places where errors grow are told."""
 
@@ -152,9 +154,17 @@ def bisect(
     precisions: list[Precision] = ["float64", "float32"] if dtype is None else [dtype]
     for precision in precisions:
         with Comparison(
-            model, other, on=on, dtype=precision, mode=mode, inputs=inputs, tolerances=tolerances, progress=progress
+            model,
+            other,
+            on=on,
+            dtype=precision,
+            mode=mode,
+            inputs=inputs,
+            tolerances=tolerances,
+            progress=progress,
+            backward=backward,
+            taps=True,
         ) as comparison:
-            comparison.gradients, comparison.taps = backward, True
             found = _Search(comparison, model, other).run(comparison.samples(seeds, batches, data))
             if out is not None:
                 from graphkit.parity.reproduce import reproduce
@@ -284,10 +294,21 @@ class _Search:
             if (runtime.name, False) != (side.runtime.name, side.native) or side.names is not None:
                 yield Side(runtime.name, runtime, False, sampler.pool, reference.dtype, mode=reference.mode)
 
-    def _forward(self, alone: Alone, _side: Side) -> Iterator[Suspect]:
+    def _forward(self, alone: Alone, side: Side) -> Iterator[Suspect]:
         for check in alone.forward():
             if check.verdict == "fail":
-                yield Suspect("forward", tuple(alone.region(check.name)), check)
+                region = alone.region(check.name)
+                yield Suspect("forward", tuple(self._misshapen(region, side) or region), check)
+
+    def _misshapen(self, region: Sequence[ir.Node], side: Side) -> list[ir.Node]:
+        """The node that the others of a region follow in giving other shapes than the reference's; none if unclear."""
+        matching = self._comparison.lineup.matching
+        if matching is None or side.names is None or len(region) < 2:
+            return []
+        reshaped = set(matching.reshaped.values())
+        first = region[0]
+        given = any(value.name in reshaped for value in first.outputs)
+        return [first] if given and first.op_type not in _LAYOUT else []
 
     def _backward(self, alone: Alone, side: Side) -> Iterator[Suspect]:
         nodes = {node.name or "": node for node in alone.found.model.graph}

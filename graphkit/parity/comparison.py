@@ -47,7 +47,6 @@ class Comparison:
         lineup: The sides, and what is not there.
         sampler: Runs the samples.
         gradients: Whether gradients are compared.
-        taps: Whether the values between nodes are compared.
         warnings: What readers of the report must know.
         overrides: Bounds that the user gives.
 
@@ -67,13 +66,15 @@ class Comparison:
         inputs: Sequence[Input] = (),
         tolerances: Sequence[str | Override] = (),
         progress: Callable[[str, int, int], None] | None = None,
+        backward: bool = False,
+        taps: bool = False,
     ) -> None:
         if dtype not in ("float32", "float64"):
             raise InputError(f"Models are compared in float32 or float64, not in {dtype!r}.")
         if mode not in ("eval", "train"):
             raise InputError(f"Models are compared in mode eval or train, not in {mode!r}.")
         self.model = model
-        self.gradients = self.taps = False
+        self.gradients = backward
         self.warnings: list[str] = []
         self._other = other
         self._dtype, self._mode = dtype, mode
@@ -91,9 +92,9 @@ class Comparison:
         self._training: Training | None = None
         pools = self._stack.enter_context(Pool(model)), self._stack.enter_context(Pool(other or model))
         inner: Mode = "eval" if mode == "eval" else "train-no-dropout"
-        self.lineup = lineup(model, other, on, pools, dtype, inner)
+        self.lineup = lineup(model, other, on, pools, dtype, inner, taps=taps)
         self.sampler = Sampler(
-            pools[0], self.lineup.sides, False, self._specs, self._unable, inner, overrides=self.overrides
+            pools[0], self.lineup.sides, backward, self._specs, self._unable, inner, taps, self.overrides
         )
         if mode == "train" and any(node.op_type == "Dropout" and not node.domain for node in model.graph):
             self.warnings.append("Dropout is off: every framework draws masks of its own.")
@@ -140,7 +141,6 @@ class Comparison:
             UnsupportedError: A named runtime cannot run the model.
             ExecutionError: A named runtime refused or crashed.
         """
-        self.sampler.backward, self.sampler.taps = self.gradients, self.taps
         total = len(samples) if isinstance(samples, list) else 0
         for sample in samples:
             self._progress(sample.label, len(self._labels), total)
@@ -197,7 +197,7 @@ class Comparison:
             checks=tuple(checks),
             environment=environment() | self.lineup.versions,
             warnings=tuple(dict.fromkeys(warnings)),
-            matching=self.lineup.matching,
+            matching=() if self.lineup.matching is None else self.lineup.matching.told,
             curves={} if training is None else {name: tuple(curve) for name, curve in training.curves.items()},
         )
 

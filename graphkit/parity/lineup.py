@@ -9,7 +9,7 @@ from graphkit.errors import InputError, MissingError
 from graphkit.frameworks.base import frameworks, runtimes
 from graphkit.ir.origin import source_of
 from graphkit.ir.training import losses
-from graphkit.parity.match import boxed, counterparts
+from graphkit.parity.match import match
 from graphkit.parity.sides import Side
 from graphkit.report.report import Check
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.frameworks.base import Mode, Runtime
+    from graphkit.parity.match import Matching
     from graphkit.parity.sides import Pool, Precision
 
 __all__ = ["DEFAULT", "Lineup", "label_of", "lineup"]
@@ -35,13 +36,13 @@ class Lineup:
         sides: The sides, the reference first.
         absent: A check for each runtime that is not there.
         versions: Version of each runtime by its name.
-        matching: Where two models are compared, what of the one meets what of the other.
+        matching: Where two models are compared, what of the one meets what of the other; None for one model.
     """
 
     sides: list[Side] = field(default_factory=list)
     absent: list[Check] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
-    matching: tuple[str, ...] = ()
+    matching: Matching | None = None
 
 
 def lineup(
@@ -51,6 +52,8 @@ def lineup(
     pools: tuple[Pool, Pool],
     dtype: Precision,
     mode: Mode,
+    *,
+    taps: bool = False,
 ) -> Lineup:
     """The sides that compare a model on several runtimes, or with another model.
 
@@ -61,12 +64,13 @@ def lineup(
         pools: Where the two models are opened.
         dtype: Precision.
         mode: How BatchNorm and Dropout behave.
+        taps: Whether values between nodes are compared.
 
     Raises:
         InputError: No runtime has that name, or the models have other inputs or outputs.
         MissingError: A named runtime is not installed.
     """
-    found = _sides(model, on, pools[0], dtype) if other is None else _two(model, other, on, pools, dtype)
+    found = _sides(model, on, pools[0], dtype) if other is None else _two(model, other, on, pools, dtype, taps)
     for side in found.sides:
         side.mode = mode
     return found
@@ -101,21 +105,27 @@ def _sides(model: ir.Model, on: Sequence[str | Runtime], pool: Pool, dtype: Prec
 
 
 def _two(
-    model: ir.Model, other: ir.Model, on: Sequence[str | Runtime], pools: tuple[Pool, Pool], dtype: Precision
+    model: ir.Model,
+    other: ir.Model,
+    on: Sequence[str | Runtime],
+    pools: tuple[Pool, Pool],
+    dtype: Precision,
+    taps: bool,
 ) -> Lineup:
     """The first model at home, the second there or where it is asked for."""
-    names = counterparts(model, other)
+    matching = match(model, other, taps=taps)
     first = _sides(model, _home(model), pools[0], dtype)
     second = _sides(other, on or _home(other), pools[1], dtype)
     for side in second.sides:
-        side.name, side.names = f"{label_of(other)} on {side.runtime.name}", names
-        side.boxed = boxed(model, other, names)
+        side.name = f"{label_of(other)} on {side.runtime.name}"
+        side.names, side.boxed = matching.names, matching.boxed
     # An output layer gives no loss itself, its rewritten form does.
     kept = [side for side in first.sides[:2] if side is first.sides[0] or losses(model)]
     return Lineup(
         [*kept, *(side for side in second.sides if not side.implied)],
         first.absent + second.absent,
         first.versions | second.versions,
+        matching,
     )
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import onnx_ir as ir
 
-    from graphkit.frameworks.base import Mode, Runtime, Session, Sgd, Step, TrainableSession
+    from graphkit.frameworks.base import Mode, Runtime, Rule, Session, Step, TrainableSession
 
     Arrays: TypeAlias = Mapping[str, npt.NDArray[np.generic]]
 
@@ -139,7 +139,7 @@ class Side:
         """Outputs in training mode, from feeds in float32."""
         return self._attempt(lambda session: self._read(session.forward(self._given(feeds))), self.pool.trainable)
 
-    def begin(self, batches: Sequence[Batch], rule: Sgd) -> None:
+    def begin(self, batches: Sequence[Batch], rule: Rule) -> None:
         """Begin to train on batches in float32, and make the first step."""
 
         def first(session: TrainableSession) -> tuple[Iterator[Step], Step]:

@@ -80,10 +80,17 @@ def verify(
         ExecutionError: A named runtime refused or crashed.
     """
     with Comparison(
-        model, other, on=on, dtype=dtype, mode=mode, inputs=inputs, tolerances=tolerances, progress=progress
+        model,
+        other,
+        on=on,
+        dtype=dtype,
+        mode=mode,
+        inputs=inputs,
+        tolerances=tolerances,
+        progress=progress,
+        backward=backward,
+        taps=taps,
     ) as comparison:
-        comparison.gradients = backward
-        comparison.taps = taps
         if train_steps:
             comparison.train(train_steps, rule, loss)
         comparison.run(comparison.samples(seeds, batches, data))
