@@ -52,6 +52,10 @@ _RUNTIMES_OWN: Final = (
 """Of messages of runtimes that lack something which no conversion can give them."""
 
 
+_CHANGES: Final = ("sizes", "size", "attribute", "attribute", "dtype", "range")
+"""Ways to change a case. Graphs inside an operator say sizes and types of their own, to which no others would fit."""
+
+
 def _pool(uses: Sequence[Use]) -> dict[str, list[Any]]:
     """Values of each attribute in an operator's cases."""
     found: dict[str, list[Any]] = {}
@@ -132,7 +136,7 @@ def changed(draw: st.DrawFn, uses: Sequence[Use], choices: Mapping[str, Sequence
     use = draw(st.sampled_from(uses))
     case = use.case
     for _ in range(draw(st.integers(1, 3))):
-        what = draw(st.sampled_from(["sizes", "size", "attribute", "attribute", "dtype", "range"]))
+        what = draw(st.sampled_from(_CHANGES if not case.graphs else ["attribute"]))
         free = [place for place, arr in enumerate(case.inputs) if arr is not None and arr.values is None]
         if what == "sizes":
             case = _sizes(draw, case)
@@ -207,7 +211,7 @@ def _compared(model: ir.Model, feeds: Arrays, expected: Sequence[np.ndarray], na
                 found = session.forward({key: feeds[key] for key in _inputs(model)})
         except GraphkitError as error:
             lacks = any(known in str(error) for known in _RUNTIMES_OWN) or not all(right.size for right in expected)
-            if isinstance(error, ExecutionError) and not lacks:
+            if isinstance(error, ExecutionError) and not lacks and not (name == "mxnet" and _is_warned_of(model)):
                 return f"{name} fails: {error}"
             continue
         problem = _differs(found, expected, bounds)

@@ -134,13 +134,25 @@ def _variances(case: Case) -> bool:
 
 def _singular(case: Case) -> bool:
     """A matrix of smaller rank whose last singular values, which rounding makes, are not taken for zero."""
-    cut = case.inputs[1].values if len(case.inputs) > 1 and case.inputs[1] is not None else case.attrs.get("rcond", 0)
-    return bool(_stored(case.inputs[0]).size) and float(np.min(cut or 0)) < 1e-7
+    given = str(case.attrs.get("rcond", "None"))
+    cut = _stored(case.inputs[1]) if len(case.inputs) > 1 else np.asarray(0.0 if given == "None" else float(given))
+    return bool(_stored(case.inputs[0]).size) and bool((cut < 1e-7).any())
 
 
 def _gaps(case: Case) -> bool:
     """A last window beyond the image, of whose elements −∞ ONNX Runtime gives the lowest float as maximum."""
     return str(case.attrs.get("pooling_convention", "")) == "full"
+
+
+def _cropped(case: Case) -> bool:
+    """Sizes that stay, for which ONNX Runtime does not heed what is cropped."""
+    sizes, mode = case.inputs[3], case.attrs.get("coordinate_transformation_mode")
+    return mode == "tf_crop_and_resize" and sizes is not None and bool((_stored(sizes) == _shape(case)).any())
+
+
+def _no_axes(case: Case) -> bool:
+    """A list of no axes, which ONNX Runtime takes for none being given."""
+    return len(case.inputs) > 1 and case.inputs[1] is not None and case.inputs[1].shape == (0,)
 
 
 _ONNX: Final[dict[str, Rule]] = {
@@ -150,7 +162,9 @@ _ONNX: Final[dict[str, Rule]] = {
     "MaxPool": _padded_alike,
     "MeanVarianceNormalization": _single,
     "NegativeLogLikelihoodLoss": _no_class,
+    "Resize": _cropped,
     "SoftmaxCrossEntropyLoss": _no_class,
+    "Squeeze": _no_axes,
 }
 _MXNET: Final[dict[str, Rule]] = {
     "CTCLoss": _labels,

@@ -32,6 +32,7 @@ Shapes = tuple[tuple[int, ...], ...]
             "uint8",
             "takes unsigned integers for signed ones",
         ),
+        ("where", ((1, 3), (2, 3), (2, 3)), {}, "float32", "different shapes, which MXNet does not stretch"),
         ("repeat", ((2, 3),), {"repeats": "0"}, "float32", "leaves nothing"),
         ("_contrib_BilinearResize2D", ((1, 1, 1, 4),), {"mode": "to_even_down"}, "float32", "leaves 0×4 pixels"),
         (
@@ -71,6 +72,18 @@ def test_what_mxnet_computes_in_a_way_of_its_own(
         (
             "(float[2,3] x) => (float[n,3] y) <bool[4] c = {1,0,0,1}> { y = Compress <axis = 0> (x, c) }",
             "its condition has 4 elements, and there are 2 to choose from",
+        ),
+        (
+            "(float[2,3,4] x) => (float[2,3,4] y) { y = MeanVarianceNormalization (x) }",
+            r"along the axes \[0, 2, 3\] of an array of 3 axes",
+        ),
+        (
+            "(float[4,2,3] x, float[2,5,3] w, float[2,5,5] r) => (float[4,1,2,5] y) { y = RNN (x, w, r) }",
+            "its weight is one of 2 directions, and it has 1",
+        ),
+        (
+            "() => (int32[4] y) <int64 n = {4}> { y = HannWindow <output_datatype = 6> (n) }",
+            "a window of integers",
         ),
         (
             "(float[1,1,3] x) => (float[1,1,n] y) { y = AveragePool <kernel_shape = [4]> (x) }",

@@ -40,6 +40,7 @@ _F32_ERF = Tol(float64=1e-6, reason="MXNet evaluates erf and its gradient in flo
 
 _X = arr(2, 3, 4, low=-3.0, high=3.0)
 _ANY = Case("any", (_X,))
+_WHOLE = Case("integers", (given([-5, -1, 0, 1, 3], "int32"),), {"scalar": "2.0"}, dtype="int32")
 _NO_AXES = Case("no axes", (given(0.7, "float32"),))
 _LARGE = Case("large", (given([-100.0, -30.0, 0.5, 30.0, 100.0], "float32"),))
 
@@ -148,13 +149,21 @@ def _write_mish(b: MxBuilder, _node: ir.Node, x: Sequence[MxRef | None]) -> MxRe
 
 
 def _read_smooth_l1(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
-    """½(σx)² where |x| < 1/σ², else |x| − ½/σ²."""
+    """½(σx)² where |x| < 1/σ², else |x| − ½/σ². Of integers σ is one, too."""
     assert x[0] is not None
     sigma = FLOAT.parse(node.attrs.get("scalar", "1"))
-    size = b.op("Abs", x[0])
-    near = b.op("Mul", b.op("Mul", x[0], x[0]), b.scalar(0.5 * sigma * sigma, x[0]))
-    far = b.op("Sub", size, b.scalar(0.5 / (sigma * sigma), x[0]))
-    return b.op("Where", b.op("Less", size, b.scalar(1 / (sigma * sigma), x[0])), near, far)
+    if not is_float(b.dtype(x[0])):
+        sigma = math.trunc(sigma)
+
+    def loss(data: ir.Value) -> ir.Value:
+        near = b.op("Mul", b.op("Mul", data, data), b.scalar(0.5 * sigma * sigma, data))
+        if sigma == 0:
+            return near
+        size = b.op("Abs", data)
+        far = b.op("Sub", size, b.scalar(0.5 / (sigma * sigma), data))
+        return b.op("Where", b.op("Less", size, b.scalar(1 / (sigma * sigma), data)), near, far)
+
+    return in_floats(b, loss, x[0])
 
 
 def _torch_alpha(function: str, default: float) -> Torch:
@@ -331,7 +340,7 @@ OPS = (
                 read=_read_smooth_l1,
                 reads=("scalar",),
                 direction="read",
-                cases=(Case("default", (_X,)), Case("sigma", (_X,), {"scalar": "2.0"})),
+                cases=(Case("default", (_X,)), Case("sigma", (_X,), {"scalar": "2.0"}), _WHOLE),
             ),
         ),
     ),

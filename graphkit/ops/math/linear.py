@@ -9,7 +9,7 @@ import numpy as np
 from graphkit.ops.codec import BOOL
 from graphkit.ops.nn.adaptive_pool import torch_adaptive_pool
 from graphkit.ops.producers import made_by
-from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, is_float, torch_float, torch_lacks
+from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given, is_float, torch_float, torch_lacks
 from graphkit.ops.stored import stored
 
 if TYPE_CHECKING:
@@ -159,8 +159,12 @@ def _write_gemm(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef
     extra = node.inputs[2] if len(node.inputs) > 2 else None
     alpha, beta = node.attributes.get_float("alpha", 1.0), node.attributes.get_float("beta", 1.0)
     turned, transposed = bool(node.attributes.get_int("transA", 0)), bool(node.attributes.get_int("transB", 0))
-    found = _weight(b, right, transposed=transposed)
-    if found is not None:
+    whole = _of_integers(b, node, data, matrix)
+    found = None if whole is not None else _weight(b, right, transposed=transposed)
+    if whole is not None:
+        product = b.op("dot", *whole, transpose_a=turned or None, transpose_b=transposed or None)
+        product = b.op("Cast", product, dtype=b.dtype(node.outputs[0]).name)
+    elif found is not None:
         weight, outputs = found
         if turned:
             data = b.op("transpose", data, axes=(1, 0))
@@ -201,9 +205,20 @@ def _write_matmul(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxR
     assert right is not None
     assert data is not None
     assert matrix is not None
+    if (whole := _of_integers(b, node, data, matrix)) is not None:
+        result = mx_matmul(b, left, right, *whole)
+        return result if isinstance(result, Refusal) else b.op("Cast", result, dtype=b.dtype(node.outputs[0]).name)
     if b.rank(right) == 2 and b.rank(left) >= 2 and (found := _weight(b, right, transposed=False)) is not None:
         return b.op("FullyConnected", data, found[0], num_hidden=found[1], no_bias=True, flatten=False)
     return mx_matmul(b, left, right, data, matrix)
+
+
+def _of_integers(b: MxBuilder, node: ir.Node, *refs: MxRef) -> list[MxRef] | None:
+    """Matrices of integers as MXNet multiplies them, in float64; None for floats."""
+    if is_float(b.dtype(node.outputs[0])):
+        return None
+    b.warn("MXNet multiplies matrices of floats only, float64 here: sums of 2^53 and more lose digits")
+    return [b.op("Cast", ref, dtype="float64") for ref in refs]
 
 
 def mx_matmul(b: MxBuilder, left: ir.Value, right: ir.Value, data: MxRef, matrix: MxRef) -> MxRef | Refusal:
@@ -295,6 +310,7 @@ def _read_batch_dot(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) 
 
 
 _X, _W, _BIAS = arr(3, 4), arr(5, 4), arr(5)
+_WHOLE = arr(3, 4, low=-9, high=9, dtype="int32")
 
 OPS = (
     Op(
@@ -324,8 +340,16 @@ OPS = (
             Case("bias row", (_X, _W, arr(1, 5)), {"transB": 1}, const=(1, 2)),
             Case("bias matrix", (_X, arr(4, 5), arr(3, 5))),
             Case("computed", (_X, arr(4, 5))),
+            Case(
+                "integers",
+                (_WHOLE, arr(5, 4, low=-9, high=9, dtype="int32"), arr(5, low=-9, high=9, dtype="int32")),
+                {"transB": 1},
+                const=(1, 2),
+                grad=False,
+            ),
             Case("computed, all transposed", (arr(4, 3), _W, arr(1, 5)), {"transA": 1, "transB": 1}),
         ),
+        limits=(Limit("onnxruntime", "ONNX Runtime multiplies no integers here", "integers"),),
     ),
     Op(
         "MatMul",
@@ -367,6 +391,13 @@ OPS = (
             Case("stored on the left", (arr(3, 4), arr(2, 4, 5)), const=(0,), dynamic=(1,)),
             Case("vector right", (arr(2, 3, 4), arr(4))),
             Case("vector left", (arr(4), arr(4, 5))),
+            Case("integers", (_WHOLE, arr(4, 5, low=-9, high=9, dtype="int32")), grad=False),
+            Case(
+                "stored integers of a batch",
+                (arr(2, 2, 3, 4, low=-9, high=9, dtype="int64"), arr(4, 5, low=-9, high=9, dtype="int64")),
+                const=(1,),
+                grad=False,
+            ),
             Case("vector left of a batch", (arr(4), arr(2, 4, 5))),
         ),
     ),

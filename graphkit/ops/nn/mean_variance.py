@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from graphkit.ops.spec import Case, MxForm, Op, arr
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,18 +19,29 @@ _EPS = 1e-9
 """What the operator's text adds to the standard deviation."""
 
 
-def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
-    data = x[0]
+def _axes(b: MxBuilder | TorchBuilder, node: ir.Node) -> tuple[int, ...] | Refusal:
+    assert node.inputs[0] is not None
+    axes, rank = tuple(node.attributes.get_ints("axes", [0, 2, 3])), b.rank(node.inputs[0])
+    if all(-rank <= axis < rank for axis in axes):
+        return axes
+    return Refusal(f"it normalises along the axes {list(axes)} of an array of {rank} axes")
+
+
+def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
+    data, axes = x[0], _axes(b, node)
     assert data is not None
-    axes = tuple(node.attributes.get_ints("axes", [0, 2, 3]))
+    if isinstance(axes, Refusal):
+        return axes
     mean = b.op("mean", data, axis=axes, keepdims=True)
     apart = b.op("broadcast_sub", data, mean)
     variance = b.op("mean", b.op("square", apart), axis=axes, keepdims=True)
     return b.op("broadcast_div", apart, b.op("_plus_scalar", b.op("sqrt", variance), scalar=_EPS))
 
 
-def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
-    axes = tuple(node.attributes.get_ints("axes", [0, 2, 3]))
+def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    axes = _axes(b, node)
+    if isinstance(axes, Refusal):
+        return axes
     apart = b.infix("-", x[0], b.method("mean", x[0], axes, keepdim=True))
     deviation = b.method("std", x[0], axes, correction=0, keepdim=True)
     return b.infix("/", apart, b.infix("+", deviation, _EPS))

@@ -8,7 +8,7 @@ import numpy as np
 
 from graphkit.ops.recurrent.by_steps import by_steps
 from graphkit.ops.recurrent.elements import Elements, arrangement, is_zero
-from graphkit.ops.recurrent.writing import kinds_of
+from graphkit.ops.recurrent.writing import kinds_of, misfit_of
 from graphkit.ops.spec import Refusal
 from graphkit.ops.tensor.sequence import torch_reversed
 from graphkit.ops.tensor.sizes import some
@@ -34,6 +34,8 @@ _LAYERS = {"lstm": "nn.LSTM", "gru": "nn.GRU", "rnn_tanh": "nn.RNN", "rnn_relu":
 
 def as_torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Sequence[Arg] | Refusal:
     """Emit an LSTM, GRU or RNN node."""
+    if (misfit := misfit_of(b, node)) is not None:
+        return misfit
     kinds = kinds_of(node)
     if isinstance(kinds, Refusal):
         return by_steps(b, node, x)

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import onnx_ir as ir
 
-    from graphkit.ops.builders import MxBuilder
+    from graphkit.ops.builders import MxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxRef
     from graphkit.ops.recurrent.gates import Kind
 
     Numbers = npt.NDArray[np.int64]
 
-__all__ = ["kinds_of", "write"]
+__all__ = ["kinds_of", "misfit_of", "write"]
 
 _MODES: Final[Mapping[str, Mapping[tuple[str, ...], str]]] = {
     "LSTM": {("sigmoid", "tanh", "tanh"): "lstm"},
@@ -64,8 +64,20 @@ def kinds_of(node: ir.Node) -> list[Kind] | Refusal:
     return found
 
 
+def misfit_of(b: MxBuilder | TorchBuilder, node: ir.Node) -> Refusal | None:
+    """Why its arrays are not those of as many directions as it has."""
+    directions = 2 if node.attributes.get_string("direction", "forward") == "bidirectional" else 1
+    for what, value in zip(("weight", "recurrence weight", "bias"), node.inputs[1:4], strict=False):
+        have = None if value is None else b.shape(value)[0]
+        if isinstance(have, int) and have != directions:
+            return Refusal(f"its {what} is one of {have} directions, and it has {directions}")
+    return None
+
+
 def write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> Sequence[MxRef] | Refusal:
     """An LSTM, GRU or RNN node."""
+    if (misfit := misfit_of(b, node)) is not None:
+        return misfit
     kinds = kinds_of(node)
     if isinstance(kinds, Refusal):
         return write_steps(b, node, x, kinds)

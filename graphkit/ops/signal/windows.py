@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import onnx_ir as ir
 
-from graphkit.ops.spec import Case, MxForm, Op, Refusal, given, int64
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, given, int64, is_float
 from graphkit.ops.tensor.sizes import some
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ _COSINES: Final[Mapping[str, tuple[float, ...]]] = {
     "HannWindow": (0.5, 0.5),
 }
 """Windows as sums of cosines: a0 - a1 cos(2πn/N) + a2 cos(4πn/N), N the length, or one less for symmetric ones."""
+_WHOLE = "it is a window of integers, which hold none of it but its peak; ask for floats"
 _COMPUTED = "its length is computed while it runs; MXNet needs it in the symbol"
 
 
@@ -39,11 +40,15 @@ def _write(b: MxBuilder, node: ir.Node, _x: Sequence[MxRef | None]) -> MxRef | R
     size = b.number(node.inputs[0])
     if size is None:
         return Refusal(_COMPUTED, needs=node.inputs)
+    if not is_float(b.dtype(node.outputs[0])):
+        return Refusal(_WHOLE)
     window = _window(node.op_type, int(size), periodic=bool(node.attributes.get_int("periodic", 1)))
     return b.const(window.astype(b.dtype(node.outputs[0])), name="window")
 
 
 def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    if not is_float(b.dtype(node.outputs[0])):
+        return Refusal(_WHOLE)
     number = b.number(node.inputs[0])
     size: Arg = b.call("int", x[0]) if number is None else int(number)
     periodic = bool(node.attributes.get_int("periodic", 1))

@@ -65,6 +65,7 @@ def _sizes(b: MxBuilder, node: ir.Node, axis: int, count: int) -> tuple[int, ...
         return known
     size = b.shape(some(node.inputs[0]))[axis]
     if not isinstance(size, int):
+        b.warn(f"MXNet cuts the free axis {axis} into {count} equal pieces, and refuses sizes that have none")
         return None
     piece = -(-size // count)
     return (piece,) * (count - 1) + (size - piece * (count - 1),)

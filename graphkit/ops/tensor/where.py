@@ -17,7 +17,7 @@ from graphkit.ops.tensor.torch_sizes import is_full
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.builders import Dim, MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -59,6 +59,10 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     return b.call("torch.where", *x)
 
 
+def _may_agree(one: Dim, other: Dim) -> bool:
+    return one == other or not (isinstance(one, int) and isinstance(other, int))
+
+
 def _suffices(node: ir.Node) -> bool:
     """Whether the condition and what is chosen by it have the shape of the result between them."""
     shapes = [shape_of(some(value)) for value in node.inputs[:2]]
@@ -66,11 +70,16 @@ def _suffices(node: ir.Node) -> bool:
     return len(known) == 2 and is_full(broadcast(known), shape_of(node.outputs[0]))
 
 
-def _read(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
+def _read(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
     condition, chosen, other = (some(value) for value in x)
+    dims = [b.shape(value) for value in (condition, chosen, other)]
+    rows = len(dims[0]) == 1 < len(dims[1])
+    pairs = [(dims[1], dims[2]), (dims[0], dims[1][:1] if rows else dims[1])]
+    if any(len(one) != len(two) or not all(map(_may_agree, one, two)) for one, two in pairs):
+        return Refusal("its operands have different shapes, which MXNet does not stretch; use broadcast_to")
     if b.dtype(condition).kind != "b":
         condition = b.op("Cast", condition, to=ir.DataType.BOOL)
-    if b.rank(condition) == 1 < b.rank(chosen):
+    if rows:
         condition = b.op("Unsqueeze", condition, list(range(1, b.rank(chosen))))
     return b.op("Where", condition, chosen, other)
 
