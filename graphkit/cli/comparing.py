@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Comparing", "comparing_options", "publish", "write_reports"]
 
 
-class _Numbers(click.ParamType):
+class _Numbers(click.ParamType[tuple[int, ...]]):
     """Numbers and ranges of them, e.g. ``0,1,5-9``."""
 
     name = "numbers"

@@ -61,12 +61,13 @@ class Alone:
         overrides: Bounds that the user gives.
 
     Attributes:
+        truth: What the reference has.
         found: The isolated model.
         order: The nodes that give a value, by its name, in the order of the model.
     """
 
     def __init__(self, side: Side, model: ir.Model, truth: Truth, overrides: Sequence[Override] = ()) -> None:
-        self._truth, self._overrides, self._side = truth, overrides, side
+        self.truth, self._overrides, self._side = truth, overrides, side
         parameters = [value.name or "" for value in of_kind(model, "parameter")] if truth.slopes else []
         self.found = isolated(model, {name: array.shape for name, array in truth.values.items()}, parameters)
         self.order = {value.name or "": node for node in self.found.model.graph for value in node.outputs}
@@ -98,8 +99,8 @@ class Alone:
             GraphkitError: The side cannot run the isolated model.
         """
         self._tested.forward(self._feeds)
-        known = [name for name in self.order if name in self._tested.outputs and name in self._truth.values]
-        self._expected.outputs = {name: self._truth.values[name] for name in known}
+        known = [name for name in self.order if name in self._tested.outputs and name in self.truth.values]
+        self._expected.outputs = {name: self.truth.values[name] for name in known}
         self._tested.outputs = {name: self._tested.outputs[name] for name in known}
         kinds: dict[str, Kind] = dict.fromkeys(known, "value")
         wanted = Pass(kinds, lambda side: side.outputs, False, self._single(), "value")
@@ -115,7 +116,7 @@ class Alone:
         self._tested.backward(self._feeds, self._cotangents)
         self._parts = dict(self._tested.gradients or {})
         sums = self._summed(self._tested)
-        known = [name for name in sums if name in self._truth.slopes]
+        known = [name for name in sums if name in self.truth.slopes]
         self._expected.gradients = {name: self._passed_back(name) for name in known}
         self._tested.gradients = {name: sums[name] for name in known}
         kinds: dict[str, Kind] = dict.fromkeys(known, "value gradient")
@@ -140,6 +141,11 @@ class Alone:
         """Compute what :meth:`parts` tells of another side."""
         side.backward(self._feeds, self._cotangents)
 
+    def given_by(self, name: str) -> str:
+        """Name of the first float value that a node gives."""
+        nodes = (node for node in self.found.model.graph if node.name == name)
+        return next(value.name or "" for node in nodes for value in node.outputs if _is_float(value))
+
     def region(self, name: str) -> list[ir.Node]:
         """The nodes that an output depends on in the isolated model, its own last; helpers of integers left out."""
         nodes = self.found.behind(name)
@@ -158,7 +164,7 @@ class Alone:
         return {name: np.sum(arrays, axis=0, dtype=arrays[0].dtype) for name, arrays in parts.items()}
 
     def _seeds(self) -> dict[str, npt.NDArray[np.generic]]:
-        truth = self._truth
+        truth = self.truth
         found: dict[str, npt.NDArray[np.generic]] = {}
         for value in self.found.model.graph.outputs:
             name = value.name or ""
@@ -169,8 +175,8 @@ class Alone:
 
     def _passed_back(self, name: str) -> npt.NDArray[np.generic]:
         """The gradient in a value without what comes of its being an output."""
-        slope = self._truth.slopes[name]
-        seed = self._truth.seeds.get(name)
+        slope = self.truth.slopes[name]
+        seed = self.truth.seeds.get(name)
         return slope if seed is None else np.subtract(slope, seed.astype(slope.dtype))
 
     def _single(self) -> dict[str, frozenset[str]]:

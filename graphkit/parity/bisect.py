@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
@@ -13,7 +13,9 @@ from graphkit.ir.origin import origin_of
 from graphkit.parity.alone import Alone, Truth
 from graphkit.parity.comparison import Comparison
 from graphkit.parity.metrics import distance
+from graphkit.parity.reproduce import reproduced
 from graphkit.parity.sides import Side
+from graphkit.report.findings import Bisection, Finding, Place, Suspect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,9 +33,8 @@ if TYPE_CHECKING:
 
     Arrays = Mapping[str, npt.NDArray[np.generic]]
 
-__all__ = ["Bisection", "Finding", "Suspect", "bisect", "where"]
+__all__ = ["bisect"]
 
-Direction: TypeAlias = Literal["forward", "backward"]
 _DOUBLE: Final = 1e-9
 _SINGLE: Final = 1e-5
 """How far a side that stands in for the reference may be from it, relative to a tensor's largest magnitude."""
@@ -41,71 +42,6 @@ _LAYOUT: Final = frozenset({"DepthToSpace", "Flatten", "Reshape", "SpaceToDepth"
 """Operators that bring the same numbers into another layout."""
 _GROWN: Final = 3
 """How many places where errors grow are told."""
-
-
-@dataclass(frozen=True, slots=True)
-class Suspect:
-    """Where a side is wrong on its own.
-
-    Attributes:
-        direction: Whether it computes something else, or differentiates so.
-        nodes: The node; several where what is between them is not known of the reference.
-        check: What it gives, given what the reference has before it.
-        files: What reproduces it, where that was asked for.
-    """
-
-    direction: Direction
-    nodes: tuple[ir.Node, ...]
-    check: Check
-    files: tuple[Path, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """Name of the node, the last of several."""
-        return self.nodes[-1].name or ""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What became of one side.
-
-    Attributes:
-        side: Name of the side.
-        reference: Name of the reference.
-        first: The first value, in the order of the model, that differs where the whole model runs; backwards the
-            gradient nearest to the outputs. None where nothing differs.
-        node: The node that gives it, or in whose output the gradient is.
-        suspects: The nodes that are wrong on their own, in the order of the model. Where there are none and something
-            differs, errors accumulate.
-        growth: Where errors grow most: the error of a value over the largest of those before it, the most first.
-        note: Why the nodes could not be looked at one by one.
-    """
-
-    side: str
-    reference: str
-    first: Check | None
-    node: ir.Node | None
-    suspects: tuple[Suspect, ...] = ()
-    growth: tuple[tuple[float, Check], ...] = ()
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Bisection:
-    """What a bisection found.
-
-    Attributes:
-        report: The comparison with all values between nodes.
-        findings: One for each side compared with the reference.
-    """
-
-    report: Report
-    findings: tuple[Finding, ...]
-
-    @property
-    def passed(self) -> bool:
-        """Whether nothing differs."""
-        return self.report.passed
 
 
 def bisect(
@@ -165,11 +101,7 @@ def bisect(
             backward=backward,
             taps=True,
         ) as comparison:
-            found = _Search(comparison, model, other).run(comparison.samples(seeds, batches, data))
-            if out is not None:
-                from graphkit.parity.reproduce import reproduce
-
-                found = reproduce(found, comparison, out)
+            found = _Search(comparison, model, other, out).run(comparison.samples(seeds, batches, data))
         if not found.passed:
             break
     return found
@@ -178,9 +110,9 @@ def bisect(
 class _Search:
     """Looks for suspects in a comparison."""
 
-    def __init__(self, comparison: Comparison, model: ir.Model, other: ir.Model | None) -> None:
+    def __init__(self, comparison: Comparison, model: ir.Model, other: ir.Model | None, out: Path | None) -> None:
         self._comparison = comparison
-        self._model, self._other = model, other
+        self._model, self._other, self._out = model, other, out
 
     def run(self, samples: Iterable[Sample]) -> Bisection:
         comparison = self._comparison
@@ -194,28 +126,39 @@ class _Search:
                 return Bisection(report, tuple(self._finding(side, report, sample) for side in sides))
         report = comparison.report()
         sides = comparison.sampler.sides
-        return Bisection(report, tuple(Finding(side.name, sides[0].name, None, None) for side in sides[1:]))
+        return Bisection(report, tuple(Finding(side.name, sides[0].name) for side in sides[1:]))
 
     def _finding(self, side: Side, report: Report, sample: Sample) -> Finding:
         reference = self._comparison.sampler.sides[0]
         mine = [check for check in report.checks if check.right == side.name and check.verdict == "fail"]
         first, node = self._first(mine)
-        found = Finding(side.name, reference.name, first, node)
+        found = Finding(side.name, reference.name, first, None if node is None else place(node))
         if first is None:
             return found
         tested = self._model if side.names is None else self._other or self._model
-        truth = self._truth(side, sample)
+        order = {each.name: number for number, each in enumerate(tested.graph)}
         try:
-            with Alone(side, tested, truth, self._comparison.overrides) as alone:
-                suspects = [*self._forward(alone, side), *(self._backward(alone, side) if truth.slopes else ())]
+            with Alone(side, tested, self._truth(side, sample), self._comparison.overrides) as alone:
+                distinct: dict[str, Suspect] = {}
+                for suspect in self._suspects(alone, side):
+                    distinct.setdefault(suspect.name, suspect)
+                suspects = sorted(distinct.values(), key=lambda each: order.get(each.name, 0))
+                if suspects and self._out is not None:
+                    suspects[0] = reproduced(suspects[0], alone, side, self._model, self._folder(side))
         except GraphkitError as error:
             return replace(found, note=str(error))
-        distinct: dict[str, Suspect] = {}
-        for suspect in suspects:
-            distinct.setdefault(suspect.name, suspect)
-        order = {each.name: place for place, each in enumerate(tested.graph)}
-        ordered = sorted(distinct.values(), key=lambda each: order.get(each.name, 0))
-        return replace(found, suspects=tuple(ordered), growth=() if ordered else self._growth(report, side))
+        return replace(found, suspects=tuple(suspects), growth=() if suspects else self._growth(report, side))
+
+    def _suspects(self, alone: Alone, side: Side) -> Iterator[Suspect]:
+        yield from self._forward(alone, side)
+        if alone.truth.slopes:
+            yield from self._backward(alone, side)
+
+    def _folder(self, side: Side) -> Path:
+        """Where to write of a side: a folder of its own where several are compared."""
+        assert self._out is not None
+        several = len(self._comparison.sampler.sides) > 2
+        return self._out / "".join(c if c.isalnum() else "-" for c in side.name) if several else self._out
 
     def _first(self, failed: Sequence[Check]) -> tuple[Check | None, ir.Node | None]:
         """The first check that failed, in the order of the model, and the node that it is about."""
@@ -298,7 +241,7 @@ class _Search:
         for check in alone.forward():
             if check.verdict == "fail":
                 region = alone.region(check.name)
-                yield Suspect("forward", tuple(self._misshapen(region, side) or region), check)
+                yield Suspect("forward", tuple(map(place, self._misshapen(region, side) or region)), check)
 
     def _misshapen(self, region: Sequence[ir.Node], side: Side) -> list[ir.Node]:
         """The node that the others of a region follow in giving other shapes than the reference's; none if unclear."""
@@ -318,7 +261,7 @@ class _Search:
             readers = alone.readers(check.name)
             if len(readers) > 1:
                 readers = self._narrowed(alone, side, check) or readers
-            yield Suspect("backward", tuple(nodes[name] for name in readers), check)
+            yield Suspect("backward", tuple(place(nodes[name]) for name in readers), check)
 
     def _narrowed(self, alone: Alone, side: Side, check: Check) -> list[str]:
         """Which of the nodes that read a value makes its gradient wrong, as another runtime has it."""
@@ -360,8 +303,8 @@ def _agree(one: npt.NDArray[np.generic], two: npt.NDArray[np.generic]) -> bool:
     return distance(one, two, _DOUBLE if one.dtype == "float64" else _SINGLE).bad == 0
 
 
-def where(node: ir.Node) -> str:
-    """A node in words, with where it comes from, e.g. ``"Conv node 'layer1.0.conv1' (aten.conv2d, net.py:12)"``."""
+def place(node: ir.Node) -> Place:
+    """A node, with where it comes from."""
     origin = origin_of(node)
-    told = ", ".join(filter(None, (origin.op if origin.op != node.op_type else "", origin.line)))
-    return f"{node.op_type} node {node.name!r}{f' ({told})' if told else ''}"
+    told = (origin.op if origin.op != node.op_type else "", origin.line)
+    return Place(node.name or "", node.op_type, ", ".join(filter(None, told)))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import onnx_ir as ir
 
-    from graphkit.frameworks.base import Mode, Runtime, Rule, Session, Step, TrainableSession
+    from graphkit.frameworks.base import Mode, Rule, Runtime, Session, Step, TrainableSession
 
     Arrays: TypeAlias = Mapping[str, npt.NDArray[np.generic]]
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
+from pathlib import PurePath
 from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from graphkit.errors import FormatError
 from graphkit.report.report import Check, Report
 
-__all__ = ["FORMAT", "from_json", "to_json"]
+__all__ = ["FORMAT", "from_json", "plain", "to_json"]
 
 FORMAT = 2
 """Version of the layout; it grows when a field changes its meaning, not when one is added."""
@@ -28,7 +29,7 @@ def to_json(report: Report) -> str:
 
     JSON has no infinities and no NaN; such numbers are written as the strings ``"inf"``, ``"-inf"`` and ``"nan"``.
     """
-    document = {"graphkit_report": FORMAT, "passed": report.passed, **_plain(report)}
+    document = {"graphkit_report": FORMAT, "passed": report.passed, **plain(report)}
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
 
 
@@ -51,15 +52,17 @@ def from_json(text: str) -> Report:
         raise FormatError(f"This is not a report that graphkit wrote: {error!r}.") from error
 
 
-def _plain(value: Any) -> Any:
-    """What JSON can hold of a value."""
+def plain(value: Any) -> Any:
+    """What JSON can hold of a value: of dataclasses their fields, of paths their text."""
+    if is_dataclass(value):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     match value:
-        case Check() | Report():
-            return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
         case dict():
-            return {name: _plain(item) for name, item in value.items()}
+            return {name: plain(item) for name, item in value.items()}
         case tuple():
-            return [_plain(item) for item in value]
+            return [plain(item) for item in value]
+        case PurePath():
+            return str(value)
         case float() if not math.isfinite(value):
             return str(value)
     return value
@@ -71,7 +74,7 @@ def _filled(cls: type[T], entries: dict[str, Any]) -> T:
 
 
 def _read(value: Any, kind: Any) -> Any:
-    """A value of an annotated type, from what :func:`_plain` made of it."""
+    """A value of an annotated type, from what :func:`plain` made of it."""
     origin, inner = get_origin(kind), get_args(kind)
     if kind is Check:
         return _filled(Check, value)

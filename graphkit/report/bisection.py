@@ -1,0 +1,94 @@
+"""The faces of a bisection: what it found in words for a terminal, and as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+from graphkit.report import wording
+from graphkit.report.json import plain
+from graphkit.text import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Group
+
+    from graphkit.report.findings import Bisection, Finding, Suspect
+
+__all__ = ["lines", "to_json", "told"]
+
+_SHOWN: Final = 5
+"""Suspects of a side that are told one by one."""
+_DOES: Final = {
+    "forward": "computes something else",
+    "backward": "has another gradient",
+    "training": "moves its statistics otherwise",
+}
+
+
+def told(found: Bisection) -> Group:
+    """Lay a bisection out for a terminal.
+
+    Returns:
+        Something that rich prints, as wide as the console.
+    """
+    from rich.console import Group
+    from rich.text import Text
+
+    parts = [Text(clean(found.report.title), style="bold")]
+    parts += [Text(clean(line), style="dim") for line in found.report.matching]
+    parts += [Text(f"warning: {clean(warning)}", style="yellow") for warning in found.report.warnings]
+    parts += [Text(line, style=style) for line, style in lines(found)]
+    return Group(*parts)
+
+
+def lines(found: Bisection) -> Iterator[tuple[str, str]]:
+    """What was found in sentences, each with its style."""
+    for finding in found.findings:
+        between = f"{clean(finding.reference)} | {clean(finding.side)}"
+        if finding.first is None:
+            yield f"{between}: no value and no gradient differs.", "green"
+            continue
+        node = f" of {clean(str(finding.node))}" if finding.node is not None else ""
+        check = finding.first
+        size = f"error {wording.number(check.error)}, bound {wording.number(check.tol)}"
+        yield f"{between}: first differs in {clean(check.what)}{node}: {size}.", "bold red"
+        yield from _causes(finding)
+
+
+def to_json(found: Bisection) -> str:
+    """Write a bisection as JSON, with the report in it as :func:`graphkit.report.json.to_json` has it."""
+    return json.dumps(
+        {"passed": found.passed, "findings": plain(found.findings), "report": plain(found.report)},
+        indent=2,
+        ensure_ascii=False,
+        allow_nan=False,
+    )
+
+
+def _causes(finding: Finding) -> Iterator[tuple[str, str]]:
+    for suspect in finding.suspects[:_SHOWN]:
+        yield f"  {_sentence(suspect)}", ""
+        if suspect.files:
+            yield f"    {', '.join(map(str, suspect.files))} reproduce it:", ""
+            yield f"      {suspect.shown_by}", "cyan"
+    if more := finding.suspects[_SHOWN:]:
+        yield f"  and {wording.count(len(more), 'further node')}: {', '.join(clean(each.name) for each in more)}", ""
+    if finding.note:
+        yield f"  The nodes could not be looked at one by one: {clean(finding.note)}", ""
+    elif not finding.suspects:
+        yield "  No node is wrong on its own: what each gives, fed what the reference has before it, is right.", ""
+        for times, check in finding.growth:
+            grown = f"{times:.1f} times the largest before it"
+            yield f"    the error accumulates at {clean(check.name)}: {wording.number(check.error)}, {grown}", ""
+
+
+def _sentence(suspect: Suspect) -> str:
+    check = suspect.check
+    names = [clean(str(node)) for node in suspect.nodes]
+    who = names[0] if len(names) == 1 else f"One of {', '.join(names[:-1])} and {names[-1]}"
+    beyond = wording.mismatch(check) or check.note
+    size = f"error {wording.number(check.error)}, bound {wording.number(check.tol)}" if check.bad else ""
+    detail = "; ".join(filter(None, (f"{clean(check.name)}: {size}" if size else clean(check.name), clean(beyond))))
+    return f"{who} {_DOES[suspect.direction]}, fed what the reference has: {detail}."
