@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import math
 import pkgutil
+import struct
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeAlias
@@ -86,6 +88,17 @@ class Adam:
     epsilon: float = 1e-8
     weight_decay: float = 0.0
 
+    def at(self, step: int) -> tuple[float, float]:
+        """The learning rate and ε of one step, counted from 1, as MXNet's float32 has them.
+
+        MXNet's operator is given lr · √(1 - β₂ᵗ) / (1 - β₁ᵗ) and ε · √(1 - β₂ᵗ), and holds them in float32; these are
+        the lr and ε with which these two numbers are what float32 makes of them.
+        """
+        first, second = 1 - self.beta1**step, math.sqrt(1 - self.beta2**step)
+        rate = struct.unpack("f", struct.pack("f", self.lr * second / first))[0]
+        epsilon = struct.unpack("f", struct.pack("f", self.epsilon * second))[0]
+        return rate * first / second, epsilon / second
+
 
 Rule: TypeAlias = Sgd | Adam
 """How a step of training follows from gradients."""
@@ -97,10 +110,10 @@ Loss: TypeAlias = Literal["mse", "cross-entropy"]
 class Batch:
     """What one step of training is made on.
 
-    Its loss is the sum of the model's own losses (:func:`graphkit.ir.training.losses`). With targets it is summed over
-    the outputs that have one, and taken times ``weight``: for ``"mse"`` half the mean squared distance of
-    ``scale · output`` from its target; for ``"cross-entropy"`` the mean of -log softmax(scale · output)[target] along
-    axis 1, targets being classes.
+    Its loss is the sum of the model's own losses (:func:`graphkit.ir.training.losses`), whose gradients are taken times
+    ``weight``. With targets it is summed over the outputs that have one, and itself taken times ``weight``: for
+    ``"mse"`` half the mean squared distance of ``scale · output`` from its target; for ``"cross-entropy"`` the mean of
+    -log softmax(scale · output)[target] along axis 1, targets being classes.
 
     Attributes:
         feeds: Inputs.
@@ -108,7 +121,7 @@ class Batch:
             that is of the output's shape without axis 1, and none for outputs of fewer than two axes. Empty for a model
             with losses.
         scales: Scale of each output that has a target.
-        weight: Weight of the sum.
+        weight: Weight of the sum, or of the gradients of the model's own losses.
         loss: What the targets are for.
     """
 

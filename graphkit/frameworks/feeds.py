@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = ["check_feeds", "check_gradient_taps", "check_seeds", "check_taps", "check_targets", "inner_tensors"]
+    from graphkit.frameworks.base import Loss
+
+__all__ = [
+    "check_classes",
+    "check_feeds",
+    "check_gradient_taps",
+    "check_seeds",
+    "check_taps",
+    "check_targets",
+    "inner_tensors",
+]
 
 
 def check_feeds(model: ir.Model, feeds: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
@@ -68,24 +78,55 @@ def check_seeds(
 
 
 def check_targets(
-    model: ir.Model, targets: Mapping[str, npt.NDArray[np.generic]]
+    model: ir.Model, targets: Mapping[str, npt.NDArray[np.generic]], loss: Loss = "mse"
 ) -> dict[str, npt.NDArray[np.generic]]:
     """The targets of a step of training in the order of the model's float outputs, as contiguous arrays.
 
     Args:
         model: A canonical model.
-        targets: One array for each float output, by name; none for a model that has losses.
+        targets: One array for each float output, by name, as :class:`graphkit.frameworks.base.Batch` says; none for a
+            model that has losses.
+        loss: What the targets are for.
 
     Raises:
-        FeedError: A target is missing, unknown, or of the wrong dtype or shape.
+        FeedError: A target is missing, unknown, of the wrong dtype or shape, or no class of its output; or no output
+            can have one.
     """
-    wanted: list[ir.Value] = []
-    if not losses(model):
-        wanted = [value for value in model.graph.outputs if value.dtype is None or value.dtype.is_floating_point()]
+    if losses(model):
+        _check_names("Target", [], list(targets))
+        return {}
+    wanted = [value for value in model.graph.outputs if value.dtype is None or value.dtype.is_floating_point()]
+    if loss == "cross-entropy":
+        wanted = [value for value in wanted if value.shape is None or len(value.shape) > 1]
+    if not wanted:
+        of = "of two axes or more " if loss == "cross-entropy" else ""
+        raise FeedError(f"The model has no float output {of}to train, and no losses of its own.")
     names = [value.name or "" for value in wanted]
     _check_names("Target", names, list(targets))
     sizes: dict[str, tuple[int, str]] = {}
-    return {name: _checked(value, targets[name], sizes, "Target") for name, value in zip(names, wanted, strict=True)}
+    if loss == "mse":
+        return {n: _checked(value, targets[n], sizes, "Target") for n, value in zip(names, wanted, strict=True)}
+    found: dict[str, npt.NDArray[np.generic]] = {}
+    for name, value in zip(names, wanted, strict=True):
+        classes = None if value.shape is None else value.shape[1]
+        places = None if value.shape is None else ir.Shape([value.shape[0], *value.shape[2:]])
+        member = ir.Value(name=name, shape=places, type=ir.TensorType(ir.DataType.INT64))
+        found[name] = _checked(member, targets[name], sizes, "Target")
+        check_classes(name, found[name], classes if isinstance(classes, int) else None)
+    return found
+
+
+def check_classes(name: str, target: npt.NDArray[np.generic], classes: int | None) -> None:
+    """Refuse a target that holds anything but classes, which are counted from 0; ``None`` for an unknown number.
+
+    Raises:
+        FeedError: A number is negative or too large.
+    """
+    numbers = target.astype(np.int64).reshape(-1)
+    wrong = numbers[(numbers < 0) | (numbers >= (np.iinfo(np.int64).max if classes is None else classes))]
+    if wrong.size:
+        known = "which are counted from 0" if classes is None else f"of which the output has {classes}, from 0 on"
+        raise FeedError(f"Target {name!r} holds {wrong[0]}, which is no class, {known}.")
 
 
 def check_taps(model: ir.Model, taps: Sequence[str]) -> list[ir.Value]:

@@ -21,7 +21,17 @@ if TYPE_CHECKING:
 
     Arrays = Mapping[str, npt.NDArray[np.generic]]
 
-__all__ = ["BATCH", "FREE", "draw_inputs", "draw_seeds", "guessed", "in_dtype", "input_shapes", "nudged"]
+__all__ = [
+    "BATCH",
+    "FREE",
+    "draw_classes",
+    "draw_inputs",
+    "draw_seeds",
+    "guessed",
+    "in_dtype",
+    "input_shapes",
+    "nudged",
+]
 
 BATCH = 2
 """Batch size where the batch dimension is free and none is asked for: samples that are mixed up show from two on."""
@@ -136,6 +146,23 @@ def draw_seeds(outputs: Arrays, seed: int = 0) -> dict[str, npt.NDArray[np.gener
         name: _stream(seed, "cotangent", name).standard_normal(array.shape).astype(np.float32).astype(array.dtype)
         for name, array in outputs.items()
         if array.dtype.kind in "fV"
+    }
+
+
+def draw_classes(outputs: Arrays, seed: int = 0) -> dict[str, npt.NDArray[np.int64]]:
+    """A class along axis 1, drawn evenly, for each place of each float output that has that axis.
+
+    Args:
+        outputs: Computed outputs by name.
+        seed: Seed.
+
+    Returns:
+        Arrays of the outputs' shapes without axis 1.
+    """
+    return {
+        name: _stream(seed, "class", name).integers(0, array.shape[1], (array.shape[0], *array.shape[2:]))
+        for name, array in outputs.items()
+        if array.dtype.kind in "fV" and array.ndim > 1 and array.shape[1]
     }
 
 

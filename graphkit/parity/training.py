@@ -1,32 +1,41 @@
-"""Training parity: the same batches for every side, and what each step of SGD gives and leaves compared.
+"""Training parity: the same batches for every side, and what each step gives and leaves compared.
 
 All sides begin with the model's own arrays and compute in training mode, but without dropout: every framework draws its
-masks in its own way. Each makes its steps with the optimizer that its users have (``torch.optim.SGD``,
-``mx.optimizer.SGD``).
+masks in its own way. Each makes its steps with the optimizer that its users have (``torch.optim`` or
+``mx.optimizer``).
 
-A model with losses of its own trains their sum. Any other is trained to bring its outputs nearer to targets drawn at
-random: half the mean of (output · scale - target)² is summed over the float outputs, and weighted. A scale is the power
-of two that brings the reference's first output to a magnitude near 1. The weight is the power of two with which the
-first step moves the most agile parameter by about :data:`MOVE` of its magnitude, whatever the model and the learning
-rate: by less, errors of gradients would vanish beside the parameters; by more, the steps could diverge.
+A model with losses of its own trains their sum. Any other is trained on targets drawn at random: towards numbers, with
+half the mean of (output · scale - target)², or for classes along axis 1, with the mean cross-entropy of
+softmax(output · scale). Either is summed over the float outputs that can have such a target, and weighted. A scale is
+the power of two that brings the reference's first output to a magnitude near 1, where no softmax is saturated.
+
+The weight is a power of two as well, found from the reference's first gradients whatever the model and the learning
+rate. With SGD the first step is to move the most agile parameter by about :data:`MOVE` of its magnitude: by less,
+errors of gradients would vanish beside the parameters; by more, the steps could diverge. With Adam the length of a
+step does not depend on the weight, but what rounding does to it: a step is lr · m̂ / (√v̂ + ε), so a gradient that is
+nothing but rounding residue (of a bias that the next normalisation subtracts again, say) becomes a full step of a
+random sign as soon as it exceeds ε. So the largest gradient is brought to about :data:`REACH` · ε. Then both terms of
+the denominator count, a step changes by lr / ε of a gradient's change at most, and residue, which is 1e-7 of the
+gradients around it in float32 and 1e-16 in float64, moves a parameter by that share of lr. The gradients of a model's
+own losses are weighted likewise for Adam, as ``rescale_grad`` does it.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from graphkit.errors import ExecutionError, GraphkitError, InputError, MissingError, ShapeNeededError, UnsupportedError
-from graphkit.frameworks.base import Batch, Sgd, runtimes
+from graphkit.frameworks.base import Adam, Batch, Sgd, runtimes
 from graphkit.ir.dims import dims_of
 from graphkit.ir.params import of_kind
 from graphkit.ir.training import losses
 from graphkit.parity.floor import FLOORS, UNITS, spread
-from graphkit.parity.inputs import draw_seeds, in_dtype, nudged
+from graphkit.parity.inputs import draw_classes, draw_seeds, in_dtype, nudged
 from graphkit.parity.judge import Pass, judge
 from graphkit.parity.metrics import magnitude
 from graphkit.parity.single import single_outputs
@@ -39,38 +48,52 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import onnx_ir as ir
 
-    from graphkit.frameworks.base import InputSpec, Rule, Runtime, Step
+    from graphkit.frameworks.base import InputSpec, Loss, Rule, Runtime, Step
     from graphkit.parity.sample import Unable
     from graphkit.parity.samples import Sample
     from graphkit.parity.sides import Arrays, Pool, Side
     from graphkit.parity.tolerances import Override
     from graphkit.report.report import Check, Kind
 
-__all__ = ["MOVE", "Training", "rounded"]
+__all__ = ["MOVE", "REACH", "Training", "rounded"]
 
-_DISTANCE: Final = "distance to the targets"
+_NAMES: Final[dict[str, str]] = {"mse": "distance to the targets", "cross-entropy": "cross-entropy of the targets"}
+"""What reports call the loss of targets."""
 MOVE: Final = 2.0**-4
-"""How far the first step moves the parameter that moves farthest, relative to its magnitude."""
+"""How far the first step of SGD moves the parameter that moves farthest, relative to its magnitude."""
+REACH: Final = 2.0**6
+"""What the largest gradient of Adam's first step is brought to, in multiples of its ε."""
+_PROBE: Final = 2.0**40
+"""Learning rate of a step of SGD that shows gradients, also those that are tiny beside their parameters."""
 _APART: Final = 1000
 """Numbers between the nudges of one run's batches and those of the next."""
 
 
-def rounded(rule: Sgd) -> Sgd:
-    """The rule with numbers that float32 has: MXNet's optimizer holds them so, and all sides are to use the same.
+def rounded(rule: Rule) -> Rule:
+    """The rule with numbers that float32 has: MXNet's optimizers hold them so, and all sides are to use the same.
+
+    Of a β below ½ it is 1 - β that float32 has, as MXNet computes that in float32, too.
 
     Raises:
-        InputError: A number is negative or not finite.
+        InputError: A number is negative or not finite, a β is not below 1, or ε is 0.
     """
-    numbers = {"lr": rule.lr, "momentum": rule.momentum, "weight_decay": rule.weight_decay}
+    numbers = asdict(rule)
     for name, number in numbers.items():
+        told = f"The {name.replace('_', ' ')} of training is {number}"
         if not (math.isfinite(number) and number >= 0):
-            raise InputError(f"The {name.replace('_', ' ')} of training is {number}; it must be a number from 0 on.")
-    return Sgd(**{name: float(np.float32(number)) for name, number in numbers.items()})
+            raise InputError(f"{told}; it must be a number from 0 on.")
+        if name in ("beta1", "beta2") and number >= 1:
+            raise InputError(f"{told}; it must be below 1.")
+        if name == "epsilon" and not np.float32(number):
+            raise InputError(f"{told}; it must be above 0, as steps divide by it.")
+        small = name in ("beta1", "beta2") and number < 0.5
+        numbers[name] = 1 - float(np.float32(1 - number)) if small else float(np.float32(number))
+    return type(rule)(**numbers)
 
 
 @dataclass(slots=True)
 class Training:
-    """Trains the sides on seeded batches and compares them with the first, step by step.
+    """Trains the sides on a sample's batches and compares them with the first, step by step.
 
     Attributes:
         pool: Where the model is opened.
@@ -79,11 +102,11 @@ class Training:
         rule: The optimizer's numbers.
         inputs: Given shapes.
         unable: Told of each side that drops out.
-        loss: What is made smaller: ``"given"``, ``"mse"`` or ``"cross-entropy"``; empty for the model's own losses if
-            it has some, else ``"mse"``.
+        loss: What is made smaller: ``"given"`` for the model's own losses, ``"mse"`` or ``"cross-entropy"``; empty for
+            its own if it has some, else ``"mse"``.
         overrides: Bounds that the user gives.
         warnings: What readers of the report must know.
-        curves: Loss of each step of the first sample by side.
+        curves: Loss of each step by side, of the first sample; without sides that know the loss's gradient only.
     """
 
     pool: Pool
@@ -99,10 +122,11 @@ class Training:
 
     @property
     def told(self) -> str:
-        """What is done, in words, e.g. ``"3 steps of SGD (lr 0.05, momentum 0.9, weight decay 0.0001)"``."""
-        rule = self.rule
-        numbers = f"lr {rule.lr:g}, momentum {rule.momentum:g}, weight decay {rule.weight_decay:g}"
-        return f"{self.count} steps of SGD ({numbers})"
+        """What is done, e.g. ``"2 steps of SGD (lr 0.05, momentum 0.9, weight decay 0.0001)"``."""
+        numbers = ", ".join(f"{name.replace('_', ' ')} {number:g}" for name, number in asdict(self.rule).items())
+        name = "Adam" if isinstance(self.rule, Adam) else "SGD"
+        on = " on cross-entropy" if self.loss == "cross-entropy" else ""
+        return f"{self.count} step{'s' * (self.count != 1)} of {name} ({numbers}){on}"
 
     def checks(self, sample: Sample) -> list[Check]:
         """Train all sides on a sample's batches and compare losses, parameters and running statistics of each step.
@@ -110,9 +134,11 @@ class Training:
         The first step is made on the sample itself, the others on samples that stand in for it.
 
         Raises:
-            InputError: The model has no parameters to train, or no float output.
+            InputError: The model has no parameters to train, no output that the loss is for, or no losses of its own
+                where these are asked for.
         """
         model = self.pool.model("float32")
+        chosen = self._chosen(model)
         stored = ((value.name or "", value.const_value) for value in of_kind(model, "parameter"))
         names = [name for name, tensor in stored if tensor is not None and tensor.dtype.is_floating_point()]
         if not names:
@@ -120,10 +146,13 @@ class Training:
         if any(node.op_type == "Dropout" and not node.domain for node in model.graph):
             self.warnings.append("Dropout is off in the steps of training: every framework draws masks of its own.")
         batches: list[Batch] = []
-        while self.sides and not self._attempts(self.sides[0], lambda: batches.extend(self._batches(model, sample))):
+        while self.sides and not self._attempts(
+            self.sides[0], lambda: batches.extend(self._batches(model, sample, chosen))
+        ):
             self.sides.pop(0)
         statistics = Statistics(model, _sizes(model, batches))
         floors = _Floors(self, batches, sample.seed)
+        curves: dict[str, list[float]] = {}
         found: list[Check] = []
         for number in range(self.count):  # side by side, so that there is one step in memory
             made = [side.advance if number else partial(side.begin, batches, self.rule) for side in self.sides]
@@ -131,7 +160,10 @@ class Training:
             self.sides = [side for side, can in zip(self.sides, able, strict=True) if can]
             if len(self.sides) < 2:
                 break
-            for kind, wanted, sides in self._passes(model, names, statistics, number):
+            for side in self.sides:
+                if (loss := _made(side).loss) is not None:
+                    curves.setdefault(side.name, []).append(float(loss))
+            for kind, wanted, sides in self._passes(model, names, statistics, number, _NAMES.get(chosen, "")):
                 for side in sides[1:]:
                     checks = judge(wanted, sides[0], side, lambda: floors.of(number, kind), self.overrides)  # noqa: B023  # called at once
                     notes = [note for note in (sides[0].note, side.note) if note]
@@ -139,33 +171,71 @@ class Training:
                     found += [_noted(check, notes, statistics if apart else None) for check in checks]
         for side in self.sides:
             side.finish()
+        self.curves = self.curves or curves
         return found
 
-    def _batches(self, model: ir.Model, sample: Sample) -> list[Batch]:
+    def _chosen(self, model: ir.Model) -> str:
+        """``"given"`` or what targets are drawn for."""
+        own = losses(model)
+        if self.loss not in ("", "given", "mse", "cross-entropy"):
+            raise InputError(f"No loss is called {self.loss!r}; there are given, mse and cross-entropy.")
+        if own and self.loss in _NAMES:
+            told = "losses" if len(own) > 1 else "a loss"
+            raise InputError(
+                f"The model has {told} of its own ({', '.join(map(repr, own))}), so it is not trained on "
+                f"{self.loss}. Leave --loss out to train its own, or read an MXNet symbol without --train."
+            )
+        if self.loss == "given" and not own:
+            raise InputError(
+                "The model has no losses of its own to train. Read those of an MXNet symbol's output layers with "
+                "--train, or choose --loss mse or --loss cross-entropy."
+            )
+        return self.loss or ("given" if own else "mse")
+
+    def _batches(self, model: ir.Model, sample: Sample, chosen: str) -> list[Batch]:
+        """The batch of each step."""
         samples = [sample.stand_in(number) for number in range(self.count)]
-        seeds = [one.seed for one in samples]
         feeds = [one.feeds(model, self.inputs) for one in samples]
-        if losses(model):
-            return [Batch(one) for one in feeds]
+        if chosen == "given":
+            weight = self._weight(model, Batch(feeds[0])) if isinstance(self.rule, Adam) else 1.0
+            return [Batch(one, weight=weight) for one in feeds]
         outputs = in_dtype(self.sides[0].preview(feeds[0]), np.float32)
-        targets = [draw_seeds(outputs, one) for one in seeds]
-        if not targets[0]:
+        drawn = [self._targets(outputs, one.seed, chosen) for one in samples]
+        scales = {name: _scale(outputs[name]) for name in drawn[0]}
+        loss: Loss = "cross-entropy" if chosen == "cross-entropy" else "mse"
+        weight = self._weight(model, Batch(feeds[0], drawn[0], scales, 1.0, loss))
+        return [Batch(one, targets, scales, weight, loss) for one, targets in zip(feeds, drawn, strict=True)]
+
+    @staticmethod
+    def _targets(outputs: Arrays, seed: int, chosen: str) -> Arrays:
+        """Targets of the outputs that can have one."""
+        found: Arrays
+        if chosen == "mse":
+            if found := draw_seeds(outputs, seed):
+                return found
             raise InputError("There is nothing to train for: the model has no float output. Leave --train-steps out.")
-        scales = {name: _scale(outputs[name]) for name in targets[0]}
-        weight = self._weight(model, Batch(feeds[0], targets[0], scales))
-        return [Batch(one, two, scales, weight) for one, two in zip(feeds, targets, strict=True)]
+        found = draw_classes(outputs, seed)
+        if any(outputs[name].shape[1] > 1 for name in found):
+            return found
+        raise InputError(
+            "There is nothing to train for with cross-entropy: the model has no float output with two or more classes "
+            "along axis 1. Choose --loss mse."
+        )
 
     def _weight(self, model: ir.Model, batch: Batch) -> float:
+        """The power of two to take the loss times."""
         side = self.sides[0]
-        side.begin([batch], Sgd(self.rule.lr, 0.0, 0.0))
+        adam = isinstance(self.rule, Adam)
+        side.begin([batch], Sgd(_PROBE if adam else self.rule.lr, 0.0, 0.0))
         moves = []
         for name, found in _made(side).parameters.items():
             before = model.graph.initializers[name].const_value
             start = None if before is None else before.numpy().astype(np.float64)
-            if start is not None and (peak := magnitude(start)):
+            if start is not None and (peak := _PROBE if adam else magnitude(start)):
                 moves.append(magnitude(found.astype(np.float64) - start) / peak)
         farthest = max(moves, default=0.0)
-        return 2.0 ** round(math.log2(MOVE / farthest)) if 0 < farthest < math.inf else 1.0
+        wanted = REACH * self.rule.epsilon if isinstance(self.rule, Adam) else MOVE
+        return 2.0 ** round(math.log2(wanted / farthest)) if 0 < farthest < math.inf else 1.0
 
     def _attempts(self, side: Side, action: Callable[[], None]) -> bool:
         try:
@@ -176,11 +246,11 @@ class Training:
         return True
 
     def _passes(
-        self, model: ir.Model, names: Sequence[str], statistics: Statistics, number: int
+        self, model: ir.Model, names: Sequence[str], statistics: Statistics, number: int, told: str
     ) -> Iterator[tuple[Kind, Pass, list[Side]]]:
         """What a step is compared in, and by which sides."""
         own = losses(model)
-        scored: dict[str, Kind] = dict.fromkeys(own or [_DISTANCE], "loss")
+        scored: dict[str, Kind] = dict.fromkeys(own or [told], "loss")
         plain: dict[str, Kind] = {v.name or "": "output" for v in model.graph.outputs if v.name not in own}
         trained: dict[str, Kind] = dict.fromkeys(names, "parameter")
         running: dict[str, Kind] = dict.fromkeys(statistics.names, "running statistic")
@@ -195,7 +265,7 @@ class Training:
         def loss(side: Side) -> Arrays:
             found = _made(side)
             assert found.loss is not None
-            return {name: found.outputs[name] for name in own} or {_DISTANCE: found.loss}
+            return {name: found.outputs[name] for name in own} or {told: found.loss}
 
         def buffers(side: Side) -> Arrays:
             first, own_step = _made(self.sides[0]), _made(side)
@@ -247,7 +317,7 @@ class _Floors:
                     replace(one, feeds=in_dtype(one.feeds, np.float64), targets=in_dtype(one.targets, np.float64))
                     for one in self._batches
                 ]
-                truth = _groups(double.train(wide, training.rule))
+                truth = _groups(double.train(wide, training.rule), _NAMES[self._batches[0].loss])
                 return spread(truth, lambda index: self._run(runtime, native, index))  # noqa: B023  # called at once
             except GraphkitError:
                 continue
@@ -263,17 +333,17 @@ class _Floors:
             replace(one, feeds=nudged(one.feeds, self._seed, index * _APART + number, UNITS)) if index else one
             for number, one in enumerate(self._batches)
         ]
-        return _groups(single.train(moved, self._training.rule))
+        return _groups(single.train(moved, self._training.rule), _NAMES[self._batches[0].loss])
 
 
 _KINDS: Final[tuple[Kind, ...]] = ("output", "loss", "parameter", "running statistic")
 
 
-def _groups(steps: Iterator[Step]) -> list[Arrays]:
+def _groups(steps: Iterator[Step], told: str) -> list[Arrays]:
     """The tensors of all steps in groups of one kind, in the order of ``_KINDS``."""
     groups: list[Arrays] = []
     for step in steps:
-        loss = {} if step.loss is None else {_DISTANCE: step.loss}
+        loss = {} if step.loss is None else {told: step.loss}
         groups += [step.outputs, {**step.outputs, **loss}, step.parameters, step.buffers]
     return groups
 

@@ -11,12 +11,13 @@ from graphkit.frameworks.mxnet import schema, symbol
 from graphkit.frameworks.mxnet.derivatives import with_derivative
 from graphkit.frameworks.mxnet.heads import HEADS, PENALTY, PLAIN, label_names
 from graphkit.frameworks.mxnet.loops import mended, with_bodies
+from graphkit.frameworks.mxnet.marks import with_marks
 from graphkit.frameworks.mxnet.unstack import is_stacked, unstacked
 from graphkit.frameworks.mxnet.write import to_symbol
 from graphkit.ir.origin import Source, origin_of, source_of
 from graphkit.ir.training import losses
 from graphkit.ops.codec import BOOL, show
-from graphkit.ops.mxgraph import VARIABLE, MxGraph, MxModel, MxNode, MxRef
+from graphkit.ops.mxgraph import MxGraph, MxModel, MxNode, MxRef
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -102,32 +103,8 @@ class Form:
         Returns:
             The symbol as JSON, and the variable for each value.
         """
-        taken = {node.name for node in self.nodes}
-        wanted: dict[MxRef, str] = {self.inner[name]: name for name in names}
-        instead: dict[MxRef, MxRef] = {}
-        nodes: list[MxNode] = []
-        copies: dict[int, MxNode] = {}
-        variables: dict[str, str] = {}
-
-        def read(ref: MxRef) -> MxRef:
-            return instead.get(ref) or MxRef(copies[id(ref.node)], ref.output)
-
-        for node in self.nodes:
-            copies[id(node)] = MxNode(
-                node.op, node.name, node.attrs, [read(ref) for ref in node.inputs], node.subgraphs, node.hidden
-            )
-            nodes.append(copies[id(node)])
-            for ref in [ref for ref in wanted if ref.node is node]:
-                name = f"{wanted[ref]}_mark"
-                while name in taken:
-                    name += "_"
-                taken.add(name)
-                variables[wanted[ref]] = name
-                mark = MxNode(VARIABLE, name)
-                total = MxNode("elemwise_add", f"{name}ed", {}, [MxRef(copies[id(node)], ref.output), MxRef(mark)])
-                nodes += [mark, total]
-                instead[ref] = MxRef(total)
-        return self._dumped(nodes, [read(ref) for ref in self.slopes]), variables
+        nodes, heads, variables = with_marks(self.nodes, self.slopes, {name: self.inner[name] for name in names})
+        return self._dumped(nodes, heads), variables
 
     def _dumped(self, nodes: Sequence[MxNode], heads: Sequence[MxRef]) -> str:
         copies = [MxNode("_copy", f"{ref.node.name}_head", {}, [ref]) for ref in heads if ref.node.is_variable]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import importlib.util
+import math
 import os
 import shutil
 import sys
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from graphkit.errors import ExecutionError, FeedError, InputError, MissingError
-from graphkit.frameworks.base import Step
+from graphkit.frameworks.base import Adam, Step
 from graphkit.frameworks.feeds import (
     check_feeds,
     check_gradient_taps,
@@ -25,6 +26,7 @@ from graphkit.frameworks.feeds import (
     check_targets,
     inner_tensors,
 )
+from graphkit.frameworks.mxnet.answers import as_declared, is_scalar
 from graphkit.frameworks.mxnet.carried import fed
 from graphkit.ir import params
 from graphkit.ir.training import losses
@@ -154,7 +156,7 @@ class MxSession:
         heads = [*self._form.heads, *map(self._ref, inner)]
         _, found = self._ask("forward", heads, given)
         values = [*outputs.values(), *inner.values()]
-        known.update({value.name or "": _as_declared(value, found[str(number)]) for number, value in enumerate(values)})
+        known.update({value.name or "": as_declared(value, found[str(number)]) for number, value in enumerate(values)})
         return {name: known[name] for name in dict.fromkeys([*outputs, *taps])}
 
     def backward(self, feeds: Arrays, seeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:
@@ -196,7 +198,7 @@ class MxSession:
                 gradients[name] = restore(gradient, self._form.derived.get(wanted[name], ()), tuple(shape))
         for name, mark in marks.items():
             gradient = found[f"grad:{mark}"]
-            gradients[name] = gradient.reshape(()) if _is_scalar(tapped[name], gradient) else gradient
+            gradients[name] = gradient.reshape(()) if is_scalar(tapped[name], gradient) else gradient
         return gradients
 
     def train(self, batches: Iterable[Batch], rule: Rule) -> Iterator[Step]:
@@ -213,21 +215,22 @@ class MxSession:
             model=self._number,
             symbol=self._form.symbol(self._form.slopes),
             wrt=[self._variable(value.name or "") for value in self._parameters()],
+            optimizer="adam" if isinstance(rule, Adam) else "sgd",
             rule=dataclasses.asdict(rule),
         )
         try:
-            for batch in batches:
-                yield self._step(worker, header["trainer"], batch)
+            for number, batch in enumerate(batches, 1):
+                yield self._step(worker, header["trainer"], batch, _settings(rule, number))
         finally:
             if worker.alive:
                 with suppress(ExecutionError):
                     worker.request("end", limit=self._limit, trainer=header["trainer"])
 
-    def _step(self, worker: Worker, trainer: int, batch: Batch) -> Step:
+    def _step(self, worker: Worker, trainer: int, batch: Batch, settings: Mapping[str, float]) -> Step:
         _, given = self._feeds(batch.feeds)
         outputs = self._outputs()
         order = [value.name or "" for value in outputs]
-        targets = check_targets(self._model, batch.targets)
+        targets = check_targets(self._model, batch.targets, batch.loss)
         given.update({f"target:{order.index(name)}": target for name, target in targets.items()})
         ends = {name: 1.0 for name in losses(self._model) if name in order}
         if self._form.lacking:
@@ -238,11 +241,13 @@ class MxSession:
             limit=self._limit,
             trainer=trainer,
             fill=[name for name in self._form.labels if name not in given],
+            settings=settings,
+            loss=batch.loss,
             weight=batch.weight,
             scales={str(order.index(name)): batch.scales[name] for name in targets},
             cotangents={str(order.index(name)): number for name, number in ends.items()},
         )
-        computed = {v.name or "": _as_declared(v, found[str(number)]) for number, v in enumerate(outputs)}
+        computed = {v.name or "": as_declared(v, found[str(number)]) for number, v in enumerate(outputs)}
         loss = found["loss"].reshape(()) if "loss" in found else None
         if loss is None and not self._form.lacking:
             loss = np.sum([computed[name] for name in ends], axis=0)
@@ -396,24 +401,12 @@ def time_limit() -> float:
     return limit
 
 
-def _as_declared(value: ir.Value, array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    """An array of MXNet's as the model declares it.
-
-    MXNet 1.x has no 0-d arrays outside its NumPy mode, and gives booleans and indices as floats. Numbers that would
-    change, and floats of another width, stay as they are.
-    """
-    if _is_scalar(value, array):
-        array = array.reshape(())
-    if value.dtype is None or value.dtype.is_floating_point() or array.dtype == value.dtype.numpy():
-        return array
-    with np.errstate(invalid="ignore"):
-        cast = array.astype(value.dtype.numpy())
-    return cast if np.array_equal(cast.astype(array.dtype), array) else array
-
-
-def _is_scalar(value: ir.Value, array: npt.NDArray[np.generic]) -> bool:
-    """Whether an array of one element stands for a value without axes."""
-    return value.shape is not None and len(value.shape) == 0 and array.shape == (1,)
+def _settings(rule: Rule, step: int) -> dict[str, float]:
+    """What MXNet's optimizer is set to for a step, counted from 1: its Adam adds ε to √v instead of √v̂."""
+    if not isinstance(rule, Adam):
+        return {}
+    rate, epsilon = rule.at(step)
+    return {"lr": rate, "epsilon": epsilon * math.sqrt(1 - rule.beta2**step)}
 
 
 RUNTIME = MxRuntime()

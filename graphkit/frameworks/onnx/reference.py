@@ -9,6 +9,7 @@ import numpy as np
 
 from graphkit.errors import ExecutionError, UnsupportedError, UnsupportedNode
 from graphkit.frameworks.feeds import check_feeds, check_taps, inner_tensors
+from graphkit.frameworks.onnx.mode import refuse_training
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,13 +53,9 @@ class ReferenceRuntime:
         """Open a canonical model.
 
         Raises:
-            UnsupportedError: The session is to follow training mode, or nodes have no reference implementation.
+            UnsupportedError: The session is to follow training mode, and that would make a difference.
         """
-        if mode == "train":
-            raise UnsupportedError(
-                self.label,
-                [UnsupportedNode("training", model.graph.name or "model", "only inference runs there")],
-            )
+        refuse_training(self.label, model, mode)
         return ReferenceSession(model)
 
 

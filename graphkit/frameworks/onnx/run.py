@@ -12,6 +12,7 @@ import numpy as np
 
 from graphkit.errors import ExecutionError, MissingError, UnsupportedError, UnsupportedNode
 from graphkit.frameworks.feeds import check_feeds, check_taps, inner_tensors
+from graphkit.frameworks.onnx.mode import refuse_training
 from graphkit.ir.dims import dims_of
 from graphkit.ir.origin import source_of
 
@@ -87,16 +88,12 @@ class OrtRuntime:
 
         Raises:
             MissingError: ONNX Runtime or the provider is not installed, or has no device.
-            UnsupportedError: The session is to follow training mode.
+            UnsupportedError: The session is to follow training mode, and that would make a difference.
             ExecutionError: ONNX Runtime refuses the model, e.g. for want of a float64 kernel.
         """
         if (problem := self.missing()) is not None:
             raise MissingError(f"{self.label} is not available: {problem}.")
-        if mode == "train":
-            raise UnsupportedError(
-                self.label,
-                [UnsupportedNode("training", model.graph.name or "model", "only inference runs there so far")],
-            )
+        refuse_training(self.label, model, mode)
         source = source_of(model) if native else None
         file = source.handle if source is not None and source.framework == self.native else None
         return OrtSession(self, model, file)

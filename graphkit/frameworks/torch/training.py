@@ -8,13 +8,13 @@ import numpy as np
 
 from graphkit.errors import ExecutionError, FeedError
 from graphkit.frameworks.base import Adam, Step
-from graphkit.frameworks.feeds import check_feeds, check_targets
+from graphkit.frameworks.feeds import check_classes, check_feeds, check_targets
 from graphkit.frameworks.torch.gradients import gradients
 from graphkit.frameworks.torch.tensors import to_array, to_tensor
 from graphkit.ir.training import losses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
     import onnx_ir as ir
@@ -52,15 +52,18 @@ def steps(
     trained = list({id(tensor): tensor.requires_grad_() for tensor in parameters.values()}.values())
     optimizer = _optimizer(trained, rule)
     names = [value.name or "" for value in model.graph.outputs]
-    for batch in batches:
+    for number, batch in enumerate(batches, 1):
         inputs = [to_tensor(array) for array in check_feeds(model, batch.feeds).values()]
-        targets = {name: to_tensor(array) for name, array in check_targets(model, batch.targets).items()}
+        targets = check_targets(model, batch.targets, batch.loss)
         with torch.enable_grad():
             outputs = dict(zip(names, run(inputs), strict=True))
             loss = _loss(outputs, targets, batch, losses(model))
-        found = _gradients(loss, trained)
-        for tensor, gradient in zip(trained, found, strict=True):
-            tensor.grad = gradient
+        weight = 1.0 if targets else batch.weight
+        for tensor, gradient in zip(trained, _gradients(loss, trained), strict=True):
+            tensor.grad = gradient * weight
+        if isinstance(rule, Adam):
+            for group in optimizer.param_groups:
+                group["lr"], group["eps"] = rule.at(number)
         optimizer.step()
         yield Step(
             {name: _copied(output) for name, output in outputs.items()},
@@ -82,17 +85,30 @@ def _optimizer(trained: list[torch.Tensor], rule: Rule) -> torch.optim.Optimizer
 
 
 def _loss(
-    outputs: Mapping[str, torch.Tensor], targets: Mapping[str, torch.Tensor], batch: Batch, own: list[str]
+    outputs: Mapping[str, torch.Tensor],
+    targets: Mapping[str, npt.NDArray[np.generic]],
+    batch: Batch,
+    own: Sequence[str],
 ) -> torch.Tensor:
-    if not targets:
+    if own:
         return sum((outputs[name] for name in own[1:]), start=outputs[own[0]])
-    parts = []
-    for name, target in targets.items():
-        if target.shape != outputs[name].shape:
-            told = f"Target {name!r} has shape {tuple(target.shape)}, the output {tuple(outputs[name].shape)}"
-            raise FeedError(f"{told}; give one of the output's shape.")
-        parts.append((outputs[name] * batch.scales[name] - target).square().mean() * 0.5)
+    parts = [_part(name, outputs[name], target, batch) for name, target in targets.items()]
     return sum(parts[1:], start=parts[0]) * batch.weight
+
+
+def _part(name: str, output: torch.Tensor, target: npt.NDArray[np.generic], batch: Batch) -> torch.Tensor:
+    import torch
+
+    shape = tuple(output.shape)
+    wanted = (shape[0], *shape[2:]) if batch.loss == "cross-entropy" else shape
+    if target.shape != wanted:
+        told = f"Target {name!r} has shape {target.shape}, and its output {shape}"
+        raise FeedError(f"{told}; give one of shape {wanted}.")
+    scaled = output * batch.scales[name]
+    if batch.loss == "cross-entropy":
+        check_classes(name, target, shape[1])
+        return torch.nn.functional.cross_entropy(scaled, to_tensor(target))
+    return (scaled - to_tensor(target)).square().mean() * 0.5
 
 
 def _gradients(loss: torch.Tensor, trained: list[torch.Tensor]) -> list[torch.Tensor]:

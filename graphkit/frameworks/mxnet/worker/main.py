@@ -252,31 +252,29 @@ class Model:
 class Trainer:
     """Arrays of a model that training changes, with MXNet's own optimizer."""
 
-    def __init__(self, model: Model, symbol: "Symbol", names: Sequence[str], rule: Dict[str, float]) -> None:
+    def __init__(
+        self, model: Model, symbol: "Symbol", names: Sequence[str], optimizer: str, rule: Dict[str, float]
+    ) -> None:
         self.model, self.symbol = model, symbol
         self.names = [name for name in names if name in symbol.variables]
         self.values = {name: model.values[name].copy() for name in self.names + symbol.states}
         for name in self.names:
             self.values[name].attach_grad()
-        sgd = mx.optimizer.create(
-            "sgd", learning_rate=rule["lr"], momentum=rule["momentum"], wd=rule["weight_decay"], rescale_grad=1.0
-        )
-        self._update = mx.optimizer.get_updater(sgd)
+        known = {"lr": "learning_rate", "weight_decay": "wd"}
+        settings = {known.get(name, name): number for name, number in rule.items()}
+        self._optimizer = mx.optimizer.create(optimizer, rescale_grad=1.0, **settings)
+        self._update = mx.optimizer.get_updater(self._optimizer)
 
     def step(self, arrays: Dict[str, Any], request: Dict[str, Any]) -> Tuple[List[Any], Any]:
         """Train on a batch; the outputs before the step, and the loss if it is one of targets."""
-        targets = {n: self.model.put(arrays.pop("target:" + n)) for n in request["scales"]}
+        targets = {n: arrays.pop("target:" + n) for n in request["scales"]}
         values = self.model.bind(self.symbol, arrays, request["fill"])
         values.update(self.values)
         loss = None
         with mx.autograd.record(train_mode=True):
             outputs = self.symbol(values)
             for n, target in targets.items():
-                if target.shape != outputs[int(n)].shape:
-                    raise RefusedError(
-                        "a target has shape {}, its output {}".format(target.shape, outputs[int(n)].shape)
-                    )
-                part = mx.nd.square(outputs[int(n)] * request["scales"][n] - target).mean() * 0.5
+                part = self._part(request["loss"], outputs[int(n)], request["scales"][n], target)
                 loss = part if loss is None else loss + part
             if loss is not None:
                 loss = loss * request["weight"]
@@ -288,9 +286,24 @@ class Trainer:
                 [end for end, _ in ends], [mx.nd.ones_like(end) * number for end, number in ends], train_mode=True
             )
         self.symbol.pull(values, train=True)
+        self._optimizer.rescale_grad = request["weight"] if loss is None else 1.0
+        for name, number in request["settings"].items():
+            setattr(self._optimizer, name, number)
         for index, name in enumerate(self.names):
             self._update(index, self.values[name].grad, self.values[name])
         return outputs, loss
+
+    def _part(self, loss: str, output: Any, scale: float, target: Any) -> Any:
+        """What one output adds to the loss."""
+        shape = output.shape[:1] + output.shape[2:] if loss == "cross-entropy" else output.shape
+        if self.model.put(target).shape != shape:
+            raise RefusedError("a target has shape {}, its output {}".format(target.shape, output.shape))
+        if loss == "mse":
+            return mx.nd.square(output * scale - self.model.put(target)).mean() * 0.5
+        if target.size and not 0 <= target.min() <= target.max() < output.shape[1]:
+            raise RefusedError("a target holds numbers that are no classes of its output {}".format(output.shape))
+        logs = mx.nd.log_softmax(output * scale, axis=1)
+        return -mx.nd.pick(logs, self.model.put(target), axis=1).mean()
 
 
 class Symbol:
@@ -447,12 +460,15 @@ def do_backward(request: Dict[str, Any], arrays: Dict[str, Any]) -> Answer:
 
 
 def do_begin(request: Dict[str, Any], _arrays: Dict[str, Any]) -> Answer:
-    """Begin to train copies of a model's arguments "wrt", and of its auxiliary states, by the "rule" of plain SGD."""
+    """Begin to train copies of a model's arguments "wrt", and of its auxiliary states.
+
+    "optimizer" is MXNet's name of one, "rule" holds its numbers.
+    """
     model = MODELS[request["model"]]
     with mx.util.np_shape(model.np_shape):
         symbol = model.symbol(request["symbol"])
         symbol.differentiable()
-        trainer = Trainer(model, symbol, request["wrt"], request["rule"])
+        trainer = Trainer(model, symbol, request["wrt"], request["optimizer"], request["rule"])
     number = max(TRAINERS, default=0) + 1
     TRAINERS[number] = trainer
     return {"trainer": number}, []
@@ -461,10 +477,12 @@ def do_begin(request: Dict[str, Any], _arrays: Dict[str, Any]) -> Answer:
 def do_step(request: Dict[str, Any], arrays: Dict[str, Any]) -> Answer:
     """Make one step of training; answer the outputs before it and, as "value:NAME", all that it changes after it.
 
-    The arrays are the inputs and, as "target:N", the targets of outputs. With targets the loss is half the mean of
-    (output N times its number in "scales" minus target N) squared, summed over N, times "weight", and answered as
-    "loss". Without, gradients flow from each output N with its number in "cotangents". "fill" names variables that get
-    zeros.
+    The arrays are the inputs and, as "target:N", the targets of outputs. With targets the loss is summed over N, taken
+    times "weight", and answered as "loss": for "loss" "mse" half the mean of (output N times its number in "scales"
+    minus target N) squared, for "cross-entropy" the mean of minus log softmax of that product along axis 1, of the
+    classes in target N. Without, gradients flow from each output N with its number in "cotangents", and are taken times
+    "weight". "fill" names variables that get zeros; "settings" are attributes of the optimizer that have other values
+    from this step on.
     """
     trainer = TRAINERS[request["trainer"]]
     with mx.util.np_shape(trainer.model.np_shape):
