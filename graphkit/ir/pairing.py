@@ -23,6 +23,9 @@ are read by; by their place between nodes that were found; ``"alone"`` for a nod
 _FAR: Final = 4
 """Nodes in a row that may have been inserted or removed between two that are read by each other."""
 
+_COPIES: Final = frozenset(("Dropout", "Identity"))
+"""Operators that stand in nobody's place, as they hand on what they read."""
+
 
 def kind(node: ir.Node) -> tuple[str, str]:
     """Domain and operator."""
@@ -215,18 +218,20 @@ class Pairing:
             right: Node of the right model.
             fitting: Whether their results have to fit in shape and element type.
         """
-        if not left.outputs or not right.outputs:
+        if not left.outputs or not right.outputs or {left.op_type, right.op_type} & _COPIES:
+            return 0
+        if self._strangers(left, right):
             return 0
         reading, use = self._reading(left, right), self._use(left, right)
         between = reading > 0 and use > 0
         if not fitting:
-            return reading + use if between else 0
+            return reading + 2 * use if between else 0
         one, two = left.outputs[0], right.outputs[0]
         if one.dtype != two.dtype or not may_be_equal(one, two):
             return 0
         named = self.trusted and bool(self.left.names[left] & self.right.names[right])
         enough = between or use == 1 or (named and min(reading, use) >= 0 and reading + use > 0)
-        return reading + use + named if enough else 0
+        return reading + 2 * use + named if enough else 0
 
 
 def _shaped(left: ir.Node, right: ir.Node) -> bool | None:
