@@ -43,6 +43,7 @@ _RUNTIMES_OWN: Final = (
     "Could not find an implementation for",  # … an operator with these element types, in ONNX Runtime
     "Integer division by zero",  # ONNX leaves its result open, and MXNet gives what it likes
     "ZeroDivisionError",  # the same in PyTorch
+    "eps must be non-negative",  # for PyTorch's batch_norm
     "alpha_ > 0.0f",  # of its LRN
     "pads[dim] < kernel_shape[dim]",  # ONNX Runtime takes auto_pad that comes to such pads, and no such pads
     "Unsupported model IR version",  # of the opset that first has an operator with bfloat16

@@ -179,15 +179,22 @@ class ConvertedSession:
 
 
 class _Module:
-    """A source, executed; ``mark`` is what it may call of that name."""
+    """A source, executed; ``mark`` is what it may call of that name.
+
+    Raises:
+        ExecutionError: PyTorch does not make its layers.
+    """
 
     def __init__(self, source: Source, mode: Mode, mark: Any = None) -> None:
         import torch
 
         space: dict[str, Any] = {} if mark is None else {"mark": mark}
         exec(compile(source.text, "model.py", "exec"), space)
-        with torch.device("meta"):
-            self._module: torch.nn.Module = space[source.name]().train(mode != "eval")
+        try:
+            with torch.device("meta"):
+                self._module: torch.nn.Module = space[source.name]().train(mode != "eval")
+        except Exception as error:  # of a layer whose sizes contradict each other
+            raise ExecutionError(_refusal(error)) from error
         if mode == "train-no-dropout":
             _calm(self._module)
         self._tensors = source.tensors

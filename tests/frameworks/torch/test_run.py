@@ -139,6 +139,16 @@ def test_what_torch_refuses_is_an_execution_error(model: ir.Model) -> None:
         session.forward({**feeds(), "ids": np.array([1, 2, 3, 99])})
 
 
+def test_layers_that_torch_does_not_make_are_an_execution_error() -> None:
+    weight = ", ".join(["1"] * 12)
+    text = (
+        '<ir_version: 10, opset_import: ["" : 23]> g (float[1,3,5] x) => (float[1,4,3] y) '
+        f"<float[4,1,3] w = {{{weight}}}> {{ y = Conv <group = 3> (x, w) }}"
+    )
+    with pytest.raises(ExecutionError, match="out_channels must be divisible by groups"):
+        runtimes()["torch"].open(canonical(ir.from_onnx_text(text)))
+
+
 def test_models_of_other_sources_run_as_the_source_written_for_them() -> None:
     model = canonical(
         ir.from_onnx_text('<ir_version: 10, opset_import: ["" : 23]> g (float[2] x) => (float[2] y) { y = Relu(x) }')
