@@ -10,17 +10,21 @@ import networks
 import numpy as np
 import onnx_ir as ir
 import pytest
+import torch
 from mxsymbols import graph, op, var
 from paths import REAL_MODELS
+from torch import nn
 
 import graphkit
 from graphkit.errors import InputError
-from graphkit.frameworks.base import Sgd, Step
+from graphkit.frameworks.base import Adam, Batch, Sgd, Step, runtimes
 from graphkit.frameworks.mxnet import checkpoint
+from graphkit.ir.canonical import canonical
 from graphkit.ir.training import losses
 from graphkit.ops.mxgraph import MxModel
 from graphkit.parity.statistics import Statistics
-from graphkit.parity.training import MOVE
+from graphkit.parity.training import MOVE, REACH, rounded
+from graphkit.passes.cast_floats import cast_floats
 from graphkit.report.json import from_json, to_json
 from graphkit.report.table import table
 
@@ -28,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from graphkit.frameworks.base import Batch
     from graphkit.report.report import Report
 
 BOTH = ("torch", "mxnet")
@@ -61,6 +64,50 @@ def test_a_resnet_trains_the_same_with_its_running_statistics() -> None:
     assert len(variances) == 3 * 20
     assert all("n / (n - 1)" in check.note and check.tol == 1e-6 for check in variances)
     assert worst(report, "running statistic") < 2e-7
+
+
+def cancelling() -> ir.Model:
+    """A convolution whose bias the BatchNorm behind it subtracts again, so that its gradient is rounding residue."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(2, 6, 3), nn.BatchNorm2d(6), nn.Tanh(), nn.Flatten(), nn.Linear(54, 4))
+    return graphkit.load(net, inputs=[(8, 2, 5, 5)])
+
+
+def moves(model: ir.Model, weight: float) -> dict[str, float]:
+    """How far the first step of Adam moves each parameter, in multiples of its learning rate."""
+    rng = np.random.default_rng(0)
+    (x,), (y,) = model.graph.inputs, model.graph.outputs
+    dtype = x.dtype.numpy()
+    batch = Batch(
+        {x.name: rng.standard_normal((8, 2, 5, 5)).astype(dtype)},
+        {y.name: rng.standard_normal((8, 4)).astype(dtype)},
+        {y.name: 1.0},
+        weight,
+    )
+    with runtimes()["torch"].open(model, mode="train-no-dropout") as session:
+        (step,) = session.train([batch], Adam())
+    start = {name: value.const_value.numpy() for name, value in model.graph.initializers.items()}
+    return {name: float(np.abs(array - start[name]).max() / Adam().lr) for name, array in step.parameters.items()}
+
+
+def test_adam_makes_full_steps_of_residue_unless_its_epsilon_drowns_it() -> None:
+    single, double = cast_floats(cancelling(), "float32"), cast_floats(cancelling(), "float64")
+    assert moves(single, 1.0)["0.bias"] > 0.1
+    assert moves(double, 1.0)["0.bias"] < 1e-6
+    for weight in (REACH * 1e-8 / 0.1, REACH * 1e-8 / 10):  # gradients of this network are between 0.1 and 10
+        assert moves(single, weight)["0.bias"] < 1e-2
+        assert moves(single, weight)["4.weight"] > 0.3
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("rule", [Adam(), Adam(0.01, 0.8, 0.95, 1e-4, 0.1)], ids=["adam", "adam with decay"])
+def test_adam_trains_the_same_whatever_rounding_leaves_of_gradients(dtype: Any, rule: Adam) -> None:
+    report = graphkit.verify(cancelling(), on=BOTH, train_steps=3, dtype=dtype, rule=rule)
+    assert report.passed, [check for check in report.checks if check.verdict == "fail"]
+    bound = 1e-12 if dtype == "float64" else 1e-4
+    assert worst(report, "parameter") < bound
+    assert worst(report, "loss") < bound
+    assert all(check.tol < 1e-3 for check in report.checks if check.kind == "parameter")
 
 
 RNG = np.random.default_rng(2)
@@ -123,6 +170,18 @@ def test_a_symbol_in_inference_form_trains_towards_targets(tmp_path: Path) -> No
     assert report.passed
     assert {check.name for check in report.checks if check.kind == "loss"} == {"distance to the targets"}
     assert "2 steps of SGD (lr 0.1, momentum 0.5, weight decay 0.01)" in report.title
+
+
+def test_adam_trains_a_symbols_own_loss(tmp_path: Path) -> None:
+    model = graphkit.load(symbol(tmp_path, "SoftmaxOutput"), inputs=["data:4x3x8x8"], train=True)
+    report = graphkit.verify(model, on=BOTH, train_steps=3, dtype="float64", rule=Adam(), loss="given")
+    assert report.passed, [check for check in report.checks if check.verdict == "fail"]
+    assert {check.right for check in report.checks if check.kind == "parameter"} == {"mxnet (rewritten)", "torch"}
+    assert set(report.curves) == {"mxnet (rewritten)", "torch"}
+    assert "3 steps of Adam (lr 0.001, beta1 0.9, beta2 0.999, epsilon 1e-08, weight decay 0)" in report.title
+    for loss in ("mse", "cross-entropy"):
+        with pytest.raises(InputError, match=f"a loss of its own \\('head_loss'\\), so it is not trained on {loss}"):
+            graphkit.verify(model, on=BOTH, train_steps=1, loss=loss)
 
 
 def test_two_files_are_compared_where_each_trains(tmp_path: Path) -> None:
@@ -248,6 +307,45 @@ def test_what_cannot_be_trained_is_refused() -> None:
         graphkit.verify(model, on=[Learner("one"), Learner("two")], train_steps=1)
     with pytest.raises(InputError, match="momentum of training is -1"):
         trained(Learner("one"), Learner("two"), rule=Sgd(momentum=-1.0))
+
+
+def test_a_loss_has_to_suit_the_model() -> None:
+    for loss, complaint in [
+        ("given", "no losses of its own to train"),
+        ("huber", "No loss is called 'huber'"),
+    ]:
+        with pytest.raises(InputError, match=complaint):
+            trained(Learner("one"), Learner("two"), loss=loss)
+    model = ir.from_onnx_text(fakes.TEXT.replace("float[batch, 3] y", "float y").replace("Relu(sum)", "ReduceSum(sum)"))
+    for value in model.graph.initializers.values():
+        value.metadata_props["graphkit.kind"] = "parameter"
+    with pytest.raises(InputError, match="no float output with two or more classes"):
+        graphkit.verify(canonical(model), on=BOTH, train_steps=1, loss="cross-entropy")
+
+
+def test_numbers_of_optimizers_are_those_of_float32() -> None:
+    rule = rounded(Adam(0.1, 0.9, 0.3, 1e-8, 0.01))
+    assert isinstance(rule, Adam)
+    for number in (rule.lr, rule.beta1, rule.beta2, rule.epsilon, rule.weight_decay):
+        assert number == float(np.float32(number))
+    assert 1 - rule.beta2 == float(np.float32(1) - np.float32(rule.beta2))
+    for wrong, complaint in [
+        (Adam(beta1=1.0), "beta1 of training is 1.0; it must be below 1"),
+        (Adam(epsilon=1e-60), "epsilon of training is 1e-60; it must be above 0"),
+        (Adam(lr=float("nan")), "lr of training is nan"),
+        (Sgd(weight_decay=-1.0), "weight decay of training is -1"),
+    ]:
+        with pytest.raises(InputError, match=complaint):
+            rounded(wrong)
+
+
+def test_curves_are_the_losses_of_the_first_sample() -> None:
+    report = trained(Learner("one"), Learner("two"), seeds=(0, 1))
+    assert set(report.curves) == {"one", "two"}
+    first = trained(Learner("one"), Learner("two"))
+    assert report.curves == first.curves
+    assert len(first.curves["one"]) == 3
+    assert "3 steps of SGD" in first.title
 
 
 def test_steps_are_in_the_json_and_in_the_table() -> None:
