@@ -155,6 +155,32 @@ def _no_axes(case: Case) -> bool:
     return len(case.inputs) > 1 and case.inputs[1] is not None and case.inputs[1].shape == (0,)
 
 
+def _repeated(case: Case) -> bool:
+    """Places along an axis that are written twice, neither being the last."""
+    places = _stored(case.inputs[1])
+    axis = case.attrs.get("axis", 0)
+    if case.attrs.get("reduction", "none") != "none" or not -places.ndim <= axis < places.ndim:
+        return False
+    ordered = np.sort(np.where(places < 0, places + _shape(case)[axis], places), axis)
+    return bool((np.diff(ordered, axis=axis) == 0).any())
+
+
+def _repeated_tuples(case: Case) -> bool:
+    """The same for places in several axes."""
+    places = _stored(case.inputs[1])
+    if case.attrs.get("reduction", "none") != "none" or not places.ndim:
+        return False
+    sizes = np.asarray(_shape(case)[: places.shape[-1]])
+    found = np.where(places < 0, places + sizes, places).reshape(-1, places.shape[-1])
+    return len(np.unique(found, axis=0)) < len(found)
+
+
+def _shared_columns(case: Case) -> bool:
+    """Sequences that are counted in one column, of which each has a weight."""
+    columns = list(case.attrs.get("ngram_indexes", ()))
+    return len(set(columns)) < len(columns)
+
+
 _ONNX: Final[dict[str, Rule]] = {
     "AffineGrid": _unit_line,
     "AveragePool": _padded_alike,
@@ -163,8 +189,11 @@ _ONNX: Final[dict[str, Rule]] = {
     "MeanVarianceNormalization": _single,
     "NegativeLogLikelihoodLoss": _no_class,
     "Resize": _cropped,
+    "ScatterElements": _repeated,
+    "ScatterND": _repeated_tuples,
     "SoftmaxCrossEntropyLoss": _no_class,
     "Squeeze": _no_axes,
+    "TfIdfVectorizer": _shared_columns,
 }
 _MXNET: Final[dict[str, Rule]] = {
     "CTCLoss": _labels,

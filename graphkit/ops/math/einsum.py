@@ -149,7 +149,10 @@ def _spread(b: MxBuilder, ref: MxRef, term: str, letters: str) -> MxRef:
 
 def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     equation = node.attributes.get_string("equation", "").replace(" ", "")
-    return b.call("torch.einsum", equation, *x)
+    result, dtype = b.call("torch.einsum", equation, *x), b.dtype(node.outputs[0])
+    if len(x) > 1 or dtype.kind not in "iu" or dtype == np.int64:
+        return result
+    return b.method("to", result, b.torch_dtype(dtype))  # sums of integers are int64 in torch
 
 
 def _case(equation: str, *shapes: tuple[int, ...]) -> Case:
@@ -193,6 +196,7 @@ OP = Op(
             {"equation": "ij,jk->ik"},
             grad=False,
         ),
+        Case("integers alone", (arr(2, 3, low=-5, high=6, dtype="int32"),), {"equation": "ij->j"}, grad=False),
         Case("free batch", (arr(2, 3, 4), arr(2, 4)), {"equation": "bij,bj->bi"}, dynamic=(0, 1)),
     ),
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from graphkit.ops.signal.fourier import complex_of, spectrum_matrix
-from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64
+from graphkit.ops.spec import Case, MxForm, Op, Refusal, Tol, arr, int64
 from graphkit.ops.tensor.sizes import some
 from graphkit.ops.torchprogram import Size
 
@@ -84,11 +84,30 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     found = _frames(b, node)
     if isinstance(found, Refusal):
         return found if b.number(node.inputs[1]) is not None else _torch_computed(b, node, x) or found
-    data = b.method("unfold", complex_of(b, x[0], found.parts), 1, found.length, found.step)
     window = x[2] if len(x) > 2 else None
+    return _torch_pieces(b, node, x[0], window, found.parts, found.length, found.step, onesided=found.onesided)
+
+
+def _torch_pieces(
+    b: TorchBuilder,
+    node: ir.Node,
+    signal: Arg,
+    window: Arg | None,
+    parts: int,
+    length: Arg,
+    step: Arg,
+    *,
+    onesided: bool,
+) -> Arg:
+    """The spectra of the pieces of a signal; torch transforms float16 on GPUs only, so that it is computed wider."""
+    half = b.dtype(some(node.inputs[0])) == np.float16
+    if half:
+        signal = b.method("float", signal)
+    data: Arg = b.method("unfold", complex_of(b, signal, parts), 1, length, step)
     if window is not None:
         data = b.infix("*", data, window)
-    return b.call("torch.view_as_real", b.call("torch.fft.rfft" if found.onesided else "torch.fft.fft", data))
+    spectra = b.call("torch.view_as_real", b.call("torch.fft.rfft" if onesided else "torch.fft.fft", data))
+    return b.method("half", spectra) if half else spectra
 
 
 def _torch_computed(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | None:
@@ -102,10 +121,7 @@ def _torch_computed(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | N
         size: Arg = b.call("int", length)
     else:
         size = Size(x[0], 1) if window is None else Size(window, 0)
-    data = b.method("unfold", complex_of(b, x[0], parts), 1, size, b.call("int", x[1]))
-    if window is not None:
-        data = b.infix("*", data, window)
-    return b.call("torch.view_as_real", b.call("torch.fft.rfft" if onesided else "torch.fft.fft", data))
+    return _torch_pieces(b, node, x[0], window, parts, size, b.call("int", x[1]), onesided=onesided)
 
 
 _SIGNAL = arr(2, 20, 1)
@@ -117,6 +133,14 @@ OP = Op(
     cases=(
         Case("window", (_SIGNAL, int64(3), arr(8, low=0.1)), const=(1,), dynamic=(0,)),
         Case("stored window", (_SIGNAL, int64(3), arr(8, low=0.1)), const=(1, 2)),
+        Case(
+            "halves",
+            (_SIGNAL, int64(3), arr(8, low=0.1)),
+            const=(1,),
+            dtype="float16",
+            grad=False,
+            tol=Tol(float32=5e-3, reason="they are halves"),
+        ),
         Case("length", (_SIGNAL, int64(4), None, int64(6)), const=(1, 3)),
         Case("both sides", (_SIGNAL, int64(5), arr(8, low=0.1), int64(8)), {"onesided": 0}, const=(1, 3)),
         Case("complex", (arr(2, 20, 2), int64(5), arr(8, low=0.1)), {"onesided": 0}, const=(1,)),
