@@ -95,7 +95,7 @@ def test_adam_makes_full_steps_of_residue_unless_its_epsilon_drowns_it() -> None
     assert moves(single, 1.0)["0.bias"] > 0.1
     assert moves(double, 1.0)["0.bias"] < 1e-6
     for weight in (REACH * 1e-8 / 0.1, REACH * 1e-8 / 10):  # gradients of this network are between 0.1 and 10
-        assert moves(single, weight)["0.bias"] < 1e-2
+        assert moves(single, weight)["0.bias"] < 1e-4
         assert moves(single, weight)["4.weight"] > 0.3
 
 
