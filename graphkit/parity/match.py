@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from graphkit.ir.alignment import Alignment
     from graphkit.ir.pairing import How
 
-__all__ = ["Matching", "boxed", "counterparts", "match"]
+__all__ = ["Matching", "match"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,13 +227,3 @@ def _node(node: ir.Node | None) -> str:
 
 def _counted(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def counterparts(model: ir.Model, other: ir.Model) -> dict[str, str]:
-    """Name in ``other`` of each input, output, parameter and buffer of ``model`` that has a counterpart there."""
-    return match(model, other).names
-
-
-def boxed(model: ir.Model, other: ir.Model, names: Mapping[str, str]) -> frozenset[str]:
-    """Names of the inputs and outputs without axes whose counterpart has one, of size 1."""
-    return _boxed(model, other, names)
