@@ -21,7 +21,7 @@ __all__ = ["COMMAND"]
 @command
 @reading_options
 @comparing_options
-@dtype_option(None, "Precision.  [default: float64, then float32 if nothing differs]")
+@dtype_option("Precision.  [default: float64, then float32 if nothing differs]")
 @click.option(
     "-o",
     "--out",

@@ -17,13 +17,12 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.cli.options import Reading
-    from graphkit.parity.sides import Precision
     from graphkit.report.report import Report
 
 __all__ = ["Comparing", "comparing_options", "publish", "write_reports"]
 
 
-class _Numbers(click.ParamType[tuple[int, ...]]):
+class _Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in newer clicks only
     """Numbers and ranges of them, e.g. ``0,1,5-9``."""
 
     name = "numbers"
@@ -53,13 +52,13 @@ _COMPARING = (
         metavar="RUNTIME,…",
         help="Runtimes: torch, mxnet, ort, ort-cuda, reference. Default: those of torch, mxnet and ort that are there.",
     ),
-    click.option("--backward/--no-backward", help="Compare the gradients of every input and parameter too."),
+    click.option(
+        "--backward/--no-backward", default=None, help="Compare the gradients of every input and parameter too."
+    ),
     click.option(
         "--mode",
         type=click.Choice(("eval", "train")),
-        default="eval",
-        show_default=True,
-        help="BatchNorm with running statistics, or with the batch's; dropout is off in both.",
+        help="BatchNorm with running statistics, or with the batch's; dropout is off in both.  [default: eval]",
     ),
     click.option(
         "--batches", "--batch", type=_Numbers(1), metavar="N,…", help="Batch sizes, where free.  [default: 2]"
@@ -68,7 +67,6 @@ _COMPARING = (
         "--seeds",
         "--seed",
         type=_Numbers(0),
-        default="0",
         metavar="N,…",
         help="Seeds of the inputs and cotangents, e.g. 0,1,5-9.  [default: 0]",
     ),
@@ -98,10 +96,10 @@ class Comparing:
         reading: The source and how it is read.
         other: Another source.
         on: Names of runtimes.
-        backward: Whether gradients are compared.
-        mode: ``"eval"`` or ``"train"``.
+        backward: Whether gradients are compared; None where it was not said.
+        mode: ``"eval"`` or ``"train"``; None where it was not said.
         batches: Batch sizes; None for the usual one.
-        seeds: Seeds.
+        seeds: Seeds; None for the usual one.
         feed: Data, as spelled.
         tolerances: Bounds, as spelled.
     """
@@ -109,10 +107,10 @@ class Comparing:
     reading: Reading
     other: str | None
     on: tuple[str, ...]
-    backward: bool
-    mode: str
+    backward: bool | None
+    mode: str | None
     batches: tuple[int, ...] | None
-    seeds: tuple[int, ...]
+    seeds: tuple[int, ...] | None
     feed: tuple[str, ...]
     tolerances: tuple[str, ...]
 
@@ -122,17 +120,18 @@ class Comparing:
         return model, None if self.other is None else replace(self.reading, source=self.other, params=None).load()
 
     def arguments(self) -> dict[str, Any]:
-        """What :func:`graphkit.parity.verify.verify` and :func:`graphkit.parity.bisect.bisect` take of it."""
-        return {
+        """What was given, as arguments of :func:`graphkit.parity.verify.verify`."""
+        given = {
             "on": [name.strip() for group in self.on for name in group.split(",") if name.strip()],
             "backward": self.backward,
             "mode": self.mode,
-            "batches": self.batches or (),
+            "batches": self.batches,
             "seeds": self.seeds,
             "data": list(self.feed) or None,
             "inputs": self.reading.open_specs(),
             "tolerances": self.tolerances,
         }
+        return {name: value for name, value in given.items() if value is not None}
 
 
 def comparing_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -150,15 +149,9 @@ def comparing_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return gather
 
 
-def dtype_option(default: Precision | None, told: str) -> Callable[[Any], Any]:
+def dtype_option(told: str) -> Callable[[Any], Any]:
     """The option that says which precision is compared in."""
-    return click.option(
-        "--dtype",
-        type=click.Choice(("float32", "float64")),
-        default=default,
-        show_default=default is not None,
-        help=told,
-    )
+    return click.option("--dtype", type=click.Choice(("float32", "float64")), help=told)
 
 
 report_option = click.option(

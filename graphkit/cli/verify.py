@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -39,8 +40,24 @@ _RULES = {
     help="What they make smaller: the losses that the model has, or the distance of its outputs from random targets or "
     "classes.  [default: given, if it has some, else mse]",
 )
-@dtype_option("float32", "Precision: float64 proves semantics, float32 compares against the noise floor.")
-@click.option("--taps/--no-taps", help="Compare every value between two nodes too, and the gradients in them.")
+@dtype_option("Precision: float64 proves semantics, float32 compares against the noise floor.  [default: float32]")
+@click.option(
+    "--taps/--no-taps",
+    default=None,
+    help="Compare every value between two nodes too, and with --backward the gradients in them.",
+)
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Compare with numbers that were recorded, on the samples and as it was done then unless said otherwise.",
+)
+@click.option(
+    "--save-baseline",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Record the numbers of the reference, e.g. as b.npz.",
+)
 @report_option
 @json_option
 def COMMAND(  # noqa: N802
@@ -51,8 +68,10 @@ def COMMAND(  # noqa: N802
     momentum: float | None,
     weight_decay: float | None,
     loss: str | None,
-    dtype: Precision,
-    taps: bool,
+    dtype: Precision | None,
+    taps: bool | None,
+    baseline: Path | None,
+    save_baseline: Path | None,
     reports: tuple[str, ...],
     as_json: bool,
 ) -> int:
@@ -70,11 +89,13 @@ def COMMAND(  # noqa: N802
         report = verify(
             model,
             other,
-            train_steps=train_steps or 0,
+            train_steps=train_steps,
             rule=rule,
             loss=loss or "",
             dtype=dtype,
             taps=taps,
+            baseline=baseline,
+            save_baseline=save_baseline,
             progress=bar,
             **comparing.arguments(),
         )
@@ -101,7 +122,9 @@ def _rule(optimizer: str | None, numbers: dict[str, Any], loss: str | None, step
     from graphkit.frameworks.base import Adam, Sgd
 
     given = [*(["optimizer"] if optimizer else []), *numbers, *(["loss"] if loss else [])]
-    if given and not steps:
+    if not given:
+        return None
+    if not steps:
         option = given[0].replace("_", "-")
         raise InputError(f"--{option} is for steps of training; say how many with --train-steps.")
     name = optimizer or "momentum"

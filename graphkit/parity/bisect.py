@@ -9,9 +9,11 @@ import numpy as np
 
 from graphkit.errors import ExecutionError, GraphkitError
 from graphkit.frameworks.base import runtimes
+from graphkit.frameworks.convert import input_spec
 from graphkit.ir.origin import origin_of
 from graphkit.parity.alone import Alone, Truth
 from graphkit.parity.comparison import Comparison
+from graphkit.parity.conditions import Conditions
 from graphkit.parity.metrics import distance
 from graphkit.parity.reproduce import reproduced
 from graphkit.parity.sides import Side
@@ -88,20 +90,13 @@ def bisect(
         ExecutionError: A named runtime refused or crashed.
     """
     precisions: list[Precision] = ["float64", "float32"] if dtype is None else [dtype]
+    specs = tuple(map(input_spec, inputs))
     for precision in precisions:
-        with Comparison(
-            model,
-            other,
-            on=on,
-            dtype=precision,
-            mode=mode,
-            inputs=inputs,
-            tolerances=tolerances,
-            progress=progress,
-            backward=backward,
-            taps=True,
-        ) as comparison:
-            found = _Search(comparison, model, other, out).run(comparison.samples(seeds, batches, data))
+        conditions = Conditions(
+            precision, mode, backward, True, seeds=tuple(seeds), batches=tuple(batches), inputs=specs
+        )
+        with Comparison(model, other, conditions, on=on, tolerances=tolerances, progress=progress) as comparison:
+            found = _Search(comparison, model, other, out).run(comparison.samples(data))
         if not found.passed:
             break
     return found
@@ -120,16 +115,19 @@ class _Search:
             comparison.run([sample])
             report = comparison.report()
             if not report.passed:
-                sides = list(comparison.sampler.sides[1:])
+                sides = self._sides()[1:]
                 if any(side.dtype == "float32" for side in sides):
                     comparison.sampler.run(sample)  # others may have stood in for it
                 return Bisection(report, tuple(self._finding(side, report, sample) for side in sides))
         report = comparison.report()
-        sides = comparison.sampler.sides
+        sides = self._sides()
         return Bisection(report, tuple(Finding(side.name, sides[0].name) for side in sides[1:]))
 
+    def _sides(self) -> list[Side]:
+        return [side for side in self._comparison.sampler.sides if isinstance(side, Side)]
+
     def _finding(self, side: Side, report: Report, sample: Sample) -> Finding:
-        reference = self._comparison.sampler.sides[0]
+        reference = self._sides()[0]
         mine = [check for check in report.checks if check.right == side.name and check.verdict == "fail"]
         first, node = self._first(mine)
         found = Finding(side.name, reference.name, first, None if node is None else place(node))
@@ -181,7 +179,7 @@ class _Search:
     def _truth(self, side: Side, sample: Sample) -> Truth:
         """What the reference has, under the names of a side's model."""
         sampler = self._comparison.sampler
-        reference = sampler.sides[0]
+        reference = self._sides()[0]
         feeds = sampler.feeds(sample)
         seeds = sampler.seeds(sample)
         values: dict[str, npt.NDArray[np.generic]] = {**feeds, **reference.values, **reference.outputs}
@@ -228,7 +226,7 @@ class _Search:
 
     def _stand_ins(self, side: Side) -> Iterator[Side]:
         sampler = self._comparison.sampler
-        reference = sampler.sides[0]
+        reference = self._sides()[0]
         mine = [
             reference.runtime,
             *(other.runtime for other in sampler.sides if other.names is None and other is not side),

@@ -7,31 +7,34 @@ from typing import TYPE_CHECKING, Any, Self
 
 from graphkit.errors import ExecutionError, GraphkitError, InputError, MissingError
 from graphkit.frameworks.base import Sgd
-from graphkit.frameworks.convert import input_spec
 from graphkit.ir.chance import random_values
 from graphkit.ir.training import losses
 from graphkit.parity.data import given_data
-from graphkit.parity.deciding import Tally, decided
+from graphkit.parity.deciding import TRIALS, Tally, decided
 from graphkit.parity.inputs import guessed
 from graphkit.parity.lineup import label_of, lineup
+from graphkit.parity.recorded import RecordedSide, live, recorded_sides
+from graphkit.parity.recorder import Recorder
 from graphkit.parity.sample import Sampler
 from graphkit.parity.samples import drawn, given
 from graphkit.parity.sides import Pool
 from graphkit.parity.steady import unsteady
 from graphkit.parity.tolerances import Override, parse_tolerance, unused
-from graphkit.parity.training import Training, rounded
+from graphkit.parity.training import Training
 from graphkit.report.environment import environment
 from graphkit.report.report import Check, Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     import onnx_ir as ir
 
-    from graphkit.frameworks.base import Mode, Rule, Runtime
-    from graphkit.frameworks.convert import Input
+    from graphkit.frameworks.base import Mode, Runtime
+    from graphkit.parity.baseline import Baseline
+    from graphkit.parity.conditions import Conditions
+    from graphkit.parity.recorded import Party
     from graphkit.parity.samples import Sample
-    from graphkit.parity.sides import Precision, Side
     from graphkit.report.report import Kind
 
 __all__ = ["Comparison"]
@@ -40,13 +43,20 @@ __all__ = ["Comparison"]
 class Comparison:
     """Compares the sides of a model, or of two, sample by sample; a context manager that frees the sessions.
 
-    The arguments are those of :func:`graphkit.parity.verify.verify`.
+    Args:
+        model: The model.
+        other: Another model that is to compute the same.
+        conditions: How they are compared.
+        on: Runtimes, by name or as objects.
+        tolerances: Bounds that the user gives.
+        progress: Told what is being done.
+        baseline: Recorded numbers to compare with, in place of a reference that runs.
+        record: File to record the numbers of the reference in.
 
     Attributes:
         model: The model.
         lineup: The sides, and what is not there.
         sampler: Runs the samples.
-        gradients: Whether gradients are compared.
         warnings: What readers of the report must know.
         overrides: Bounds that the user gives.
 
@@ -58,45 +68,54 @@ class Comparison:
     def __init__(
         self,
         model: ir.Model,
-        other: ir.Model | None = None,
+        other: ir.Model | None,
+        conditions: Conditions,
         *,
         on: Sequence[str | Runtime] = (),
-        dtype: Precision = "float32",
-        mode: str = "eval",
-        inputs: Sequence[Input] = (),
         tolerances: Sequence[str | Override] = (),
         progress: Callable[[str, int, int], None] | None = None,
-        backward: bool = False,
-        taps: bool = False,
+        baseline: Baseline | None = None,
+        record: Path | None = None,
     ) -> None:
-        if dtype not in ("float32", "float64"):
-            raise InputError(f"Models are compared in float32 or float64, not in {dtype!r}.")
-        if mode not in ("eval", "train"):
-            raise InputError(f"Models are compared in mode eval or train, not in {mode!r}.")
+        _check(conditions, other, baseline, record)
         self.model = model
-        self.gradients = backward
-        self.warnings: list[str] = []
-        self._other = other
-        self._dtype, self._mode = dtype, mode
+        self.warnings: list[str] = [] if baseline is None else baseline.check(model, conditions)
+        self.overrides = [each if isinstance(each, Override) else parse_tolerance(each) for each in tolerances]
+        self._other, self._conditions, self._baseline = other, conditions, baseline
         self._asked = bool(on)
         self._progress = progress or (lambda _what, _done, _total: None)
-        self.overrides = [each if isinstance(each, Override) else parse_tolerance(each) for each in tolerances]
-        self._specs = tuple(map(input_spec, inputs))
         self._stack = ExitStack()
         self._dropped: list[Check] = []
         self._tallies = Tally(), Tally()
         self._unsteady: dict[str, str] | None = None
         self._labels: list[str] = []
+        self._recorded: set[tuple[str, int]] = set()
         self._shown = ""
         self._guess = ""
-        self._training: Training | None = None
         pools = self._stack.enter_context(Pool(model)), self._stack.enter_context(Pool(other or model))
-        inner: Mode = "eval" if mode == "eval" else "train-no-dropout"
-        self.lineup = lineup(model, other, on, pools, dtype, inner, taps=taps)
+        mode: Mode = "eval" if conditions.mode == "eval" else "train-no-dropout"
+        self.lineup = lineup(model, other, on, pools, conditions.dtype, mode, taps=conditions.taps)
+        sides: list[Party] = [*([] if baseline is None else recorded_sides(baseline, model)), *self.lineup.sides]
+        specs, overrides = conditions.inputs, self.overrides
         self.sampler = Sampler(
-            pools[0], self.lineup.sides, backward, self._specs, self._unable, inner, taps, self.overrides
+            pools[0], sides, conditions.backward, specs, self._unable, mode, conditions.taps, overrides
         )
-        if mode == "train" and any(node.op_type == "Dropout" and not node.domain for node in model.graph):
+        self._training: Training | None = None
+        if conditions.train_steps:
+            _same_losses(model, other)
+            rule = conditions.rule or Sgd()
+            self._training = Training(
+                pools[0], [], conditions.train_steps, rule, specs, self._unable, conditions.loss, overrides
+            )
+        self._recorder: Recorder | None = None
+        if record is not None:
+            told = environment() | self.lineup.versions
+            self._recorder = self._stack.enter_context(
+                Recorder(record, model, conditions, title=label_of(model), environment=told)
+            )
+            if self._training is not None:
+                self._training.recorder = self._recorder
+        if conditions.mode == "train" and any(node.op_type == "Dropout" and not node.domain for node in model.graph):
             self.warnings.append("Dropout is off: every framework draws masks of its own.")
 
     def __enter__(self) -> Self:
@@ -105,33 +124,22 @@ class Comparison:
     def __exit__(self, *exc: object) -> None:
         self._stack.close()
 
-    def train(self, steps: int, rule: Rule | None, loss: str) -> None:
-        """Compare steps of training, too.
+    def samples(self, data: Any = None) -> Iterable[Sample]:
+        """The samples to compare on: of given data, drawn as the conditions say, or those of the baseline.
 
         Raises:
-            InputError: The two models have other losses, or a number of the rule is none.
+            InputError: Batch sizes are given along with data.
         """
-        _same_losses(self.model, self._other)
-        self._training = Training(
-            self.sampler.pool, [], steps, rounded(rule or Sgd()), self._specs, self._unable, loss, self.overrides
-        )
-
-    def samples(
-        self, seeds: Sequence[int] = (0,), batches: Sequence[int] = (), data: Iterable[Any] | None = None
-    ) -> Iterable[Sample]:
-        """The samples to compare on, drawn or of given data.
-
-        Raises:
-            InputError: Batch sizes are given along with data, or there is no seed.
-        """
-        if not seeds:
-            raise InputError("There is nothing to compare: no seed is given.")
-        if data is None:
-            self._guess = guessed(self.model, self._specs)
-            return drawn(seeds, batches)
-        if batches:
-            raise InputError("Batch sizes are for inputs that are drawn; the data that is given has its own.")
-        return given(given_data(data, self.model, self.warnings.append), seeds[0])
+        conditions = self._conditions
+        if data is not None:
+            if conditions.batches:
+                raise InputError("Batch sizes are for inputs that are drawn; the data that is given has its own.")
+            seed = conditions.seeds[0] if conditions.seeds else 0
+            return given(given_data(data, self.sampler.pool.model("float32"), self.warnings.append), seed)
+        if self._baseline is not None and not conditions.seeds and not conditions.batches:
+            return self._baseline.inputs(self.model)
+        self._guess = guessed(self.model, conditions.inputs)
+        return drawn(conditions.seeds or (0,), conditions.batches)
 
     def run(self, samples: Iterable[Sample]) -> None:
         """Compare on some samples.
@@ -154,23 +162,55 @@ class Comparison:
         if not self._labels:
             feeds = self.sampler.feeds(sample)
             self._shown = ", ".join(f"{name} {_shape(array.shape)}" for name, array in feeds.items())
-        checks = decided(self.sampler.checks, sample)
+        checks = decided(self._checks, sample, self._known)
         if self._unsteady is None and any(check.verdict == "fail" for check in checks):
             feeds = self.sampler.feeds(sample)
-            told = {side.name: unsteady(side, self.model, feeds) for side in self.sampler.sides}
+            sides = [side for side in self.sampler.sides if not isinstance(side, RecordedSide)]
+            told = {side.name: unsteady(side, self.model, feeds) for side in sides}
             self._unsteady = {name: why for name, why in told.items() if why}
         self._tallies[0].add(checks, sample)
-        if self._training is not None:
-            training = self._training
+        if (training := self._training) is not None:
             if not self._labels:
                 training.sides = [side for side in self.sampler.sides if self._can_train(side)]
-            self._tallies[1].add(decided(training.checks, sample), sample)
+            self._tallies[1].add(decided(self._trained, sample, self._known), sample)
         if not self._labels:
             self._require_two()
+        if self._recorder is not None:
+            self._record_stand_ins(sample)
+
+    def _known(self, sample: Sample) -> bool:
+        """Whether a sample can be compared: with a baseline, whether it was recorded."""
+        feeds = self.sampler.feeds(sample)
+        return all(side.holds(feeds) for side in self.sampler.sides if isinstance(side, RecordedSide))
+
+    def _checks(self, sample: Sample, stand_in: int) -> list[Check]:
+        checks = self.sampler.checks(sample)
+        if self._recorder is not None and self.sampler.sides:
+            sampler = self.sampler
+            sides = list(dict.fromkeys([live(sampler.sides), *([live(sampler.learners)] if sampler.learners else [])]))
+            seeds = sampler.seeds(sample) if sampler.learners else None
+            self._recorder.add(sample, sampler.feeds(sample), sides, seeds, sampler.floors, stand_in)
+        self._recorded.add((sample.label, stand_in))
+        return checks
+
+    def _trained(self, sample: Sample, stand_in: int) -> list[Check]:
+        assert self._training is not None
+        self._recorded.add((sample.label, -stand_in - 1))
+        return self._training.checks(sample)
+
+    def _record_stand_ins(self, sample: Sample) -> None:
+        """Record what may have to decide over float32 gradients where the baseline is compared with."""
+        if not any(side.dtype == "float32" for side in self.sampler.sides):
+            return
+        for index in range(1, TRIALS):
+            if self.sampler.learners and (sample.label, index) not in self._recorded:
+                self._checks(sample.stand_in(index), index)
+            if self._training is not None and (sample.label, -index - 1) not in self._recorded:
+                self._training.checks(sample.stand_in(index))
 
     def _require_two(self) -> None:
-        made = {"outputs": self.sampler.sides}
-        if self.gradients:
+        made: dict[str, list[Party]] = {"outputs": self.sampler.sides}
+        if self._conditions.backward:
             made["gradients"] = self.sampler.learners or []
         if self._training is not None:
             made["steps of training"] = self._training.sides
@@ -189,6 +229,8 @@ class Comparison:
         if all(check.verdict == "unavailable" for check in checks):
             why = next((check.note for check in checks if check.left), "no tensor is there")
             raise InputError(f"There is nothing to compare: {why}.")
+        if self._recorder is not None:
+            self._recorder.save()
         training = self._training
         warnings = [*self.warnings, *self.sampler.warnings, *([] if training is None else training.warnings)]
         warnings += unused(self.overrides, [check.name for check in checks])
@@ -203,11 +245,11 @@ class Comparison:
 
     def _title(self) -> str:
         against = "" if self._other is None else f" and {label_of(self._other)}"
-        mode = " in training mode" if self._mode == "train" else ""
+        mode = " in training mode" if self._conditions.mode == "train" else ""
         labels = self._labels
         on = labels[0] if len(labels) == 1 else f"{len(labels)} samples ({labels[0]} to {labels[-1]})"
         trained = "" if self._training is None else f", {self._training.told}"
-        what = f"{label_of(self.model)}{against} in {self._dtype}{mode}"
+        what = f"{label_of(self.model)}{against} in {self._conditions.dtype}{mode}"
         return f"{what}: {self._shown or 'no inputs'}, {on}{trained}"
 
     def _comparable(self, checks: Sequence[Check]) -> list[Check]:
@@ -227,7 +269,7 @@ class Comparison:
             )
         return judged
 
-    def _unable(self, side: Side, kind: Kind, problem: GraphkitError) -> None:
+    def _unable(self, side: Party, kind: Kind, problem: GraphkitError) -> None:
         crashed = isinstance(problem, ExecutionError)
         told = f"{problem} {self._guess}".strip() if crashed else str(problem)
         if self._asked and not side.implied and not (kind != "forward" and isinstance(problem, MissingError)):
@@ -236,11 +278,22 @@ class Comparison:
             raise problem
         self._dropped.append(Check(kind, "", "", side.name, "fail" if crashed else "unavailable", note=told))
 
-    def _can_train(self, side: Side) -> bool:
+    def _can_train(self, side: Party) -> bool:
         if "train" not in side.runtime.can:
             self._unable(side, "train", MissingError(f"{side.runtime.label} makes no steps of training here"))
             return False
         return True
+
+
+def _check(conditions: Conditions, other: ir.Model | None, baseline: Baseline | None, record: Path | None) -> None:
+    if conditions.dtype not in ("float32", "float64"):
+        raise InputError(f"Models are compared in float32 or float64, not in {conditions.dtype!r}.")
+    if conditions.mode not in ("eval", "train"):
+        raise InputError(f"Models are compared in mode eval or train, not in {conditions.mode!r}.")
+    if other is not None and (baseline is not None or record is not None):
+        raise InputError("A baseline is of one model; compare two models without it, or one with it.")
+    if baseline is not None and record is not None:
+        raise InputError("A baseline is compared with or recorded, not both at once.")
 
 
 def _same_losses(model: ir.Model, other: ir.Model | None) -> None:

@@ -22,14 +22,23 @@ TRIALS: Final = 5
 """Samples that decide, by majority, over a float32 gradient that is beyond its bound in the first."""
 
 
-def decided(checks_of: Callable[[Sample], list[Check]], sample: Sample) -> list[Check]:
-    """The checks of a sample, where gradients that may lie at a kink there are decided by more samples."""
-    first = checks_of(sample)
+def decided(
+    checks_of: Callable[[Sample, int], list[Check]], sample: Sample, known: Callable[[Sample], bool] | None = None
+) -> list[Check]:
+    """The checks of a sample, where gradients that may lie at a kink there are decided by more samples.
+
+    Args:
+        checks_of: Gives the checks of a sample, or of one that stands in for it and which of these it is.
+        sample: The sample.
+        known: Whether a sample can be compared; None if all can.
+    """
+    first = checks_of(sample, 0)
     trials = {_key(check): [check] for check in first if _doubtful(check)}
     for index in range(1, TRIALS):
-        if all(_is_decided(seen) for seen in trials.values()):
+        stand_in = sample.stand_in(index)
+        if all(_is_decided(seen) for seen in trials.values()) or not (known is None or known(stand_in)):
             break
-        for check in checks_of(sample.stand_in(index)):
+        for check in checks_of(stand_in, index):
             if _key(check) in trials and check.peak:
                 trials[_key(check)].append(check)
     return [_majority(trials.get(_key(check), [check])) for check in first]

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from graphkit.parity.sides import Arrays, Side
+    from graphkit.parity.recorded import Party
+    from graphkit.parity.sides import Arrays
     from graphkit.parity.tolerances import Override
     from graphkit.report.report import Kind
 
@@ -40,7 +41,7 @@ class Pass:
     """
 
     kinds: Mapping[str, Kind]
-    of: Callable[[Side], Arrays]
+    of: Callable[[Party], Arrays]
     gradients: bool
     single: Mapping[str, frozenset[str]]
     stray: Kind
@@ -50,8 +51,8 @@ class Pass:
 
 def judge(
     wanted: Pass,
-    left: Side,
-    right: Side,
+    left: Party,
+    right: Party,
     floors: Callable[[], Mapping[str, float]],
     overrides: Sequence[Override] = (),
 ) -> list[Check]:
@@ -73,7 +74,7 @@ def judge(
 
 
 def _checks(
-    wanted: Pass, left: Side, right: Side, floors: Mapping[str, float] | None, overrides: Sequence[Override]
+    wanted: Pass, left: Party, right: Party, floors: Mapping[str, float] | None, overrides: Sequence[Override]
 ) -> list[Check]:
     expected, found = wanted.of(left), wanted.of(right)
     within = _bounds(wanted, left, right, floors)
@@ -107,7 +108,7 @@ def _overridden(bound: Bound, override: Override | None) -> Bound:
     return replace(bound, tol=tol, note="; ".join(filter(None, (bound.note, f"bound given as {override}"))))
 
 
-def _bounds(wanted: Pass, left: Side, right: Side, floors: Mapping[str, float] | None) -> dict[str, Bound]:
+def _bounds(wanted: Pass, left: Party, right: Party, floors: Mapping[str, float] | None) -> dict[str, Bound]:
     peaks = {name: magnitude(array) for name, array in wanted.of(left).items() if array.dtype.kind in "fV"}
     if "float32" in (left.dtype, right.dtype):
         return single_bounds(peaks, floors or {}, gradients=wanted.gradients)
@@ -120,7 +121,7 @@ def _bounds(wanted: Pass, left: Side, right: Side, floors: Mapping[str, float] |
 
 
 def _levelled(
-    array: npt.NDArray[np.generic], left: Side, right: Side, reference: npt.NDArray[np.generic]
+    array: npt.NDArray[np.generic], left: Party, right: Party, reference: npt.NDArray[np.generic]
 ) -> npt.NDArray[np.generic]:
     """An array in the precision of the reference, where the sides' precisions differ and it has its own side's."""
     if left.dtype != right.dtype and array.dtype == right.dtype and reference.dtype == left.dtype:

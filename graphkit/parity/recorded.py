@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from graphkit.frameworks.base import Ability, Batch, Mode, Rule, Session, Step
     from graphkit.parity.baseline import Baseline, Recorded, RecordedTraining
-    from graphkit.parity.sides import Arrays
+    from graphkit.parity.sides import Arrays, Side
 
-__all__ = ["RecordedRuntime", "RecordedSide", "recorded_sides"]
+__all__ = ["Party", "RecordedRuntime", "RecordedSide", "live", "recorded_sides"]
 
 _SHOWN: Final = 16
 """Hexadecimal digits of a hash that a message shows."""
@@ -313,3 +313,19 @@ def _key(hashes: Mapping[str, str]) -> frozenset[tuple[str, str]]:
 
 def _terms(batch: Batch) -> tuple[Any, ...]:
     return digests(batch.targets), dict(batch.scales), batch.weight, batch.loss
+
+
+Party: TypeAlias = "Side | RecordedSide"
+"""One that takes part in a comparison."""
+
+
+def live(sides: Sequence[Party]) -> Side:
+    """The first side that a runtime runs here.
+
+    Raises:
+        InputError: There is none.
+    """
+    for side in sides:
+        if not isinstance(side, RecordedSide):
+            return side
+    raise InputError("There is nothing to compare with the baseline: no runtime runs the model here.")

@@ -14,6 +14,7 @@ from graphkit.ir.training import losses
 from graphkit.parity.floor import RUNS, measured_floors
 from graphkit.parity.inputs import draw_seeds, in_dtype
 from graphkit.parity.judge import Pass, judge
+from graphkit.parity.recorded import RecordedSide, live
 from graphkit.parity.single import single_values
 from graphkit.report.report import Check
 
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.frameworks.base import InputSpec, Mode
+    from graphkit.parity.recorded import Party
     from graphkit.parity.samples import Sample
-    from graphkit.parity.sides import Arrays, Pool, Side
+    from graphkit.parity.sides import Arrays, Pool
     from graphkit.parity.tolerances import Override
     from graphkit.report.report import Kind
 
@@ -35,7 +37,7 @@ __all__ = ["Sampler", "Unable"]
 class Unable(Protocol):
     """Told of a side that cannot make a pass; returns to go on without it, or raises."""
 
-    def __call__(self, side: Side, kind: Kind, problem: GraphkitError) -> None:
+    def __call__(self, side: Party, kind: Kind, problem: GraphkitError) -> None:
         """Note that ``side`` gives no ``kind`` pass because of ``problem``."""
         ...
 
@@ -59,14 +61,14 @@ class Sampler:
     """
 
     pool: Pool
-    sides: list[Side]
+    sides: list[Party]
     backward: bool
     inputs: Sequence[InputSpec]
     unable: Unable
     mode: Mode = "eval"
     taps: bool = False
     overrides: Sequence[Override] = ()
-    learners: list[Side] | None = None
+    learners: list[Party] | None = None
     warnings: list[str] = field(default_factory=list)
     floors: tuple[dict[str, float], dict[str, float]] = ({}, {})
 
@@ -76,7 +78,12 @@ class Sampler:
 
     def seeds(self, sample: Sample) -> dict[str, npt.NDArray[np.generic]]:
         """The cotangents of a sample that the first side was run on, in float32."""
-        seeds: dict[str, npt.NDArray[np.generic]] = in_dtype(draw_seeds(self.sides[0].outputs, sample.seed), np.float32)
+        first = self.sides[0]
+        seeds: dict[str, npt.NDArray[np.generic]]
+        if isinstance(first, RecordedSide):
+            seeds = dict(first.cotangents(sample.seed))
+        else:
+            seeds = in_dtype(draw_seeds(first.outputs, sample.seed), np.float32)
         own = losses(self.pool.model("float32"))
         seeds.update({name: np.ones((), np.float32) for name in own})  # as training has it
         return seeds
@@ -99,7 +106,7 @@ class Sampler:
             InputError: The sample does not fit, or gradients are asked for and there are none.
         """
         feeds = self.feeds(sample)
-        taps: dict[Side, list[str]] = {}
+        taps: dict[Party, list[str]] = {}
         self._run(self.sides, "forward", lambda side: taps.update({side: self._tapped(side)}))
         self._run(self.sides, "forward", lambda side: side.forward(feeds, self._shared(taps, side)))
         if not self.sides:
@@ -146,13 +153,13 @@ class Sampler:
             wanted = Pass(slopes, partial(_slopes, slopes), True, behind, "value gradient")
             yield from self._judged(wanted, first, side, floors)
 
-    def _judged(self, wanted: Pass, left: Side, right: Side, floors: _Floors) -> list[Check]:
+    def _judged(self, wanted: Pass, left: Party, right: Party, floors: _Floors) -> list[Check]:
         measured = floors.gradients if wanted.gradients else floors.outputs
         checks = judge(wanted, left, right, measured, self.overrides)
         notes = [note for note in (left.note, right.note) if note]
         return [replace(check, note="; ".join(filter(None, (check.note, *notes)))) for check in checks]
 
-    def _tapped(self, side: Side) -> list[str]:
+    def _tapped(self, side: Party) -> list[str]:
         """Values between nodes that a side gives, in the order of the model."""
         if not self.taps:
             return []
@@ -161,18 +168,18 @@ class Sampler:
         order = (value.name or "" for node in self.pool.model("float32").graph for value in node.outputs)
         return [name for name in order if name in known]
 
-    def _shared(self, taps: dict[Side, list[str]], side: Side) -> list[str]:
+    def _shared(self, taps: dict[Party, list[str]], side: Party) -> list[str]:
         """What of a side's values another one is compared in; those of the reference with any other."""
         first = self.sides[0]
         others = {name for other in self.sides if other is not first for name in taps[other]}
         known = others if side is first else set(taps[first])
         return [name for name in taps[side] if name in known]
 
-    def _run(self, sides: list[Side], kind: Kind, run: Callable[[Side], None]) -> None:
+    def _run(self, sides: list[Party], kind: Kind, run: Callable[[Party], None]) -> None:
         """Let sides do something, and drop those that cannot."""
         sides[:] = [side for side in list(sides) if self._makes(side, kind, run)]
 
-    def _makes(self, side: Side, kind: Kind, run: Callable[[Side], None]) -> bool:
+    def _makes(self, side: Party, kind: Kind, run: Callable[[Party], None]) -> bool:
         try:
             run(side)
         except (UnsupportedError, ShapeNeededError, MissingError, ExecutionError) as problem:
@@ -180,7 +187,7 @@ class Sampler:
             return False
         return True
 
-    def _can_learn(self, side: Side) -> bool:
+    def _can_learn(self, side: Party) -> bool:
         own = losses(self.pool.model("float32"))
         expected = {name: array.shape for name, array in self.sides[0].outputs.items() if name not in own}
         if "backward" not in side.runtime.can:
@@ -221,6 +228,12 @@ class _Floors:
         """On the first runtime that runs the model in both precisions; the reference's own is tried first."""
         sampler = self._sampler
         reference = (sampler.learners or sampler.sides)[0]
+        if isinstance(reference, RecordedSide):
+            held = reference.floors
+            if held[0] and (seeds is None or held[1]):
+                self._outputs, self._gradients = dict(held[0]), dict(held[1])
+                return
+            reference = live(sampler.learners or sampler.sides)
         single = any(side.dtype == "float32" for side in sampler.sides)
         runs = RUNS if single else 1
         found, warning = measured_floors(reference, self._feeds, seeds, self._seed, list(reference.values), runs)
@@ -231,7 +244,7 @@ class _Floors:
             self._gradients = found[1]
 
 
-def _no_loss(side: Side) -> Check:
+def _no_loss(side: Party) -> Check:
     """The check of the losses that a side does not compute."""
     told = f"{side.runtime.label}'s output layers compute the gradient of their loss only"
     return Check("loss", "", "", side.name, "unavailable", note=told)
@@ -242,11 +255,11 @@ def _only(arrays: Arrays, own: frozenset[str], wanted: bool) -> Arrays:
     return {name: array for name, array in arrays.items() if (name in own) == wanted}
 
 
-def _values(names: Collection[str], side: Side) -> Arrays:
+def _values(names: Collection[str], side: Party) -> Arrays:
     return {name: side.values[name] for name in names}
 
 
-def _slopes(names: Collection[str], side: Side) -> Arrays:
+def _slopes(names: Collection[str], side: Party) -> Arrays:
     return {name: side.slopes[name] for name in names}
 
 

@@ -38,6 +38,7 @@ from graphkit.parity.floor import FLOORS, UNITS, spread
 from graphkit.parity.inputs import draw_classes, draw_seeds, in_dtype, nudged
 from graphkit.parity.judge import Pass, judge
 from graphkit.parity.metrics import magnitude
+from graphkit.parity.recorded import RecordedSide, live
 from graphkit.parity.single import single_outputs
 from graphkit.parity.statistics import Statistics
 from graphkit.parity.tolerance import TRAINED
@@ -49,9 +50,11 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.frameworks.base import InputSpec, Loss, Rule, Runtime, Step
+    from graphkit.parity.recorded import Party
+    from graphkit.parity.recorder import Recorder
     from graphkit.parity.sample import Unable
     from graphkit.parity.samples import Sample
-    from graphkit.parity.sides import Arrays, Pool, Side
+    from graphkit.parity.sides import Arrays, Pool
     from graphkit.parity.tolerances import Override
     from graphkit.report.report import Check, Kind
 
@@ -105,18 +108,20 @@ class Training:
         loss: What is made smaller: ``"given"`` for the model's own losses, ``"mse"`` or ``"cross-entropy"``; empty for
             its own if it has some, else ``"mse"``.
         overrides: Bounds that the user gives.
+        recorder: Where the steps of the reference are recorded; None if they are not.
         warnings: What readers of the report must know.
         curves: Loss of each step by side, of the first sample; without sides that know the loss's gradient only.
     """
 
     pool: Pool
-    sides: list[Side]
+    sides: list[Party]
     count: int
     rule: Rule
     inputs: Sequence[InputSpec]
     unable: Unable
     loss: str = ""
     overrides: Sequence[Override] = ()
+    recorder: Recorder | None = None
     warnings: list[str] = field(default_factory=list)
     curves: dict[str, list[float]] = field(default_factory=dict)
 
@@ -160,6 +165,8 @@ class Training:
             self.sides = [side for side, can in zip(self.sides, able, strict=True) if can]
             if len(self.sides) < 2:
                 break
+            if self.recorder is not None:
+                self._record(self.recorder, sample, batches, number)
             for side in self.sides:
                 if (loss := _made(side).loss) is not None:
                     curves.setdefault(side.name, []).append(float(loss))
@@ -169,10 +176,21 @@ class Training:
                     notes = [note for note in (sides[0].note, side.note) if note]
                     apart = kind == "running statistic" and _unlike(sides[0], side)
                     found += [_noted(check, notes, statistics if apart else None) for check in checks]
+        if self.recorder is not None and len(self.sides) > 1:
+            single = any(side.dtype == "float32" for side in self.sides)
+            self.recorder.trained(floors.all() if single else [])
         for side in self.sides:
             side.finish()
         self.curves = self.curves or curves
         return found
+
+    def _record(self, recorder: Recorder, sample: Sample, batches: Sequence[Batch], number: int) -> None:
+        first = self.sides[0]
+        if isinstance(first, RecordedSide):
+            raise InputError("Numbers of a baseline are not recorded again; leave --baseline or --save-baseline out.")
+        if not number:
+            recorder.train(sample, first, batches, self.rule)
+        recorder.step(_made(first))
 
     def _chosen(self, model: ir.Model) -> str:
         """``"given"`` or what targets are drawn for."""
@@ -196,6 +214,8 @@ class Training:
         """The batch of each step."""
         samples = [sample.stand_in(number) for number in range(self.count)]
         feeds = [one.feeds(model, self.inputs) for one in samples]
+        if isinstance(first := self.sides[0], RecordedSide):
+            return first.batches(feeds)
         if chosen == "given":
             weight = self._weight(model, Batch(feeds[0])) if isinstance(self.rule, Adam) else 1.0
             return [Batch(one, weight=weight) for one in feeds]
@@ -237,7 +257,7 @@ class Training:
         wanted = REACH * self.rule.epsilon if isinstance(self.rule, Adam) else MOVE
         return 2.0 ** round(math.log2(wanted / farthest)) if 0 < farthest < math.inf else 1.0
 
-    def _attempts(self, side: Side, action: Callable[[], None]) -> bool:
+    def _attempts(self, side: Party, action: Callable[[], None]) -> bool:
         try:
             action()
         except (UnsupportedError, ShapeNeededError, MissingError, ExecutionError) as problem:
@@ -247,7 +267,7 @@ class Training:
 
     def _passes(
         self, model: ir.Model, names: Sequence[str], statistics: Statistics, number: int, told: str
-    ) -> Iterator[tuple[Kind, Pass, list[Side]]]:
+    ) -> Iterator[tuple[Kind, Pass, list[Party]]]:
         """What a step is compared in, and by which sides."""
         own = losses(model)
         scored: dict[str, Kind] = dict.fromkeys(own or [told], "loss")
@@ -259,15 +279,15 @@ class Training:
         scorers = [side for side in self.sides if _made(side).loss is not None]
         step = number + 1
 
-        def outputs(side: Side) -> Arrays:
+        def outputs(side: Party) -> Arrays:
             return {name: array for name, array in _made(side).outputs.items() if name not in own}
 
-        def loss(side: Side) -> Arrays:
+        def loss(side: Party) -> Arrays:
             found = _made(side)
             assert found.loss is not None
             return {name: found.outputs[name] for name in own} or {told: found.loss}
 
-        def buffers(side: Side) -> Arrays:
+        def buffers(side: Party) -> Arrays:
             first, own_step = _made(self.sides[0]), _made(side)
             held = {name: array for name, array in own_step.buffers.items() if name in running}
             return statistics.converted(held, step, biased=not own_step.unbiased, to_biased=not first.unbiased)
@@ -299,14 +319,20 @@ class _Floors:
 
     def of(self, number: int, kind: Kind) -> dict[str, float]:
         """Floor of each tensor of one kind after one step."""
+        return self.all()[number * len(_KINDS) + _KINDS.index(kind)]
+
+    def all(self) -> list[dict[str, float]]:
+        """Floors of the kinds of all steps, step by step."""
         if self._found is None:
-            self._found = self._measured()
-        return self._found[number * len(_KINDS) + _KINDS.index(kind)]
+            first = self._training.sides[0]
+            held = first.trained_floors if isinstance(first, RecordedSide) else []
+            self._found = held or self._measured()
+        return self._found
 
     def _measured(self) -> list[dict[str, float]]:
         """On the first runtime that trains the model in both precisions; the reference's own is tried first."""
         training = self._training
-        first, known = training.sides[0], runtimes()
+        first, known = live(training.sides), runtimes()
         others = [(known[name], True) for name in FLOORS if name in known and name != first.runtime.name]
         for runtime, native in [(first.runtime, first.native), *others]:
             if runtime.missing() is not None or "train" not in runtime.can:
@@ -371,12 +397,12 @@ def _noted(check: Check, notes: Sequence[str], statistics: Statistics | None) ->
     return replace(check, note="; ".join(filter(None, told)))
 
 
-def _made(side: Side) -> Step:
+def _made(side: Party) -> Step:
     """The step that a side has made last."""
     assert side.step is not None
     return side.step
 
 
-def _unlike(one: Side, two: Side) -> bool:
+def _unlike(one: Party, two: Party) -> bool:
     """Whether two sides move running variances by two laws."""
     return _made(one).unbiased != _made(two).unbiased

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from graphkit.errors import InputError
+from graphkit.frameworks.base import Sgd
+from graphkit.frameworks.convert import input_spec
+from graphkit.parity.baseline import load_baseline
 from graphkit.parity.comparison import Comparison
+from graphkit.parity.conditions import Conditions
+from graphkit.parity.training import rounded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     import onnx_ir as ir
 
@@ -25,18 +33,20 @@ def verify(
     other: ir.Model | None = None,
     *,
     on: Sequence[str | Runtime] = (),
-    backward: bool = False,
-    mode: Literal["eval", "train"] = "eval",
-    train_steps: int = 0,
+    backward: bool | None = None,
+    mode: Literal["eval", "train"] | None = None,
+    train_steps: int | None = None,
     rule: Rule | None = None,
     loss: str = "",
-    dtype: Precision = "float32",
+    dtype: Precision | None = None,
     batches: Sequence[int] = (),
-    seeds: Sequence[int] = (0,),
-    data: Iterable[Any] | None = None,
+    seeds: Sequence[int] | None = None,
+    data: Any = None,
     inputs: Sequence[Input] = (),
-    taps: bool = False,
+    taps: bool | None = None,
     tolerances: Sequence[str | Override] = (),
+    baseline: str | Path | None = None,
+    save_baseline: str | Path | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Report:
     """Run a model on several runtimes and compare every output, and every gradient, with those of one of them.
@@ -55,21 +65,25 @@ def verify(
         on: Runtimes, by name or as objects; a named one has to run. Empty for
             :data:`graphkit.parity.lineup.DEFAULT`, of which those that are not installed or cannot run the model are
             shown as not available; for the home of ``other``, if given.
-        backward: Whether gradients are compared too.
-        mode: Whether BatchNorm takes its running statistics or the batch's. Dropout is off in both: every framework
-            draws masks of its own.
+        backward: Whether gradients are compared too. This, like all of which the default is None, is as the baseline
+            was recorded where there is one; else False.
+        mode: Whether BatchNorm takes its running statistics, or the batch's for ``"train"``. Dropout is off in both:
+            every framework draws masks of its own. Else ``"eval"``.
         train_steps: How many steps of training are made and compared too; :mod:`graphkit.parity.training` says how.
+            Else none.
         rule: The optimizer of these steps; None for :class:`graphkit.frameworks.base.Sgd`.
         loss: What they make smaller: ``"given"`` for the losses that the model has, ``"mse"`` or ``"cross-entropy"``;
             empty for those that it has, else ``"mse"``.
         dtype: Precision: ``"float64"`` proves semantics, ``"float32"`` compares against the noise floor. A runtime
-            without float64 kernels is compared in float32 all the same, and the report says so.
+            without float64 kernels is compared in float32 all the same, and the report says so. Else ``"float32"``.
         batches: Sizes of a free batch dimension; empty for 2.
-        seeds: Seeds of inputs and cotangents; each is compared with each batch size.
-        data: Inputs to compare on instead of drawn ones: mappings of names to arrays, or tuples of arrays.
+        seeds: Seeds of inputs and cotangents; each is compared with each batch size. Else 0.
+        data: Inputs to compare on instead of drawn ones, as :func:`graphkit.parity.data.given_data` takes them.
         inputs: Shapes of inputs with free dimensions, given as to :func:`graphkit.load`.
-        taps: Whether the values between nodes are compared too, and with ``backward`` the gradients in them.
+        taps: Whether the values between nodes are compared too, and with ``backward`` the gradients in them. Else not.
         tolerances: Bounds of the user's own, as :func:`graphkit.parity.tolerances.parse_tolerance` reads them.
+        baseline: A file in which the numbers of a reference were recorded, to compare with these.
+        save_baseline: A file to record those of this reference in.
         progress: Told what is being done, how many samples are done and how many there are (0 if that is not known).
 
     Raises:
@@ -79,19 +93,39 @@ def verify(
         UnsupportedError: A named runtime cannot run the model.
         ExecutionError: A named runtime refused or crashed.
     """
-    with Comparison(
-        model,
-        other,
-        on=on,
-        dtype=dtype,
-        mode=mode,
-        inputs=inputs,
-        tolerances=tolerances,
-        progress=progress,
-        backward=backward,
-        taps=taps,
-    ) as comparison:
-        if train_steps:
-            comparison.train(train_steps, rule, loss)
-        comparison.run(comparison.samples(seeds, batches, data))
+    with ExitStack() as stack:
+        held = None if baseline is None else stack.enter_context(load_baseline(Path(baseline)))
+        usual = Conditions() if held is None else held.conditions
+        steps = usual.train_steps if train_steps is None else train_steps
+        conditions = Conditions(
+            dtype=dtype or usual.dtype,
+            mode=mode or usual.mode,
+            backward=usual.backward if backward is None else backward,
+            taps=usual.taps if taps is None else taps,
+            train_steps=steps,
+            rule=rounded(rule or usual.rule or Sgd()) if steps else None,
+            loss=loss or usual.loss,
+            seeds=tuple(seeds or ()) if held is not None or data is not None else _seeds(seeds),
+            batches=tuple(batches),
+            inputs=tuple(map(input_spec, inputs)),
+        )
+        comparison = stack.enter_context(
+            Comparison(
+                model,
+                other,
+                conditions,
+                on=on,
+                tolerances=tolerances,
+                progress=progress,
+                baseline=held,
+                record=None if save_baseline is None else Path(save_baseline),
+            )
+        )
+        comparison.run(comparison.samples(data))
         return comparison.report()
+
+
+def _seeds(seeds: Sequence[int] | None) -> tuple[int, ...]:
+    if seeds is not None and not seeds:
+        raise InputError("There is nothing to compare: no seed is given.")
+    return tuple(seeds or (0,))

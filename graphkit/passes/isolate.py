@@ -141,12 +141,10 @@ def _drop_unread(model: ir.Model, *, inputs: bool = False) -> None:
 
 def _sizes(model: ir.Model, shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
     """Size of each named dimension of the inputs."""
-    found: dict[str, int] = {}
-    for value in model.graph.inputs:
-        for dim, size in zip(dims_of(value) or (), shapes.get(value.name or "", ()), strict=False):
-            if isinstance(dim, str):
-                found[dim] = size
-    return found
+    pairs = (
+        zip(dims_of(value) or (), shapes.get(value.name or "", ()), strict=False) for value in model.graph.inputs
+    )
+    return {dim: size for pair in pairs for dim, size in pair if isinstance(dim, str)}
 
 
 def _settle(value: ir.Value, shapes: Mapping[str, Sequence[int]], sizes: Mapping[str, int]) -> None:
