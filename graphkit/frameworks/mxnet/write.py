@@ -386,6 +386,7 @@ class _Builder(Asking):
                 raise AssertionError(f"{value.name!r} is read before it is computed")
             variable = self._variable(value.name or "")
             self._store(variable, array, params.kind_of(value))
+            self._derived.pop(variable.name, None)
             self._scopes.main.refs[value] = MxRef(variable)
             found = self._scopes.enter(MxRef(variable))
             self._refs[value] = found

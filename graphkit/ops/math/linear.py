@@ -159,7 +159,7 @@ def _write_gemm(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef
     extra = node.inputs[2] if len(node.inputs) > 2 else None
     alpha, beta = node.attributes.get_float("alpha", 1.0), node.attributes.get_float("beta", 1.0)
     turned, transposed = bool(node.attributes.get_int("transA", 0)), bool(node.attributes.get_int("transB", 0))
-    whole = _of_integers(b, node, data, matrix)
+    whole = _of_integers(b, left, data, matrix)
     found = None if whole is not None else _weight(b, right, transposed=transposed)
     if whole is not None:
         product = b.op("dot", *whole, transpose_a=turned or None, transpose_b=transposed or None)
@@ -205,7 +205,7 @@ def _write_matmul(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxR
     assert right is not None
     assert data is not None
     assert matrix is not None
-    if (whole := _of_integers(b, node, data, matrix)) is not None:
+    if (whole := _of_integers(b, left, data, matrix)) is not None:
         result = mx_matmul(b, left, right, *whole)
         return result if isinstance(result, Refusal) else b.op("Cast", result, dtype=b.dtype(node.outputs[0]).name)
     if b.rank(right) == 2 and b.rank(left) >= 2 and (found := _weight(b, right, transposed=False)) is not None:
@@ -213,9 +213,9 @@ def _write_matmul(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxR
     return mx_matmul(b, left, right, data, matrix)
 
 
-def _of_integers(b: MxBuilder, node: ir.Node, *refs: MxRef) -> list[MxRef] | None:
+def _of_integers(b: MxBuilder, left: ir.Value, *refs: MxRef) -> list[MxRef] | None:
     """Matrices of integers as MXNet multiplies them, in float64; None for floats."""
-    if is_float(b.dtype(node.outputs[0])):
+    if is_float(b.dtype(left)):
         return None
     b.warn("MXNet multiplies matrices of floats only, float64 here: sums of 2^53 and more lose digits")
     return [b.op("Cast", ref, dtype="float64") for ref in refs]

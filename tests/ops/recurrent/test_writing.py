@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 import pytest
+from realmxnet import mxnet
 
 from graphkit.errors import UnsupportedError
+from graphkit.frameworks.base import runtimes
 from graphkit.frameworks.mxnet.write import to_symbol
 from graphkit.frameworks.torch.source.program import to_program
 from graphkit.ir.canonical import canonical
+from graphkit.passes.cast_floats import cast_floats
 
 ROWS = {"LSTM": 8, "GRU": 6, "RNN": 2}
 
@@ -78,3 +81,18 @@ def test_torch_stores_what_its_layer_calls_weights() -> None:
     assert made.type == "nn.GRU"
     assert made.kwargs == {"bias": False, "bidirectional": True}
     assert sorted(made.tensors) == ["weight_hh_l0", "weight_hh_l0_reverse", "weight_ih_l0", "weight_ih_l0_reverse"]
+
+
+@pytest.mark.parametrize(("kind", "attrs"), [("LSTM", {}), ("GRU", {"linear_before_reset": 1})])
+def test_gradients_of_layers_of_halves_stand_in_the_models_order(kind: str, attrs: dict[str, int]) -> None:
+    mxnet()
+    model = cast_floats(layer(kind, **attrs), "float16")
+    x = np.random.default_rng(1).standard_normal((4, 2, 3)).astype(np.float16)
+    found = []
+    for name in ("torch", "mxnet"):
+        with runtimes()[name].open(model, native=False) as session:
+            seeds = {key: np.ones_like(value) for key, value in session.forward({"x": x}).items()}
+            found.append(session.backward({"x": x}, seeds))
+    assert found[0].keys() == found[1].keys() == {"x", "w0", "w1"}
+    for name, gradient in found[0].items():
+        np.testing.assert_allclose(found[1][name], gradient, atol=1e-2)
