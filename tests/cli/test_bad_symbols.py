@@ -63,7 +63,7 @@ def test_an_operator_that_mxnet_rejects(convert, head, told):
         (op("Concat", "join", X, Y, num_args=2, dim=0), "node 'join' (Concat) does not fit its inputs, which are"),
         (
             op("where", "pick", X, X, Y),
-            "node 'pick' (where) does not fit its inputs, which are batch×3 and batch×3 and",
+            "where × 1 (its operands have different shapes, which MXNet does not stretch; use broadcast_to; first at node",
         ),
         (op("expand_dims", "more", op("elemwise_add", "sum", X, X), axis=7), "node 'more' (expand_dims) does not fit"),
     ],
