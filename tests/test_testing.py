@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,6 +16,7 @@ from fakes import model
 from realmxnet import mxnet
 
 import graphkit
+from graphkit.cli import main
 from graphkit.errors import FeedError, InputError, MissingError
 from graphkit.frameworks.base import Sgd
 from graphkit.parity import verify as module
@@ -196,9 +199,21 @@ def test_a_difference_is_told_with_the_worst_rows_and_how_to_find_it():
     text = told("net.onnx", "other.onnx", on="ort", seeds=(3,))
     lines = text.splitlines()
     assert lines[0].startswith("net.onnx and other.onnx in float32")
-    assert re.search(r"^   \S+ +2×3 .* FAIL$", text, re.MULTILINE)
+    assert re.search(r"^ +output +2×3 .* FAIL$", text, re.MULTILINE)
     assert "Not in parity: 1 of 1 check failed." in lines
     assert lines[-1] == "To find the first node that differs: graphkit bisect net.onnx other.onnx --on ort --seeds 3"
+
+
+@pytest.mark.usefixtures("files")
+def test_the_command_that_is_shown_finds_the_node(tmp_path, capfd):
+    text = told("net.onnx", "other.onnx", on="ort", seeds=(3,), tolerances={"output": 1e-4})
+    words = shlex.split(text.splitlines()[-1].removeprefix("To find the first node that differs: "))
+    with pytest.raises(SystemExit) as left:
+        main([*words[1:], "--out", str(tmp_path / "found")])
+    logging.disable(logging.NOTSET)
+    out, err = capfd.readouterr()
+    assert (left.value.code, err) == (1, "")
+    assert "node 'layer'" in out
 
 
 @pytest.mark.usefixtures("files")
@@ -292,7 +307,7 @@ def test_reports_can_be_observed(verified):
         ((2, 5), r"give shapes in a list, one for each input: inputs=\[\(2, 5\)\]"),
         ([np.ones(3), "2x5"], "mixes arrays with texts"),
         (["two by five"], "'two by five' does not describe an input"),
-        (object(), "is given as object, which is no number"),
+        (object(), "which is no number"),
     ],
 )
 def test_inputs_that_are_none_are_refused(inputs, message):
