@@ -386,6 +386,63 @@ def test_values_around_control_flow_have_gradients(side: str) -> None:
         np.testing.assert_allclose(found[name], slope, rtol=1e-12)
 
 
+LOOP = """
+<ir_version: 10, opset_import: ["": 23]>
+loop (double[5, 2, 4] x, double[2, 3] h) => (double[5, 2, 3] y, double[2, 3] z)
+    <double[4, 3] w = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2}>
+{
+    p = Sin (x)
+    start = Exp (h)
+    last, rows = Scan <num_scan_inputs = 1, body = step (double[2, 3] before, double[2, 4] row) =>
+        (double[2, 3] after, double[2, 3] out) { a = MatMul (row, w) s = Add (a, before) after = Tanh (s)
+        out = Mul (after, before) }> (start, p)
+    y = Mul (rows, rows)
+    z = Mul (last, start)
+}
+"""
+
+
+@pytest.mark.mxnet
+def test_values_around_loops_have_gradients() -> None:
+    model = canonical(ir.from_onnx_text(LOOP))
+    rng = np.random.default_rng(0)
+    feeds = {"x": rng.standard_normal((5, 2, 4)), "h": rng.standard_normal((2, 3))}
+    seeds = {"y": rng.standard_normal((5, 2, 3)), "z": rng.standard_normal((2, 3))}
+    found = {}
+    for side in ("converted", "mxnet"):
+        with opened(model, side) as session:
+            taps = floats(session, model)
+            assert {"p", "start", "y", "z"} <= set(taps)
+            found[side] = session.forward(feeds, taps)
+            found[side] |= {f"gradient in {k}": v for k, v in session.backward(feeds, seeds, taps).items()}
+    both = found["converted"].keys() & found["mxnet"].keys()
+    assert {"gradient in p", "gradient in start", "gradient in y"} <= both
+    for name in both:
+        close(found["mxnet"][name], found["converted"][name], name)
+    slope = found["converted"]["gradient in p"] * np.cos(feeds["x"])
+    close(found["mxnet"]["gradient in x"], slope, "x")
+
+
+@pytest.mark.mxnet
+def test_values_without_axes_have_gradients_in_numpy_mode(tmp_path: Path) -> None:
+    x = var("x")
+    squared = op("_npi_multiply", "squared", x, x)
+    total = op("_np_sum", "total", squared, axis="None", keepdims="False")
+    head = op("_npi_multiply", "head", squared, total)
+    model = cast_floats(native(tmp_path, head, {}, np_shape=True, x="2x3"), "float64")
+    feeds = {"x": np.random.default_rng(0).standard_normal((2, 3))}
+    seed = {"head_output": np.random.default_rng(1).standard_normal((2, 3))}
+    square = feeds["x"] ** 2
+    for native_too in (True, False):
+        with runtimes()["mxnet"].open(model, native=native_too) as session:
+            assert {"squared_output", "total_output"} <= session.tappable
+            found = session.backward(feeds, seed, ["total_output", "squared_output"])
+        assert found["total_output"].shape == ()
+        slope = (seed["head_output"] * square).sum()
+        np.testing.assert_allclose(found["total_output"], slope, rtol=1e-12)
+        np.testing.assert_allclose(found["squared_output"], seed["head_output"] * square.sum() + slope, rtol=1e-12)
+
+
 def test_runtimes_that_only_infer_refuse_training_where_it_matters() -> None:
     norm = networks.model("unet")
     plain = networks.model("lenet")
