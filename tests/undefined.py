@@ -181,9 +181,16 @@ def _shared_columns(case: Case) -> bool:
     return len(set(columns)) < len(columns)
 
 
+def _other_batch(case: Case) -> bool:
+    """Batches of data and places that have different sizes."""
+    count = case.attrs.get("batch_dims", 0)
+    return count > 0 and _shape(case)[:count] != _shape(case, 1)[:count]
+
+
 _ONNX: Final[dict[str, Rule]] = {
     "AffineGrid": _unit_line,
     "AveragePool": _padded_alike,
+    "GatherND": _other_batch,
     "LpPool": _padded_alike,
     "MaxPool": _padded_alike,
     "MeanVarianceNormalization": _single,

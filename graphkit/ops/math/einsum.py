@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr
+from graphkit.ops.tensor.sizes import some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +75,7 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
         return parsed
     terms, result = parsed
     refs = [ref for ref in x if ref is not None]
-    dots = b.dtype(node.outputs[0]) in (np.float32, np.float64)
+    dots = b.dtype(some(node.inputs[0])) in (np.float32, np.float64)
     for number, term in enumerate(terms):
         needed = set(result).union(*terms[:number], *terms[number + 1 :])
         refs[number], terms[number] = _alone(b, refs[number], term, needed)
@@ -149,7 +150,7 @@ def _spread(b: MxBuilder, ref: MxRef, term: str, letters: str) -> MxRef:
 
 def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     equation = node.attributes.get_string("equation", "").replace(" ", "")
-    result, dtype = b.call("torch.einsum", equation, *x), b.dtype(node.outputs[0])
+    result, dtype = b.call("torch.einsum", equation, *x), b.dtype(some(node.inputs[0]))
     if len(x) > 1 or dtype.kind not in "iu" or dtype == np.int64:
         return result
     return b.method("to", result, b.torch_dtype(dtype))  # sums of integers are int64 in torch
