@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from graphkit.errors import UnsupportedError, UnsupportedNode
 from graphkit.ir.params import set_kind
+from graphkit.ir.shapes import infer_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -39,6 +40,7 @@ def model(seed: int = 0) -> ir.Model:
         value.const_value = ir.tensor(rng.standard_normal(tuple(value.shape)).astype(np.float32), name=value.name)
     for value in found.graph.initializers.values():
         set_kind(value, "parameter")
+    infer_shapes(found)
     return found
 
 

@@ -61,10 +61,6 @@ def test_an_operator_that_mxnet_rejects(convert, head, told):
     [
         (op("elemwise_add", "sum", X, Y), "node 'sum' (elemwise_add) does not fit its inputs, which are batch×3 and"),
         (op("Concat", "join", X, Y, num_args=2, dim=0), "node 'join' (Concat) does not fit its inputs, which are"),
-        (
-            op("where", "pick", X, X, Y),
-            "where × 1 (its operands have different shapes, which MXNet does not stretch; use broadcast_to; first at node",
-        ),
         (op("expand_dims", "more", op("elemwise_add", "sum", X, X), axis=7), "node 'more' (expand_dims) does not fit"),
     ],
 )
