@@ -79,25 +79,34 @@ def match(model: ir.Model, other: ir.Model, taps: bool = False) -> Matching:
     reshaped: dict[str, str] = {}
     if taps:
         alignment = parameters.alignment
-        values, reshaped = _between(model, other, alignment)
+        values, reshaped, retyped = _between(model, other, alignment)
         names |= {name: found for name, found in values.items() if name not in names}
-        told += _nodes_told(model, alignment, len(reshaped))
+        told += _nodes_told(model, alignment)
+        for what, names_there in (("shape", reshaped), ("element type", retyped)):
+            if names_there:
+                listed = some([f"{name} ↔ {found}" for name, found in names_there.items()])
+                told.append(f"{_counted(len(names_there), 'value')} of another {what} there, not compared: {listed}")
     return Matching(
         names, _boxed(model, other, names), tuple(filter(None, told)), extra, reshaped, alignment, parameters.reasons
     )
 
 
-def _between(model: ir.Model, other: ir.Model, alignment: Alignment) -> tuple[dict[str, str], dict[str, str]]:
-    """Values between nodes that can be compared, and those of another shape; of other element types there are none."""
+def _between(
+    model: ir.Model, other: ir.Model, alignment: Alignment
+) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+    """Values between nodes that can be compared, those of another shape, and those of another element type."""
     ours, theirs = _computed(model), _computed(other)
     alike: dict[str, str] = {}
     reshaped: dict[str, str] = {}
+    retyped: dict[str, str] = {}
     for names, found in ((alignment.values, alike), (alignment.reshaped, reshaped)):
         for name, named in names.items():
-            if name in ours and named in theirs and ours[name].dtype == theirs[named].dtype:
-                unboxed = dims_of(ours[name]) == (1,) and dims_of(theirs[named]) == ()
-                (reshaped if unboxed else found)[name] = named
-    return alike, reshaped
+            if name not in ours or named not in theirs:
+                continue
+            unboxed = dims_of(ours[name]) == (1,) and dims_of(theirs[named]) == ()
+            typed = ours[name].dtype == theirs[named].dtype
+            (retyped if not typed else reshaped if unboxed else found)[name] = named
+    return alike, reshaped, retyped
 
 
 def _computed(model: ir.Model) -> dict[str, ir.Value]:
@@ -194,7 +203,7 @@ def _meeting(what: str, names: Mapping[str, str]) -> str:
     return f"{what}s {'; '.join(parts)}" if parts else ""
 
 
-def _nodes_told(model: ir.Model, alignment: Alignment, reshaped: int) -> list[str]:
+def _nodes_told(model: ir.Model, alignment: Alignment) -> list[str]:
     """How nodes met, in sentences."""
     folded, holders = alignment.folded, set(alignment.folded.values())
     total = sum(1 for _ in model.graph)
@@ -216,8 +225,6 @@ def _nodes_told(model: ir.Model, alignment: Alignment, reshaped: int) -> list[st
     replaced = [f"{_node(pair.left)} ↔ {_node(pair.right)}" for pair in swapped]
     if replaced:
         told.append(f"{_counted(len(replaced), 'node')} with another operator in the second model: {some(replaced)}")
-    if reshaped:
-        told.append(f"{_counted(reshaped, 'value')} between nodes of another shape in the second model, not compared")
     return told
 
 

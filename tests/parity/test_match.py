@@ -231,7 +231,31 @@ def test_values_of_another_shape_are_told_and_not_compared():
     found = match(left, right, taps=True)
     assert found.reshaped == {"a": "a"}
     assert "a" not in found.names
-    assert "1 value between nodes of another shape in the second model, not compared" in found.told
+    assert "1 value of another shape there, not compared: a ↔ a" in found.told
+
+
+def test_values_of_another_element_type_are_told_and_not_compared():
+    body = "a = Cast <to = {}> (x) b = Cast <to = 1> (a) y = Exp(b)"
+    left, right = (of(body.format(to), "float[2] x", "float[2] y") for to in (10, 11))
+    found = match(left, right, taps=True)
+    assert set(found.names) == {"x", "y", "b"}
+    assert "1 value of another element type there, not compared: a ↔ a" in found.told
+
+
+@pytest.mark.parametrize("network", ["encoder", "densenet", "lstm"])
+def test_a_network_trained_anew_under_other_names_is_recognised(pairs, network):
+    left, other = pairs.source(network), pairs.source(network).clone()
+    rng = np.random.default_rng(1)
+    held = [value for value in other.graph.initializers.values() if kind(value) != "constant"]
+    for value in held:
+        array = value.const_value.numpy()
+        value.const_value = ir.tensor((array * rng.uniform(0.5, 2, array.shape)).astype(array.dtype), name=value.name)
+    right, names = pairs.renamed(other)
+    found = match(left, right, taps=True).names
+    computed = {value.name for node in left.graph for value in node.outputs}
+    wanted = {*computed, *(value.name for value in (*left.graph.inputs, *left.graph.initializers.values()))}
+    constants = {name for name, value in left.graph.initializers.items() if kind(value) == "constant"}
+    assert found == {name: names[name] for name in wanted - constants}
 
 
 @pytest.mark.parametrize("form", ["mxnet", "exported", "renamed"])
