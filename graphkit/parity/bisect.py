@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import onnx_ir as ir
 
-    from graphkit.frameworks.base import Runtime
+    from graphkit.frameworks.base import Rule, Runtime
     from graphkit.frameworks.convert import Input
     from graphkit.parity.samples import Sample
     from graphkit.parity.sides import Precision
@@ -53,6 +53,9 @@ def bisect(
     on: Sequence[str | Runtime] = (),
     backward: bool = False,
     mode: Literal["eval", "train"] = "eval",
+    train_steps: int = 0,
+    rule: Rule | None = None,
+    loss: str = "",
     dtype: Precision | None = None,
     batches: Sequence[int] = (),
     seeds: Sequence[int] = (0,),
@@ -74,6 +77,10 @@ def bisect(
         on: Runtimes.
         backward: Whether gradients are looked at, too.
         mode: Mode.
+        train_steps: Steps of training that are looked at, too; values and gradients are then looked at in mode
+            ``"train"``, where these steps come from.
+        rule: Their optimizer.
+        loss: What they make smaller.
         dtype: Precision; None for float64, where rounding hides nothing, and then float32 if nothing differs.
         batches: Batch sizes.
         seeds: Seeds.
@@ -93,7 +100,16 @@ def bisect(
     specs = tuple(map(input_spec, inputs))
     for precision in precisions:
         conditions = Conditions(
-            precision, mode, backward, True, seeds=tuple(seeds), batches=tuple(batches), inputs=specs
+            precision,
+            "train" if train_steps else mode,
+            backward or bool(train_steps),
+            True,
+            train_steps,
+            rule,
+            loss,
+            tuple(seeds),
+            tuple(batches),
+            specs,
         )
         with Comparison(model, other, conditions, on=on, tolerances=tolerances, progress=progress) as comparison:
             found = _Search(comparison, model, other, out).run(comparison.samples(data))
@@ -138,7 +154,7 @@ class _Search:
         try:
             with Alone(side, tested, self._truth(side, sample), self._comparison.overrides) as alone:
                 distinct: dict[str, Suspect] = {}
-                for suspect in self._suspects(alone, side):
+                for suspect in (*self._suspects(alone, side), *self._moving(tested, mine, side)):
                     distinct.setdefault(suspect.name, suspect)
                 suspects = sorted(distinct.values(), key=lambda each: order.get(each.name, 0))
                 if suspects and self._out is not None:
@@ -148,9 +164,13 @@ class _Search:
         return replace(found, suspects=tuple(suspects), growth=() if suspects else self._growth(report, side))
 
     def _suspects(self, alone: Alone, side: Side) -> Iterator[Suspect]:
-        yield from self._forward(alone, side)
+        found = list(self._forward(alone, side))
+        yield from found
         if alone.truth.slopes:
-            yield from self._backward(alone, side)
+            wrong = {node.name for suspect in found for node in suspect.nodes}
+            for suspect in self._backward(alone, side):
+                if wrong.isdisjoint(node.name for node in suspect.nodes):  # else that node explains it
+                    yield suspect
 
     def _folder(self, side: Side) -> Path:
         """Where to write of a side: a folder of its own where several are compared."""
@@ -169,11 +189,14 @@ class _Search:
         reads = {
             value.name or "": number for number, node in enumerate(order) for value in node.inputs if value is not None
         }
+        place = {check.name: place.get(check.name, reads.get(check.name, -1)) for check in failed}
         back = [check for check in failed if check.kind.endswith("gradient")]
-        if not back:
+        if back:
+            check = max(back, key=lambda check: place[check.name])
+        elif failed:
+            check = min(failed, key=lambda check: (check.step, place[check.name]))
+        else:
             return None, None
-        place = {check.name: place.get(check.name, reads.get(check.name, -1)) for check in back}
-        check = max(back, key=lambda check: place[check.name])
         return check, order[place[check.name]] if place[check.name] >= 0 else None
 
     def _truth(self, side: Side, sample: Sample) -> Truth:
@@ -260,6 +283,20 @@ class _Search:
             if len(readers) > 1:
                 readers = self._narrowed(alone, side, check) or readers
             yield Suspect("backward", tuple(place(nodes[name]) for name in readers), check)
+
+    def _moving(self, tested: ir.Model, failed: Sequence[Check], side: Side) -> Iterator[Suspect]:
+        """The BatchNormalizations whose statistics the first step moves otherwise, given a batch that is right."""
+        astray = {check.name for check in failed if check.kind in ("output", "value")}
+        moved = {check.name: check for check in failed if check.kind == "running statistic" and check.step == 1}
+        for node in self._model.graph:
+            read = [value.name or "" for value in node.inputs if value is not None]
+            if read[:1] and read[0] in astray:
+                continue
+            for name in read:
+                called = name if side.names is None else side.names.get(name)
+                value = None if name not in moved else tested.graph.initializers.get(called or "")
+                if value is not None:
+                    yield from (Suspect("training", (place(user),), moved[name]) for user, _ in value.uses())
 
     def _narrowed(self, alone: Alone, side: Side, check: Check) -> list[str]:
         """Which of the nodes that read a value makes its gradient wrong, as another runtime has it."""
