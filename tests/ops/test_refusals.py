@@ -82,6 +82,24 @@ def test_what_mxnet_computes_in_a_way_of_its_own(
             "its weight is one of 2 directions, and it has 1",
         ),
         (
+            "(float[2,1,4] x, float[3,1] s) => (float[2,3,4] y) { y = PRelu (x, s) }",
+            "its slope does not stretch to the shape",
+        ),
+        (
+            (
+                "(float[3,4,2] x, int64[3] n) => (float[3,4,2] y) "
+                "{ y = ReverseSequence <batch_axis = 0, time_axis = -1> (x, n) }"
+            ),
+            "time axis -1 and batch axis 0 are not the first two",
+        ),
+        (
+            (
+                "(float[2,3] x, int64[2] t) => (float y) <float[4] w = {1,2,3,4}> "
+                "{ y = SoftmaxCrossEntropyLoss (x, t, w) }"
+            ),
+            "it has 4 weights for 3 classes",
+        ),
+        (
             "() => (int32[4] y) <int64 n = {4}> { y = HannWindow <output_datatype = 6> (n) }",
             "a window of integers",
         ),

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from graphkit.ops.torchprogram import Arg
 
 
-def _write_entropy(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> list[MxRef]:
+def _write_entropy(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> list[MxRef] | Refusal:
+    if (misfit := _misfit(b, node)) is not None:
+        return misfit
     logs = b.op("log_softmax", some(x[0]), axis=1, name="log")
     return [_likelihood(b, node, logs, x), logs]
 
@@ -36,7 +38,9 @@ def _read(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Val
     return b.op("Reshape", b.op("SoftmaxCrossEntropyLoss", x[0], classes, reduction="sum"), [1])
 
 
-def _write_likelihood(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
+def _write_likelihood(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
+    if (misfit := _misfit(b, node)) is not None:
+        return misfit
     return _likelihood(b, node, some(x[0]), x)
 
 
@@ -65,16 +69,33 @@ def _likelihood(b: MxBuilder, node: ir.Node, logs: MxRef, x: Sequence[MxRef | No
     return b.op("elemwise_div", total, b.op("sum", weight, name="sum_weight"))
 
 
-def _torch_entropy(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> list[Arg]:
+def _torch_entropy(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> list[Arg] | Refusal:
+    if (misfit := _misfit(b, node)) is not None:
+        return misfit
     logs_used = len(node.outputs) > 1 and (bool(node.outputs[1].uses()) or node.outputs[1].is_graph_output())
     if not logs_used and not _trains_weights(node):
         return [_torch_loss(b, node, "F.cross_entropy", x)]
     logs = b.call("F.log_softmax", x[0], dim=1)
-    return [_torch_likelihood(b, node, [logs, *x[1:]]), logs]
+    return [_torch_of_logs(b, node, [logs, *x[1:]]), logs]
 
 
-def _torch_likelihood(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+def _torch_likelihood(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    misfit = _misfit(b, node)
+    return _torch_of_logs(b, node, x) if misfit is None else misfit
+
+
+def _torch_of_logs(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     return _torch_weighted(b, node, x) if _trains_weights(node) else _torch_loss(b, node, "F.nll_loss", x)
+
+
+def _misfit(b: MxBuilder | TorchBuilder, node: ir.Node) -> Refusal | None:
+    """Why weights are not those of the classes."""
+    weights = node.inputs[2] if len(node.inputs) > 2 else None
+    have = None if weights is None else b.shape(weights)[0]
+    classes = b.shape(some(node.inputs[0]))[1]
+    if isinstance(have, int) and isinstance(classes, int) and have != classes:
+        return Refusal(f"it has {have} weights for {classes} classes")
+    return None
 
 
 def _trains_weights(node: ir.Node) -> bool:

@@ -110,8 +110,10 @@ def _write_thresholded(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -
     return b.op("elemwise_mul", x[0], above)
 
 
-def _write_shrink(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
+def _write_shrink(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
     assert x[0] is not None
+    if _is_whole(b, node):
+        return Refusal("MXNet rounds its bias to an integer; cast its input to floats")
     bias, bound = node.attributes.get_float("bias", 0.0), node.attributes.get_float("lambd", 0.5)
     low = b.op("_lesser_scalar", x[0], scalar=-bound)
     if bound < 0:  # the first condition that holds decides

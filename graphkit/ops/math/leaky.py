@@ -30,6 +30,17 @@ def _leaky(act_type: str) -> dict[str, str]:
     return {"act_type": act_type}
 
 
+def _misfit(b: MxBuilder | TorchBuilder, node: ir.Node) -> Refusal | None:
+    """Why a slope is none of what it is for; ONNX stretches it, and not the data."""
+    data, slope = (value for value in node.inputs if value is not None)
+    have, want = b.shape(slope), b.shape(data)
+    pairs = zip(have, want[len(want) - len(have) :], strict=False)
+    fits = len(have) <= len(want) and all(
+        one in (1, other) or not (isinstance(one, int) and isinstance(other, int)) for one, other in pairs
+    )
+    return None if fits else Refusal("its slope does not stretch to the shape of what it reads")
+
+
 def _write_prelu(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
     """MXNet's own prelu where the slope is constant.
 
@@ -43,8 +54,8 @@ def _write_prelu(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRe
     assert x[1] is not None
     rank, dims = b.rank(data), b.shape(slope)
     per_channel = [1] * (rank - len(dims)) + list(dims)
-    if any(one not in (1, other) for one, other in zip(per_channel, b.shape(data), strict=True)):
-        return Refusal("its slope does not stretch to the shape of what it reads")
+    if (misfit := _misfit(b, node)) is not None:
+        return misfit
     constant = b.value(slope) is not None
     if constant and rank > 1 and all(dim == 1 for axis, dim in enumerate(per_channel) if axis != 1):
         size = math.prod(dim for dim in dims if isinstance(dim, int))
@@ -59,8 +70,10 @@ def _per_channel(rank: int, dims: tuple[Dim, ...], size: int) -> bool:
     return 2 <= rank >= len(dims) and [*(1,) * (rank - len(dims)), *dims][1] == size
 
 
-def _torch_prelu(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
+def _torch_prelu(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     """A layer where one slope belongs to each channel or to all of them, as torch's do."""
+    if (misfit := _misfit(b, node)) is not None:
+        return misfit
     data, slope = node.inputs
     assert data is not None
     assert slope is not None

@@ -105,12 +105,15 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Sequence[A
         return window
     dtype = b.dtype(source)
     lowest = float("-inf") if dtype.kind not in "iu" else int(np.iinfo(dtype).min)
-    data, options = torch_pool(b, x[0], window, lowest or None)
+    alone = len(node.outputs) == 1 or not (node.outputs[1].uses() or node.outputs[1].is_graph_output())
+    widened = alone and dtype.kind in "iu" and len(kernel) == 1  # torch has no such kernel for bytes
+    data, options = torch_pool(b, b.method("float", x[0]) if widened else x[0], window, lowest or None)
     if set(window.dilations) != {1}:
         options["dilation"] = per_axis(window.dilations)
     pool = f"F.max_pool{len(kernel)}d"
-    if len(node.outputs) == 1 or not (node.outputs[1].uses() or node.outputs[1].is_graph_output()):
-        return b.call(pool, data, per_axis(kernel), **options)
+    if alone:
+        found = b.call(pool, data, per_axis(kernel), **options)
+        return b.method("to", found, b.torch_dtype(dtype)) if widened else found
     values, chosen = b.calls(pool, 2, data, per_axis(kernel), **options, return_indices=True)
     padded = data is not x[0]
     places = b.call(
@@ -189,6 +192,13 @@ OPS = (
             ),
             Case("places with gaps", (_ROW,), {"kernel_shape": [3], "dilations": [2], "pads": [1, 2]}, outputs=2),
             Case("places in volumes", (_VOLUME,), {"kernel_shape": [2, 3, 2]}, outputs=2),
+            Case(
+                "a row of uint8",
+                (Arr((1, 2, 9), 0, 255, "uint8"),),
+                {"kernel_shape": [3], "dilations": [2], "pads": [1, 2]},
+                dtype="uint8",
+                grad=False,
+            ),
             Case("int8", (Arr((1, 2, 5, 5), -100, 100, "int8"),), {"kernel_shape": [2, 2]}, dtype="int8", grad=False),
             Case(
                 "uint8",

@@ -44,6 +44,9 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
         return Refusal(f"it pads an axis in mode {mode} at one end and crops it at the other")
     cut = {axis: pair for axis, pair in pads.items() if min(pair) < 0}
     for axis, (before, after) in cut.items():
+        size = dims[axis]
+        if isinstance(size, int) and max(-before, 0) + max(-after, 0) >= size:
+            return Refusal(f"it leaves nothing of the {size} elements of an axis, and MXNet has no such arrays")
         data = b.op("slice_axis", data, axis=axis, begin=max(-before, 0), end=show(after) if after < 0 else "None")
         pads[axis] = (max(before, 0), max(after, 0))
     pads = {axis: pair for axis, pair in pads.items() if any(pair)}

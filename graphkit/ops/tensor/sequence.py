@@ -26,17 +26,27 @@ if TYPE_CHECKING:
 
 def _write_reverse(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
     data, lengths = some(x[0]), some(x[1])
+    batch_first = _is_batch_first(node)
+    if isinstance(batch_first, Refusal):
+        return batch_first
+    if batch_first:
+        data = b.op("SwapAxis", data, dim1=0, dim2=1)
+    found = b.op("SequenceReverse", data, lengths, use_sequence_length=True)
+    return b.op("SwapAxis", found, dim1=0, dim2=1) if batch_first else found
+
+
+def _is_batch_first(node: ir.Node) -> bool | Refusal:
     time, batch = node.attributes.get_int("time_axis", 0), node.attributes.get_int("batch_axis", 1)
     if sorted((time, batch)) != [0, 1]:
         return Refusal(f"its time axis {time} and batch axis {batch} are not the first two")
-    if time == 1:
-        data = b.op("SwapAxis", data, dim1=0, dim2=1)
-    found = b.op("SequenceReverse", data, lengths, use_sequence_length=True)
-    return b.op("SwapAxis", found, dim1=0, dim2=1) if time == 1 else found
+    return time == 1
 
 
-def _torch_reverse(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
-    return torch_reversed(b, some(node.inputs[0]), x[0], x[1], batch_first=node.attributes.get_int("time_axis", 0) == 1)
+def _torch_reverse(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
+    batch_first = _is_batch_first(node)
+    if isinstance(batch_first, Refusal):
+        return batch_first
+    return torch_reversed(b, some(node.inputs[0]), x[0], x[1], batch_first=batch_first)
 
 
 def torch_reversed(b: TorchBuilder, source: ir.Value, data: Var | Stored, lengths: Arg, *, batch_first: bool) -> Arg:
