@@ -110,7 +110,8 @@ class Training:
         overrides: Bounds that the user gives.
         recorder: Where the steps of the reference are recorded; None if they are not.
         warnings: What readers of the report must know.
-        curves: Loss of each step by side, of the first sample; without sides that know the loss's gradient only.
+        curves: Loss of each step by side, of the first sample and without its weight; not of sides that know the loss's
+            gradient only.
     """
 
     pool: Pool
@@ -169,7 +170,8 @@ class Training:
                 self._record(self.recorder, sample, batches, number)
             for side in self.sides:
                 if (loss := _made(side).loss) is not None:
-                    curves.setdefault(side.name, []).append(float(loss))
+                    weight = 1.0 if chosen == "given" else batches[number].weight
+                    curves.setdefault(side.name, []).append(float(loss) / weight)
             for kind, wanted, sides in self._passes(model, names, statistics, number, _NAMES.get(chosen, "")):
                 for side in sides[1:]:
                     checks = judge(wanted, sides[0], side, lambda: floors.of(number, kind), self.overrides)  # noqa: B023  # called at once

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +74,7 @@ def cancelling() -> ir.Model:
     return graphkit.load(net, inputs=[(8, 2, 5, 5)])
 
 
-def moves(model: ir.Model, weight: float) -> dict[str, float]:
+def moves(model: ir.Model, weight: float, rule: Adam = Adam()) -> dict[str, float]:  # noqa: B008  # frozen
     """How far the first step of Adam moves each parameter, in multiples of its learning rate."""
     rng = np.random.default_rng(0)
     (x,), (y,) = model.graph.inputs, model.graph.outputs
@@ -85,9 +86,9 @@ def moves(model: ir.Model, weight: float) -> dict[str, float]:
         weight,
     )
     with runtimes()["torch"].open(model, mode="train-no-dropout") as session:
-        (step,) = session.train([batch], Adam())
+        (step,) = session.train([batch], rule)
     start = {name: value.const_value.numpy() for name, value in model.graph.initializers.items()}
-    return {name: float(np.abs(array - start[name]).max() / Adam().lr) for name, array in step.parameters.items()}
+    return {name: float(np.abs(array - start[name]).max() / rule.lr) for name, array in step.parameters.items()}
 
 
 def test_adam_makes_full_steps_of_residue_unless_its_epsilon_drowns_it() -> None:
@@ -97,6 +98,13 @@ def test_adam_makes_full_steps_of_residue_unless_its_epsilon_drowns_it() -> None
     for weight in (REACH * 1e-8 / 0.1, REACH * 1e-8 / 10):  # gradients of this network are between 0.1 and 10
         assert moves(single, weight)["0.bias"] < 1e-4
         assert moves(single, weight)["4.weight"] > 0.3
+
+
+def test_a_wrong_epsilon_shows_at_the_weight_that_drowns_residue() -> None:
+    model, weight = cast_floats(cancelling(), "float32"), REACH * 1e-8
+    right, wrong = moves(model, weight), moves(model, weight, Adam(epsilon=1e-7))
+    assert right["1.weight"] - wrong["1.weight"] > 0.1
+    assert moves(model, 1.0)["1.weight"] - moves(model, 1.0, Adam(epsilon=1e-7))["1.weight"] < 1e-3
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -345,6 +353,10 @@ def test_curves_are_the_losses_of_the_first_sample() -> None:
     first = trained(Learner("one"), Learner("two"))
     assert report.curves == first.curves
     assert len(first.curves["one"]) == 3
+    found = {check.right: check for check in first.checks if check.kind == "loss" and check.step == 1}
+    weight = found["two"].peak / first.curves["one"][0]
+    assert weight != 1
+    assert weight == 2 ** round(math.log2(weight))
     assert "3 steps of SGD" in first.title
 
 
