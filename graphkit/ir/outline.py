@@ -1,4 +1,4 @@
-"""Two graphs as their alignment sees them: what each node reads and who reads it, comparable across models."""
+"""A graph as alignments see it: what each node reads, computes and is used for, comparable across models."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["LINEAR", "Outline", "fingerprint", "is_weight", "may_be_equal"]
 
 _SAMPLED: Final = 64
 """Elements of an array that its fingerprint reads; an array may be gigabytes in a mapped file."""
-_PLACES: Final = -1
+_ANYWHERE: Final = -1
 """Position of an input of an operator that does not tell its inputs apart."""
 _COMMUTATIVE: Final = frozenset(
     ("Add", "And", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Equal", "Max", "Mean", "Min", "Mul", "Or", "Sum", "Xor")
@@ -100,7 +100,8 @@ class Outline:
         self._prints: dict[ir.Value, Print] = {}
         for node in self.nodes:
             told = node.domain or node.op_type not in _COMMUTATIVE
-            slots = [(index if told else _PLACES, value) for index, value in enumerate(self.reads[node]) if value]
+            places = enumerate(self.reads[node])
+            slots = [(index if told else _ANYWHERE, value) for index, value in places if value is not None]
             self.data[node] = [slot for slot in slots if not is_weight(slot[1])]
             self.weights[node] = [slot for slot in slots if is_weight(slot[1])]
             for position, value in slots:
@@ -108,7 +109,6 @@ class Outline:
         self.settings = {node: _settings(node) for node in self.nodes}
         self.scope = {node: place_of(node)[0] for node in self.nodes}
         self.names = {node: _names(node) for node in self.nodes}
-
         self.sources: dict[ir.Node, frozenset[Print]] = {}
         for node in self.nodes:
             above = [value.producer() for _, value in self.data[node]]
