@@ -51,21 +51,22 @@ def assert_parity(
     inputs: Any = None,
     *,
     on: str | Sequence[str | Runtime] = (),
-    backward: bool = False,
-    mode: str = "eval",
-    train_steps: int = 0,
+    backward: bool | None = None,
+    mode: str | None = None,
+    train_steps: int | None = None,
     rule: Rule | None = None,
     loss: str = "",
-    dtype: str = "float32",
+    dtype: str | None = None,
     batches: Sequence[int] = (),
-    seeds: Sequence[int] = (0,),
-    taps: bool = False,
+    seeds: Sequence[int] | None = None,
+    taps: bool | None = None,
     tolerances: Tolerances = (),
     baseline: str | Path | None = None,
 ) -> Report:
     """Assert that two models, or one on several runtimes, compute the same; with ``backward``, the same gradients.
 
-    Options are those of :func:`graphkit.verify`, which says what is compared, and what counts as equal.
+    Options are those of :func:`graphkit.verify`, which says what is compared, what counts as equal, and what holds
+    where an option is None.
 
     Args:
         model_a: The reference: what :func:`graphkit.load` takes (a file, ``"package.module:callable"``, an
@@ -88,7 +89,7 @@ def assert_parity(
         taps: Whether every value between two nodes is compared too.
         tolerances: Bounds instead of the measured ones: ``{"gradient": "8x", "layer4.*": 1e-3}``, or what else
             :func:`graphkit.parity.tolerances.parse_tolerances` takes.
-        baseline: File of recorded numbers that ``graphkit verify --save-baseline`` wrote, compared with as well.
+        baseline: File of recorded numbers that ``graphkit verify --save-baseline`` wrote, to compare with.
 
     Returns:
         What was found.
@@ -113,12 +114,11 @@ def assert_parity(
         "loss": loss,
         "dtype": dtype,
         "batches": tuple(batches),
-        "seeds": tuple(seeds),
+        "seeds": None if seeds is None else tuple(seeds),
         "taps": taps,
         "tolerances": parse_tolerances(tolerances),
+        "baseline": baseline,
     }
-    if baseline is not None:
-        options["baseline"] = Path(baseline)
     report = verify(first, second, inputs=specs, data=samples or None, **options)
     if _observers:
         _observers[-1](report, first)
@@ -251,9 +251,8 @@ def _command(models: tuple[Any, Any], options: Mapping[str, Any]) -> str:
     if runtimes and all(isinstance(each, str) for each in runtimes):
         words += ["--on", ",".join(runtimes)]
     words += ["--backward"] if options["backward"] else []
-    usual = {"mode": "eval", "dtype": "float32", "batches": (), "seeds": (0,)}
-    for name, value in usual.items():
-        if (given := options[name]) != value:
-            words += [f"--{name}", ",".join(map(str, given)) if isinstance(given, tuple) else given]
+    for name in ("mode", "dtype", "batches", "seeds"):
+        if value := options[name]:
+            words += [f"--{name}", value if isinstance(value, str) else ",".join(map(str, value))]
     words += [word for each in options["tolerances"] for word in ("--tol", str(each))]
     return shlex.join(words)

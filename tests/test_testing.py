@@ -278,7 +278,7 @@ def test_every_option_reaches_verify(verified):
     (_, found) = verified[0]
     assert {name: found[name] for name in options} == options
     assert list(map(str, found["tolerances"])) == ["gradient=8x"]
-    assert str(found["baseline"]) == "b.npz"
+    assert found["baseline"] == "b.npz"
     assert found["data"] is None
 
 

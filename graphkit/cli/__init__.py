@@ -70,6 +70,7 @@ def _set_by_project(command: click.Command, name: str, arguments: Sequence[str])
     given = {text.partition("=")[0] for text in arguments}
     idle = set() if "train_steps" in found or "--train-steps" in given else set(TRAINING)
     idle |= {"batches"} if "--feed" in given else set()  # data has its own
+    idle |= {"baseline"} if "--save-baseline" in given else set()
     found = {key: value for key, value in found.items() if key not in idle}
     options = {text: option for option in command.params if isinstance(option, click.Option) for text in option.opts}
     defaults = {}
