@@ -44,6 +44,7 @@ class ConvertedSession:
         self._program = to_program(model)
         self._module = _Module(to_source(self._program, "Model"), self._mode)
         self._leaves: dict[str, torch.Tensor] = {}
+        self._tapped: tuple[list[str], _Module] | None = None  # the values tapped last, and what gives them
         # What torch holds in another element type than the model says.
         self._kinds = {
             value.name or "": value.dtype
@@ -74,7 +75,11 @@ class ConvertedSession:
                 known[value.name or ""] = value.const_value.numpy()
             elif value.name not in checked and value.name not in self._outputs():
                 inner.append(value.name or "")
-        module = self._module if not inner else _Module(flat(self._program, inner), self._mode)
+        module = self._module
+        if inner:
+            if self._tapped is None or self._tapped[0] != inner:
+                self._tapped = inner, _Module(flat(self._program, inner), self._mode)
+            module = self._tapped[1]
         with torch.no_grad():
             results = module.run([_fed(array) for array in checked.values()], self._fresh)
         names = [*self._outputs(), *inner]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from graphkit.errors import ExecutionError, MissingError, UnsupportedError, UnsupportedNode
@@ -95,7 +95,7 @@ class TorchSession:
         # Running may write to buffers (BatchNorm's statistics); every call starts from the same ones.
         self._buffers = {name: buffer.clone() for name, buffer in self._module.named_buffers()}
 
-    @property
+    @cached_property
     def tappable(self) -> frozenset[str]:
         """Names of the values that a node of the program computes as such, whatever is written to in place."""
         nodes = {node.name: node for node in self._module.graph.nodes}
