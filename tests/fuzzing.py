@@ -46,6 +46,8 @@ _RUNTIMES_OWN: Final = (
     "ZeroDivisionError",  # the same in PyTorch
     "eps must be non-negative",  # for PyTorch's batch_norm
     "alpha_ > 0.0f",  # of its LRN
+    "beta_ > 0.0f",
+    "does not support double yet",
     "pads[dim] < kernel_shape[dim]",  # ONNX Runtime takes auto_pad that comes to such pads, and no such pads
     "Unsupported model IR version",  # of the opset that first has an operator with bfloat16
     "No corresponding Numpy type",

@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import onnx
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -187,9 +188,18 @@ def _other_batch(case: Case) -> bool:
     return count > 0 and _shape(case)[:count] != _shape(case, 1)[:count]
 
 
+def _not_numbers(case: Case) -> bool:
+    """Integers made of what is no number, or of infinity."""
+    kinds = onnx.TensorProto
+    to_others = case.attrs.get("to") in (kinds.FLOAT, kinds.DOUBLE, kinds.FLOAT16, kinds.BFLOAT16, kinds.BOOL)
+    return not to_others and not bool(np.isfinite(_stored(case.inputs[0])).all())
+
+
 _ONNX: Final[dict[str, Rule]] = {
     "AffineGrid": _unit_line,
     "AveragePool": _padded_alike,
+    "Cast": _not_numbers,
+    "CastLike": _not_numbers,
     "GatherND": _other_batch,
     "LpPool": _padded_alike,
     "MaxPool": _padded_alike,

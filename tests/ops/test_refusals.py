@@ -33,6 +33,13 @@ Shapes = tuple[tuple[int, ...], ...]
             "takes unsigned integers for signed ones",
         ),
         ("where", ((1, 3), (2, 3), (2, 3)), {}, "float32", "different shapes, which MXNet does not stretch"),
+        (
+            "_contrib_Proposal",
+            ((1, 24, 4, 5), (1, 48, 4, 5), (1, 3)),
+            {"threshold": "-0.5"},
+            "float32",
+            "is no share of an area",
+        ),
         ("repeat", ((2, 3),), {"repeats": "0"}, "float32", "leaves nothing"),
         ("_contrib_BilinearResize2D", ((1, 1, 1, 4),), {"mode": "to_even_down"}, "float32", "leaves 0×4 pixels"),
         (

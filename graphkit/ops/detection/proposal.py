@@ -51,6 +51,9 @@ def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Valu
     height, width = b.shape(probabilities)[2:]
     if not isinstance(height, int) or not isinstance(width, int):
         return Refusal("the height and width of its map are not known; give the shapes of the model's inputs")
+    overlap = single(node, "threshold", "0.7")
+    if not 0 <= overlap <= 1:
+        return Refusal(f"threshold={overlap} is no share of an area that boxes have in common")
     stride = int(node.attrs.get("feature_stride", "16"))
     cell = _anchors(numbers(node, "ratios", "(0.5, 1, 2)"), numbers(node, "scales", "(4, 8, 16, 32)"), stride)
     rows, columns = (grid.reshape(-1).repeat(len(cell)) for grid in np.indices((height, width)))

@@ -93,6 +93,9 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     if not include and window.is_blind(b.shape(source)[2:]):
         return Refusal(_BLIND)
     even = window.begins == window.ends and all(2 * pad <= k for pad, k in zip(window.begins, kernel, strict=True))
+    spatial = b.shape(source)[2:]
+    if rank == 3 and any(isinstance(size, int) and size < k for size, k in zip(spatial, kernel, strict=True)):
+        even = False  # torch does not heed the padding when it compares these
     if even and set(window.dilations) == {1}:
         _, options = torch_pool(b, x[0], window)
         if any(window.begins) and not include:
@@ -132,6 +135,9 @@ OPS = (
             Case("2-D", (_IMAGE,), {"kernel_shape": [2, 2], "strides": [2, 2]}, dynamic=(0,)),
             Case("1-D", (_ROW,), {"kernel_shape": [3], "strides": [2]}),
             Case("3-D", (_VOLUME,), {"kernel_shape": [2, 3, 2], "pads": [0, 1, 1, 0, 1, 1]}),
+            Case(
+                "3-D, padded beyond the size", (arr(1, 2, 2, 2, 6),), {"kernel_shape": [2, 3, 2], "pads": [0, 1, 1] * 2}
+            ),
             Case("pads left out", (_IMAGE,), {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}),
             Case("pads counted", (_IMAGE,), {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "count_include_pad": 1}),
             Case("uneven pads left out", (_IMAGE,), {"kernel_shape": [3, 2], "pads": [0, 1, 2, 0]}, dynamic=(0,)),
