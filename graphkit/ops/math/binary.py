@@ -250,6 +250,16 @@ def _write_pow(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
     left, right = pair(node)
     assert x[0] is not None
     number = scalar_of(b, right, left)
+    rooted = is_float(b.dtype(right)) and not is_float(b.dtype(left))
+    if rooted and (number is None or number % 1):  # the power of an integer, cut off
+        base = b.op("Cast", x[0], dtype="float64")
+        if number is not None:
+            found = b.op("_power_scalar", base, scalar=number)
+        else:
+            assert x[1] is not None
+            power = b.op("Cast", x[1], dtype="float64")
+            found = b.op("_power" if same_shape(b, left, right) else "broadcast_power", base, power)
+        return b.op("Cast", found, dtype=b.dtype(left).name)
     if number is not None:
         return b.op("square", x[0]) if number == 2 else b.op("_power_scalar", x[0], scalar=number)
     assert x[1] is not None
@@ -381,6 +391,12 @@ OPS = (
         torch=_torch_pow,
         cases=_cases(
             Case("square", (arr(2, 3), given(2, "int64")), const=(1,)),
+            Case("roots of integers", (given([0, 1, 4, 10], "int32"), given(0.5, "float32")), const=(1,), grad=False),
+            Case(
+                "integers to fractions",
+                (given([[0], [1], [5]], "int64"), given([0.5, 1.5, 2.0], "float32")),
+                grad=False,
+            ),
             Case("integer exponents", (_A, arr(4, low=1, high=4, dtype="int64"))),
         ),
     ),

@@ -62,6 +62,16 @@ def _reduction(node: ir.Node) -> str:
     return node.attributes.get_string("reduction", "none") or "none"
 
 
+def _unreducible(b: MxBuilder, node: ir.Node) -> Refusal | None:
+    """Why MXNet does not join elements that go to the same place."""
+    reduction, kind = _reduction(node), b.dtype(some(node.inputs[0])).kind
+    if reduction in ("max", "min") and kind != "f":
+        return Refusal(f"reduction={reduction} of integers has no neutral element to start from in MXNet")
+    if reduction != "none" and kind == "b":
+        return Refusal(f"reduction={reduction} of truth values, which MXNet holds as numbers, gives none")
+    return None
+
+
 def _scattered(b: MxBuilder, node: ir.Node, data: MxRef, places: MxRef, shape: tuple[int, ...]) -> MxRef:
     new = as_carrier(b, some(node.inputs[2]), carrier(b, some(node.inputs[0])))
     written = b.op("scatter_nd", new, places, shape=shape)
@@ -94,8 +104,8 @@ def _write_elements(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> M
     ours[axis] = theirs[axis] = None
     if ours != theirs or ours.count(None) > 1:
         return Refusal("its indices leave out part of an array of free shape; give the model's inputs fixed sizes")
-    if _reduction(node) in ("max", "min") and b.dtype(source).kind != "f":
-        return Refusal(f"reduction={_reduction(node)} of integers has no neutral element to start from in MXNet")
+    if (refusal := _unreducible(b, node)) is not None:
+        return refusal
     return _spread(b, node, x, axis)
 
 
@@ -120,8 +130,8 @@ def _reduce_nd(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None], width: Di
     """Number the addressed places, and give every update a layer as large as the data."""
     data, source, indices = some(x[0]), some(node.inputs[0]), some(node.inputs[1])
     reduction = _REDUCTIONS[_reduction(node)]
-    if _reduction(node) in ("max", "min") and b.dtype(source).kind != "f":
-        return Refusal(f"reduction={_reduction(node)} of integers has no neutral element to start from in MXNet")
+    if (refusal := _unreducible(b, node)) is not None:
+        return refusal
     dims = b.shape(source)[: width if isinstance(width, int) else 0]
     inner = [dim for dim in dims[1:] if isinstance(dim, int)]
     if not dims or len(inner) != len(dims) - 1 or (len(dims) > 1 and not isinstance(dims[0], int)):
