@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -58,4 +58,36 @@ def _resize(edit: Editor) -> None:
     del node.attributes["axes"]
 
 
-_REWORDED: dict[str, Callable[[Editor], None]] = {"Bernoulli": _bernoulli, "Resize": _resize}
+def _drawn_as(edit: Editor, op: str, **numbers: float) -> None:
+    """Draw from another distribution what the node draws."""
+    node = edit.node
+    kept = {name: node.attributes[name] for name in ("shape", "dtype", "seed") if name in node.attributes}
+    attrs: dict[str, Any] = {name: attribute.value for name, attribute in kept.items()}
+    attrs.update(numbers)
+    edit.replace(edit.op(f"{op}{'Like' if node.inputs else ''}", *node.inputs, **attrs))
+
+
+def _normal(edit: Editor) -> None:
+    """ONNX Runtime (1.31) aborts the process where a deviation is not positive; the mean is in the middle of any."""
+    mean, scale = (edit.node.attributes.get_float(name, default) for name, default in (("mean", 0.0), ("scale", 1.0)))
+    if scale < 0:
+        _drawn_as(edit, "RandomNormal", mean=mean, scale=-scale)
+    elif scale == 0:
+        _drawn_as(edit, "RandomUniform", low=mean, high=mean)
+
+
+def _uniform(edit: Editor) -> None:
+    """ONNX Runtime (1.31) aborts the process where the ends of a range are the wrong way round."""
+    low, high = (edit.node.attributes.get_float(name, default) for name, default in (("low", 0.0), ("high", 1.0)))
+    if low > high:
+        _drawn_as(edit, "RandomUniform", low=high, high=low)
+
+
+_REWORDED: dict[str, Callable[[Editor], None]] = {
+    "Bernoulli": _bernoulli,
+    "RandomNormal": _normal,
+    "RandomNormalLike": _normal,
+    "RandomUniform": _uniform,
+    "RandomUniformLike": _uniform,
+    "Resize": _resize,
+}

@@ -1,4 +1,4 @@
-"""ONNX Runtime runs models without the optimisations that change their results."""
+"""ONNX Runtime runs models without optimisations that change results, and other nodes for those that it aborts over."""
 
 from __future__ import annotations
 
@@ -48,3 +48,23 @@ def test_resizing_between_transpositions_keeps_its_axes(batch: str, numbers: str
     with runtimes()["ort"].open(canonical(ir.from_onnx_text(text))) as session:
         (found,) = session.forward({"x": np.ones((2, 10, 8, 3), np.float32)}).values()
     np.testing.assert_allclose(found, np.ones((2, 5, 4, 3)))
+
+
+@pytest.mark.parametrize(
+    ("drawn", "least", "most"),
+    [
+        ("RandomNormal <shape = [50], mean = 3.0, scale = 0.0> ()", 3, 3),
+        ("RandomNormal <shape = [50], scale = -1.0> ()", -9, 9),
+        ("RandomNormalLike <mean = 3.0, scale = 0.0> (x)", 3, 3),
+        ("RandomUniform <shape = [50], low = 2.0, high = 1.0, dtype = 1> ()", 1, 2),
+        ("RandomUniformLike <low = 2.0, high = 1.0> (x)", 1, 2),
+    ],
+)
+def test_distributions_that_onnx_runtime_aborts_over_are_drawn_from(drawn: str, least: float, most: float) -> None:
+    text = (
+        f'<ir_version: 10, opset_import: ["": 23]> g (float[50] x) => (float[50] y) {{ d = {drawn} y = Identity (d) }}'
+    )
+    with runtimes()["ort"].open(canonical(ir.from_onnx_text(text))) as session:
+        (found,) = session.forward({"x": np.zeros(50, np.float32)}).values()
+    assert found.shape == (50,)
+    assert least <= found.min() <= found.max() <= most
