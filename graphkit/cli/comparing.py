@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from graphkit.cli.console import results_only
+from graphkit.errors import InputError
+from graphkit.parity.settings import numbers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     import onnx_ir as ir
 
@@ -33,15 +34,10 @@ class _Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in newer c
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
         if isinstance(value, tuple):
             return value
-        return tuple(dict.fromkeys(self._parsed(str(value), param, ctx)))
-
-    def _parsed(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> Iterator[int]:
-        for part in text.split(","):
-            match = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
-            first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
-            if first < self._least or last < first:
-                self.fail(f"{text!r} is not numbers from {self._least} on, such as 0,1,5-9", param, ctx)
-            yield from range(first, last + 1)
+        try:
+            return numbers_of(str(value), self._least)
+        except InputError as problem:
+            self.fail(str(problem), param, ctx)
 
 
 _COMPARING = (

@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from graphkit.cli.comparing import comparing_options, dtype_option, publish, report_option, write_reports
 from graphkit.cli.console import results_only, stdout
 from graphkit.cli.options import command, json_option, reading_options
+from graphkit.parity.settings import OPTIMIZERS, rule_of
 
 if TYPE_CHECKING:
     from graphkit.cli.comparing import Comparing
-    from graphkit.frameworks.base import Rule
     from graphkit.parity.sides import Precision
 
 __all__ = ["COMMAND"]
-
-_RULES = {
-    "sgd": ("lr", "weight_decay"),
-    "momentum": ("lr", "momentum", "weight_decay"),
-    "adam": ("lr", "weight_decay"),
-}
-"""Optimizers, and the numbers that are theirs."""
 
 
 @command
 @reading_options
 @comparing_options
 @click.option("--train-steps", type=click.IntRange(1), metavar="N", help="Make N steps of training and compare each.")
-@click.option("--optimizer", type=click.Choice(tuple(_RULES)), help="What makes these steps.  [default: momentum]")
+@click.option("--optimizer", type=click.Choice(tuple(OPTIMIZERS)), help="What makes these steps.  [default: momentum]")
 @click.option("--lr", type=float, metavar="X", help="Their learning rate.  [default: 0.05; adam: 0.001]")
 @click.option("--momentum", type=float, metavar="X", help="Their momentum.  [default: 0.9]")
 @click.option("--weight-decay", type=float, metavar="X", help="Their weight decay.  [default: 0.0001; adam: 0]")
@@ -76,12 +69,14 @@ def COMMAND(  # noqa: N802
     as_json: bool,
 ) -> int:
     """Prove that SOURCE computes the same on several runtimes, or that OTHER computes the same as SOURCE."""
+    from graphkit.errors import InputError
     from graphkit.parity.verify import verify
     from graphkit.report.progress import progress
     from graphkit.report.write import form_of
 
-    numbers = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
-    rule = _rule(optimizer, {name: number for name, number in numbers.items() if number is not None}, loss, train_steps)
+    given = {"optimizer": optimizer, "lr": lr, "momentum": momentum, "weight-decay": weight_decay, "loss": loss}
+    if train_steps is None and (said := [name for name, value in given.items() if value is not None]):
+        raise InputError(f"--{said[0]} is for steps of training; say how many with --train-steps.")
     for path in reports:
         form_of(path)
     with results_only(as_json), progress() as bar:
@@ -90,7 +85,7 @@ def COMMAND(  # noqa: N802
             model,
             other,
             train_steps=train_steps,
-            rule=rule,
+            rule=rule_of(optimizer, lr, momentum, weight_decay),
             loss=loss or "",
             dtype=dtype,
             taps=taps,
@@ -110,26 +105,3 @@ def COMMAND(  # noqa: N802
         stdout().print(table(report))
     publish(report)
     return 0 if report.passed else 1
-
-
-def _rule(optimizer: str | None, numbers: dict[str, Any], loss: str | None, steps: int | None) -> Rule | None:
-    """The optimizer, as the options say.
-
-    Raises:
-        InputError: An option is for steps of training and there are none, or is not this optimizer's.
-    """
-    from graphkit.errors import InputError
-    from graphkit.frameworks.base import Adam, Sgd
-
-    given = [*(["optimizer"] if optimizer else []), *numbers, *(["loss"] if loss else [])]
-    if not given:
-        return None
-    if not steps:
-        option = given[0].replace("_", "-")
-        raise InputError(f"--{option} is for steps of training; say how many with --train-steps.")
-    name = optimizer or "momentum"
-    if foreign := [number for number in numbers if number not in _RULES[name]]:
-        raise InputError(f"--{foreign[0].replace('_', '-')} is no number of the optimizer {name}; leave it out.")
-    if name == "adam":
-        return Adam(**numbers)
-    return Sgd(**({"momentum": 0.0} if name == "sgd" else {}) | numbers)

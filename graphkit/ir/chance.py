@@ -10,7 +10,9 @@ from graphkit.ir.own import DOMAIN
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["random_values"]
+__all__ = ["active_dropouts", "note_active", "random_values"]
+
+_ACTIVE: Final = "graphkit.active"
 
 _RANDOM: Final = frozenset(
     [
@@ -30,6 +32,16 @@ _RANDOM: Final = frozenset(
     ]
 )
 """Operators that draw random numbers whatever the mode; Dropout draws in training mode only."""
+
+
+def note_active(node: ir.Node) -> None:
+    """Note that a Dropout is active in its source whatever the mode, which the canonical form does not keep."""
+    node.metadata_props[_ACTIVE] = "1"
+
+
+def active_dropouts(model: ir.Model) -> list[str]:
+    """Names of the Dropouts of the main graph that are active in the model's source whatever the mode."""
+    return [node.name or "" for node in model.graph if _ACTIVE in node.metadata_props]
 
 
 def random_values(model: ir.Model) -> dict[str, str]:

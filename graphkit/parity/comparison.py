@@ -215,7 +215,7 @@ class Comparison:
         if self._training is not None:
             made["steps of training"] = self._training.sides
         for kind, sides in made.items():
-            if len(sides) < 2:
+            if len(sides) < (2 if self._recorder is None else 1):
                 raise InputError(_nothing(kind, [side.name for side in sides], [*self.lineup.absent, *self._dropped]))
 
     def report(self) -> Report:
@@ -226,11 +226,13 @@ class Comparison:
         """
         found = [check for tally in self._tallies for check in tally.checks]
         checks = [*self._comparable(found), *self.lineup.absent, *self._dropped]
-        if all(check.verdict == "unavailable" for check in checks):
+        if self._recorder is None and all(check.verdict == "unavailable" for check in checks):
             why = next((check.note for check in checks if check.left), "no tensor is there")
             raise InputError(f"There is nothing to compare: {why}.")
         if self._recorder is not None:
             self._recorder.save()
+            if len(self.sampler.sides) == 1:
+                checks.append(Check("forward", "", "", self.sampler.sides[0].name, "pass", note="recorded"))
         training = self._training
         warnings = [*self.warnings, *self.sampler.warnings, *([] if training is None else training.warnings)]
         warnings += unused(self.overrides, [check.name for check in checks])

@@ -6,19 +6,19 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Self, TypeAlias, TypeVar, cast
 
+import numpy as np
+
 from graphkit.errors import ExecutionError, UnsupportedError
-from graphkit.frameworks.base import Batch
 from graphkit.parity.inputs import in_dtype
 from graphkit.passes.cast_floats import cast_floats
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    import numpy as np
     import numpy.typing as npt
     import onnx_ir as ir
 
-    from graphkit.frameworks.base import Mode, Rule, Runtime, Session, Step, TrainableSession
+    from graphkit.frameworks.base import Batch, Mode, Rule, Runtime, Session, Step, TrainableSession
 
     Arrays: TypeAlias = Mapping[str, npt.NDArray[np.generic]]
 
@@ -101,6 +101,7 @@ class Side:
     slopes: Arrays = field(default_factory=dict)
     step: Step | None = None
     _steps: Iterator[Step] = field(default_factory=lambda: iter(()))
+    _extra: Arrays = field(default_factory=dict)
 
     def tappable(self) -> frozenset[str]:
         """Names of the values between nodes that the side gives."""
@@ -112,7 +113,9 @@ class Side:
     def forward(self, feeds: Arrays, taps: Sequence[str] = ()) -> None:
         """Compute :attr:`outputs`, and :attr:`values` of the names in ``taps``, from feeds in float32."""
         wanted = self._called(taps)
-        found = self._attempt(lambda session: self._read(session.forward(self._given(feeds), wanted)), self._opened)
+        found = self._attempt(
+            lambda session: self._read(self._noted(session.forward(self._given(feeds), wanted))), self._opened
+        )
         self.values = {name: found[name] for name in taps if name in found}
         self.outputs = {name: array for name, array in found.items() if name not in self.values}
 
@@ -120,7 +123,10 @@ class Side:
         """Compute :attr:`gradients`, and :attr:`slopes` in ``taps``, from feeds and cotangents in float32."""
         wanted = self._called(taps)
         found = self._attempt(
-            lambda session: self._read(session.backward(self._given(feeds), self._given(seeds), wanted)), self._opened
+            lambda session: self._read(
+                session.backward(self._given(feeds), {**self._given(seeds), **self._extra}, wanted)
+            ),
+            self._opened,
         )
         self.slopes = {name: found[name] for name in taps if name in found}
         self.gradients = {name: array for name, array in found.items() if name not in self.slopes}
@@ -128,6 +134,16 @@ class Side:
     def forget(self) -> None:
         """Free what the current sample gave."""
         self.outputs, self.values, self.gradients, self.slopes = {}, {}, None, {}
+
+    def _noted(self, found: Arrays) -> Arrays:
+        """What a run gave, of which zeros stand for the cotangents of float outputs that have no counterpart."""
+        if self.names is not None:
+            known = set(self.names.values())
+            ends = {value.name for value in self.pool.model(self.dtype).graph.outputs} - known
+            self._extra = {
+                name: np.zeros_like(array) for name, array in found.items() if name in ends and array.dtype.kind in "fV"
+            }
+        return found
 
     def _opened(self, runtime: Runtime, native: bool, dtype: Precision) -> Session:
         return self.pool.session(runtime, native, dtype, self.mode)
@@ -164,7 +180,11 @@ class Side:
     def _batch(self, batch: Batch) -> Batch:
         names = self.names
         scales = batch.scales if names is None else {names[name]: scale for name, scale in batch.scales.items()}
-        return Batch(self._given(batch.feeds), self._given(batch.targets), scales, batch.weight)
+        targets = self._given(batch.targets)
+        if targets and batch.loss == "mse":  # an output that has no counterpart adds nothing to the loss
+            targets = {**targets, **self._extra}
+            scales = {**scales, **dict.fromkeys(self._extra, 0.0)}
+        return replace(batch, feeds=self._given(batch.feeds), targets=targets, scales=scales)
 
     def lacks(self, name: str) -> bool:
         """Whether the side runs another model in which a tensor has no counterpart."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import onnx
 import onnx_ir as ir
@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 from graphkit.errors import FormatError, InputError
 from graphkit.frameworks.onnx.validate import check_complete, check_proto
 from graphkit.ir.canonical import canonical
+from graphkit.ir.chance import active_dropouts
 from graphkit.ir.edit import nodes_of
 from graphkit.ir.origin import Origin, Source, origin_of, set_origin, set_source
 from graphkit.ir.symbols import numbers_of, shape_of
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from graphkit.frameworks.base import InputSpec, ReadOptions
 
 __all__ = ["read"]
+
+_NAMED: Final = 3
+"""Nodes that a warning names before it counts the others."""
 
 
 def read(path: Path, options: ReadOptions) -> ir.Model:
@@ -51,10 +55,20 @@ def read(path: Path, options: ReadOptions) -> ir.Model:
             _forget_shapes(model)
         canonical(model)
         _check_free(model, freed)
+        if active := active_dropouts(model):
+            options.warn(
+                f"Dropout is active in {path} whatever the mode (training_mode of {_listed(active)}), so that its "
+                f"runs differ. The model read leaves it out in inference; export it in inference mode."
+            )
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error
     set_source(model, Source("onnx", path.name, path))
     return model
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(map(repr, names[:_NAMED]))}{more}"
 
 
 def _load(path: Path) -> ir.Model:

@@ -7,7 +7,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Final
 
 from graphkit.errors import InputError
-from graphkit.frameworks.torch.lasting import detach_without_grad, keep_dropouts, out_of_place
+from graphkit.frameworks.torch.lasting import DROPOUTS, detach_without_grad, keep_dropouts, out_of_place
 from graphkit.frameworks.torch.mode import set_mode
 from graphkit.frameworks.torch.quiet import quiet
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["prepared"]
 
+_NAMED: Final = 3
+"""Nodes that a warning names before it counts the others."""
 _DEVIATES: Final = {
     "alpha_dropout": "drops elements without keeping mean and variance",
     "feature_alpha_dropout": "drops elements rather than channels",
@@ -91,6 +93,14 @@ def _rebuilt(
 
 def _warn_of_training(program: torch.export.ExportedProgram, warn: Callable[[str], None], label: str) -> None:
     found: dict[str, int] = {}
+    active = [node.name for node in program.graph.nodes if _is_active(node)]
+    if active:
+        more = f" and {len(active) - _NAMED} more" if len(active) > _NAMED else ""
+        warn(
+            f"Dropout is active in {label} ({', '.join(map(repr, active[:_NAMED]))}{more}), so that its runs differ: it "
+            f"was exported in training mode, or asks for it. The model read leaves it out in inference; export it "
+            f"after .eval()."
+        )
     for node in program.graph.nodes:
         packet = getattr(getattr(node.target, "overloadpacket", None), "__name__", "").rstrip("_")
         if packet in _DEVIATES and (packet != "scaled_dot_product_attention" or _drops(node)):
@@ -100,6 +110,13 @@ def _warn_of_training(program: torch.export.ExportedProgram, warn: Callable[[str
             f"{label} has {count} × aten.{packet}: its inference is exact, but the converted model, trained further, "
             f"{_DEVIATES[packet]}."
         )
+
+
+def _is_active(node: torch.fx.Node) -> bool:
+    """Whether a node is a dropout of training mode: its arguments are the input, p and train."""
+    packet = getattr(getattr(node.target, "overloadpacket", None), "__name__", "").rstrip("_")
+    train = node.args[2] if len(node.args) > 2 else node.kwargs.get("train", False)
+    return packet in DROPOUTS and bool(train)
 
 
 def _drops(node: torch.fx.Node) -> bool:

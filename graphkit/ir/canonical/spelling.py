@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.errors import UnsupportedError, UnsupportedNode
+from graphkit.ir.chance import note_active
 from graphkit.ir.edit import Editor, nodes_of
 from graphkit.ir.symbols import numbers_of, shape_of
 
@@ -105,6 +106,9 @@ def _cast_like(edit: Editor) -> None:
 def _dropout(edit: Editor) -> None:
     node = edit.node
     if len(node.inputs) > 2:
+        training = node.inputs[2]
+        if training is not None and (training.const_value is None or training.const_value.numpy().any()):
+            note_active(node)
         node.resize_inputs(2)
     node.attributes.pop("seed", None)
 
