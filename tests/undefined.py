@@ -195,11 +195,25 @@ def _not_numbers(case: Case) -> bool:
     return not to_others and not bool(np.isfinite(_stored(case.inputs[0])).all())
 
 
+def _long_condition(case: Case) -> bool:
+    """A condition for more elements than there are."""
+    shape, axis = _shape(case), case.attrs.get("axis")
+    return _shape(case, 1)[0] > (int(np.prod(shape)) if axis is None else shape[axis])
+
+
+def _gaps_between(case: Case) -> bool:
+    """Automatic padding that would be negative, which ONNX Runtime leaves out."""
+    strides, kernel = case.attrs.get("strides", [1]), _shape(case, 1)[2:]
+    return str(case.attrs.get("auto_pad", "")).startswith("SAME") and max(strides) > min(kernel)
+
+
 _ONNX: Final[dict[str, Rule]] = {
     "AffineGrid": _unit_line,
     "AveragePool": _padded_alike,
     "Cast": _not_numbers,
     "CastLike": _not_numbers,
+    "Compress": _long_condition,
+    "ConvTranspose": _gaps_between,
     "GatherND": _other_batch,
     "LpPool": _padded_alike,
     "MaxPool": _padded_alike,

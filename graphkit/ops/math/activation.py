@@ -97,9 +97,11 @@ def _write_selu(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef
     return b.op("_mul_scalar", curve, scalar=gamma)
 
 
-def _write_celu(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef:
+def _write_celu(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
     assert x[0] is not None
     alpha = node.attributes.get_float("alpha", 1.0)
+    if alpha <= 0:
+        return Refusal(f"alpha={alpha} is not positive, and MXNet's elu has no such curve")
     inner = b.op("_div_scalar", x[0], scalar=alpha)
     return b.op("_mul_scalar", b.op("LeakyReLU", inner, act_type="elu", slope=1.0, name="elu"), scalar=alpha)
 
