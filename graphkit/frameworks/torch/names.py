@@ -91,6 +91,8 @@ def natives(model: ir.Model, program: torch.export.ExportedProgram) -> dict[ir.V
         value, meta = node.outputs[0], metas.get(native)
         if len(node.outputs) != 1 or not isinstance(meta, torch.Tensor) or value.shape is None or value.dtype is None:
             continue
+        if any(use.node.metadata_props.get(NATIVE) == native for use in value.uses()):
+            continue  # on the way to what the program's node gives
         sizes = [size if isinstance(size, int) else None for size in value.shape]
         fixed = [size if isinstance(size, int) else None for size in meta.shape]
         if sizes == fixed and value.dtype.name == ir.DataType.from_numpy(_numpy(meta)).name:
