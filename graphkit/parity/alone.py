@@ -92,6 +92,11 @@ class Alone:
         """The isolated model on a runtime, in the precision and mode of the side under test."""
         return Side(name or runtime.name, runtime, False, self._pool, self._side.dtype, mode=self._side.mode)
 
+    @property
+    def dtype(self) -> str:
+        """Precision that the side under test computes in."""
+        return self._tested.dtype
+
     def forward(self) -> list[Check]:
         """A check of what each node gives, in the order of the model.
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
+import onnx_ir as ir
 
-from graphkit.errors import ExecutionError, GraphkitError
+from graphkit.errors import GraphkitError
 from graphkit.frameworks.base import runtimes
 from graphkit.frameworks.convert import input_spec
 from graphkit.ir.origin import origin_of
@@ -16,15 +17,16 @@ from graphkit.parity.comparison import Comparison
 from graphkit.parity.conditions import Conditions
 from graphkit.parity.metrics import distance
 from graphkit.parity.reproduce import reproduced
-from graphkit.parity.sides import Side
+from graphkit.parity.sides import Pool, Side
+from graphkit.passes.isolate import widened
 from graphkit.report.findings import Bisection, Finding, Place, Suspect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     import numpy.typing as npt
-    import onnx_ir as ir
 
     from graphkit.frameworks.base import Rule, Runtime
     from graphkit.frameworks.convert import Input
@@ -167,10 +169,7 @@ class _Search:
         found = list(self._forward(alone, side))
         yield from found
         if alone.truth.slopes:
-            wrong = {node.name for suspect in found for node in suspect.nodes}
-            for suspect in self._backward(alone, side):
-                if wrong.isdisjoint(node.name for node in suspect.nodes):  # else that node explains it
-                    yield suspect
+            yield from self._backward(alone, side, {node.name for suspect in found for node in suspect.nodes})
 
     def _folder(self, side: Side) -> Path:
         """Where to write of a side: a folder of its own where several are compared."""
@@ -226,28 +225,36 @@ class _Search:
         values: dict[str, npt.NDArray[np.generic]],
         slopes: dict[str, npt.NDArray[np.generic]],
     ) -> None:
-        """Add values that the reference does not have, being a program of its own, from a side that agrees with it."""
-        inner = {value.name or "" for node in self._model.graph for value in node.outputs}
-        lacking = inner - values.keys()
+        """Add values that the reference does not have, being a program of its own, from a side that agrees with it.
+
+        Such a side gives them as outputs: what stays inside may be fused with what reads it.
+        """
+        inner = {value.name or "": value for node in self._model.graph for value in node.outputs}
+        lacking = inner.keys() - values.keys()
         if not lacking:
             return
-        for stand_in in self._stand_ins(side):
-            try:
-                known = stand_in.tappable()
-                stand_in.forward(feeds, [name for name in sorted(inner) if name in known])
-                given = {**stand_in.values, **stand_in.outputs}
-                if not all(_agree(values[name], array) for name, array in given.items() if name in values):
+        floats = [name for name in inner if name in lacking and _is_float(inner[name])]
+        with Pool(widened(self._model, floats)) as pool:
+            for stand_in in self._stand_ins(side, pool):
+                try:
+                    known = stand_in.tappable()
+                    stand_in.forward(feeds, [name for name in inner if name in known and name not in floats])
+                    given = {**stand_in.values, **stand_in.outputs}
+                    alike = all(_agree(values[name], array) for name, array in given.items() if name in values)
+                    if stand_in.dtype != self._sides()[0].dtype or not alike:
+                        continue
+                    found = {name: array for name, array in given.items() if name in lacking}
+                    if slopes:
+                        nothing = {name: np.zeros_like(stand_in.outputs[name]) for name in floats}
+                        stand_in.backward(feeds, {**seeds, **nothing}, [name for name in floats if name in known])
+                        slopes.update(stand_in.slopes)
+                except GraphkitError:
                     continue
-                values.update({name: array for name, array in given.items() if name in lacking})
-                if slopes:
-                    floats = [name for name in sorted(lacking & given.keys()) if given[name].dtype.kind == "f"]
-                    stand_in.backward(feeds, seeds, floats)
-                    slopes.update(stand_in.slopes)
-            except GraphkitError:
-                continue
-            return
+                values.update(found)
+                return
 
-    def _stand_ins(self, side: Side) -> Iterator[Side]:
+    def _stand_ins(self, side: Side, pool: Pool | None = None) -> Iterator[Side]:
+        """The model on runtimes that are not what is under test, those of the comparison first."""
         sampler = self._comparison.sampler
         reference = self._sides()[0]
         mine = [
@@ -256,7 +263,7 @@ class _Search:
         ]
         for runtime in dict.fromkeys([*mine, *(one for one in runtimes().values() if one.missing() is None)]):
             if (runtime.name, False) != (side.runtime.name, side.native) or side.names is not None:
-                yield Side(runtime.name, runtime, False, sampler.pool, reference.dtype, mode=reference.mode)
+                yield Side(runtime.name, runtime, False, pool or sampler.pool, reference.dtype, mode=reference.mode)
 
     def _forward(self, alone: Alone, side: Side) -> Iterator[Suspect]:
         for check in alone.forward():
@@ -274,15 +281,26 @@ class _Search:
         given = any(value.name in reshaped for value in first.outputs)
         return [first] if given and first.op_type not in _LAYOUT else []
 
-    def _backward(self, alone: Alone, side: Side) -> Iterator[Suspect]:
+    def _backward(self, alone: Alone, side: Side, wrong: AbstractSet[str]) -> Iterator[Suspect]:
+        """Nodes that differentiate otherwise.
+
+        A node that computes something else, one of ``wrong``, may read something else, too: what it lacks in the
+        gradients before it is not the others' fault. Then only those count that another runtime differentiates
+        otherwise.
+        """
         nodes = {node.name or "": node for node in alone.found.model.graph}
+        judges: list[Side] | None = None
         for check in alone.backward():
             if check.verdict != "fail":
                 continue
             readers = alone.readers(check.name)
-            if len(readers) > 1:
-                readers = self._narrowed(alone, side, check) or readers
-            yield Suspect("backward", tuple(place(nodes[name]) for name in readers), check)
+            if wrong or len(readers) > 1:
+                if judges is None:
+                    judges = list(self._judges(alone, side))[:1]
+                narrowed = [name for judge in judges for name in _unlike(alone, judge, check)]
+                readers = narrowed or ([] if wrong else readers)
+            if readers and wrong.isdisjoint(readers):
+                yield Suspect("backward", tuple(place(nodes[name]) for name in readers), check)
 
     def _moving(self, tested: ir.Model, failed: Sequence[Check], side: Side) -> Iterator[Suspect]:
         """The BatchNormalizations whose statistics the first step moves otherwise, given a batch that is right."""
@@ -298,20 +316,17 @@ class _Search:
                 if value is not None:
                     yield from (Suspect("training", (place(user),), moved[name]) for user, _ in value.uses())
 
-    def _narrowed(self, alone: Alone, side: Side, check: Check) -> list[str]:
-        """Which of the nodes that read a value makes its gradient wrong, as another runtime has it."""
+    def _judges(self, alone: Alone, side: Side) -> Iterator[Side]:
+        """Other runtimes that differentiate the isolated nodes."""
         for other in self._stand_ins(side):
-            if other.runtime is side.runtime or "backward" not in other.runtime.can:
-                continue
-            judge = alone.on(other.runtime)
-            try:
-                alone.differentiate(judge)
-            except (GraphkitError, ExecutionError):
-                continue
-            mine, theirs = alone.tested_parts(check.name), alone.parts(judge, check.name)
-            scale = check.max_abs / check.error if check.error else 1.0
-            return [name for name, part in mine.items() if distance(theirs[name], part).max_abs > check.tol * scale]
-        return []
+            if other.runtime is not side.runtime and "backward" in other.runtime.can:
+                judge = alone.on(other.runtime)
+                try:
+                    alone.differentiate(judge)
+                except GraphkitError:
+                    continue
+                if judge.dtype == alone.dtype:
+                    yield judge
 
     def _growth(self, report: Report, side: Side) -> tuple[tuple[float, Check], ...]:
         checks = {
@@ -328,6 +343,17 @@ class _Search:
             if largest := max(before, default=0.0):
                 grown += [(check.error / largest, check) for check in given]
         return tuple(sorted(grown, key=lambda pair: -pair[0])[:_GROWN])
+
+
+def _unlike(alone: Alone, judge: Side, check: Check) -> list[str]:
+    """Which of the nodes that read a value differentiate otherwise than on another runtime."""
+    mine, theirs = alone.tested_parts(check.name), alone.parts(judge, check.name)
+    scale = check.max_abs / check.error if check.error else 1.0
+    return [name for name, part in mine.items() if distance(theirs[name], part).max_abs > check.tol * scale]
+
+
+def _is_float(value: ir.Value) -> bool:
+    return value.dtype is not None and value.dtype.is_floating_point() and isinstance(value.type, ir.TensorType)
 
 
 def _agree(one: npt.NDArray[np.generic], two: npt.NDArray[np.generic]) -> bool:

@@ -13,7 +13,7 @@ from graphkit.ir.origin import drop_source
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Isolated", "extracted", "isolated"]
+__all__ = ["Isolated", "extracted", "isolated", "widened"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,21 @@ def isolated(model: ir.Model, shapes: Mapping[str, Sequence[int]], copied: Seque
     return Isolated(copy, reads, copies)
 
 
+def widened(model: ir.Model, names: Sequence[str]) -> ir.Model:
+    """A copy of a model that gives values between nodes as outputs, too.
+
+    Args:
+        model: A canonical model; it is left as it is.
+        names: Names of the values.
+    """
+    copy = model.clone()
+    copy.meta.update(model.meta)
+    drop_source(copy)
+    known = {value.name: value for node in copy.graph for value in node.outputs}
+    copy.graph.outputs.extend(known[name] for name in names if known[name] not in copy.graph.outputs)
+    return copy
+
+
 def extracted(found: Isolated, name: str) -> ir.Model:
     """The nodes behind one output of an isolated model as a model, whose inputs have the names of what they stand for.
 
@@ -141,9 +156,7 @@ def _drop_unread(model: ir.Model, *, inputs: bool = False) -> None:
 
 def _sizes(model: ir.Model, shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
     """Size of each named dimension of the inputs."""
-    pairs = (
-        zip(dims_of(value) or (), shapes.get(value.name or "", ()), strict=False) for value in model.graph.inputs
-    )
+    pairs = (zip(dims_of(value) or (), shapes.get(value.name or "", ()), strict=False) for value in model.graph.inputs)
     return {dim: size for pair in pairs for dim, size in pair if isinstance(dim, str)}
 
 
