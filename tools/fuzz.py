@@ -4,8 +4,9 @@
     tools/fuzz mxnet [WORD …]    MXNet operators, against the real MXNet
 
 Each use is a case of a room with sizes, attributes or element types changed (``tests/fuzzing.py``). A use counts as
-``refused by its framework`` where that does not compute it, ``fine`` where graphkit computes the same or says why not,
-and is told as a case otherwise. The exit status is 1 when something was found.
+``refused by its framework`` where that does not compute it, dies of it, or gives what happens to lie in memory or is
+left open by its definition (``tests/undefined.py``), ``fine`` where graphkit computes the same or says why not, and is
+told as a case otherwise. The exit status is 1 when something was found.
 """
 
 from __future__ import annotations
