@@ -62,7 +62,17 @@ def _export(program: torch.export.ExportedProgram, rows: dict[Any, Callable[...,
         )
     assert exported is not None
     model: ir.Model = exported.model
+    _keep_sources(model, exported.exported_program)
     return model
+
+
+def _keep_sources(model: ir.Model, program: Any) -> None:
+    """Tell nodes of functions that torch.onnx traced which node of the program they are for; it notes the name only."""
+    sources = {node.name: node for node in program.graph.nodes}
+    for node in model.graph:
+        name = node.metadata_props.get("pkg.torch.onnx.fx_node", "").partition("%")[2].partition(" ")[0]
+        if "node" not in node.meta and name in sources:
+            node.meta["node"] = sources[name]
 
 
 def _undispatched(error: Exception) -> Any:
