@@ -118,6 +118,21 @@ def test_adam_trains_the_same_whatever_rounding_leaves_of_gradients(dtype: Any, 
     assert all(check.tol < 1e-3 for check in report.checks if check.kind == "parameter")
 
 
+@pytest.mark.parametrize("rule", [Sgd(), Adam()], ids=["sgd", "adam"])
+def test_a_network_trains_the_same_on_classes(rule: Any) -> None:
+    report = graphkit.verify(
+        networks.model("lenet"), on=BOTH, train_steps=3, dtype="float64", rule=rule, loss="cross-entropy"
+    )
+    assert report.passed
+    assert worst(report, "parameter") < 1e-11
+    assert {check.name for check in report.checks if check.kind == "loss"} == {"cross-entropy of the targets"}
+    assert report.title.endswith("on cross-entropy")
+    assert set(report.curves) == {"torch", "torch (rewritten)", "mxnet"}
+    assert {len(curve) for curve in report.curves.values()} == {3}
+    for curve in report.curves.values():
+        np.testing.assert_allclose(curve, report.curves["torch"], rtol=1e-11)
+
+
 RNG = np.random.default_rng(2)
 
 

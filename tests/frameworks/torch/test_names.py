@@ -209,3 +209,10 @@ def test_dimensions_have_readable_names() -> None:
     model = graphkit.load(TwoBatches(), inputs=["2x2x3", "2x?"])
     shapes = [[str(dim) for dim in value.shape or ()] for value in (*model.graph.inputs, *model.graph.outputs)]
     assert shapes == [["batch", "2", "3"], ["y_batch", "y_dim1"], ["batch", "6"], ["y_batch", "1", "y_dim1"]]
+
+
+def test_what_a_traced_function_computes_is_named_after_its_module_and_can_be_tapped() -> None:
+    model = graphkit.load(nn.Sequential(nn.Linear(4, 3), nn.ReLU6(), nn.Hardtanh(-2, 2)), inputs=[(2, 4)])
+    assert [(node.op_type, node.name) for node in model.graph] == [("Gemm", "0"), ("Clip", "1"), ("Clip", "2")]
+    with runtimes()["torch"].open(model) as session:
+        assert session.tappable == {value.name for node in model.graph for value in node.outputs}
