@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from graphkit.errors import ExecutionError, GraphkitError, InputError, MissingError
 from graphkit.frameworks.base import Sgd
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from graphkit.report.report import Kind
 
 __all__ = ["Comparison"]
+
+_COARSE: Final = 1e-3
+"""A noise floor beyond which a reference may draw its numbers anew each time, rather than round."""
 
 
 class Comparison:
@@ -163,7 +166,7 @@ class Comparison:
             feeds = self.sampler.feeds(sample)
             self._shown = ", ".join(f"{name} {_shape(array.shape)}" for name, array in feeds.items())
         checks = decided(self._checks, sample, self._known)
-        if self._unsteady is None and any(check.verdict == "fail" for check in checks):
+        if self._unsteady is None and any(check.verdict == "fail" or check.floor > _COARSE for check in checks):
             feeds = self.sampler.feeds(sample)
             sides = [side for side in self.sampler.sides if not isinstance(side, RecordedSide)]
             told = {side.name: unsteady(side, self.model, feeds) for side in sides}

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Pass", "judge"]
 
 _STRICT: Final = Bound(0.0)
+_EXACT: Final = "biuOSU"
+"""Kinds of element types that have to be equal whatever bound is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,9 @@ def _checks(
             checks.append(Check(kind, name, left.name, right.name, "fail", note=note))
         else:
             array = _levelled(found[name], left, right, expected[name])
-            bound = _overridden(within.get(name, _STRICT), bound_of(overrides, kind, name, str(array.dtype)))
+            bound = within.get(name, _STRICT)
+            if array.dtype.kind not in _EXACT:
+                bound = _overridden(bound, bound_of(overrides, kind, name, str(array.dtype)))
             checks.append(compare(kind, name, (left.name, right.name), expected[name], array, bound))
     for side in (left, right):
         for name in wanted.of(side):

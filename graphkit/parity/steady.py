@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from graphkit.errors import GraphkitError
+from graphkit.ir.chance import random_values
 from graphkit.parity.metrics import distance
 
 if TYPE_CHECKING:
@@ -24,17 +25,20 @@ _ROUNDING: Final = 1e-5
 def unsteady(side: Side, model: ir.Model, feeds: Arrays) -> str:
     """What makes a side give other numbers when it is run again on the same inputs; empty where nothing does.
 
+    Values that are known to depend on random numbers are left out.
+
     Args:
         side: The side, which is run four times at most; what it holds of the current sample stays.
         model: The model compared, for the order of its values.
         feeds: Inputs in float32.
     """
     held = side.outputs, side.values
+    chances = random_values(model)
     try:
         outputs = [_run(side, feeds, ()) for _ in range(2)]
-        if not any(_differs(array, outputs[1][name]) for name, array in outputs[0].items()):
+        if not any(_differs(array, outputs[1][name]) for name, array in outputs[0].items() if name not in chances):
             return ""
-        known = side.tappable()
+        known = side.tappable() - chances.keys()
         order = [(value.name or "", node) for node in model.graph for value in node.outputs if value.name in known]
         values = [_run(side, feeds, [name for name, _ in order]) for _ in range(2)]
     except GraphkitError:
