@@ -82,23 +82,50 @@ def name_ends(model: ir.Model, outputs: list[str]) -> None:
 
 def natives(model: ir.Model, program: torch.export.ExportedProgram) -> dict[ir.Value, str]:
     """Node of the program that holds each inner value, where type and shape agree."""
-    import torch
-
-    metas = {node.name: node.meta.get("val") for node in program.graph.nodes}
+    given = {node.name: _results(node) for node in program.graph.nodes}
     found: dict[ir.Value, str] = {}
+    bypassed = _bypassed(model)
     for node in model.graph:
         native = node.metadata_props.get(NATIVE, "")
-        value, meta = node.outputs[0], metas.get(native)
-        if len(node.outputs) != 1 or not isinstance(meta, torch.Tensor) or value.shape is None or value.dtype is None:
+        value = node.outputs[0]
+        if len(node.outputs) != 1 or value.shape is None or value.dtype is None or native in bypassed:
             continue
         if any(use.node.metadata_props.get(NATIVE) == native for use in value.uses()):
             continue  # on the way to what the program's node gives
         sizes = [size if isinstance(size, int) else None for size in value.shape]
-        fixed = [size if isinstance(size, int) else None for size in meta.shape]
-        if sizes == fixed and value.dtype.name == ir.DataType.from_numpy(_numpy(meta)).name:
-            found[value] = native
+        fits = [
+            name
+            for name, meta in given.get(native, {}).items()
+            if sizes == [size if isinstance(size, int) else None for size in meta.shape]
+            and value.dtype.name == ir.DataType.from_numpy(_numpy(meta)).name
+        ]
+        if len(fits) == 1:
+            found[value] = fits[0]
     counts = Counter(found.values())
     return {value: native for value, native in found.items() if counts[native] == 1}
+
+
+def _bypassed(model: ir.Model) -> set[str]:
+    """Nodes of the program of whose inner values others read: gradients in what they give are not all there is."""
+    found = set()
+    for node in model.graph:
+        native = node.metadata_props.get(NATIVE, "")
+        readers = {use.node.metadata_props.get(NATIVE) for value in node.outputs for use in value.uses()}
+        if native in readers and len(readers) > 1:
+            found.add(native)
+    return found
+
+
+def _results(node: torch.fx.Node) -> dict[str, torch.Tensor]:
+    """The tensors that a node of the program gives, by the nodes that hold them: itself, or what takes it apart."""
+    import operator
+
+    import torch
+
+    takers = [user for user in node.users if user.target is operator.getitem]
+    nodes = [node] if isinstance(node.meta.get("val"), torch.Tensor) else takers
+    metas = {each.name: each.meta.get("val") for each in nodes}
+    return {name: meta for name, meta in metas.items() if isinstance(meta, torch.Tensor)}
 
 
 def _numpy(tensor: torch.Tensor) -> Any:
