@@ -32,6 +32,7 @@ from graphkit.render import render  # it has the name of its package, so it must
 
 if TYPE_CHECKING:
     from graphkit.frameworks.convert import convert, load, save
+    from graphkit.parity.bisect import bisect
     from graphkit.parity.verify import verify
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "UnsupportedError",
     "UnsupportedNode",
     "__version__",
+    "bisect",
     "convert",
     "load",
     "render",
@@ -54,6 +56,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "bisect": "graphkit.parity.bisect",
     "convert": "graphkit.frameworks.convert",
     "load": "graphkit.frameworks.convert",
     "save": "graphkit.frameworks.convert",
