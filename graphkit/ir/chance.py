@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from graphkit.ir.edit import graphs_of
+from graphkit.ir.edit import graphs_in
 from graphkit.ir.own import DOMAIN
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def random_values(model: ir.Model) -> dict[str, str]:
     source: dict[ir.Value, str] = {}
     for node in model.graph:
         read = [value for value in node.inputs if value is not None]
-        inner = [each for graph in _nested(node) for each in graph]
+        inner = [each for graph in graphs_in(node) for each in graph]
         read += [value for each in inner for value in each.inputs if value is not None]
         drawing = [each.name or "" for each in (node, *inner) if (each.domain, each.op_type) in _RANDOM]
         found = next(iter(drawing), None)
@@ -61,15 +61,3 @@ def random_values(model: ir.Model) -> dict[str, str]:
         if found is not None:
             source.update(dict.fromkeys(node.outputs, found))
     return {value.name or "": node for value, node in source.items()}
-
-
-def _nested(node: ir.Node) -> list[ir.Graph]:
-    """All graphs nested in a node."""
-    own = [attribute.value for attribute in node.attributes.values() if attribute.type.name == "GRAPH"]
-    own += [
-        graph
-        for attribute in node.attributes.values()
-        if attribute.type.name == "GRAPHS"
-        for graph in attribute.as_graphs()
-    ]
-    return [graph for each in own for graph in graphs_of(each)]

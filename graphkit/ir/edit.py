@@ -16,19 +16,24 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = ["Editor", "add_constant", "graphs_of", "nodes_of", "redirect"]
+__all__ = ["Editor", "add_constant", "graphs_in", "graphs_of", "nodes_of", "redirect"]
 
 
 def graphs_of(graph: ir.Graph) -> Iterator[ir.Graph]:
     """A graph and all graphs nested in its nodes' attributes, outer ones first."""
     yield graph
     for node in graph:
-        for attribute in node.attributes.values():
-            if attribute.type == ir.AttributeType.GRAPH:
-                yield from graphs_of(attribute.as_graph())
-            elif attribute.type == ir.AttributeType.GRAPHS:
-                for inner in attribute.as_graphs():
-                    yield from graphs_of(inner)
+        yield from graphs_in(node)
+
+
+def graphs_in(node: ir.Node) -> Iterator[ir.Graph]:
+    """All graphs nested in a node's attributes, outer ones first."""
+    for attribute in node.attributes.values():
+        if attribute.type == ir.AttributeType.GRAPH:
+            yield from graphs_of(attribute.as_graph())
+        elif attribute.type == ir.AttributeType.GRAPHS:
+            for inner in attribute.as_graphs():
+                yield from graphs_of(inner)
 
 
 def nodes_of(model: ir.Model) -> list[ir.Node]:

@@ -152,9 +152,17 @@ class Alone:
         return next(value.name or "" for node in nodes for value in node.outputs if _is_float(value))
 
     def region(self, name: str) -> list[ir.Node]:
-        """The nodes that an output depends on in the isolated model, its own last; helpers of integers left out."""
+        """The nodes that an output depends on in the isolated model, its own last.
+
+        Helpers of integers are left out, and what gives values that are compared themselves.
+        """
         nodes = self.found.behind(name)
-        return [node for node in nodes if node is nodes[-1] or any(_is_float(value) for value in node.outputs)]
+        return [
+            node
+            for node in nodes
+            if node is nodes[-1]
+            or any(_is_float(value) and value.name not in self.truth.values for value in node.outputs)
+        ]
 
     def _contributions(self, name: str) -> list[tuple[str, str]]:
         both = {**self.found.reads, **self.found.copies}

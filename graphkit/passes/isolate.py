@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import onnx_ir as ir
 
 from graphkit.ir.dims import dims_of
+from graphkit.ir.edit import graphs_in
 from graphkit.ir.origin import drop_source
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Isolated:
             node = stack.pop().producer()
             if node is not None and node not in seen:
                 seen.add(node)
-                stack.extend(value for value in node.inputs if value is not None)
+                stack.extend(_read_by(node))
         return [node for node in self.model.graph if node in seen]
 
 
@@ -117,6 +118,8 @@ def widened(model: ir.Model, names: Sequence[str]) -> ir.Model:
 def extracted(found: Isolated, name: str) -> ir.Model:
     """The nodes behind one output of an isolated model as a model, whose inputs have the names of what they stand for.
 
+    What nodes read of each other is connected again.
+
     Args:
         found: The isolated model; it is left as it is.
         name: The output.
@@ -126,12 +129,22 @@ def extracted(found: Isolated, name: str) -> ir.Model:
     kept = {node.name for node in found.behind(name)}
     for value in [value for value in copy.graph.outputs if value.name != name]:
         copy.graph.outputs.remove(value)
-    copy.graph.remove([node for node in copy.graph if node.name not in kept], safe=True)
+    gone = [node for node in copy.graph if node.name not in kept]
+    for inner in (inner for node in gone for graph in graphs_in(node) for inner in graph):
+        for index in range(len(inner.inputs)):
+            inner.replace_input_with(index, None)
+    copy.graph.remove(gone, safe=True)
     _drop_unread(copy, inputs=True)
-    taken = {value.name for node in copy.graph for value in node.outputs}
-    taken.update(copy.graph.initializers)
-    for value in copy.graph.inputs:
-        value.name = _free(found.reads[value.name or ""][0], taken)
+    given = {value.name: value for node in copy.graph for value in node.outputs}
+    for value in list(copy.graph.inputs):
+        name, _ = found.reads[value.name or ""]
+        if name in given:
+            for user, index in list(value.uses()):
+                user.replace_input_with(index, given[name])
+            copy.graph.inputs.remove(value)
+        else:
+            value.name = name
+            given[name] = value
     for value in list(copy.graph.initializers.values()):
         original, _ = found.copies.get(value.name or "", ("", ""))
         if original and original not in copy.graph.initializers:
@@ -139,6 +152,13 @@ def extracted(found: Isolated, name: str) -> ir.Model:
             value.name = original
             copy.graph.register_initializer(value)
     return copy
+
+
+def _read_by(node: ir.Node) -> list[ir.Value]:
+    """What a node reads, and what the graphs nested in it do."""
+    inner = list(graphs_in(node))
+    read = [*node.inputs, *(value for graph in inner for each in graph for value in each.inputs)]
+    return [value for value in (*read, *(value for graph in inner for value in graph.outputs)) if value is not None]
 
 
 def _drop_unread(model: ir.Model, *, inputs: bool = False) -> None:
