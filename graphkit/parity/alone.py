@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -49,6 +49,13 @@ class Truth:
     values: dict[str, npt.NDArray[np.generic]]
     slopes: dict[str, npt.NDArray[np.generic]] = field(default_factory=dict)
     seeds: dict[str, npt.NDArray[np.generic]] = field(default_factory=dict)
+
+    @property
+    def sloped(self) -> Truth:
+        """What is known without the floats between nodes whose gradients are not."""
+        known = self.slopes.keys() | self.seeds.keys()
+        values = {name: array for name, array in self.values.items() if name in known or array.dtype.kind not in "fV"}
+        return replace(self, values=values if self.slopes else self.values)
 
 
 class Alone:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -154,22 +155,29 @@ class _Search:
         tested = self._model if side.names is None else self._other or self._model
         order = {each.name: number for number, each in enumerate(tested.graph)}
         try:
-            with Alone(side, tested, self._truth(side, sample), self._comparison.overrides) as alone:
+            with ExitStack() as stack:
+                truth = self._truth(side, sample)
+                ahead = stack.enter_context(Alone(side, tested, truth, self._comparison.overrides))
+                sloped = truth.sloped
+                back = ahead
+                if sloped.values.keys() != truth.values.keys():
+                    back = stack.enter_context(Alone(side, tested, sloped, self._comparison.overrides))
                 distinct: dict[str, Suspect] = {}
-                for suspect in (*self._suspects(alone, side), *self._moving(tested, mine, side)):
+                for suspect in (*self._suspects(ahead, back, side), *self._moving(tested, mine, side)):
                     distinct.setdefault(suspect.name, suspect)
                 suspects = sorted(distinct.values(), key=lambda each: order.get(each.name, 0))
                 if suspects and self._out is not None:
+                    alone = back if suspects[0].direction == "backward" else ahead
                     suspects[0] = reproduced(suspects[0], alone, side, self._model, self._folder(side))
         except GraphkitError as error:
             return replace(found, note=str(error))
         return replace(found, suspects=tuple(suspects), growth=() if suspects else self._growth(report, side))
 
-    def _suspects(self, alone: Alone, side: Side) -> Iterator[Suspect]:
-        found = list(self._forward(alone, side))
+    def _suspects(self, ahead: Alone, back: Alone, side: Side) -> Iterator[Suspect]:
+        found = list(self._forward(ahead, side))
         yield from found
-        if alone.truth.slopes:
-            yield from self._backward(alone, side, {node.name for suspect in found for node in suspect.nodes})
+        if back.truth.slopes:
+            yield from self._backward(back, side, {node.name for suspect in found for node in suspect.nodes})
 
     def _folder(self, side: Side) -> Path:
         """Where to write of a side: a folder of its own where several are compared."""
@@ -245,9 +253,9 @@ class _Search:
                         continue
                     found = {name: array for name, array in given.items() if name in lacking}
                     if slopes:
-                        nothing = {name: np.zeros_like(stand_in.outputs[name]) for name in floats}
-                        stand_in.backward(feeds, {**seeds, **nothing}, [name for name in floats if name in known])
-                        slopes.update(stand_in.slopes)
+                        plain = replace(stand_in, pool=self._comparison.sampler.pool)
+                        plain.backward(feeds, seeds, [name for name in floats if name in plain.tappable()])
+                        slopes.update(plain.slopes)
                 except GraphkitError:
                     continue
                 values.update(found)
