@@ -297,8 +297,6 @@ def _check(conditions: Conditions, other: ir.Model | None, baseline: Baseline | 
         raise InputError(f"Models are compared in mode eval or train, not in {conditions.mode!r}.")
     if other is not None and (baseline is not None or record is not None):
         raise InputError("A baseline is of one model; compare two models without it, or one with it.")
-    if baseline is not None and record is not None:
-        raise InputError("A baseline is compared with or recorded, not both at once.")
 
 
 def _same_losses(model: ir.Model, other: ir.Model | None) -> None:

@@ -93,6 +93,8 @@ def verify(
         UnsupportedError: A named runtime cannot run the model.
         ExecutionError: A named runtime refused or crashed.
     """
+    if baseline is not None and save_baseline is not None:
+        raise InputError("A baseline is compared with or recorded, not both at once.")
     with ExitStack() as stack:
         held = None if baseline is None else stack.enter_context(load_baseline(Path(baseline)))
         usual = Conditions() if held is None else held.conditions

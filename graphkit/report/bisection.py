@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from graphkit.report import wording
-from graphkit.report.json import plain
+from graphkit.report.json import document, plain
 from graphkit.text import clean
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def lines(found: Bisection) -> Iterator[tuple[str, str]]:
 def to_json(found: Bisection) -> str:
     """Write a bisection as JSON, with the report in it as :func:`graphkit.report.json.to_json` has it."""
     return json.dumps(
-        {"passed": found.passed, "findings": plain(found.findings), "report": plain(found.report)},
+        {"passed": found.passed, "findings": plain(found.findings), "report": document(found.report)},
         indent=2,
         ensure_ascii=False,
         allow_nan=False,

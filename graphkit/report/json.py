@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_
 from graphkit.errors import FormatError
 from graphkit.report.report import Check, Report
 
-__all__ = ["FORMAT", "from_json", "plain", "to_json"]
+__all__ = ["FORMAT", "document", "from_json", "plain", "to_json"]
 
 FORMAT = 2
 """Version of the layout; it grows when a field changes its meaning, not when one is added."""
@@ -29,8 +29,12 @@ def to_json(report: Report) -> str:
 
     JSON has no infinities and no NaN; such numbers are written as the strings ``"inf"``, ``"-inf"`` and ``"nan"``.
     """
-    document = {"graphkit_report": FORMAT, "passed": report.passed, **plain(report)}
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    return json.dumps(document(report), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def document(report: Report) -> dict[str, Any]:
+    """What :func:`to_json` writes, in the types that JSON has."""
+    return {"graphkit_report": FORMAT, "passed": report.passed, **plain(report)}
 
 
 def from_json(text: str) -> Report:
@@ -40,14 +44,14 @@ def from_json(text: str) -> Report:
         FormatError: The text is not such a report, or one of another layout.
     """
     try:
-        document = json.loads(text)
-        layout = document.pop("graphkit_report")
+        found = json.loads(text)
+        layout = found.pop("graphkit_report")
         if layout != FORMAT:
             raise FormatError(
                 f"The report has layout {layout!r}, this graphkit reads layout {FORMAT}; run the verification again "
                 f"with this version to write it anew, or read it with the version that wrote it."
             )
-        return _filled(Report, document)
+        return _filled(Report, found)
     except (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise FormatError(f"This is not a report that graphkit wrote: {error!r}.") from error
 
