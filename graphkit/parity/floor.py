@@ -37,12 +37,14 @@ if TYPE_CHECKING:
 
     Arrays = Mapping[str, npt.NDArray[np.generic]]
 
-__all__ = ["FLOORS", "RUNS", "UNITS", "measured_floors", "noise_floor", "spread"]
+__all__ = ["FLOORS", "ROUGH", "RUNS", "UNITS", "measured_floors", "noise_floor", "spread"]
 
 FLOORS: Final = ("torch", "mxnet", "reference")
 """Runtimes that the noise floor is measured on where the reference's own cannot, in this order."""
 
 RUNS: Final = 8
+ROUGH: Final = 2
+"""Runs that do for outputs, which have no kinks, unless one of them is beyond the bound that they give."""
 UNITS: Final = MARGIN
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from graphkit.errors import ExecutionError, GraphkitError, InputError, MissingError, ShapeNeededError, UnsupportedError
 from graphkit.ir.params import of_kind
 from graphkit.ir.training import losses
-from graphkit.parity.floor import RUNS, measured_floors
+from graphkit.parity.floor import ROUGH, RUNS, measured_floors
 from graphkit.parity.inputs import draw_seeds, in_dtype
 from graphkit.parity.judge import Pass, judge
 from graphkit.parity.recorded import RecordedSide, live
@@ -156,6 +156,8 @@ class Sampler:
     def _judged(self, wanted: Pass, left: Party, right: Party, floors: _Floors) -> list[Check]:
         measured = floors.gradients if wanted.gradients else floors.outputs
         checks = judge(wanted, left, right, measured, self.overrides)
+        if not wanted.gradients and any(check.verdict == "fail" for check in checks) and floors.refine():
+            checks = judge(wanted, left, right, measured, self.overrides)
         notes = [note for note in (left.note, right.note) if note]
         return [replace(check, note="; ".join(filter(None, (check.note, *notes)))) for check in checks]
 
@@ -208,6 +210,7 @@ class _Floors:
         self._feeds, self._seeds, self._seed = feeds, seeds, seed
         self._outputs: dict[str, float] | None = None
         self._gradients: dict[str, float] | None = None
+        self._rough = False
 
     @property
     def measured(self) -> tuple[dict[str, float], dict[str, float]]:
@@ -219,12 +222,19 @@ class _Floors:
             self._measure(self._seeds if single else None)
         return self._outputs or {}
 
+    def refine(self) -> bool:
+        """Measure anew, with as many runs as gradients need, what fewer runs have measured; whether that was so."""
+        rough, self._rough = self._rough, False
+        if rough:
+            self._measure(None, RUNS)
+        return rough
+
     def gradients(self) -> dict[str, float]:
         if self._gradients is None:
             self._measure(self._seeds)
         return self._gradients or {}
 
-    def _measure(self, seeds: Arrays | None) -> None:
+    def _measure(self, seeds: Arrays | None, runs: int = 0) -> None:
         """On the first runtime that runs the model in both precisions; the reference's own is tried first."""
         sampler = self._sampler
         reference = (sampler.learners or sampler.sides)[0]
@@ -235,7 +245,9 @@ class _Floors:
                 return
             reference = live(sampler.learners or sampler.sides)
         single = any(side.dtype == "float32" for side in sampler.sides)
-        runs = RUNS if single else 1
+        if not runs:
+            self._rough = single and seeds is None
+            runs = 1 if not single else ROUGH if self._rough else RUNS
         found, warning = measured_floors(reference, self._feeds, seeds, self._seed, list(reference.values), runs)
         if warning:
             sampler.warnings.append(warning)
