@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from graphkit.frameworks.torch.source.signature import DEFAULTS, is_number
+from graphkit.ops.torchprogram import Code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -74,6 +75,8 @@ def _rewrite(arg: Any, key: Key, name: str, visit: Visit) -> Any:
         return visit(key, name, arg)
     if isinstance(arg, list) and arg and all(is_number(item) for item in arg):
         new = visit(key, name, tuple(arg))
+        if isinstance(new, Code) and name == "index":
+            return Code(f"list({new.text})")  # a tuple would index an axis with each of its numbers
         return list(new) if isinstance(new, tuple) else new
     if isinstance(arg, tuple | list):
         return type(arg)(_rewrite(item, (*key, k), name, visit) for k, item in enumerate(arg))
