@@ -4,6 +4,7 @@
     python tools/bench.py resnet50    converted ResNet-50 against Gluon's own, in one process
     python tools/bench.py params      reading and writing a 550 MB parameter file (tools/bench_params.py)
     python tools/bench.py convert     ResNet-152 and VGG-16 of MXNet to ONNX and PyTorch (tools/bench_convert.py)
+    python tools/bench_verify.py      verify beside the runs that it makes
     python tools/bench.py source      written PyTorch source against modules written by hand (tools/bench_source.py)
     python tools/bench.py             all of them
 
