@@ -62,7 +62,7 @@ def match(model: ir.Model, other: ir.Model, taps: bool = False) -> Matching:
 
     Raises:
         InputError: The other model has more or fewer inputs, or lacks outputs; or two that meet differ in element type
-            or rank.
+            or rank, or two inputs in a size that is fixed in both.
     """
     inputs, outputs = _fed(model), list(model.graph.outputs)
     ends = [_paired("input", inputs, _fed(other)), _paired("output", outputs, list(other.graph.outputs))]
@@ -149,8 +149,8 @@ def _paired(what: str, ours: Sequence[ir.Value], theirs: Sequence[ir.Value]) -> 
     order = list(zip(rest, free, strict=True))
     if not all(_fit(*pair) for pair in order):
         order = _only(rest, free) or order
-    for one, two in order:
-        if not _fit(one, two):
+    for one, two in (*pairs.items(), *order):
+        if not _fit(one, two) or (what == "input" and _clash(one, two)):
             raise InputError(
                 f"The two models cannot be compared: among their {what}s, {_described(one)} meets {_described(two)}."
             )
@@ -164,6 +164,12 @@ def _fit(one: ir.Value, two: ir.Value) -> bool:
     if one.dtype != two.dtype:
         return False
     return dims[0] is None or dims[1] is None or len(dims[0]) == len(dims[1]) or dims == ((), (1,))
+
+
+def _clash(one: ir.Value, two: ir.Value) -> bool:
+    """Whether no array has the shapes of both."""
+    dims = dims_of(one) or (), dims_of(two) or ()
+    return any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in zip(*dims, strict=False))
 
 
 def _only(ours: Sequence[ir.Value], theirs: Sequence[ir.Value]) -> list[tuple[ir.Value, ir.Value]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from graphkit.errors import GraphkitError
-from graphkit.ir.chance import random_values
+from graphkit.ir.chance import active_dropouts, random_values
 from graphkit.parity.metrics import distance
 
 if TYPE_CHECKING:
@@ -38,9 +38,10 @@ def unsteady(side: Side, model: ir.Model, feeds: Arrays) -> str:
         outputs = [_run(side, feeds, ()) for _ in range(2)]
         if not any(_differs(array, outputs[1][name]) for name, array in outputs[0].items() if name not in chances):
             return ""
-        known = side.tappable() - chances.keys()
-        order = [(value.name or "", node) for node in model.graph for value in node.outputs if value.name in known]
-        values = [_run(side, feeds, [name for name, _ in order]) for _ in range(2)]
+        known = side.tappable() - outputs[0].keys()
+        shown = (known | outputs[0].keys()) - chances.keys()
+        order = [(value.name or "", node) for node in model.graph for value in node.outputs if value.name in shown]
+        values = [_run(side, feeds, [name for name, _ in order if name in known]) for _ in range(2)]
     except GraphkitError:
         return ""
     finally:
@@ -48,6 +49,8 @@ def unsteady(side: Side, model: ir.Model, feeds: Arrays) -> str:
     for name, node in order:
         if _differs(values[0][name], values[1][name]):
             return f"first in {name!r}, which {node.op_type} node {node.name!r} gives"
+    if active := active_dropouts(model):
+        return f"as Dropout is active in its source ({', '.join(map(repr, active))})"
     return "where that begins it does not show"
 
 
