@@ -164,7 +164,7 @@ class Training:
             made = [side.advance if number else partial(side.begin, batches, self.rule) for side in self.sides]
             able = [self._attempts(side, step) for side, step in zip(self.sides, made, strict=True)]
             self.sides = [side for side, can in zip(self.sides, able, strict=True) if can]
-            if len(self.sides) < 2:
+            if len(self.sides) < (2 if self.recorder is None else 1):
                 break
             if self.recorder is not None:
                 self._record(self.recorder, sample, batches, number)
@@ -178,7 +178,7 @@ class Training:
                     notes = [note for note in (sides[0].note, side.note) if note]
                     apart = kind == "running statistic" and _unlike(sides[0], side)
                     found += [_noted(check, notes, statistics if apart else None) for check in checks]
-        if self.recorder is not None and len(self.sides) > 1:
+        if self.recorder is not None and self.sides:
             single = any(side.dtype == "float32" for side in self.sides)
             self.recorder.trained(floors.all() if single else [])
         for side in self.sides:
