@@ -171,7 +171,10 @@ class _Search:
                     suspects[0] = reproduced(suspects[0], alone, side, self._model, self._folder(side))
         except GraphkitError as error:
             return replace(found, note=str(error))
-        return replace(found, suspects=tuple(suspects), growth=() if suspects else self._growth(report, side))
+        void = _void(first)
+        note = f"{first.name} is NaN or infinite throughout on both sides, and so may be what follows" if void else ""
+        growth = () if suspects or void else self._growth(report, side)
+        return replace(found, suspects=tuple(suspects), growth=growth, note=note)
 
     def _suspects(self, ahead: Alone, back: Alone, side: Side) -> Iterator[Suspect]:
         found = list(self._forward(ahead, side))
@@ -275,7 +278,7 @@ class _Search:
 
     def _forward(self, alone: Alone, side: Side) -> Iterator[Suspect]:
         for check in alone.forward():
-            if check.verdict == "fail":
+            if check.verdict == "fail" and not _void(check):
                 region = alone.region(check.name)
                 yield Suspect("forward", tuple(map(place, self._misshapen(region, side) or region)), check)
 
@@ -351,6 +354,11 @@ class _Search:
             if largest := max(before, default=0.0):
                 grown += [(check.error / largest, check) for check in given]
         return tuple(sorted(grown, key=lambda pair: -pair[0])[:_GROWN])
+
+
+def _void(check: Check) -> bool:
+    """Whether neither side gives a finite number, which fails although nothing differs."""
+    return not check.bad and 0 < check.size == min(check.nonfinite)
 
 
 def _unlike(alone: Alone, judge: Side, check: Check) -> list[str]:

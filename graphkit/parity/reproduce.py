@@ -44,7 +44,8 @@ def reproduced(suspect: Suspect, alone: Alone, side: Side, reference: ir.Model, 
 
     ``node.onnx`` is the node as the side under test has it and ``inputs.npz`` what it is fed, in float32. Where two
     models are compared, ``reference.onnx`` is the node as the first has it. Otherwise ``expected.npz`` is a baseline of
-    what the reference has after the node; the gradients of a node are compared with those of another runtime.
+    what the reference has after the node, in float32; what shows in float64 alone is compared with what the runtime of
+    the reference makes of the node, and the gradients of a node with those of another runtime.
 
     Args:
         suspect: A node that computes something else or differentiates so.
@@ -85,14 +86,15 @@ def reproduced(suspect: Suspect, alone: Alone, side: Side, reference: ir.Model, 
     archive.close()
     if side.names is not None:
         command += ["--on", side.runtime.name, "--feed", str(files[-1]), "--dtype", side.dtype]
-    elif ahead:
+    elif ahead and (check.error > _SHARE * _USUAL or not check.error or side.dtype == "float32"):
         command += ["--on", side.runtime.name, "--feed", str(files[-1])]
         files.append(folder / "expected.npz")
         _record(files[-1], files[0], alone, feeds, output)
         command += ["--baseline", str(files[-1])]
-        command += [] if check.error > _SHARE * _USUAL else ["--tol", f"{check.error / _SHARE:.1e}"]
+        command += [] if check.error > _SHARE * _USUAL or not check.error else ["--tol", f"{check.error / _SHARE:.1e}"]
     else:
         others = [each.name for each in runtimes().values() if "backward" in each.can and each.missing() is None]
+        others = [alone.truth.side.runtime.name, *others] if ahead else others
         other = next((name for name in others if name != side.runtime.name), "torch")
         command += ["--on", f"{other},{side.runtime.name}", "--feed", str(files[-1]), "--dtype", side.dtype]
     command += [] if ahead else ["--backward"]

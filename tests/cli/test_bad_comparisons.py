@@ -113,11 +113,14 @@ def test_some_nan_on_both_sides_is_told(run, write):
     assert all("elements are NaN or infinite on both sides" in check["note"] for check in document["checks"])
 
 
-def test_bisect_on_nothing_but_nan_says_where_it_begins(run, write):
-    text = "net (float[batch, 5] x) => (float[batch, 5] y) { a = Abs(x)  b = Neg(a)  y = Log(b) }"
-    status, out, err = run("bisect", write(text), *ON)
+def test_bisect_on_nothing_but_nan_says_where_it_begins_and_blames_no_node(run, write, tmp_path):
+    text = "net (float[batch, 5] x) => (float[batch, 5] y) { a = Abs(x)  b = Neg(a)  c = Log(b)  y = Tanh(c) }"
+    status, out, err = run("bisect", write(text), "--on", "reference,torch")
     assert (status, err) == (1, "")
-    assert "y" in out
+    assert "first differs in value c of Log node 'node2'" in out
+    assert "c is NaN or infinite throughout on both sides" in out
+    assert "computes something else" not in out
+    assert not (tmp_path / "net-bisect").exists()
 
 
 DROPOUT = (

@@ -280,11 +280,13 @@ def test_the_files_and_the_command_show_a_node_of_one_model(load, known, tmp_pat
     assert status == 0
 
 
-@pytest.mark.parametrize("factor", [1 + 1e-3, 1 + 3e-5])
-def test_the_command_shows_small_errors_too(load, known, tmp_path, capfd, factor):
-    fault = known(Faulty("MatMul", factor))
-    found = bisect(load(), on=["torch", fault], out=tmp_path / "out")
-    assert command(only(found).suspects[0].shown_by, capfd)[0] == 1
+@pytest.mark.parametrize("factor", [1 + 1e-3, 1 + 3e-5, 1 + 1e-8])
+def test_the_command_shows_small_errors_too_and_blames_no_other(load, known, tmp_path, capfd, factor):
+    fault = known(Faulty("Tanh", factor))
+    found = bisect(load(), on=["reference", fault], out=tmp_path / "out")
+    shown_by = only(found).suspects[0].shown_by
+    assert command(shown_by, capfd)[0] == 1
+    assert command(shown_by.replace("faulty", "torch"), capfd)[0] == 0
 
 
 def test_the_files_and_the_command_show_a_node_of_two_models(load, tmp_path, capfd):
