@@ -235,7 +235,16 @@ class Comparison:
         if self._recorder is not None:
             self._recorder.save()
             if len(self.sampler.sides) == 1:
-                checks.append(Check("forward", "", "", self.sampler.sides[0].name, "pass", note="recorded; nothing is compared with it"))
+                checks.append(
+                    Check(
+                        "forward",
+                        "",
+                        "",
+                        self.sampler.sides[0].name,
+                        "pass",
+                        note="recorded; nothing is compared with it",
+                    )
+                )
         training = self._training
         warnings = [*self.warnings, *self.sampler.warnings, *([] if training is None else training.warnings)]
         warnings += unused(self.overrides, [check.name for check in checks])

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import re
-import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from graphkit.errors import GraphkitError, InputError, MissingError
+from graphkit.errors import GraphkitError, InputError
+from graphkit.frameworks.importing import imported
 from graphkit.parity.fit import Fitter, is_array
 from graphkit.parity.npz import Archive, read_array
 
@@ -138,7 +137,7 @@ def _source(text: str) -> Callable[[], Raw]:
     if path.exists():
         raise InputError(f"{text} is no .npy or .npz file, which are the data that graphkit reads: {_FORMS}.")
     if _CALLABLE.fullmatch(text):
-        found = _imported(text)
+        found = imported(text)
         return lambda: _samples(text, found)
     raise InputError(f"{text!r} is no file or folder that is there; data are {_FORMS}.")
 
@@ -227,29 +226,6 @@ def _attempt(name: str, action: Callable[[], Any]) -> Any:
             f"{name} fails: {type(error).__name__}{f': {told}' if told else ''}. Data come from a function without "
             f"arguments that gives samples, or from an iterable."
         ) from error
-
-
-def _imported(reference: str) -> Any:
-    module_name, _, attribute = reference.partition(":")
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        found: Any = importlib.import_module(module_name)
-    except ImportError as error:
-        if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
-            raise InputError(
-                f"There is no module {error.name!r} to import for {reference!r}; run from the folder that holds it, or "
-                f"install it."
-            ) from error
-        raise MissingError(f"Importing {module_name!r} fails: {error}; install what it needs.") from error
-    except Exception as error:
-        told = " ".join(str(error).split()).rstrip(".")
-        raise InputError(f"Importing {module_name!r} fails: {type(error).__name__}: {told}.") from error
-    for part in attribute.split("."):
-        if not hasattr(found, part):
-            raise InputError(f"{module_name!r} has no {attribute!r} to take data from.")
-        found = getattr(found, part)
-    return found
 
 
 def _warn(message: str) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
-import importlib
 import inspect
 import re
 import sys
@@ -12,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from graphkit.errors import FormatError, InputError, MissingError
+from graphkit.errors import FormatError, InputError
+from graphkit.frameworks.importing import imported
 from graphkit.frameworks.torch import archive
 from graphkit.frameworks.torch.capture import capture, is_free
 from graphkit.frameworks.torch.explain import sentence
@@ -157,24 +156,7 @@ def _unpickled(path: Path) -> torch.nn.Module:
 def _from_callable(reference: str) -> torch.nn.Module | torch.export.ExportedProgram:
     import torch
 
-    module_name, _, attribute = reference.partition(":")
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        found: Any = importlib.import_module(module_name)
-    except ImportError as error:
-        if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
-            raise InputError(
-                f"There is no module {error.name!r} to import for {reference!r}; run from the folder that holds it, or "
-                f"install it."
-            ) from error
-        raise MissingError(f"Importing {module_name!r} fails: {error}; install what it needs.") from error
-    except Exception as error:
-        raise InputError(f"Importing {module_name!r} fails: {type(error).__name__}: {sentence(error)}.") from error
-    for part in attribute.split("."):
-        if not hasattr(found, part):
-            raise InputError(f"{module_name!r} has no {attribute!r}; it has {_offers(found, part)}.")
-        found = getattr(found, part)
+    found = imported(reference)
     if not isinstance(found, torch.nn.Module | torch.export.ExportedProgram) and callable(found):
         try:
             found = found()
@@ -186,20 +168,6 @@ def _from_callable(reference: str) -> torch.nn.Module | torch.export.ExportedPro
     if not isinstance(found, torch.nn.Module | torch.export.ExportedProgram):
         raise InputError(f"{reference} gives a {type(found).__name__}; it must give a torch.nn.Module.")
     return found
-
-
-def _offers(module: Any, wanted: str) -> str:
-    import torch
-
-    names = [
-        name
-        for name, value in vars(module).items()
-        if not name.startswith("_")
-        and (isinstance(value, torch.nn.Module) or inspect.isfunction(value) or inspect.isclass(value))
-        and getattr(value, "__module__", module.__name__) == module.__name__
-    ]
-    near = difflib.get_close_matches(wanted, names)
-    return ", ".join(near or sorted(names)[:8]) or "nothing to call"
 
 
 def _from_module(module: torch.nn.Module, options: ReadOptions, label: str) -> torch.export.ExportedProgram:

@@ -97,8 +97,8 @@ def _warn_of_training(program: torch.export.ExportedProgram, warn: Callable[[str
     if active:
         more = f" and {len(active) - _NAMED} more" if len(active) > _NAMED else ""
         warn(
-            f"Dropout is active in {label} ({', '.join(map(repr, active[:_NAMED]))}{more}), so that its runs differ: it "
-            f"was exported in training mode, or asks for it. The model read leaves it out in inference; export it "
+            f"Dropout is active in {label} ({', '.join(map(repr, active[:_NAMED]))}{more}), so that its runs differ: "
+            f"it was exported in training mode, or asks for it. The model read leaves it out in inference; export it "
             f"after .eval()."
         )
     for node in program.graph.nodes:
