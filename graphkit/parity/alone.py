@@ -140,6 +140,18 @@ class Alone:
         """Names of the nodes whose gradients make up that in a value or parameter."""
         return [node for _, node in self._contributions(name)]
 
+    def passing(self, readers: Sequence[str]) -> list[ir.Node]:
+        """Nodes, and those after them that are not cut off, which pass gradients back to them; in order."""
+        graph = self.found.model.graph
+        stack = [node for node in graph if node.name in readers]
+        seen: set[ir.Node] = set()
+        while stack:
+            node = stack.pop()
+            if node not in seen:
+                seen.add(node)
+                stack.extend(user for value in node.outputs if _is_float(value) for user, _ in value.uses())
+        return [node for node in graph if node in seen]
+
     def parts(self, side: Side, name: str) -> dict[str, npt.NDArray[np.generic]]:
         """What each node that reads a value adds to the gradient in it on a side, by the node's name."""
         assert side.gradients is not None

@@ -299,7 +299,6 @@ class _Search:
         gradients before it is not the others' fault. Then only those count that another runtime differentiates
         otherwise.
         """
-        nodes = {node.name or "": node for node in alone.found.model.graph}
         judges: list[Side] | None = None
         for check in alone.backward():
             if check.verdict != "fail":
@@ -310,8 +309,9 @@ class _Search:
                     judges = list(self._judges(alone, side))[:1]
                 narrowed = [name for judge in judges for name in _unlike(alone, judge, check)]
                 readers = narrowed or ([] if wrong else readers)
-            if readers and wrong.isdisjoint(readers):
-                yield Suspect("backward", tuple(place(nodes[name]) for name in readers), check)
+            region = alone.passing(readers)
+            if region and wrong.isdisjoint(node.name for node in region):
+                yield Suspect("backward", tuple(map(place, region)), check)
 
     def _moving(self, tested: ir.Model, failed: Sequence[Check], side: Side) -> Iterator[Suspect]:
         """The BatchNormalizations whose statistics the first step moves otherwise, given a batch that is right."""

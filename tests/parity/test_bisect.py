@@ -172,6 +172,12 @@ def test_a_node_that_differentiates_wrongly_is_named_alone(load):
     assert bisect(load(), on=["torch", Faulty("Tanh", slope=1.01)]).passed
 
 
+def test_nodes_are_named_together_where_the_gradient_between_them_is_not_known(load):
+    found = bisect(load(), on=["torch", Faulty("Add", slope=1.01)], backward=True)
+    (suspect,) = only(found).suspects
+    assert [node.name for node in suspect.nodes] in (["n2"], ["n1", "n2"])  # PyTorch computes both at once
+
+
 def test_a_node_whose_result_is_wrong_is_named_once_with_gradients(load):
     found = bisect(load(), on=["torch", Faulty("Add", 1.01, 1.01)], backward=True)
     assert names(found) == ["n2"]
