@@ -178,6 +178,8 @@ class _Search:
 
     def _suspects(self, ahead: Alone, back: Alone, side: Side) -> Iterator[Suspect]:
         found = list(self._forward(ahead, side))
+        if side.names is not None and len(found) > 1:
+            found = self._borne_out(found, ahead, side)
         yield from found
         if back.truth.slopes:
             yield from self._backward(back, side, {node.name for suspect in found for node in suspect.nodes})
@@ -281,6 +283,25 @@ class _Search:
             if check.verdict == "fail" and not _void(check):
                 region = alone.region(check.name)
                 yield Suspect("forward", tuple(map(place, self._misshapen(region, side) or region)), check)
+
+    def _borne_out(self, found: list[Suspect], alone: Alone, side: Side) -> list[Suspect]:
+        """The suspects whose nodes still give something else when nothing is known between them.
+
+        Two values can be taken for each other that hold the same numbers in another order; then a node and those that
+        read it seem wrong, and are right together.
+        """
+        assert self._other is not None
+        ends = {value.name for value in self._other.graph.outputs}
+        doubtful = {suspect.check.name for suspect in found} - ends
+        values = {name: array for name, array in alone.truth.values.items() if name not in doubtful}
+        truth = replace(alone.truth, values=values, slopes={}, seeds={})
+        try:
+            with Alone(side, self._other, truth, self._comparison.overrides) as again:
+                failed = [check.name for check in again.forward() if check.verdict == "fail"]
+                still = {node.name for name in failed for node in again.region(name)}
+        except GraphkitError:
+            return found
+        return [suspect for suspect in found if any(node.name in still for node in suspect.nodes)] or found
 
     def _misshapen(self, region: Sequence[ir.Node], side: Side) -> list[ir.Node]:
         """The node that the others of a region follow in giving other shapes than the reference's; none if unclear."""
