@@ -45,10 +45,12 @@ def told(found: Bisection) -> Group:
 
 def lines(found: Bisection) -> Iterator[tuple[str, str]]:
     """What was found in sentences, each with its style."""
+    gradients = any(check.kind.endswith("gradient") for check in found.report.checks)
+    what = "no value and no gradient" if gradients else "no value"
     for finding in found.findings:
         between = f"{clean(finding.reference)} | {clean(finding.side)}"
         if finding.first is None:
-            yield f"{between}: no value and no gradient differs.", "green"
+            yield f"{between}: {what} differs.", "green"
             continue
         node = f" of {clean(str(finding.node))}" if finding.node is not None else ""
         check = finding.first
