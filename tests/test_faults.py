@@ -17,6 +17,7 @@ FILES = [
     ("segmenter", "missing activation", "mxnet"),
     ("transformer", "one wrong element of a weight", "renamed"),
     ("transformer", "wrong scale of attention", "onnx"),
+    ("transformer", "swapped inputs", "mxnet"),
     ("transformer", "missing sum", "renamed"),
     ("recurrent", "gates in another order", "onnx"),
     ("recurrent", "swapped inputs", "mxnet"),
