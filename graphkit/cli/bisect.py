@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from graphkit.cli.comparing import comparing_options, dtype_option, publish, report_option, write_reports
+from graphkit.cli.comparing import (
+    comparing_options,
+    dtype_option,
+    publish,
+    report_option,
+    training_options,
+    write_reports,
+)
 from graphkit.cli.console import results_only, stdout
 from graphkit.cli.options import command, json_option, reading_options
 
@@ -21,6 +28,7 @@ __all__ = ["COMMAND"]
 @command
 @reading_options
 @comparing_options
+@training_options
 @dtype_option("Precision.  [default: float64, then float32 if nothing differs]")
 @click.option(
     "-o",
@@ -33,7 +41,12 @@ __all__ = ["COMMAND"]
 @report_option
 @json_option
 def COMMAND(  # noqa: N802
-    comparing: Comparing, dtype: Precision | None, out: Path | None, reports: tuple[str, ...], as_json: bool
+    comparing: Comparing,
+    training: dict[str, Any],
+    dtype: Precision | None,
+    out: Path | None,
+    reports: tuple[str, ...],
+    as_json: bool,
 ) -> int:
     """Find the node at which SOURCE begins to differ between runtimes, or OTHER from SOURCE."""
     from graphkit.parity.bisect import bisect
@@ -45,7 +58,7 @@ def COMMAND(  # noqa: N802
     with results_only(as_json), progress() as bar:
         model, other = comparing.models()
         folder = out or Path(f"{_stem(comparing.reading.source)}-bisect")
-        found = bisect(model, other, dtype=dtype, out=folder, progress=bar, **comparing.arguments())
+        found = bisect(model, other, dtype=dtype, out=folder, progress=bar, **training, **comparing.arguments())
     write_reports(found.report, reports, model)
     if as_json:
         from graphkit.report.bisection import to_json

@@ -10,7 +10,7 @@ import click
 
 from graphkit.cli.console import results_only
 from graphkit.errors import InputError
-from graphkit.parity.settings import numbers_of
+from graphkit.parity.settings import OPTIMIZERS, numbers_of, rule_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from graphkit.cli.options import Reading
     from graphkit.report.report import Report
 
-__all__ = ["Comparing", "comparing_options", "publish", "write_reports"]
+__all__ = ["Comparing", "comparing_options", "publish", "training_options", "write_reports"]
 
 
 class _Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in newer clicks only
@@ -84,6 +84,25 @@ _COMPARING = (
 )
 
 
+_TRAINING = (
+    click.option(
+        "--train-steps", type=click.IntRange(1), metavar="N", help="Make N steps of training and compare each."
+    ),
+    click.option(
+        "--optimizer", type=click.Choice(tuple(OPTIMIZERS)), help="What makes these steps.  [default: momentum]"
+    ),
+    click.option("--lr", type=float, metavar="X", help="Their learning rate.  [default: 0.05; adam: 0.001]"),
+    click.option("--momentum", type=float, metavar="X", help="Their momentum.  [default: 0.9]"),
+    click.option("--weight-decay", type=float, metavar="X", help="Their weight decay.  [default: 0.0001; adam: 0]"),
+    click.option(
+        "--loss",
+        type=click.Choice(("given", "mse", "cross-entropy")),
+        help="What they make smaller: the losses that the model has, or the distance of its outputs from random "
+        "targets or classes.  [default: given, if it has some, else mse]",
+    ),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Comparing:
     """How the user says what is to be compared, and on what.
@@ -140,6 +159,34 @@ def comparing_options(function: Callable[..., Any]) -> Callable[..., Any]:
     gather.__doc__ = function.__doc__
     gather.__name__ = function.__name__
     for option in reversed(_COMPARING):
+        option(gather)
+    vars(gather)["__click_params__"] += vars(function).get("__click_params__", [])
+    return gather
+
+
+def training_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of steps of training; it receives ``training``, what verify and bisect take of it."""
+
+    def gather(
+        *args: Any,
+        train_steps: int | None,
+        optimizer: str | None,
+        lr: float | None,
+        momentum: float | None,
+        weight_decay: float | None,
+        loss: str | None,
+        **rest: Any,
+    ) -> Any:
+        given = {"optimizer": optimizer, "lr": lr, "momentum": momentum, "weight-decay": weight_decay, "loss": loss}
+        if train_steps is None and (said := [name for name, value in given.items() if value is not None]):
+            raise InputError(f"--{said[0]} is for steps of training; say how many with --train-steps.")
+        rule = rule_of(optimizer, lr, momentum, weight_decay)
+        told = {"train_steps": train_steps, "rule": rule, "loss": loss}
+        return function(*args, training={name: value for name, value in told.items() if value is not None}, **rest)
+
+    gather.__doc__ = function.__doc__
+    gather.__name__ = function.__name__
+    for option in reversed(_TRAINING):
         option(gather)
     vars(gather)["__click_params__"] += vars(function).get("__click_params__", [])
     return gather

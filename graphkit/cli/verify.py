@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from graphkit.cli.comparing import comparing_options, dtype_option, publish, report_option, write_reports
+from graphkit.cli.comparing import (
+    comparing_options,
+    dtype_option,
+    publish,
+    report_option,
+    training_options,
+    write_reports,
+)
 from graphkit.cli.console import results_only, stdout
 from graphkit.cli.options import command, json_option, reading_options
-from graphkit.parity.settings import OPTIMIZERS, rule_of
 
 if TYPE_CHECKING:
     from graphkit.cli.comparing import Comparing
@@ -22,17 +28,7 @@ __all__ = ["COMMAND"]
 @command
 @reading_options
 @comparing_options
-@click.option("--train-steps", type=click.IntRange(1), metavar="N", help="Make N steps of training and compare each.")
-@click.option("--optimizer", type=click.Choice(tuple(OPTIMIZERS)), help="What makes these steps.  [default: momentum]")
-@click.option("--lr", type=float, metavar="X", help="Their learning rate.  [default: 0.05; adam: 0.001]")
-@click.option("--momentum", type=float, metavar="X", help="Their momentum.  [default: 0.9]")
-@click.option("--weight-decay", type=float, metavar="X", help="Their weight decay.  [default: 0.0001; adam: 0]")
-@click.option(
-    "--loss",
-    type=click.Choice(("given", "mse", "cross-entropy")),
-    help="What they make smaller: the losses that the model has, or the distance of its outputs from random targets or "
-    "classes.  [default: given, if it has some, else mse]",
-)
+@training_options
 @dtype_option("Precision: float64 proves semantics, float32 compares against the noise floor.  [default: float32]")
 @click.option(
     "--taps/--no-taps",
@@ -55,12 +51,7 @@ __all__ = ["COMMAND"]
 @json_option
 def COMMAND(  # noqa: N802
     comparing: Comparing,
-    train_steps: int | None,
-    optimizer: str | None,
-    lr: float | None,
-    momentum: float | None,
-    weight_decay: float | None,
-    loss: str | None,
+    training: dict[str, Any],
     dtype: Precision | None,
     taps: bool | None,
     baseline: Path | None,
@@ -69,14 +60,10 @@ def COMMAND(  # noqa: N802
     as_json: bool,
 ) -> int:
     """Prove that SOURCE computes the same on several runtimes, or that OTHER computes the same as SOURCE."""
-    from graphkit.errors import InputError
     from graphkit.parity.verify import verify
     from graphkit.report.progress import progress
     from graphkit.report.write import form_of
 
-    given = {"optimizer": optimizer, "lr": lr, "momentum": momentum, "weight-decay": weight_decay, "loss": loss}
-    if train_steps is None and (said := [name for name, value in given.items() if value is not None]):
-        raise InputError(f"--{said[0]} is for steps of training; say how many with --train-steps.")
     for path in reports:
         form_of(path)
     with results_only(as_json), progress() as bar:
@@ -84,14 +71,12 @@ def COMMAND(  # noqa: N802
         report = verify(
             model,
             other,
-            train_steps=train_steps,
-            rule=rule_of(optimizer, lr, momentum, weight_decay),
-            loss=loss or "",
             dtype=dtype,
             taps=taps,
             baseline=baseline,
             save_baseline=save_baseline,
             progress=bar,
+            **training,
             **comparing.arguments(),
         )
     write_reports(report, reports, model)

@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.errors import GraphkitError
-from graphkit.frameworks.base import runtimes
+from graphkit.frameworks.base import Sgd, runtimes
 from graphkit.frameworks.convert import input_spec
 from graphkit.ir.origin import origin_of
 from graphkit.parity.alone import Alone, Truth
@@ -19,6 +19,7 @@ from graphkit.parity.conditions import Conditions
 from graphkit.parity.metrics import distance
 from graphkit.parity.reproduce import reproduced
 from graphkit.parity.sides import Pool, Side
+from graphkit.parity.training import rounded
 from graphkit.passes.isolate import widened
 from graphkit.report.findings import Bisection, Finding, Place, Suspect
 
@@ -108,7 +109,7 @@ def bisect(
             backward or bool(train_steps),
             True,
             train_steps,
-            rule,
+            rounded(rule or Sgd()) if train_steps else None,
             loss,
             tuple(seeds),
             tuple(batches),

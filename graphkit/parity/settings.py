@@ -105,23 +105,27 @@ _SHARED: Final = {
         "a tolerance or a list of them, as --tol takes them", lambda value: _number(value) or _text(value), several=True
     ),
 }
+_TRAINED: Final = {
+    "train-steps": _Form("a whole number from 1 on", _integer(1)),
+    "optimizer": _one_of(*OPTIMIZERS),
+    "lr": _RATE,
+    "momentum": _RATE,
+    "weight-decay": _RATE,
+    "loss": _one_of("given", "mse", "cross-entropy"),
+}
 _DTYPE: Final = _one_of("float32", "float64")
 _REPORT: Final = _Form("the name of a file or a list of them", _text, several=True, file=True)
 KEYS: Final = {
     "verify": _SHARED
+    | _TRAINED
     | {
         "dtype": _DTYPE,
-        "train-steps": _Form("a whole number from 1 on", _integer(1)),
-        "optimizer": _one_of(*OPTIMIZERS),
-        "lr": _RATE,
-        "momentum": _RATE,
-        "weight-decay": _RATE,
-        "loss": _one_of("given", "mse", "cross-entropy"),
         "taps": _FLAG,
         "report": _REPORT,
         "baseline": _Form("the name of a file", _text, file=True),
     },
     "bisect": _SHARED
+    | _TRAINED
     | {
         "dtype": _DTYPE,
         "report": _REPORT,

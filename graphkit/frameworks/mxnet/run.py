@@ -195,7 +195,7 @@ class MxSession:
             if gradient is None:  # nothing that the outputs need reads it
                 gradients[name] = np.zeros(shape, checked[name].dtype if stored is None else stored.dtype.numpy())
             else:
-                gradients[name] = restore(gradient, self._form.derived.get(wanted[name], ()), tuple(shape))
+                gradients[name] = self._restored(name, gradient, tuple(shape))
         for name, mark in marks.items():
             gradient = found[f"grad:{mark}"]
             gradients[name] = gradient.reshape(()) if is_scalar(tapped[name], gradient) else gradient
@@ -257,11 +257,21 @@ class MxSession:
             name, stored = value.name or "", value.const_value
             assert stored is not None
             held = values.get(self._variable(name))
-            layout = self._form.derived.get(self._variable(name), ())
-            parameters[name] = stored.numpy() if held is None else restore(held, layout, stored.shape.numpy())
+            parameters[name] = stored.numpy() if held is None else self._restored(name, held, stored.shape.numpy())
         buffers = {v.name or "": self._variable(v.name or "") for v in params.of_kind(self._model, "buffer")}
         statistics = {name: values[variable] for name, variable in buffers.items() if variable in values}
         return Step(computed, loss, parameters, statistics, unbiased=False)
+
+    def _restored(self, name: str, array: npt.NDArray[np.generic], shape: Sequence[int]) -> npt.NDArray[np.generic]:
+        """What MXNet has of an input or parameter in the model's own layout."""
+        try:
+            return restore(array, self._form.derived.get(self._variable(name), ()), shape)
+        except ValueError as error:
+            ours, theirs = ("×".join(map(str, sizes)) or "scalar" for sizes in (shape, array.shape))
+            raise ExecutionError(
+                f"MXNet has {name!r} as {theirs}, which is no layout of the model's {ours}: its symbol and the model "
+                f"are not of the same parameters."
+            ) from error
 
     def states(self) -> dict[str, npt.NDArray[np.generic]]:
         """BatchNorm's moving statistics after the last backward pass in training mode, by IR value name."""
