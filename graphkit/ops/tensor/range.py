@@ -155,7 +155,7 @@ OP = Op(
                 Case("axis, repeated", (_X,), {"axis": 1, "repeat": 3}, grad=False),
                 Case("integers", (arr(3, dtype="int32"),), {"axis": 0}, grad=False),
                 Case("truncated", (arr(3, dtype="int32"),), {"axis": 0, "start": 2.5, "step": 1.7}, grad=False),
-                Case("halves", (arr(3, dtype="float16"),), {"start": 2.5, "step": 1.7, "repeat": 2}, grad=False),
+                Case("halves", (arr(3),), {"start": 2.5, "step": 1.7, "repeat": 2}, dtype="float16", grad=False),
             ),
         ),
         MxForm(

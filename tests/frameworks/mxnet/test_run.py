@@ -15,6 +15,7 @@ from mxsymbols import graph, op, var
 from graphkit.errors import ExecutionError, FeedError, InputError, MissingError
 from graphkit.frameworks.base import Batch, InputSpec, ReadOptions, Sgd
 from graphkit.frameworks.mxnet import run
+from graphkit.frameworks.mxnet.answers import as_declared
 from graphkit.frameworks.mxnet.form import form_of
 from graphkit.frameworks.mxnet.read import from_symbol
 from graphkit.frameworks.mxnet.run import RUNTIME, MxRuntime, MxSession
@@ -158,9 +159,9 @@ def test_an_integer_input_has_no_gradient() -> None:
 @pytest.mark.parametrize("kind", ["float64", "int64", "bool"])
 def test_a_number_is_given_the_declared_dtype_only_where_it_keeps_its_value(kind: str) -> None:
     value = ir.Value(name="v", type=ir.TensorType(ir.DataType.from_numpy(np.dtype(kind))), shape=ir.Shape([2]))
-    exact = run._as_declared(value, np.array([0, 1], np.float32))
+    exact = as_declared(value, np.array([0, 1], np.float32))
     assert exact.dtype == (np.float32 if kind == "float64" else kind)
-    assert run._as_declared(value, np.array([0.5, np.nan], np.float32)).dtype == np.float32
+    assert as_declared(value, np.array([0.5, np.nan], np.float32)).dtype == np.float32
 
 
 def read(mx: MxModel, **shapes: tuple[int, ...]) -> ir.Model:
