@@ -54,9 +54,13 @@ class ConvertedSession:
 
     @property
     def tappable(self) -> frozenset[str]:
-        """Names of the values that a statement of the source gives."""
+        """Names of the values that a statement of the source gives, without those of weights alone.
+
+        A layer reads its weights as they are stored, whatever nodes arrange them.
+        """
         held = held_by(self._program)
-        return frozenset(name for name in inner_tensors(self._model) if name in held)
+        fed = _fed_values(self._model)
+        return frozenset(name for name in inner_tensors(self._model) if name in held and name in fed)
 
     def forward(self, feeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:
         """Outputs of the module, and the values named in ``taps``.
@@ -220,6 +224,17 @@ class _Module:
         if not isinstance(tensor, Stored):
             return to_tensor(tensor)
         return _arranged(leaf(tensor.value), tensor.layout)
+
+
+def _fed_values(model: ir.Model) -> frozenset[str]:
+    """Names of the values that depend on an input, or that a node without inputs makes."""
+    fed = {value for value in model.graph.inputs if not value.is_initializer()}
+    for node in model.graph:
+        read = [value for value in node.inputs if value is not None]
+        bodies = any(attribute.type.name in ("GRAPH", "GRAPHS") for attribute in node.attributes.values())
+        if bodies or not read or not fed.isdisjoint(read):
+            fed.update(node.outputs)
+    return frozenset(value.name or "" for value in fed)
 
 
 def _fed(given: Any) -> Any:
