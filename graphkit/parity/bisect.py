@@ -188,7 +188,8 @@ class _Search:
     def _folder(self, side: Side) -> Path:
         """Where to write of a side: a folder of its own where several are compared."""
         assert self._out is not None
-        several = len(self._comparison.sampler.sides) > 2
+        alike = [one for one in self._sides()[1:] if (one.names is None) == (side.names is None)]
+        several = len(alike) > 1 or (self._other is not None and side.names is None)
         return self._out / "".join(c if c.isalnum() else "-" for c in side.name) if several else self._out
 
     def _first(self, failed: Sequence[Check]) -> tuple[Check | None, ir.Node | None]:

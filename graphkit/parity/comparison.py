@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from graphkit.frameworks.base import Mode, Runtime
+    from graphkit.frameworks.base import Ability, Mode, Runtime
     from graphkit.parity.baseline import Baseline
     from graphkit.parity.conditions import Conditions
     from graphkit.parity.recorded import Party
@@ -97,7 +97,9 @@ class Comparison:
         self._guess = ""
         pools = self._stack.enter_context(Pool(model)), self._stack.enter_context(Pool(other or model))
         mode: Mode = "eval" if conditions.mode == "eval" else "train-no-dropout"
-        self.lineup = lineup(model, other, on, pools, conditions.dtype, mode, taps=conditions.taps)
+        needs: set[Ability] = {"backward"} if conditions.backward else set()
+        needs |= {"train"} if conditions.train_steps else set()
+        self.lineup = lineup(model, other, on, pools, conditions.dtype, mode, taps=conditions.taps, needs=needs)
         sides: list[Party] = [*([] if baseline is None else recorded_sides(baseline, model)), *self.lineup.sides]
         specs, overrides = conditions.inputs, self.overrides
         self.sampler = Sampler(

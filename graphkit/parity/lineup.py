@@ -15,10 +15,11 @@ from graphkit.report.report import Check
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
     import onnx_ir as ir
 
-    from graphkit.frameworks.base import Mode, Runtime
+    from graphkit.frameworks.base import Ability, Mode, Runtime
     from graphkit.parity.match import Matching
     from graphkit.parity.sides import Pool, Precision
 
@@ -54,6 +55,7 @@ def lineup(
     mode: Mode,
     *,
     taps: bool = False,
+    needs: AbstractSet[Ability] = frozenset(),
 ) -> Lineup:
     """The sides that compare a model on several runtimes, or with another model.
 
@@ -65,12 +67,13 @@ def lineup(
         dtype: Precision.
         mode: How BatchNorm and Dropout behave.
         taps: Whether values between nodes are compared.
+        needs: What sides have to be able to do besides running forward.
 
     Raises:
         InputError: No runtime has that name, or the models have other inputs or outputs.
         MissingError: A named runtime is not installed.
     """
-    found = _sides(model, on, pools[0], dtype) if other is None else _two(model, other, on, pools, dtype, taps)
+    found = _sides(model, on, pools[0], dtype) if other is None else _two(model, other, on, pools, dtype, taps, needs)
     for side in found.sides:
         side.mode = mode
     return found
@@ -111,16 +114,17 @@ def _two(
     pools: tuple[Pool, Pool],
     dtype: Precision,
     taps: bool,
+    needs: AbstractSet[Ability],
 ) -> Lineup:
     """The first model at home, the second there or where it is asked for."""
     matching = match(model, other, taps=taps)
-    first = _sides(model, _home(model), pools[0], dtype)
-    second = _sides(other, on or _home(other), pools[1], dtype)
+    first = _sides(model, _home(model, needs, dtype), pools[0], dtype)
+    second = _sides(other, on or _home(other, needs, dtype), pools[1], dtype)
     for side in second.sides:
         side.name = f"{label_of(other)} on {side.runtime.name}"
         side.names, side.boxed = matching.names, matching.boxed
     # An output layer gives no loss itself, its rewritten form does.
-    kept = [side for side in first.sides[:2] if side is first.sides[0] or losses(model)]
+    kept = [side for side in first.sides if not side.implied or losses(model)]
     return Lineup(
         [*kept, *(side for side in second.sides if not side.implied)],
         first.absent + second.absent,
@@ -129,10 +133,18 @@ def _two(
     )
 
 
-def _home(model: ir.Model) -> list[Runtime]:
-    """The first runtime of the framework that a model comes from."""
+def _home(model: ir.Model, needs: AbstractSet[Ability], dtype: Precision) -> list[Runtime]:
+    """The first runtime of the framework that a model comes from; another one with it where that does not do.
+
+    ONNX Runtime gives no gradients and lacks most kernels of float64.
+    """
     source = source_of(model)
-    return list(frameworks()["onnx" if source is None else source.framework].runtimes[:1])
+    home = frameworks()["onnx" if source is None else source.framework].runtimes[0]
+    if needs <= home.can and (dtype == "float32" or "backward" in home.can):
+        return [home]
+    known = runtimes()
+    able = (known[name] for name in DEFAULT if name in known and needs <= known[name].can)
+    return [home, *[runtime for runtime in able if runtime is not home and runtime.missing() is None][:1]]
 
 
 def _resolved(on: Sequence[str | Runtime]) -> list[Runtime]:
