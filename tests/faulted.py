@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 import graphkit
 from graphkit.frameworks.base import Batch, Sgd, runtimes
+from graphkit.ir.alignment import align
 from graphkit.ir.origin import origin_of
 from graphkit.ir.shapes import infer_shapes
 from graphkit.parity.inputs import draw_seeds, in_dtype
@@ -245,6 +246,9 @@ def form(model: ir.Model, kind: str, nodes: list[str]) -> tuple[ir.Model, frozen
         called = _rename(bare)
         return _stored(bare, "onnx"), frozenset(called[name] for name in nodes)
     found = _stored(bare, kind)
+    if kind == "torch":  # source names its variables anew
+        pairs = [(pair.left, pair.right) for pair in align(bare, found).nodes]
+        return found, frozenset(two.name or "" for one, two in pairs if one and two and one.name in nodes)
     return found, _called(bare, found, nodes)
 
 
