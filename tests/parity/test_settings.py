@@ -160,7 +160,7 @@ def test_a_wrong_key_or_value_is_named_with_the_file_and_what_is_allowed(project
         ("[tool.graphkit.verfy]", "[tool.graphkit] has no key 'verfy' (is 'verify' meant?); there are verify, bisect"),
         ("[tool]\ngraphkit = 3", "[tool.graphkit] is 3, but has to be a table"),
         ("[tool.graphkit]\nverify = true", "[tool.graphkit.verify] is true, but has to be a table"),
-        ("[tool.graphkit.bisect]\ntrain-steps = 3", "[tool.graphkit.bisect] has no key 'train-steps'"),
+        ("[tool.graphkit.bisect]\ntaps = true", "[tool.graphkit.bisect] has no key 'taps'"),
         ("[tool.graphkit", "is no TOML"),
         ("a = 1\na = 2", "is no TOML"),
     ],
