@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -24,7 +25,7 @@ from graphkit.passes.isolate import widened
 from graphkit.report.findings import Bisection, Finding, Place, Suspect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
@@ -102,18 +103,20 @@ def bisect(
     """
     precisions: list[Precision] = ["float64", "float32"] if dtype is None else [dtype]
     specs = tuple(map(input_spec, inputs))
+    if isinstance(data, Iterator):  # samples may be gone through twice
+        data = list(data)
     for precision in precisions:
         conditions = Conditions(
-            precision,
-            "train" if train_steps else mode,
-            backward or bool(train_steps),
-            True,
-            train_steps,
-            rounded(rule or Sgd()) if train_steps else None,
-            loss,
-            tuple(seeds),
-            tuple(batches),
-            specs,
+            dtype=precision,
+            mode="train" if train_steps else mode,
+            backward=backward or bool(train_steps),
+            taps=True,
+            train_steps=train_steps,
+            rule=rounded(rule or Sgd()) if train_steps else None,
+            loss=loss,
+            seeds=tuple(seeds),
+            batches=tuple(batches),
+            inputs=specs,
         )
         with Comparison(model, other, conditions, on=on, tolerances=tolerances, progress=progress) as comparison:
             found = _Search(comparison, model, other, out).run(comparison.samples(data))
@@ -133,8 +136,7 @@ class _Search:
         comparison = self._comparison
         for sample in samples:
             comparison.run([sample])
-            report = comparison.report()
-            if not report.passed:
+            if comparison.failing and not (report := comparison.report()).passed:
                 sides = self._sides()[1:]
                 if any(side.dtype == "float32" for side in sides):
                     comparison.sampler.run(sample)  # others may have stood in for it

@@ -92,7 +92,7 @@ class Comparison:
         self._tallies = Tally(), Tally()
         self._unsteady: dict[str, str] | None = None
         self._labels: list[str] = []
-        self._recorded: set[tuple[str, int]] = set()
+        self._ran: set[tuple[str, str, int]] = set()
         self._shown = ""
         self._guess = ""
         pools = self._stack.enter_context(Pool(model)), self._stack.enter_context(Pool(other or model))
@@ -185,8 +185,9 @@ class Comparison:
 
     def _known(self, sample: Sample) -> bool:
         """Whether a sample can be compared: with a baseline, whether it was recorded."""
-        feeds = self.sampler.feeds(sample)
-        return all(side.holds(feeds) for side in self.sampler.sides if isinstance(side, RecordedSide))
+        held = [side for side in self.sampler.sides if isinstance(side, RecordedSide)]
+        feeds = self.sampler.feeds(sample) if held else {}
+        return all(side.holds(feeds) for side in held)
 
     def _checks(self, sample: Sample, stand_in: int) -> list[Check]:
         checks = self.sampler.checks(sample)
@@ -195,12 +196,12 @@ class Comparison:
             sides = list(dict.fromkeys([live(sampler.sides), *([live(sampler.learners)] if sampler.learners else [])]))
             seeds = sampler.seeds(sample) if sampler.learners else None
             self._recorder.add(sample, sampler.feeds(sample), sides, seeds, sampler.floors, stand_in)
-        self._recorded.add((sample.label, stand_in))
+        self._ran.add(("pass", sample.label, stand_in))
         return checks
 
     def _trained(self, sample: Sample, stand_in: int) -> list[Check]:
         assert self._training is not None
-        self._recorded.add((sample.label, -stand_in - 1))
+        self._ran.add(("training", sample.label, stand_in))
         return self._training.checks(sample)
 
     def _record_stand_ins(self, sample: Sample) -> None:
@@ -208,10 +209,15 @@ class Comparison:
         if not any(side.dtype == "float32" for side in self.sampler.sides):
             return
         for index in range(1, TRIALS):
-            if self.sampler.learners and (sample.label, index) not in self._recorded:
+            if self.sampler.learners and ("pass", sample.label, index) not in self._ran:
                 self._checks(sample.stand_in(index), index)
-            if self._training is not None and (sample.label, -index - 1) not in self._recorded:
-                self._training.checks(sample.stand_in(index))
+            if self._training is not None and ("training", sample.label, index) not in self._ran:
+                self._trained(sample.stand_in(index), index)
+
+    @property
+    def failing(self) -> bool:
+        """Whether something differed, or could not be compared, in the samples so far."""
+        return any(check.verdict != "pass" for tally in self._tallies for check in tally.checks) or bool(self._dropped)
 
     def _require_two(self) -> None:
         made: dict[str, list[Party]] = {"outputs": self.sampler.sides}

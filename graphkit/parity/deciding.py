@@ -35,8 +35,10 @@ def decided(
     first = checks_of(sample, 0)
     trials = {_key(check): [check] for check in first if _doubtful(check)}
     for index in range(1, TRIALS):
+        if all(_is_decided(seen) for seen in trials.values()):
+            break
         stand_in = sample.stand_in(index)
-        if all(_is_decided(seen) for seen in trials.values()) or not (known is None or known(stand_in)):
+        if known is not None and not known(stand_in):
             break
         for check in checks_of(stand_in, index):
             if _key(check) in trials and check.peak:

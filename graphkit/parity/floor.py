@@ -5,13 +5,14 @@ zero, a tie in max pooling), float32 takes one branch and float64 the other; the
 per cent although nothing is wrong. In one run this happens or not by luck, and independently in every
 implementation: a floor from one run is 1e-7 where another right implementation differs by 1e-2.
 
-So the float32 model is run :data:`RUNS` times: once as it is, and then with every float of the inputs moved by up to
-:data:`UNITS` units in its last place, which redraws all the roundings. The floor of a tensor is the largest difference
-from the float64 result over these runs: whichever branches float32 rounding can reach, it has most likely reached. The
-units are the margin that is allowed on the floor itself: another right implementation may round by that much more, and
-so may reach the branches that lie that much farther. Measured on DenseNet-121 (121 ReLUs, images of 64 × 64, batch 1,
-PyTorch against MXNet, six samples): with five runs and one unit two samples had gradients beyond 4 × the floor, with
-eight runs and four units one had. What is left is put to further samples by :func:`graphkit.parity.verify.verify`.
+So the float32 model is run :data:`RUNS` times (:data:`ROUGH` times at first for outputs, which have no kinks): once as
+it is, and then with every float of the inputs moved by up to :data:`UNITS` units in its last place, which redraws all
+the roundings. The floor of a tensor is the largest difference from the float64 result over these runs: whichever
+branches float32 rounding can reach, it has most likely reached. The units are the margin that is allowed on the floor
+itself: another right implementation may round by that much more, and so may reach the branches that lie that much
+farther. Measured on DenseNet-121 (121 ReLUs, images of 64 × 64, batch 1, PyTorch against MXNet, six samples): with five
+runs and one unit two samples had gradients beyond 4 × the floor, with eight runs and four units one had. What is left
+is put to further samples by :func:`graphkit.parity.verify.verify`.
 
 The float64 result is not perturbed: it is the truth that both float32 runs approximate.
 """

@@ -187,9 +187,7 @@ class Training:
         return found
 
     def _record(self, recorder: Recorder, sample: Sample, batches: Sequence[Batch], number: int) -> None:
-        first = self.sides[0]
-        if isinstance(first, RecordedSide):
-            raise InputError("Numbers of a baseline are not recorded again; leave --baseline or --save-baseline out.")
+        first = live(self.sides)
         if not number:
             recorder.train(sample, first, batches, self.rule)
         recorder.step(_made(first))

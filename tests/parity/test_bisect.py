@@ -17,6 +17,7 @@ from graphkit.cli import main
 from graphkit.parity import lineup as lineup_module
 from graphkit.parity import reproduce as reproduce_module
 from graphkit.parity.bisect import bisect
+from graphkit.parity.inputs import draw_inputs
 from graphkit.parity.samples import drawn
 from graphkit.report.bisection import to_json, told
 
@@ -117,6 +118,15 @@ def test_a_side_that_is_right_is_not_blamed_beside_one_that_is_wrong(load):
         "torch": [],
         "faulty": ["n3"],
     }
+
+
+def test_samples_of_a_generator_are_looked_at_in_both_precisions(load):
+    rng = np.random.default_rng(0)
+    feeds = draw_inputs(load(), 0, 2)
+    samples = ({name: rng.permutation(array) for name, array in feeds.items()} for _ in range(2))
+    found = bisect(load(), on=["reference", "torch"], data=samples)
+    assert found.passed
+    assert "float32" in found.report.title
 
 
 def test_where_nothing_differs_nothing_is_found_and_nothing_is_written(load, tmp_path):
