@@ -17,7 +17,6 @@ import click
 from graphkit._version import __version__
 from graphkit.cli.console import PipeClosedError, explain, hush
 from graphkit.errors import InputError
-from graphkit.parity.settings import KEYS, TRAINING, find, settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +27,10 @@ _EPILOG = (
     "Exit status: 0 if all is well, 1 if runtimes are not in parity, 2 if the input or the usage is wrong, 130 if "
     "interrupted."
 )
+
+
+_SET_BY_PROJECTS = ("bisect", "verify")
+"""Commands whose options a ``pyproject.toml`` may set."""
 
 
 class _Commands(click.Group):
@@ -47,7 +50,7 @@ class _Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
-        if name in KEYS and command is not None and not {"-h", "--help"} & set(rest):
+        if name in _SET_BY_PROJECTS and command is not None and not {"-h", "--help"} & set(rest):
             ctx.default_map = {name: _set_by_project(command, name, rest)}
         return name, command, rest
 
@@ -65,6 +68,8 @@ class _Commands(click.Group):
 
 def _set_by_project(command: click.Command, name: str, arguments: Sequence[str]) -> dict[str, Any]:
     """Defaults of a command's options as the nearest ``pyproject.toml`` sets them, by the options' own names."""
+    from graphkit.parity.settings import TRAINING, find, settings
+
     path = find(Path())
     found = {} if path is None else settings(path, name)
     given = {text.partition("=")[0] for text in arguments}

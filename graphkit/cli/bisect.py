@@ -51,10 +51,7 @@ def COMMAND(  # noqa: N802
     """Find the node at which SOURCE begins to differ between runtimes, or OTHER from SOURCE."""
     from graphkit.parity.bisect import bisect
     from graphkit.report.progress import progress
-    from graphkit.report.write import form_of
 
-    for path in reports:
-        form_of(path)
     with results_only(as_json), progress() as bar:
         model, other = comparing.models()
         folder = out or Path(f"{_stem(comparing.reading.source)}-bisect")

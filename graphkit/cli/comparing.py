@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from graphkit.cli.console import results_only
+from graphkit.cli.options import with_options
 from graphkit.errors import InputError
 from graphkit.parity.settings import OPTIMIZERS, numbers_of, rule_of
 
@@ -156,12 +157,7 @@ def comparing_options(function: Callable[..., Any]) -> Callable[..., Any]:
         own = {name: given.pop(name) for name in list(given) if name in Comparing.__slots__}
         return function(Comparing(reading, **own), **given)
 
-    gather.__doc__ = function.__doc__
-    gather.__name__ = function.__name__
-    for option in reversed(_COMPARING):
-        option(gather)
-    vars(gather)["__click_params__"] += vars(function).get("__click_params__", [])
-    return gather
+    return with_options(gather, function, _COMPARING)
 
 
 def training_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -184,12 +180,7 @@ def training_options(function: Callable[..., Any]) -> Callable[..., Any]:
         told = {"train_steps": train_steps, "rule": rule, "loss": loss}
         return function(*args, training={name: value for name, value in told.items() if value is not None}, **rest)
 
-    gather.__doc__ = function.__doc__
-    gather.__name__ = function.__name__
-    for option in reversed(_TRAINING):
-        option(gather)
-    vars(gather)["__click_params__"] += vars(function).get("__click_params__", [])
-    return gather
+    return with_options(gather, function, _TRAINING)
 
 
 def dtype_option(told: str) -> Callable[[Any], Any]:
@@ -197,9 +188,20 @@ def dtype_option(told: str) -> Callable[[Any], Any]:
     return click.option("--dtype", type=click.Choice(("float32", "float64")), help=told)
 
 
+def _named(_ctx: click.Context, _param: click.Parameter, paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse suffixes that name no form of report before anything runs."""
+    if paths:
+        from graphkit.report.write import form_of
+
+        for path in paths:
+            form_of(path)
+    return paths
+
+
 report_option = click.option(
     "--report",
     "reports",
+    callback=_named,
     multiple=True,
     type=click.Path(dir_okay=False),
     metavar="FILE",

@@ -12,13 +12,13 @@ import click
 from graphkit.cli.console import warn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import onnx_ir as ir
 
     from graphkit.frameworks.base import InputSpec
 
-__all__ = ["Reading", "command", "json_option", "reading_options"]
+__all__ = ["Reading", "command", "json_option", "reading_options", "with_options"]
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -125,12 +125,20 @@ def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(Reading(source, inputs, params, trust_pickle, dynamic_batch, train, fixed), **rest)
 
     gather.__doc__ = inspect.cleandoc(function.__doc__ or "") + _SOURCE
+    return click.argument("source")(with_options(gather, function, _READING))
+
+
+def with_options(
+    gather: Callable[..., Any], function: Callable[..., Any], options: Sequence[Callable[..., Any]]
+) -> Callable[..., Any]:
+    """Give what gathers options for a command these options, and the command's own name, text and options."""
+    gather.__doc__ = gather.__doc__ or function.__doc__
     gather.__name__ = function.__name__
-    for option in reversed(_READING):
+    for option in reversed(options):
         option(gather)
     # Click takes parameters in the reverse of this order: SOURCE first, then the command's own.
     vars(gather)["__click_params__"] += vars(function).get("__click_params__", [])
-    return click.argument("source")(gather)
+    return gather
 
 
 def json_option(function: F) -> F:

@@ -62,10 +62,7 @@ def COMMAND(  # noqa: N802
     """Prove that SOURCE computes the same on several runtimes, or that OTHER computes the same as SOURCE."""
     from graphkit.parity.verify import verify
     from graphkit.report.progress import progress
-    from graphkit.report.write import form_of
 
-    for path in reports:
-        form_of(path)
     with results_only(as_json), progress() as bar:
         model, other = comparing.models()
         report = verify(
