@@ -78,6 +78,9 @@ class Alone:
         parameters = [value.name or "" for value in of_kind(model, "parameter")] if truth.slopes else []
         self.found = isolated(model, {name: array.shape for name, array in truth.values.items()}, parameters)
         self.order = {value.name or "": node for node in self.found.model.graph for value in node.outputs}
+        self._shares: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for own, (value, node) in {**self.found.reads, **self.found.copies}.items():
+            self._shares[value].append((own, node))
         self._stack = ExitStack()
         self._pool = self._stack.enter_context(Pool(self.found.model))
         self._tested = self.on(side.runtime, side.name)
@@ -184,16 +187,15 @@ class Alone:
         ]
 
     def _contributions(self, name: str) -> list[tuple[str, str]]:
-        both = {**self.found.reads, **self.found.copies}
-        return [(own, node) for own, (value, node) in both.items() if value == name]
+        return self._shares[name]
 
     def _summed(self, side: Side) -> dict[str, npt.NDArray[np.generic]]:
         assert side.gradients is not None
-        parts: dict[str, list[npt.NDArray[np.generic]]] = defaultdict(list)
-        for own, (name, _) in {**self.found.reads, **self.found.copies}.items():
-            if own in side.gradients:
-                parts[name].append(side.gradients[own])
-        return {name: np.sum(arrays, axis=0, dtype=arrays[0].dtype) for name, arrays in parts.items()}
+        gradients = side.gradients
+        parts = {
+            name: [gradients[own] for own, _ in shares if own in gradients] for name, shares in self._shares.items()
+        }
+        return {name: np.sum(arrays, axis=0, dtype=arrays[0].dtype) for name, arrays in parts.items() if arrays}
 
     def _seeds(self) -> dict[str, npt.NDArray[np.generic]]:
         truth = self.truth
@@ -226,10 +228,8 @@ class Alone:
             seeds = {name: array.astype(np.float32) for name, array in self._cotangents.items()} if gradients else None
             single = "float32" in (self._expected.dtype, self._tested.dtype)
             (outputs, slopes), _ = measured_floors(self._expected, feeds, seeds, runs=RUNS if single else 1)
-            summed: dict[str, float] = defaultdict(float)
-            for own, (name, _) in {**self.found.reads, **self.found.copies}.items():
-                summed[name] += slopes.get(own, 0.0)
-            self._floors = outputs, dict(summed) if gradients else {}
+            summed = {name: sum(slopes.get(own, 0.0) for own, _ in shares) for name, shares in self._shares.items()}
+            self._floors = outputs, summed if gradients else {}
         return self._floors
 
 
