@@ -3,7 +3,8 @@
 The names of the claims, for ``Limit.where``:
 ``onnxruntime``, ``schema``, ``mxnet``, ``mxnet-float64``, ``mxnet-backward``, ``round-trip``,
 ``read``, ``read-float64``, ``read-backward``, ``read-round-trip``,
-``torch``, ``torch-float64``, ``torch-backward``, ``read-torch``.
+``torch``, ``torch-float64``, ``torch-backward``, ``read-torch``,
+``gradient``, ``gradient-onnxruntime``.
 """
 
 from __future__ import annotations
@@ -200,6 +201,29 @@ def test_torch_sources_gradients_are_the_derivatives(use: Use) -> None:
     with runtimes()["torch"].open(model, native=False) as session:
         gradients = session.backward(feeds, seeds)
     assert_gradients(model, feeds, gradients, seeds)
+
+
+@over(onnx_uses(), "gradient", gradients=True)
+def test_gradient_graphs_compute_the_derivatives(use: Use) -> None:
+    model, feeds = onnx_model(use, "float64")
+    canonical(model)
+    seeds = seeds_for(run("reference", model, feeds))
+    with runtimes()["reference"].open(model) as session:
+        gradients = session.backward(feeds, seeds)
+    assert_gradients(model, feeds, gradients, seeds)
+
+
+@over(onnx_uses(), "gradient-onnxruntime", gradients=True)
+def test_gradient_graphs_run_on_onnx_runtime(use: Use) -> None:
+    found: list[Arrays] = []
+    for runtime, dtype in (("ort", "float32"), ("reference", "float64")):
+        model, feeds = onnx_model(use, dtype)
+        canonical(model)
+        seeds = seeds_for(run("reference", model, feeds))
+        with runtimes()[runtime].open(model) as session:
+            gradients = session.backward(feeds, seeds)
+        found.append({name: array.astype(np.float32) for name, array in gradients.items()})
+    assert_same(*found, max(use.tol.float32, 1e-5))
 
 
 @over(mx_uses(), "read-torch")

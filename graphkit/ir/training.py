@@ -1,6 +1,6 @@
-"""What training must know and ONNX has no word for: where gradients stop, and which outputs are losses.
+"""What training must know and ONNX has no word for: stopped gradients, losses, gradients and their nodes.
 
-Both are kept in ``metadata_props``, so they survive in ONNX files.
+All of it is kept in ``metadata_props``, so that it survives in ONNX files.
 """
 
 from __future__ import annotations
@@ -9,14 +9,25 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import onnx_ir as ir
 
-__all__ = ["losses", "set_losses", "stop_gradient", "stops_gradient"]
+__all__ = [
+    "gradients_of",
+    "is_backward",
+    "losses",
+    "mark_backward",
+    "set_gradients",
+    "set_losses",
+    "stop_gradient",
+    "stops_gradient",
+]
 
 _STOPS = "graphkit.stops_gradient"
 _LOSSES = "graphkit.losses"
+_BACKWARD = "graphkit.backward"
+_GRADIENTS = "graphkit.gradients"
 
 
 def stop_gradient(node: ir.Node) -> None:
@@ -51,3 +62,28 @@ def losses(model: ir.Model) -> list[str]:
         return []
     names = {name for name in noted if isinstance(name, str)} if isinstance(noted, list) else set()
     return [value.name for value in model.graph.outputs if value.name is not None and value.name in names]
+
+
+def mark_backward(node: ir.Node) -> None:
+    """Note that a node belongs to the computation of gradients."""
+    node.metadata_props[_BACKWARD] = "1"
+
+
+def is_backward(node: ir.Node) -> bool:
+    """Whether a node belongs to the computation of gradients, rather than to that of outputs."""
+    return _BACKWARD in node.metadata_props
+
+
+def set_gradients(model: ir.Model, names: Mapping[str, str]) -> None:
+    """Note which outputs are gradients: the name of each by that of what it is the gradient in."""
+    model.metadata_props[_GRADIENTS] = json.dumps(dict(names))
+
+
+def gradients_of(model: ir.Model) -> dict[str, str]:
+    """Names of the outputs that are gradients, by the name of what each is the gradient in; none in most models."""
+    try:
+        noted = json.loads(model.metadata_props.get(_GRADIENTS, "{}"))
+    except ValueError:
+        return {}
+    outputs = {value.name for value in model.graph.outputs}
+    return {of: name for of, name in noted.items() if name in outputs} if isinstance(noted, dict) else {}

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from graphkit.ops.builders import BodyBuilder, MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.codec import Codec
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxGraph, MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -86,6 +87,12 @@ variables or stored tensors; absent ones are None."""
 Body: TypeAlias = "Callable[[BodyBuilder, ir.Node, Sequence[Any]], ir.Value | Sequence[ir.Value] | Refusal]"
 """One of graphkit's own operators in ONNX's: (builder, node, inputs) -> one value per output of the node. Inputs are
 values; absent ones are None."""
+Gradients: TypeAlias = "Sequence[ir.Value | None] | Mapping[ir.Value, ir.Value | None]"
+"""One gradient per input of a node, of the input's shape and dtype; None, or nothing at the end, where there is none.
+By value where graphs inside the node read values from around it."""
+Gradient: TypeAlias = "Callable[[GradientBuilder, ir.Node, Sequence[Any]], Gradients | Refusal]"
+"""How gradients pass an ONNX operator: (builder, node, cotangents) -> gradients. A cotangent is a value of its output's
+shape and dtype, None where it is zero; at least one is not."""
 When: TypeAlias = "Callable[[MxBuilder, ir.Node], bool | Refusal]"
 Derive: TypeAlias = "Callable[[MxBuilder, ir.Node], Any]"
 
@@ -317,6 +324,7 @@ class Op:
         limits: Known gaps.
         domain: ONNX operator domain; ``"graphkit"`` for an operator of graphkit's own (:mod:`graphkit.ir.own`).
         body: What an operator of graphkit's own computes, in ONNX's operators; None where these cannot.
+        gradient: How gradients pass it; where None, that follows from the function body that ONNX defines it with.
     """
 
     onnx: str
@@ -326,6 +334,7 @@ class Op:
     limits: tuple[Limit, ...] = ()
     domain: str = ""
     body: Body | None = None
+    gradient: Gradient | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,6 +349,7 @@ class Row:
             has none.
         also: Other MXNet operators that are read the same way.
         limits: Known gaps.
+        gradient: How gradients pass it.
     """
 
     onnx: str
@@ -348,6 +358,7 @@ class Row:
     torch: str = ""
     also: tuple[str, ...] = ()
     limits: tuple[Limit, ...] = ()
+    gradient: Gradient | None = None
 
     def op(self) -> Op:
         """The row as an :class:`Op`."""
@@ -357,4 +368,5 @@ class Row:
             torch=torch_call(self.torch) if self.torch else None,
             cases=self.cases,
             limits=self.limits,
+            gradient=self.gradient,
         )

@@ -5,9 +5,8 @@ Every combination of attributes, element types and shapes has a function of its 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-import numpy as np
 import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
@@ -18,16 +17,17 @@ from graphkit.ir.dims import dims_of
 from graphkit.ir.edit import nodes_of
 from graphkit.ir.opset import OPSET, schema_of, takes
 from graphkit.ir.own import DOMAIN, OPERATOR, VERSION, is_own
-from graphkit.ir.shapes import infer_node, infer_shapes
+from graphkit.ir.shapes import infer_shapes
 from graphkit.ops.index import index
 from graphkit.ops.spec import Refusal
+from graphkit.passes.emitter import Emitter, as_stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     import numpy.typing as npt
 
-    from graphkit.ops.builders import Again, BodyBuilder, Dim, Operand, Step
+    from graphkit.ops.builders import BodyBuilder
 
 __all__ = ["lower_functions", "state_functions"]
 
@@ -132,12 +132,8 @@ def _formals(node: ir.Node) -> list[str]:
     return [formal.name for formal in schema.inputs]
 
 
-class _Body:
+class _Body(Emitter):
     """Implements :class:`graphkit.ops.builders.BodyBuilder`."""
-
-    def __init__(self) -> None:
-        self.nodes: list[ir.Node] = []
-        self._count = 0
 
     def place(self, node: ir.Node) -> Sequence[ir.Value] | Refusal:
         """Emit the body of a node of one of graphkit's own operators."""
@@ -147,106 +143,17 @@ class _Body:
         found = op.body(cast("BodyBuilder", self), node, node.inputs)
         return [found] if isinstance(found, ir.Value) else found
 
-    def _name(self, stem: str) -> str:
-        self._count += 1
-        return f"{stem.lower()}_{self._count}"
-
-    def op(self, op_type: str, *inputs: Operand, domain: str = "", **attrs: Any) -> ir.Value:
-        """Emit a node; see :class:`~graphkit.ops.builders.BodyBuilder`."""
-        return self.ops(op_type, 1, *inputs, domain=domain, **attrs)[0]
-
-    def ops(self, op_type: str, outputs: int, *inputs: Operand, domain: str = "", **attrs: Any) -> tuple[ir.Value, ...]:
-        """Emit a node of several outputs; in place of one of graphkit's own, its body."""
-        operands = [x if x is None or isinstance(x, ir.Value) else self.const(x) for x in inputs]
-        given = {name: value for name, value in attrs.items() if value is not None}
-        node = ir.node(op_type, operands, given, domain=domain, num_outputs=outputs, name=self._name(op_type))
-        for output in node.outputs:
-            output.name = self._name(op_type)
-        infer_node(node)
-        if is_own(op_type, domain):
-            found = self.place(node)
-            assert not isinstance(found, Refusal), found.reason
-            return tuple(found)
-        self.nodes.append(node)
-        return tuple(node.outputs)
+    def emit(self, node: ir.Node) -> Sequence[ir.Value]:
+        """Add a node; in place of one of graphkit's own operators, its body."""
+        if not is_own(node.op_type, node.domain):
+            return super().emit(node)
+        found = self.place(node)
+        assert not isinstance(found, Refusal), found.reason
+        return found
 
     def const(self, array: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> ir.Value:
         """A constant; functions hold them as nodes."""
-        data = np.asarray(array)
-        data = data.astype(dtype) if dtype is not None else data
-        if not isinstance(array, np.ndarray | np.generic) and data.dtype == np.int_:
-            data = data.astype(np.int64)
-        tensor = ir.tensor(np.ascontiguousarray(data).reshape(data.shape))
+        tensor = ir.tensor(as_stored(array, dtype))
         value = self.op("Constant", value=tensor)
         value.const_value = tensor  # shapes are inferred from it
         return value
-
-    def scalar(self, number: float, like: ir.Value) -> ir.Value:
-        """A 0-d constant of the dtype of another value."""
-        return self.const(np.asarray(number).astype(self.dtype(like)))
-
-    def dtype(self, value: ir.Value) -> np.dtype[Any]:
-        """Element type of a value."""
-        assert value.dtype is not None, value.name
-        return np.dtype(value.dtype.numpy())
-
-    def shape(self, value: ir.Value) -> tuple[Dim, ...]:
-        """Shape of a value."""
-        dims = dims_of(value)
-        if dims is None:
-            raise ShapeNeededError(f"the shape of its {value.name} is not known; give the model's inputs shapes")
-        return dims
-
-    def rank(self, value: ir.Value) -> int:
-        """Rank of a value."""
-        return len(self.shape(value))
-
-    def size(self, value: ir.Value, axis: int) -> int:
-        """Size of one axis."""
-        found = self.shape(value)[axis]
-        if not isinstance(found, int):
-            raise ShapeNeededError(f"the size of axis {axis} of its {value.name} is free; give the inputs fixed sizes")
-        return found
-
-    def scan(self, step: Step, states: Sequence[ir.Value], scanned: Sequence[Operand]) -> tuple[ir.Value, ...]:
-        """Repeat a step over the first axis of what is scanned."""
-        sources = [x if isinstance(x, ir.Value) else self.const(cast("Any", x)) for x in scanned]
-        inner = [self._inner(state) for state in states]
-        parts = [self._inner(each) for each in sources]
-        for part in parts:
-            part.shape = None if part.shape is None else ir.Shape(part.shape[1:])
-
-        def results() -> list[ir.Value]:
-            after, stacked = step(tuple(inner), tuple(parts))
-            return [*after, *stacked]
-
-        body, count = self._graph([*inner, *parts], results)
-        return self.ops("Scan", count, *states, *sources, body=body, num_scan_inputs=len(parts))
-
-    def repeat(self, step: Again, states: Sequence[ir.Value], most: int) -> tuple[ir.Value, ...]:
-        """Repeat a step while it asks for it."""
-        inner = [self._inner(state) for state in states]
-        turn = ir.val(self._name("turn"), ir.DataType.INT64, ())
-        going = ir.val(self._name("going"), ir.DataType.BOOL, ())
-
-        def results() -> list[ir.Value]:
-            again, after = step(tuple(inner))
-            return [again, *after]
-
-        body, count = self._graph([turn, going, *inner], results)
-        limit, start = self.const(np.asarray(most)), self.const(np.asarray(True))
-        return self.ops("Loop", count - 1, limit, start, *states, body=body)
-
-    def _inner(self, value: ir.Value) -> ir.Value:
-        return ir.val(self._name("inner"), shape=value.shape, type=value.type)
-
-    def _graph(self, inputs: Sequence[ir.Value], emit: Callable[[], Sequence[ir.Value]]) -> tuple[ir.Graph, int]:
-        """A nested graph of what a function emits, and the number of its outputs, each a node's of its own."""
-        outer, self.nodes = self.nodes, []
-        outputs: list[ir.Value] = []
-        for value in emit():
-            fresh = value.producer() in self.nodes and value not in outputs
-            outputs.append(value if fresh else self.op("Identity", value))
-        graph = ir.Graph(inputs, outputs, nodes=self.nodes, name=self._name("body"))
-        self.nodes = outer
-        return graph, len(outputs)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from graphkit.errors import ExecutionError, UnsupportedError, UnsupportedNode
+from graphkit.errors import ExecutionError
 from graphkit.frameworks.feeds import check_feeds, check_taps, inner_tensors
+from graphkit.frameworks.onnx.gradients import Gradients
 from graphkit.frameworks.onnx.mode import refuse_training
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ class ReferenceRuntime:
 
     @property
     def can(self) -> frozenset[Ability]:
-        """Outputs and taps."""
-        return frozenset({"forward", "taps"})
+        """Outputs, taps and gradients."""
+        return frozenset({"forward", "taps", "backward"})
 
     @property
     def native(self) -> str:
@@ -70,6 +71,7 @@ class ReferenceSession:
         from graphkit.frameworks.onnx.proto import self_contained
 
         self._model = model
+        self._gradients = Gradients(model, ReferenceSession)
         try:
             self._evaluator: Any = ReferenceEvaluator(onnx_ir.to_proto(self_contained(model)), new_ops=CORRECTIONS)
         except Exception as error:
@@ -99,20 +101,20 @@ class ReferenceSession:
         names = [value.name or "" for value in self._model.graph.outputs]
         return {name: np.asarray(found[name]) for name in dict.fromkeys([*names, *taps])}
 
-    def backward(self, feeds: Arrays, seeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:  # noqa: ARG002  # a session's signature
-        """Not available.
+    def backward(self, feeds: Arrays, seeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:
+        """Gradients of Σ⟨seed, output⟩ in every float input and every parameter, by a graph of ONNX operators.
 
         Raises:
-            UnsupportedError: Always.
+            FeedError: A feed or a seed is missing, unknown, or of the wrong shape or dtype; a tap is no float.
+            UnsupportedError: Nodes through which no gradient can be expressed.
+            ExecutionError: An operator failed.
         """
-        raise UnsupportedError(
-            "the ONNX reference evaluator",
-            [UnsupportedNode("gradient", self._model.graph.name or "model", "it computes no gradients")],
-        )
+        return self._gradients.run(feeds, seeds, taps)
 
     def close(self) -> None:
         """Free the evaluator."""
         self._evaluator = None
+        self._gradients.close()
 
     def __enter__(self) -> Self:
         return self

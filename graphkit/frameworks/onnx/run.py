@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from graphkit.errors import ExecutionError, MissingError, UnsupportedError, UnsupportedNode
+from graphkit.errors import ExecutionError, MissingError
 from graphkit.frameworks.feeds import check_feeds, check_taps, inner_tensors
+from graphkit.frameworks.onnx.gradients import Gradients
 from graphkit.frameworks.onnx.mode import refuse_training
 from graphkit.ir.dims import dims_of
 from graphkit.ir.origin import source_of
@@ -54,8 +55,8 @@ class OrtRuntime:
 
     @property
     def can(self) -> frozenset[Ability]:
-        """Outputs and taps; ONNX Runtime computes no gradients yet."""
-        return frozenset({"forward", "taps"})
+        """Outputs, taps and gradients."""
+        return frozenset({"forward", "taps", "backward"})
 
     @property
     def native(self) -> str:
@@ -115,6 +116,7 @@ class OrtSession:
         self._file = file
         self._sessions: dict[tuple[str, ...], Any] = {}
         self._weights: dict[str, Any] = {}
+        self._gradients = Gradients(model, lambda backward: OrtSession(runtime, backward))
         self._session(())
 
     @property
@@ -143,21 +145,21 @@ class OrtSession:
         found = self._run(self._session(tuple(inner)), checked, wanted)
         return {name: found[name] if name in found else known[name] for name in dict.fromkeys([*outputs, *taps])}
 
-    def backward(self, feeds: Arrays, seeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:  # noqa: ARG002  # a session's signature
-        """Not available.
+    def backward(self, feeds: Arrays, seeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:
+        """Gradients of Σ⟨seed, output⟩ in every float input and every parameter, by a graph of ONNX operators.
 
         Raises:
-            UnsupportedError: Always.
+            FeedError: A feed or a seed is missing, unknown, or of the wrong shape or dtype; a tap is no float.
+            UnsupportedError: Nodes through which no gradient can be expressed.
+            ExecutionError: ONNX Runtime refused or crashed.
         """
-        raise UnsupportedError(
-            self._runtime.label,
-            [UnsupportedNode("gradient", self._model.graph.name or "model", "gradients there are not available yet")],
-        )
+        return self._gradients.run(feeds, seeds, taps)
 
     def close(self) -> None:
         """Free the sessions."""
         self._sessions.clear()
         self._weights.clear()
+        self._gradients.close()
 
     def __enter__(self) -> Self:
         return self

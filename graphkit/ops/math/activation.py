@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphkit.ops.codec import FLOAT
+from graphkit.ops.gradients import unary
 from graphkit.ops.math.promotion import in_floats
 from graphkit.ops.spec import (
     Attr,
@@ -45,6 +46,9 @@ _NO_AXES = Case("no axes", (given(0.7, "float32"),))
 _LARGE = Case("large", (given([-100.0, -30.0, 0.5, 30.0, 100.0], "float32"),))
 
 
+_GRADIENTS = {"Relu": unary(lambda b, _x, y, dy: b.op("Where", b.op("Greater", y, b.scalar(0, y)), dy, b.scalar(0, y)))}
+
+
 def _activation(onnx: str, act_type: str, own: str, torch: str, *extra: Case, also: str = "") -> Op:
     """An operator that MXNet spells as an ``act_type`` of Activation, and as an operator of its own."""
     forms = [MxForm("Activation", pin={"act_type": act_type}, when=_is_fraction, cases=(_ANY,))]
@@ -54,7 +58,7 @@ def _activation(onnx: str, act_type: str, own: str, torch: str, *extra: Case, al
         names = (also,) if also else ()
         whole = {"write": _writes(own), "when": _is_whole} if onnx == "Relu" else {"direction": "read"}
         forms.append(MxForm(own, also=names, read=read, cases=cases, **whole))
-    return Op(onnx, mx=tuple(forms), torch=torch_call(torch), cases=(_ANY, *extra))
+    return Op(onnx, mx=tuple(forms), torch=torch_call(torch), cases=(_ANY, *extra), gradient=_GRADIENTS.get(onnx))
 
 
 def _is_whole(b: MxBuilder, node: ir.Node) -> bool:

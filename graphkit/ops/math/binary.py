@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.math.gelu_forms import torch_gelu
+from graphkit.ops.math.grad_binary import BINARY
 from graphkit.ops.math.hard_forms import torch_hard
 from graphkit.ops.math.linear import biased_linear, torch_biased_linear
 from graphkit.ops.math.promotion import in_floats, with_scalar
@@ -179,7 +180,14 @@ def _forms(names: _Names) -> tuple[MxForm, ...]:
 def _op(
     names: _Names, torch: Torch, *extra: Case, first: tuple[MxForm, ...] = (), limits: tuple[Limit, ...] = ()
 ) -> Op:
-    return Op(names.onnx, mx=(*first, *_forms(names)), torch=torch, cases=_cases(*extra), limits=limits)
+    return Op(
+        names.onnx,
+        mx=(*first, *_forms(names)),
+        torch=torch,
+        cases=_cases(*extra),
+        limits=limits,
+        gradient=BINARY[names.onnx],
+    )
 
 
 _INTS = Case("integers", (arr(2, 3, low=1, high=9, dtype="int64"), arr(3, low=1, high=4, dtype="int64")), grad=False)

@@ -1,0 +1,114 @@
+"""How gradients pass operators: what a room's ``gradient`` is handed, and forms that many of them take.
+
+A gradient here is that of reverse mode (Griewank and Walther, Evaluating Derivatives, ch. 3): in a value x, the
+derivative of Σ⟨seed, output⟩ in x, of x's shape and dtype.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from graphkit.ops.builders import BodyBuilder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+    import onnx_ir as ir
+
+    from graphkit.ops.spec import Gradient
+
+__all__ = ["GradientBuilder", "binary", "flat", "unary"]
+
+
+class GradientBuilder(BodyBuilder, Protocol):
+    """Emits the ONNX nodes that compute gradients; they may read every value that the forward pass computes.
+
+    Every emitted value has its dtype, and its rank and shape as far as they follow. A node of one of graphkit's own
+    operators may be emitted as such.
+    """
+
+    def wants(self, value: ir.Value | None) -> bool:
+        """Whether a gradient in an input of the node is of any use; a rule need not compute others."""
+        ...
+
+    def value(self, value: ir.Value | None) -> npt.NDArray[np.generic] | None:
+        """The array of an initializer, None for anything that is computed or fed."""
+        ...
+
+    def output(self, node: ir.Node, index: int) -> ir.Value:
+        """An output of the forward node, which is given it where it did not have it."""
+        ...
+
+    def shape_of(self, value: ir.Value) -> ir.Value:
+        """The shape of a value as a 1-d int64 tensor: a constant where it is known, else a Shape node."""
+        ...
+
+    def like(self, gradient: ir.Value, value: ir.Value) -> ir.Value:
+        """A gradient of as many elements as ``value``, reshaped to its shape."""
+        ...
+
+    def sum_to(self, gradient: ir.Value, value: ir.Value) -> ir.Value:
+        """A gradient in what ``value`` was broadcast to, summed over the axes along which it was: of its own shape."""
+        ...
+
+    def full_like(self, value: ir.Value, number: float = 0.0) -> ir.Value:
+        """A tensor of the shape and dtype of a value that holds one number everywhere."""
+        ...
+
+    def total(self, gradients: Sequence[ir.Value | None]) -> ir.Value | None:
+        """The sum of gradients of one shape; None where there is none."""
+        ...
+
+    def pull(
+        self, nodes: Sequence[ir.Node], cotangents: Mapping[ir.Value, ir.Value], wanted: Sequence[ir.Value]
+    ) -> list[ir.Value | None]:
+        """Gradients through several nodes, such as those of a graph inside the node.
+
+        Args:
+            nodes: Nodes in order; what they read and give must be in the scope that is emitted into.
+            cotangents: Cotangents of values that they give.
+            wanted: Values to differentiate in.
+
+        Returns:
+            The gradient in each; None where nothing depends on it.
+        """
+        ...
+
+
+def flat(_b: GradientBuilder, _node: ir.Node, _dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    """The gradient of what is constant between jumps, as of Floor: none."""
+    return []
+
+
+def unary(slope: Callable[[GradientBuilder, ir.Value, ir.Value, ir.Value], ir.Value]) -> Gradient:
+    """The gradient of an element-wise function of one argument: (builder, x, y, cotangent) -> gradient in x."""
+
+    def rule(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+        x = node.inputs[0]
+        assert x is not None
+        return [slope(b, x, node.outputs[0], dy[0])]
+
+    return rule
+
+
+def binary(
+    left: Callable[[GradientBuilder, ir.Node, ir.Value], ir.Value | None],
+    right: Callable[[GradientBuilder, ir.Node, ir.Value], ir.Value | None],
+) -> Gradient:
+    """The gradient of an element-wise function of two arguments that broadcast.
+
+    Args:
+        left: (builder, node, cotangent) -> gradient in the first argument, before it is summed to its shape.
+        right: The same for the second.
+    """
+
+    def rule(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+        found: list[ir.Value | None] = []
+        for value, slope in zip(node.inputs, (left, right), strict=True):
+            gradient = slope(b, node, dy[0]) if b.wants(value) else None
+            found.append(None if gradient is None or value is None else b.sum_to(gradient, value))
+        return found
+
+    return rule

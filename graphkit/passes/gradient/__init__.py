@@ -1,0 +1,1 @@
+"""Gradients as ordinary ONNX graphs: reverse-mode differentiation of a canonical model."""
