@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Adam",
     "Batch",
+    "Execution",
     "Framework",
     "InputSpec",
     "Loss",
@@ -45,6 +46,8 @@ __all__ = [
 
 Mode: TypeAlias = Literal["eval", "train", "train-no-dropout"]
 """How BatchNorm and Dropout behave: as in inference, as in training, or in training that draws nothing at random."""
+Optimization: TypeAlias = Literal["none", "basic", "extended", "all"]
+"""How far ONNX Runtime optimises graphs; its own names of the levels."""
 Ability: TypeAlias = Literal["forward", "taps", "backward", "train"]
 
 
@@ -150,6 +153,26 @@ class Step:
     parameters: Arrays
     buffers: Arrays
     unbiased: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """How a runtime is to execute a model, as far as it has such a setting.
+
+    Attributes:
+        threads: Threads that one operator may use; None for one per processor.
+        fast: The runtime's own settings, for speed, rather than those that give the same numbers again and are compared
+            in parity: MXNet's oneDNN and graph fusion, ONNX Runtime's kernels that are not deterministic.
+        optimization: How far ONNX Runtime optimises the graph.
+        provider_options: Options of ONNX Runtime's execution provider, by name.
+        binding: Whether feeds and outputs stay on the device between calls (ONNX Runtime on CUDA).
+    """
+
+    threads: int | None = None
+    fast: bool = False
+    optimization: Optimization = "all"
+    provider_options: tuple[tuple[str, str], ...] = ()
+    binding: bool = False
 
 
 class Session(Protocol):
