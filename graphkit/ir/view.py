@@ -13,7 +13,8 @@ An operator also has
     as a :class:`~graphkit.ir.describe.Tensor`, bodies left out; ``outputs``: the same for each output, in order;
     ``parameters``: a :class:`~graphkit.ir.describe.Parameter` for each input that is an initializer or constant;
     ``scope``: path of the module that holds it, joined by dots; ``leaf``: its name inside that module;
-    ``origin``: its :class:`~graphkit.ir.origin.Origin`.
+    ``origin``: its :class:`~graphkit.ir.origin.Origin`;
+    ``backward``: whether it computes gradients, or is inside an operator that does.
 
 An input, output or initializer also has ``dtype`` and ``shape``, and ``parameters``: an output's own value if it is an
 initializer, an initializer's itself.
@@ -38,6 +39,7 @@ from graphkit.ir.describe import attributes_of, constant_of, parameters_of, tens
 from graphkit.ir.family import family_of
 from graphkit.ir.origin import origin_of
 from graphkit.ir.scope import place_of
+from graphkit.ir.training import is_backward
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -196,6 +198,7 @@ class _Builder:
             scope=scope,
             leaf=leaf,
             origin=origin_of(node),
+            backward=is_backward(node) or (bool(body) and self.graph.nodes[self._owner(body)]["backward"]),
         )
         self.tails.update((value, (key, index)) for index, value in enumerate(node.outputs))
         self.uses.extend(
@@ -203,6 +206,11 @@ class _Builder:
         )
         for attribute, graph in _bodies(node):
             self._body(node, key, attribute, graph)
+
+    def _owner(self, body: str) -> str:
+        """Key of the operator that holds a body."""
+        bodies: dict[str, Body] = self.graph.graph["bodies"]
+        return bodies[body].owner
 
     def _body(self, node: ir.Node, owner: str, attribute: str, graph: ir.Graph) -> None:
         body = f"{owner}/{attribute}"

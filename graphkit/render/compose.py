@@ -24,6 +24,9 @@ __all__ = ["draw"]
 _GENERATED: Final = "node_"
 """How torch.onnx begins the names that it makes up."""
 
+_FORWARD: Final = "forward"
+_BACKWARD: Final = "backward"
+
 _DEEPEST: Final = 12
 """Scopes nested deeper than this are not framed."""
 
@@ -98,6 +101,8 @@ class _Artist:
         self.boxes: dict[str, Box] = {}
         """Box that shows a node, by the node's key."""
         self.frames = 0
+        self.trains = any(data.get("backward") for _, data in view.nodes(data=True))
+        """Whether there are two passes to tell apart."""
 
     def body(self, body: str, scope: tuple[str, ...] = ()) -> list[Box | Frame]:
         """Everything in one graph: the main one or a body, whose owner's scope is already framed."""
@@ -149,8 +154,12 @@ class _Artist:
             key = self.view.graph["bodies"][where].owner
 
     def _path(self, key: str) -> tuple[str, ...]:
-        scope = self.view.nodes[key].get("scope", "")
-        return tuple(filter(None, scope.split("."))) if scope else ()
+        """Frames around a node: the pass, where there are two, and the modules of its scope."""
+        data = self.view.nodes[key]
+        modules = tuple(filter(None, data.get("scope", "").split(".")))
+        if not self.trains or data["kind"] != "operator":
+            return modules
+        return (_BACKWARD if data["backward"] else _FORWARD, *modules)
 
     def _next_frame(self) -> str:
         self.frames += 1
@@ -166,10 +175,11 @@ class _Artist:
         keys: list[str],
     ) -> Frame:
         title = short(".".join(path[len(around) :]))
+        backward = self.trains and path[0] == _BACKWARD
         if len(children) == 1 and isinstance(only := children[0], Frame) and only.kind == "scope":
-            return Frame(frame_id, "scope", f"{title}.{only.title}", only.note, only.children, only.tooltip)
+            return Frame(frame_id, "scope", f"{title}.{only.title}", only.note, only.children, only.tooltip, backward)
         note = self._module_class([keys[number] for number in piece], path)
-        return Frame(frame_id, "scope", title, note, tuple(children), short(".".join(path), 400))
+        return Frame(frame_id, "scope", title, note, tuple(children), short(".".join(path), 400), backward)
 
     def _module_class(self, keys: list[str], path: tuple[str, ...]) -> str:
         for key in keys:
@@ -299,4 +309,5 @@ class _Artist:
                 labels.tensor(data["dtype"], data["shape"], usual="float32"),
                 body,
                 short(data["value"], 400),
+                bool(nodes[head].get("backward") and nodes[tail].get("backward") is False),
             )

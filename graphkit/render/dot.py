@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from graphkit.render.drawing import Box
 from graphkit.render.routes import plan
-from graphkit.render.style import COLOURS, FONT, FRAME_EDGE, FRAMES, MODULE, TERMINAL, text_width
+from graphkit.render.style import BACKWARD, COLOURS, FONT, FRAME_EDGE, FRAMES, KEPT, MODULE, TERMINAL, text_width
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,9 +132,10 @@ class _Writer:
         head = _font(frame.title, 10, "#222222", bold=True) + (_font(note, _TEXT, "#555555") if note else "")
         label = _table(_row(head, text_width(frame.title, 10, bold=True) + text_width(note, _TEXT), 10))
         yield f"{indent}subgraph cluster_{frame.id} {{"
+        fills = BACKWARD if frame.backward else FRAMES
         yield (
             f'{indent}  graph [label=<{label}>, style="rounded,filled{",dashed" if frame.kind == "body" else ""}", '
-            f'color="{FRAME_EDGE}", fillcolor="{FRAMES[(level - 1) % len(FRAMES)]}", margin=8, '
+            f'color="{FRAME_EDGE}", fillcolor="{fills[(level - 1) % len(fills)]}", margin=8, '
             f"tooltip={_tooltip(frame.tooltip or frame.title)}];"
         )
         yield from self._items(frame.children, level + 1)
@@ -203,6 +204,8 @@ class _Writer:
             options.append(f"weight={line.weight}")
         if line.arrow.body:
             options.append("style=dashed")
+        if line.arrow.kept:
+            options.append(f'color="{KEPT}"')
         options.append(f"tooltip={_tooltip(f'{line.arrow.tooltip} {line.arrow.label}')}")
         return f"  {tail} -> {head} [{', '.join(options)}];"
 

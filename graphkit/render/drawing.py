@@ -49,6 +49,7 @@ class Frame:
         note: Class of the module; may be empty.
         children: What is inside, in the model's order.
         tooltip: The whole name.
+        backward: Whether what is inside computes gradients.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Frame:
     note: str
     children: tuple[Box | Frame, ...]
     tooltip: str = ""
+    backward: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class Arrow:
         label: Its shape, with the dtype unless it is float32.
         body: Whether it connects a control-flow operator with its body.
         tooltip: The value's name.
+        kept: Whether it is a value of the forward pass that the backward pass reads.
     """
 
     tail: str
@@ -78,6 +81,7 @@ class Arrow:
     label: str
     body: bool
     tooltip: str
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from graphkit.render.compose import draw
 from graphkit.render.drawing import Box
-from graphkit.render.style import COLOURS, FRAME_EDGE, FRAMES, MODULE, TERMINAL
+from graphkit.render.style import BACKWARD, COLOURS, FRAME_EDGE, FRAMES, KEPT, MODULE, TERMINAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,15 +80,18 @@ def _lines(drawing: Drawing, direction: str, note: str) -> Iterator[str]:
         line = "-.->" if arrow.body else "-->"
         label = f'|"{_escape(arrow.label)}"|' if arrow.label else ""
         yield f"  {arrow.tail} {line}{label} {arrow.head}"
+    if kept := [str(number) for number, arrow in enumerate(drawing.arrows) if arrow.kept]:
+        yield f"  linkStyle {','.join(kept)} stroke:{KEPT}"
     kinds = {box.kind for box in drawing.boxes()}
     painted = {_class(family): colour for family, colour in COLOURS.items() if family in drawing.families}
     if "module" in kinds:
         painted["module"] = MODULE
     if kinds & {"input", "output", "initializer"}:
         painted["terminal"] = TERMINAL
-    if frames := [frame.id for frame in drawing.frames()]:
-        yield f"  classDef scope fill:{FRAMES[0]},stroke:{FRAME_EDGE},color:#222222"
-        yield f"  class {','.join(frames)} scope"
+    for name, fill, backward in (("scope", FRAMES[0], False), ("backward", BACKWARD[0], True)):
+        if frames := [frame.id for frame in drawing.frames() if frame.backward == backward]:
+            yield f"  classDef {name} fill:{fill},stroke:{FRAME_EDGE},color:#222222"
+            yield f"  class {','.join(frames)} {name}"
     for name, colour in painted.items():
         yield f"  classDef {name} fill:{colour.fill},stroke:{colour.edge},color:{colour.text}"
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from graphkit.ir.family import Family
 
-__all__ = ["COLOURS", "FONT", "FRAMES", "FRAME_EDGE", "MODULE", "TERMINAL", "Colour", "text_width"]
+__all__ = ["BACKWARD", "COLOURS", "FONT", "FRAMES", "FRAME_EDGE", "KEPT", "MODULE", "TERMINAL", "Colour", "text_width"]
 
 FONT: Final = "Helvetica,Arial,sans-serif"
 
@@ -54,7 +54,13 @@ MODULE: Final = Colour("#E4DDF0", "#7A68A6")
 FRAMES: Final = ("#F6F7F9", "#ECEFF3", "#E2E6EC")
 """Backgrounds of frames, by how deep they are nested."""
 
+BACKWARD: Final = ("#FBF4EA", "#F7EBDB", "#F2E1CB")
+"""The same for frames around what computes gradients."""
+
 FRAME_EDGE: Final = "#B4BAC4"
+
+KEPT: Final = "#B8BCC4"
+"""Arrows from the forward to the backward pass, of which there are many."""
 
 _NARROW: Final = frozenset("iljtfrI.,:;|!'`()[]{}/\\ -")
 
