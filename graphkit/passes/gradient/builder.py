@@ -34,12 +34,14 @@ class Builder(Emitter):
     Attributes:
         node: The forward node that a rule is being asked about; None outside of rules.
         useful: The values in which gradients are of use.
+        constants: The initializers that were made.
     """
 
     def __init__(self, model: ir.Model) -> None:
         super().__init__()
         self.node: ir.Node | None = None
         self.useful: frozenset[ir.Value] = frozenset()
+        self.constants: list[ir.Value] = []
         self._model = model
         self._taken = {node.name for node in model.graph.all_nodes()}
         self._taken |= {value.name for node in model.graph.all_nodes() for value in node.outputs}
@@ -85,6 +87,7 @@ class Builder(Emitter):
         key = (data.dtype, data.shape, given.tobytes())
         if data.size > _SMALL or key not in self._constants:
             found = add_constant(self._model.graph, f"grad.{data.dtype.name}", data, doubles)
+            self.constants.append(found)
             if data.size > _SMALL:
                 return found
             self._constants[key] = found

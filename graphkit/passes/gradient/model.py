@@ -84,17 +84,31 @@ def differentiate(model: ir.Model, seeds: Mapping[str, ir.Value], wrt: Sequence[
     known = _values(model)
     targets = [known[name] for name in wrt]
     found = builder.pull(list(model.graph), {known[name]: seed for name, seed in seeds.items()}, targets)
+    made = set(builder.nodes)
+    given: set[ir.Value] = set()
     names: dict[str, str] = {}
     for target, gradient in zip(targets, found, strict=True):
         own = builder.full_like(target) if gradient is None else gradient
         name = builder.free(gradient_of(target.name or ""))
-        if own.producer() not in builder.nodes or own.name in names.values():
-            own = builder.op("Identity", own)
+        if gradient is not None and (own.producer() not in made or own in given):
+            own = builder.op("Identity", own)  # the gradient in several values, or a cotangent
+        given.add(own)
         own.name = names[target.name or ""] = name
         own.type, own.shape = target.type, target.shape
         model.graph.outputs.append(own)
     model.graph.extend(builder.nodes)
+    _drop_unused(model, builder)
     set_gradients(model, names)
+
+
+def _drop_unused(model: ir.Model, builder: Builder) -> None:
+    """Drop what was emitted for nothing: a rule may need less than it thought."""
+    for node in reversed(builder.nodes):
+        if not any(value.uses() or value.is_graph_output() for value in node.outputs):
+            model.graph.remove(node, safe=True)
+    for value in builder.constants:
+        if not value.uses() and value.name is not None:
+            model.graph.initializers.pop(value.name, None)
 
 
 def _values(model: ir.Model) -> dict[str, ir.Value]:
