@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphkit.ops.codec import BOOL
+from graphkit.ops.math.grad_linear import gemm, matmul
 from graphkit.ops.nn.adaptive_pool import torch_adaptive_pool
 from graphkit.ops.producers import made_by
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given, is_float, torch_float, torch_lacks
@@ -330,6 +331,7 @@ OPS = (
             ),
         ),
         torch=_torch_gemm,
+        gradient=gemm,
         cases=(
             Case("linear", (_X, _W, _BIAS), {"transB": 1}, const=(1, 2), dynamic=(0,)),
             Case("no bias", (_X, _W), {"transB": 1}, const=(1,)),
@@ -380,6 +382,7 @@ OPS = (
             ),
         ),
         torch=_torch_matmul,
+        gradient=matmul,
         cases=(
             Case("matrices", (_X, arr(4, 5))),
             Case("stored matrix", (arr(2, 3, 4), arr(4, 5)), const=(1,), dynamic=(0,)),

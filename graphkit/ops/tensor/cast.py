@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphkit.ops.builders import MxBuilder, OnnxBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
 
 __all__ = ["DTYPES"]
@@ -110,6 +111,12 @@ def _data_type(name: str) -> ir.DataType:
     return ir.DataType.BFLOAT16 if name == "bfloat16" else ir.DataType.from_numpy(np.dtype(name))
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    data = some(node.inputs[0])
+    same = b.dtype(data) == b.dtype(dy[0])
+    return [dy[0] if same else b.op("Cast", dy[0], to=ir.DataType.from_numpy(b.dtype(data)))]
+
+
 _FLOATS = given([-1.5, -0.5, 0.0, 0.5, 1.9, 100.0], "float32")
 _WHOLE = given([-3, 0, 1, 2], "int64")
 _TRUTHS = given([True, False], "bool")
@@ -148,6 +155,7 @@ OPS = (
             ),
         ),
         torch=torch_cast,
+        gradient=_gradient,
         cases=(
             Case("to float64", (arr(2, 3),), _to(ir.DataType.DOUBLE)),
             Case("to float16", (arr(2, 3),), _to(ir.DataType.FLOAT16), grad=False),
@@ -190,6 +198,7 @@ OPS = (
         "CastLike",
         mx=(MxForm("Cast", write=_write_cast_like, direction="write"),),
         torch=torch_cast_like,
+        gradient=_gradient,
         cases=(
             Case("to int32", (_FLOATS, arr(1, dtype="int32")), grad=False),
             Case("to float32", (_WHOLE, arr(1)), grad=False),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphkit.ops.builders import Dim, MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -84,6 +85,17 @@ def _read(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Val
     return b.op("Where", condition, chosen, other)
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    condition, chosen, other = (some(value) for value in node.inputs)
+    zero = b.scalar(0, dy[0])
+    parts = (condition, dy[0], zero), (condition, zero, dy[0])
+    found = [
+        b.sum_to(b.op("Where", *part), value) if b.wants(value) else None
+        for value, part in zip((chosen, other), parts, strict=True)
+    ]
+    return [None, *found]
+
+
 _TRUTHS = given([[True, False, True], [False, False, True]], "bool")
 _NUMBERS = given([[1.0, 0.0, -2.0], [0.0, 0.0, 0.5]], "float32")
 _A, _B = arr(2, 3), arr(2, 3)
@@ -103,6 +115,7 @@ OP = Op(
         ),
     ),
     torch=_torch,
+    gradient=_gradient,
     cases=(
         Case("equal shapes", (_TRUTHS, _A, _B), dynamic=(0, 1, 2)),
         Case("broadcast condition", (given([[True], [False]], "bool"), _A, _B)),
