@@ -17,6 +17,7 @@ import numpy as np
 from graphkit.ops.codec import BOOL, FLOAT
 from graphkit.ops.nn.epsilon import epsilon, torch_epsilon
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Read, Refusal, arr, decimal, torch_float
+from graphkit.ops.tensor.sizes import some
 from graphkit.ops.torchprogram import Code
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg, Var
 
@@ -144,6 +146,31 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     return b.infix("+", scaled, beta)
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None] | Refusal:
+    """Of y = (x − μ)·γ·r + β, where r = 1/√(σ² + ε)."""
+    if node.attributes.get_int("training_mode", 0):
+        return Refusal("it is in training form; write its statistics as operators first")
+    data, scale, bias, mean, var = (some(value) for value in node.inputs)
+    axes = [axis for axis in range(b.rank(data)) if axis != 1]
+    column = (-1, *(1,) * (len(axes) - 1))
+    inverse = b.op("Reciprocal", b.op("Sqrt", b.op("Add", var, b.scalar(epsilon(node), var))))
+    gain = b.op("Mul", scale, inverse)
+    found: list[ir.Value | None] = [None] * 5
+    if b.wants(data):
+        found[0] = b.op("Mul", dy[0], b.op("Reshape", gain, column))
+    if b.wants(bias) or b.wants(mean):
+        found[2] = b.op("ReduceSum", dy[0], axes, keepdims=0)
+    if b.wants(mean):
+        found[3] = b.op("Neg", b.op("Mul", gain, found[2]))
+    if b.wants(scale) or b.wants(var):
+        apart = b.op("Sub", data, b.op("Reshape", mean, column))
+        found[1] = b.op("Mul", b.op("ReduceSum", b.op("Mul", dy[0], apart), axes, keepdims=0), inverse)
+    if b.wants(var):
+        half = b.op("Mul", b.op("Mul", gain, inverse), b.scalar(-0.5, var))
+        found[4] = b.op("Mul", half, found[1])
+    return found
+
+
 _IMAGE, _GAMMA, _BETA, _MEAN, _VAR = arr(2, 3, 4, 5), arr(3), arr(3), arr(3), arr(3, low=0.5, high=2.0)
 _STATS = (_GAMMA, _BETA, _MEAN, _VAR)
 _STORED = (1, 2, 3, 4)
@@ -203,6 +230,7 @@ OP = Op(
         ),
     ),
     torch=_torch,
+    gradient=_gradient,
     cases=(
         Case("image", _ONNX, const=_STORED, buffers=(3, 4), dynamic=(0,)),
         Case("parameters", _ONNX, {"epsilon": 1e-2, "momentum": 0.5}, const=_STORED, buffers=(3, 4)),

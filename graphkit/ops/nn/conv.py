@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.codec import BOOL, ints
+from graphkit.ops.nn.grad_conv import conv_gradient
 from graphkit.ops.nn.windows import CHANNELS_FIRST, mx_window, onnx_window, pad_spatial, torch_window
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, per_axis
 
@@ -156,6 +157,7 @@ OP = Op(
         ),
     ),
     torch=_torch,
+    gradient=conv_gradient,
     cases=(
         Case("2-D", (_IMAGE, _FILTERS, _BIAS), {"pads": [1, 1, 1, 1]}, const=(1, 2), dynamic=(0,)),
         Case("no bias", (_IMAGE, _FILTERS), const=(1,)),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -80,6 +81,20 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Sequence[A
     return b.infix("*", data, mask)
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    """As the data passes: where the node may drop, by its own mask, over the share that is kept."""
+    ratio, training = [*node.inputs[1:], None, None][:2]
+    if training is None or dy[0] is None:
+        return [dy[0]]
+    always = b.value(training)
+    if always is not None and not always.any():
+        return [dy[0]]
+    kept = b.op("Mul", dy[0], b.op("CastLike", b.output(node, 1), dy[0]))
+    share = b.scalar(0.5, dy[0]) if ratio is None else b.op("CastLike", ratio, dy[0])
+    scaled = b.op("Div", kept, b.op("Sub", b.scalar(1.0, dy[0]), share))
+    return [scaled if always is not None else b.op("Where", training, scaled, dy[0])]
+
+
 _DATA = arr(2, 3, 4)
 
 OP = Op(
@@ -98,6 +113,7 @@ OP = Op(
         ),
     ),
     torch=_torch,
+    gradient=_gradient,
     cases=(
         Case("defaults", (_DATA,), dynamic=(0,)),
         Case("ratio", (_DATA, given(0.2, "float32")), const=(1,)),

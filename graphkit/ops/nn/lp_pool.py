@@ -129,6 +129,8 @@ OPS = (
             Case("p = 3", (_VOLUME,), {"p": 3}),
             Case("4-D", (arr(1, 2, 2, 3, 2, 2),)),
         ),
-        limits=(Limit("onnxruntime", "it pools at most 3 spatial axes", "4-D"),),
+        limits=tuple(
+            Limit(claim, "it pools at most 3 spatial axes", "4-D") for claim in ("onnxruntime", "gradient-onnxruntime")
+        ),
     ),
 )

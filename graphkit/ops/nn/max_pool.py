@@ -12,6 +12,7 @@ import numpy as np
 
 from graphkit.ops.nn.windows import Window, global_pool, onnx_window, pool, torch_pool
 from graphkit.ops.spec import Arr, Case, Limit, MxForm, Op, Refusal, arr, per_axis
+from graphkit.ops.tensor.sizes import some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.builders import MxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -136,6 +138,34 @@ def _torch_global(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     return b.method("amax", x[0], tuple(range(2, rank)), keepdim=True)
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    """Each cotangent goes to where its maximum was found: of equal elements, to the first."""
+    data = some(node.inputs[0])
+    if dy[0] is None:
+        return []
+    if node.attributes.get_int("storage_order", 0):
+        rest = {attribute.name: attribute.value for attribute in node.attributes.values()}
+        places = b.ops("MaxPool", 2, data, **{**rest, "storage_order": 0})[1]
+    else:
+        places = b.output(node, 1)
+    flat = b.op("Reshape", b.full_like(data), [-1])
+    moved = b.op("ScatterElements", flat, b.op("Reshape", places, [-1]), b.op("Reshape", dy[0], [-1]), reduction="add")
+    return [b.like(moved, data)]
+
+
+def _gradient_global(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    """Torch takes the first of equal maxima along one to three axes, and all of them, in equal shares, along more."""
+    data, largest = some(node.inputs[0]), node.outputs[0]
+    axes = list(range(2, b.rank(data)))
+    if len(axes) > 3:
+        chosen = b.op("CastLike", b.op("Equal", data, largest), data)
+        return [b.op("Mul", chosen, b.op("Div", dy[0], b.op("ReduceSum", chosen, axes, keepdims=1)))]
+    flat = b.op("Reshape", data, [0, 0, -1])
+    place = b.op("ArgMax", flat, axis=2, keepdims=1)
+    moved = b.op("ScatterElements", b.full_like(flat), place, b.op("Reshape", dy[0], [0, 0, 1]), axis=2)
+    return [b.like(moved, data)]
+
+
 def _distinct(*shape: int) -> Arr:
     """Numbers of which no two are close, in an order that puts maxima everywhere."""
     size = 1
@@ -152,6 +182,7 @@ OPS = (
         "MaxPool",
         mx=(MxForm("Pooling", write=_write, direction="write"),),
         torch=_torch,
+        gradient=_gradient,
         cases=(
             Case("2-D", (_IMAGE,), {"kernel_shape": [2, 2], "strides": [2, 2]}, dynamic=(0,)),
             Case("overlapping", (_IMAGE,), {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}),
@@ -213,12 +244,15 @@ OPS = (
         "GlobalMaxPool",
         mx=(MxForm("Pooling", write=_write_global, direction="write"),),
         torch=_torch_global,
+        gradient=_gradient_global,
         cases=(
             Case("1-D", (_ROW,), dynamic=(0,)),
             Case("2-D", (_IMAGE,)),
             Case("3-D", (_VOLUME,)),
             Case("4-D", (_distinct(1, 2, 2, 3, 2, 2),)),
         ),
-        limits=(Limit("onnxruntime", "it pools at most 3 spatial axes", "4-D"),),
+        limits=tuple(
+            Limit(claim, "it pools at most 3 spatial axes", "4-D") for claim in ("onnxruntime", "gradient-onnxruntime")
+        ),
     ),
 )

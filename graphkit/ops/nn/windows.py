@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.builders import Dim, MxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg, Size
 
@@ -133,7 +134,7 @@ def onnx_ints(node: ir.Node, name: str, rank: int, default: int) -> tuple[int, .
 
 
 def onnx_pads(
-    b: MxBuilder | TorchBuilder, node: ir.Node, extents: tuple[int, ...], strides: tuple[int, ...]
+    b: MxBuilder | TorchBuilder | GradientBuilder, node: ir.Node, extents: tuple[int, ...], strides: tuple[int, ...]
 ) -> tuple[tuple[int, ...], tuple[int, ...]] | Refusal:
     """Pads before and after each spatial axis, ``auto_pad`` resolved as the ONNX operator texts define it."""
     rank = len(extents)
@@ -157,7 +158,9 @@ def onnx_pads(
     return (small, large) if auto == "SAME_UPPER" else (large, small)
 
 
-def onnx_window(b: MxBuilder | TorchBuilder, node: ir.Node, kernel: tuple[int, ...]) -> Window | Refusal:
+def onnx_window(
+    b: MxBuilder | TorchBuilder | GradientBuilder, node: ir.Node, kernel: tuple[int, ...]
+) -> Window | Refusal:
     """The window that the attributes of a Conv or pooling node describe."""
     rank = len(kernel)
     strides, dilations = onnx_ints(node, "strides", rank, 1), onnx_ints(node, "dilations", rank, 1)

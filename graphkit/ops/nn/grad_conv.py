@@ -1,0 +1,155 @@
+"""How gradients pass convolutions, transposed ones included.
+
+With y[n, m, o] = Σ w[m, c, t] · x[n, c, o·s + t·d − p], the gradient in x is the transposed convolution of the
+cotangent by the same filters, and the gradient in w at each tap t a product of matrices: of the cotangent and of what
+that tap sees of x. (Dumoulin and Visin, A guide to convolution arithmetic for deep learning, ch. 4.)
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphkit.ops.nn.windows import Window, onnx_window
+from graphkit.ops.spec import Refusal
+from graphkit.ops.tensor.sizes import END, some
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_ir as ir
+
+    from graphkit.ops.gradients import GradientBuilder
+
+__all__ = ["conv_gradient", "padded", "weight_gradient"]
+
+
+def conv_gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None] | Refusal:
+    """The gradient of Conv in data, filters and bias."""
+    data, filters = some(node.inputs[0]), some(node.inputs[1])
+    bias = node.inputs[2] if len(node.inputs) > 2 else None
+    sizes = [size for size in b.shape(filters) if isinstance(size, int)]
+    if len(sizes) != b.rank(filters):
+        return Refusal("the shape of its weight is not known; give the shapes of the model's inputs")
+    window = onnx_window(b, node, tuple(sizes[2:]))
+    if isinstance(window, Refusal):
+        return window
+    group = node.attributes.get_int("group", 1)
+    return [
+        _data_gradient(b, data, filters, dy[0], window, group) if b.wants(data) else None,
+        weight_gradient(b, data, dy[0], sizes, window, group) if b.wants(filters) else None,
+        b.op("ReduceSum", dy[0], [0, *range(2, len(sizes))], keepdims=0) if b.wants(bias) else None,
+    ]
+
+
+def _data_gradient(
+    b: GradientBuilder, data: ir.Value, filters: ir.Value, dy: ir.Value, window: Window, group: int
+) -> ir.Value:
+    """The transposed convolution, which also gives zeros for elements at the end that no window reached."""
+    spatial, outputs = b.shape(data)[2:], b.shape(dy)[2:]
+    rest: list[int | None] = []
+    for axis, extent in enumerate(window.extents):
+        size, count, stride = spatial[axis], outputs[axis], window.strides[axis]
+        if stride == 1:
+            rest.append(0)
+        elif isinstance(size, int) and isinstance(count, int):
+            rest.append(size + window.begins[axis] + window.ends[axis] - extent - (count - 1) * stride)
+        else:
+            rest.append(None)
+    added = [stride - 1 if more is None else more for more, stride in zip(rest, window.strides, strict=True)]
+    found = b.op(
+        "ConvTranspose",
+        dy,
+        filters,
+        kernel_shape=window.kernel,
+        strides=window.strides,
+        dilations=window.dilations,
+        pads=(*window.begins, *window.ends),
+        output_padding=added if any(added) else None,
+        group=group,
+    )
+    free = [axis for axis, more in enumerate(rest, start=2) if more is None]
+    if free:
+        ends = b.op("Gather", b.shape_of(data), free)
+        found = b.op("Slice", found, [0] * len(free), ends, free)
+    return found
+
+
+def padded(
+    b: GradientBuilder, data: ir.Value, begins: Sequence[int], ends: Sequence[int], outside: float = 0.0
+) -> ir.Value:
+    """Pad the spatial axes of (N, C, …) with a number; negative pads crop."""
+    axes = range(2, 2 + len(begins))
+    cut = [axis for axis in axes if begins[axis - 2] < 0 or ends[axis - 2] < 0]
+    if cut:
+        first = [max(-begins[axis - 2], 0) for axis in cut]
+        last = [ends[axis - 2] if ends[axis - 2] < 0 else END for axis in cut]
+        data = b.op("Slice", data, first, last, cut)
+    added = [axis for axis in axes if begins[axis - 2] > 0 or ends[axis - 2] > 0]
+    if not added:
+        return data
+    pads = [max(pads[axis - 2], 0) for pads in (begins, ends) for axis in added]
+    return b.op("Pad", data, pads, b.scalar(outside, data), added)
+
+
+def weight_gradient(
+    b: GradientBuilder, data: ir.Value, dy: ir.Value, sizes: Sequence[int], window: Window, group: int
+) -> ir.Value:
+    """Gradient of a convolution in its filters.
+
+    Args:
+        b: The builder.
+        data: What is convolved, (N, C, …).
+        dy: The cotangent of the result, (N, M, …).
+        sizes: Shape of the filters, (M, C / group, …).
+        window: How they move.
+        group: Number of groups of channels.
+    """
+    swapped = (1, 0, *range(2, len(sizes)))
+    data = b.op("Transpose", padded(b, data, window.begins, window.ends), perm=swapped)
+    outputs, inputs, taps = sizes[0], sizes[1], prod(window.kernel)
+    left = b.op("Reshape", b.op("Transpose", dy, perm=swapped), _folded(outputs, group))
+    found = []
+    for tap in np.ndindex(*window.kernel):
+        right = b.op("Reshape", seen(b, data, dy, window, tap), _folded(inputs * group, group))
+        if group == 1:
+            product = b.op("Gemm", left, right, transB=1)
+        else:
+            product = b.op("MatMul", left, b.op("Transpose", right, perm=(0, 2, 1)))
+        found.append(product if taps == 1 else b.op("Reshape", product, (outputs, inputs, 1)))
+    return b.op("Reshape", b.op("Concat", *found, axis=2) if taps > 1 else found[0], sizes)
+
+
+def _folded(channels: int, group: int) -> tuple[int, ...]:
+    """The shape of (C, N, …) by groups of channels, all but the channels in one axis."""
+    return (channels, -1) if group == 1 else (group, channels // group, -1)
+
+
+def seen(b: GradientBuilder, data: ir.Value, dy: ir.Value, window: Window, tap: Sequence[int]) -> ir.Value:
+    """What a tap sees of padded data, window by window; the windows are the spatial axes of ``dy``."""
+    axes, starts, ends, steps = [], [], [], []
+    free = False
+    end: int | None
+    for axis, index in enumerate(tap):
+        size, count = b.shape(data)[2 + axis], b.shape(dy)[2 + axis]
+        stride, start = window.strides[axis], index * window.dilations[axis]
+        if isinstance(count, int):
+            end = start + (count - 1) * stride + 1
+        else:
+            end = start - window.extents[axis] + 1 if stride == 1 else None
+            free |= end is None
+        if (start, stride) == (0, 1) and (end in (0, size)):
+            continue
+        axes.append(2 + axis)
+        starts.append(start)
+        ends.append(END if end == 0 else end)
+        steps.append(stride)
+    if not axes:
+        return data
+    if free:
+        counts = b.op("Gather", b.shape_of(dy), axes)
+        last = b.op("Mul", b.op("Sub", counts, [1] * len(axes)), steps)
+        return b.op("Slice", data, starts, b.op("Add", last, [start + 1 for start in starts]), axes, steps)
+    return b.op("Slice", data, starts, ends, axes, steps)
