@@ -9,6 +9,7 @@ import numpy as np
 
 from graphkit.ops.codec import FLOAT
 from graphkit.ops.gradients import unary
+from graphkit.ops.math.grad_unary import UNARY
 from graphkit.ops.math.promotion import in_floats
 from graphkit.ops.spec import (
     Attr,
@@ -46,7 +47,8 @@ _NO_AXES = Case("no axes", (given(0.7, "float32"),))
 _LARGE = Case("large", (given([-100.0, -30.0, 0.5, 30.0, 100.0], "float32"),))
 
 
-_GRADIENTS = {"Relu": unary(lambda b, _x, y, dy: b.op("Where", b.op("Greater", y, b.scalar(0, y)), dy, b.scalar(0, y)))}
+_RELU = unary(lambda b, _x, y, dy: b.op("Where", b.op("Greater", y, b.scalar(0, y)), dy, b.scalar(0, y)))
+_GRADIENTS = {**UNARY, "Relu": _RELU}
 
 
 def _activation(onnx: str, act_type: str, own: str, torch: str, *extra: Case, also: str = "") -> Op:
@@ -58,7 +60,7 @@ def _activation(onnx: str, act_type: str, own: str, torch: str, *extra: Case, al
         names = (also,) if also else ()
         whole = {"write": _writes(own), "when": _is_whole} if onnx == "Relu" else {"direction": "read"}
         forms.append(MxForm(own, also=names, read=read, cases=cases, **whole))
-    return Op(onnx, mx=tuple(forms), torch=torch_call(torch), cases=(_ANY, *extra), gradient=_GRADIENTS.get(onnx))
+    return Op(onnx, mx=tuple(forms), torch=torch_call(torch), cases=(_ANY, *extra), gradient=_GRADIENTS[onnx])
 
 
 def _is_whole(b: MxBuilder, node: ir.Node) -> bool:
@@ -316,6 +318,7 @@ OPS = (
         "Mish",
         mx=(MxForm("Activation", write=_write_mish, direction="write"),),
         torch=torch_call("F.mish"),
+        gradient=UNARY["Mish"],
         cases=(_ANY,),
     ),
     Op(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphkit.ops.codec import BOOL, FLOAT, INT
+from graphkit.ops.gradients import flat
 from graphkit.ops.spec import Attr, Case, Limit, MxForm, Op, Refusal, arr, given
 from graphkit.ops.tensor.sizes import as_int64, positions, some
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.spec import Read, Torch
     from graphkit.ops.torchprogram import Arg
@@ -94,6 +96,17 @@ def _torch_hardmax(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     return b.method("scatter", b.call("torch.zeros_like", x[0]), axis, first, 1.0)
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    y, axis = node.outputs[0], node.attributes.get_int("axis", -1)
+    mean = b.op("ReduceSum", b.op("Mul", dy[0], y), [axis], keepdims=1)
+    return [b.op("Mul", b.op("Sub", dy[0], mean), y)]
+
+
+def _log_gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    total = b.op("ReduceSum", dy[0], [node.attributes.get_int("axis", -1)], keepdims=1)
+    return [b.op("Sub", dy[0], b.op("Mul", b.op("Exp", node.outputs[0]), total))]
+
+
 _X = arr(2, 3, 4)
 _LENGTH_CASES = (
     Case("lengths", (_X, given([[1, 2, 4], [4, 3, 2]], "int32")), {"use_length": True}),
@@ -144,6 +157,7 @@ OPS = (
             ),
         ),
         torch=_torch("F.softmax"),
+        gradient=_gradient,
         cases=_CASES,
         limits=(
             Limit("read-float64", "SoftmaxActivation refuses float64", "instance"),
@@ -159,12 +173,14 @@ OPS = (
             MxForm("log_softmax", read=_reads("LogSoftmax"), reads=_READS, direction="read", cases=_READ_CASES),
         ),
         torch=_torch("F.log_softmax"),
+        gradient=_log_gradient,
         cases=_CASES,
     ),
     Op(
         "Hardmax",
         mx=(MxForm("one_hot", write=_write_hardmax, direction="write"),),
         torch=_torch_hardmax,
+        gradient=flat,
         cases=(
             Case("last axis", (_X,), grad=False),
             Case("middle axis", (_X,), {"axis": 1}, grad=False),

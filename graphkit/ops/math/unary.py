@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from graphkit.ops.math.grad_unary import UNARY
 from graphkit.ops.math.promotion import in_floats
 from graphkit.ops.producers import made_by
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, Row, Tol, arr, given, torch_call
@@ -31,7 +32,7 @@ _F32_PI = Tol(float64=1e-6, reason="MXNet holds the factor in float32")
 _ANGLE = (Case("any", (arr(2, 3, 4),), tol=_F32_PI),)
 _ERF = Tol(float64=1e-6, reason="MXNet evaluates erf and its gradient in float32")
 
-ROWS = (Row("Erf", "erf", (Case("any", (arr(2, 3, 4),), tol=_ERF),), torch="torch.erf"),)
+ROWS = (Row("Erf", "erf", (Case("any", (arr(2, 3, 4),), tol=_ERF),), torch="torch.erf", gradient=UNARY["Erf"]),)
 _ROWS = (
     Row("Abs", "abs", _ANY, torch="torch.abs", also=("_npi_absolute",)),
     Row("Acos", "arccos", _UNIT, torch="torch.acos", also=("_npi_arccos",)),
@@ -107,7 +108,7 @@ def _named(row: Row, compute: _Function | None = None) -> Op:
     op = row.op()
     read = _of_number(compute or (lambda b, x: b.op(row.onnx, x)), whole=row.mx in _OF_INTEGERS)
     cases = (*row.cases, *_number_cases(row.mx))
-    return replace(op, mx=(replace(op.mx[0], read=read, cases=cases),))
+    return replace(op, mx=(replace(op.mx[0], read=read, cases=cases),), gradient=UNARY[row.onnx])
 
 
 def mx_round(b: MxBuilder, x: MxRef) -> MxRef:
@@ -214,6 +215,7 @@ OPS = (
         "Round",
         mx=(MxForm("round", write=_write_round, direction="write"),),
         torch=torch_call("torch.round"),
+        gradient=UNARY["Round"],
         cases=(
             _STEPS,
             Case("halves", (given([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 3.5], "float32"),), grad=False),
