@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from graphkit.ops.spec import Gradient
 
-__all__ = ["GradientBuilder", "binary", "flat", "unary"]
+__all__ = ["GradientBuilder", "binary", "flat", "reshaping", "unary"]
 
 
 class GradientBuilder(BodyBuilder, Protocol):
@@ -80,6 +80,13 @@ class GradientBuilder(BodyBuilder, Protocol):
 def flat(_b: GradientBuilder, _node: ir.Node, _dy: Sequence[Any]) -> Sequence[ir.Value | None]:
     """The gradient of what is constant between jumps, as of Floor: none."""
     return []
+
+
+def reshaping(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    """The gradient of what hands on the elements of its first input in another shape, as Reshape does."""
+    x = node.inputs[0]
+    assert x is not None
+    return [b.like(dy[0], x)]
 
 
 def unary(slope: Callable[[GradientBuilder, ir.Value, ir.Value, ir.Value], ir.Value]) -> Gradient:

@@ -10,7 +10,7 @@ from graphkit.ir.symbols import shape_of
 from graphkit.ops.booleans import as_carrier, carrier
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr
 from graphkit.ops.tensor.fill import uniform
-from graphkit.ops.tensor.sizes import constant_ints, measured, rank_is_known, some
+from graphkit.ops.tensor.sizes import constant_ints, measured, rank_is_known, size_along, some
 from graphkit.ops.tensor.torch_sizes import size_arg
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -86,6 +87,24 @@ def _read_stack(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> i
     return b.op("Concat", *(b.op("Unsqueeze", value, [axis]) for value in x), axis=axis)
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    parts = [some(value) for value in node.inputs]
+    axis = node.attributes.get_int("axis")
+    if len(parts) == 1:
+        return [dy[0]]
+    sizes = [b.shape(part)[axis] for part in parts]
+    known = [size for size in sizes if isinstance(size, int)]
+    wanted = [place for place, part in enumerate(parts) if b.wants(part)]
+    if len(wanted) == 1 and len(known) == len(sizes):
+        start, size = sum(known[: wanted[0]]), known[wanted[0]]
+        only = b.op("Slice", dy[0], [start], [start + size], [axis])
+        return [only if place == wanted[0] else None for place in range(len(parts))]
+    if len(known) == len(sizes):
+        return b.ops("Split", len(parts), dy[0], known, axis=axis)
+    computed = b.op("Concat", *(size_along(b, part, axis) for part in parts), axis=0)
+    return b.ops("Split", len(parts), dy[0], computed, axis=axis)
+
+
 _A, _B = arr(2, 3, 4), arr(2, 1, 4)
 _TRUTHS = arr(2, 3, dtype="bool")
 
@@ -117,6 +136,7 @@ OP = Op(
         ),
     ),
     torch=_torch,
+    gradient=_gradient,
     cases=(
         Case("two", (_A, _B), {"axis": 1}, dynamic=(0, 1)),
         Case("three", (_A, _A, _A), {"axis": -1}),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -74,6 +75,10 @@ def _read_like(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir
     return b.op("Expand", data, b.op("Concat", *sizes, axis=0))
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    return [b.sum_to(dy[0], some(node.inputs[0]))]
+
+
 _X = arr(1, 3, 1)
 
 OP = Op(
@@ -109,6 +114,7 @@ OP = Op(
         ),
     ),
     torch=_torch,
+    gradient=_gradient,
     cases=(
         Case("known", (_X, int64([2, 3, 4])), const=(1,)),
         Case("kept", (_X, int64([2, 1, 1])), const=(1,)),

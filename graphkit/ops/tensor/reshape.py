@@ -10,6 +10,7 @@ import math
 from typing import TYPE_CHECKING
 
 from graphkit.ops.codec import BOOL, ints
+from graphkit.ops.gradients import reshaping
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64
 from graphkit.ops.tensor.reshape_codes import Made, codes_for, made_by
 from graphkit.ops.tensor.sizes import axis_of, constant_ints, mx_axis, rank_is_known, size_along, some
@@ -206,6 +207,7 @@ OPS = (
             ),
         ),
         torch=torch_reshape,
+        gradient=reshaping,
         cases=(
             Case("numbers", (_X, int64([6, 4])), const=(1,)),
             Case("flatten", (_X, int64([2, -1])), const=(1,), dynamic=(0,)),
@@ -231,6 +233,7 @@ OPS = (
             ),
         ),
         torch=torch_flatten,
+        gradient=reshaping,
         cases=(
             Case("default", (_FOUR,), dynamic=(0,)),
             Case("vector", (arr(3),)),

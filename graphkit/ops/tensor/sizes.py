@@ -11,7 +11,7 @@ from graphkit.ir.dims import dims_of
 from graphkit.ir.symbols import sizes_of
 
 if TYPE_CHECKING:
-    from graphkit.ops.builders import Dim, MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.builders import BodyBuilder, Dim, MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
 
     T = TypeVar("T")
@@ -158,7 +158,7 @@ def as_int64(b: OnnxBuilder, value: ir.Value) -> ir.Value:
     return value if b.dtype(value) == np.int64 else b.op("Cast", value, to=ir.DataType.INT64)
 
 
-def size_along(b: OnnxBuilder, value: ir.Value, axis: int) -> ir.Value:
+def size_along(b: OnnxBuilder | BodyBuilder, value: ir.Value, axis: int) -> ir.Value:
     """The size of an axis as an int64 array of one element: a constant where it is known."""
     size = _size(b, value, axis)
     if isinstance(size, int):
@@ -166,11 +166,11 @@ def size_along(b: OnnxBuilder, value: ir.Value, axis: int) -> ir.Value:
     return b.op("Shape", value, start=axis, end=None if axis == -1 else axis + 1)
 
 
-def _size(b: OnnxBuilder, value: ir.Value, axis: int) -> Dim:
+def _size(b: OnnxBuilder | BodyBuilder, value: ir.Value, axis: int) -> Dim:
     return b.shape(value)[axis] if rank_is_known(value) else None
 
 
-def positions(b: OnnxBuilder, value: ir.Value, axis: int) -> ir.Value:
+def positions(b: OnnxBuilder | BodyBuilder, value: ir.Value, axis: int) -> ir.Value:
     """The int64 numbers 0, 1, … along an axis of a value."""
     size = _size(b, value, axis)
     if isinstance(size, int):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -127,6 +128,11 @@ def _read_split_v2(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -
     return _squeezed(b, node, pieces, axis)
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    pieces = [b.full_like(b.output(node, place)) if piece is None else piece for place, piece in enumerate(dy)]
+    return [b.op("Concat", *pieces, axis=node.attributes.get_int("axis", 0))]
+
+
 _X = arr(2, 6, 4)
 
 OP = Op(
@@ -161,6 +167,7 @@ OP = Op(
         ),
     ),
     torch=_torch,
+    gradient=_gradient,
     cases=(
         Case("equal", (_X, int64([3, 3])), {"axis": 1}, const=(1,), outputs=2, dynamic=(0,)),
         Case("unequal", (_X, int64([1, 3, 2])), {"axis": -2}, const=(1,), outputs=3, dynamic=(0,)),

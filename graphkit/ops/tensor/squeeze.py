@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphkit.ir.symbols import shape_of
 from graphkit.ops.codec import ints
+from graphkit.ops.gradients import reshaping
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64
 from graphkit.ops.tensor.reshape import reshape_to
 from graphkit.ops.tensor.sizes import constant_ints, rank_is_known, some
@@ -136,6 +137,7 @@ OPS = (
             ),
         ),
         torch=_torch_squeeze,
+        gradient=reshaping,
         cases=(
             Case("axes", (_ONES, int64([0, -1])), const=(1,)),
             Case("all", (_ONES,)),
@@ -157,6 +159,7 @@ OPS = (
             ),
         ),
         torch=_torch_unsqueeze,
+        gradient=reshaping,
         cases=(
             Case("one", (_X, int64([1])), const=(1,), dynamic=(0,)),
             Case("behind", (_X, int64([-1])), const=(1,)),

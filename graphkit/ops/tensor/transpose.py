@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -59,6 +60,12 @@ def _read_swap(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir
     return b.op("Transpose", x[0], perm=order)
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    order = node.attributes.get_ints("perm", None)
+    back = None if order is None else [list(order).index(axis) for axis in range(len(order))]
+    return [b.op("Transpose", dy[0], perm=back)]
+
+
 _X = arr(2, 3, 4)
 
 OP = Op(
@@ -88,6 +95,7 @@ OP = Op(
         ),
     ),
     torch=_torch,
+    gradient=_gradient,
     cases=(
         Case("default", (_X,), dynamic=(0,)),
         Case("perm", (_X,), {"perm": [1, 2, 0]}),
