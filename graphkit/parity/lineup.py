@@ -136,11 +136,11 @@ def _two(
 def _home(model: ir.Model, needs: AbstractSet[Ability], dtype: Precision) -> list[Runtime]:
     """The first runtime of the framework that a model comes from; another one with it where that does not do.
 
-    ONNX Runtime gives no gradients and lacks most kernels of float64.
+    ONNX Runtime lacks most kernels of float64.
     """
     source = source_of(model)
     home = frameworks()["onnx" if source is None else source.framework].runtimes[0]
-    if needs <= home.can and (dtype == "float32" or "backward" in home.can):
+    if needs <= home.can and (dtype == "float32" or home.native != "onnx"):
         return [home]
     known = runtimes()
     able = (known[name] for name in DEFAULT if name in known and needs <= known[name].can)

@@ -98,8 +98,8 @@ def test_what_the_command_is_given_wins(run):
 
 def test_a_flag_that_is_set_can_be_taken_back(run):
     text = "[tool.graphkit.verify]\non = 'ort,reference'\nbackward = true\n"
-    assert run(text, "verify", "../net.onnx")[0] == 2
-    assert run(text, "verify", "../net.onnx", "--no-backward")[0] == 0
+    assert "input gradient" in run(text, "verify", "../net.onnx")[1]
+    assert "input gradient" not in run(text, "verify", "../net.onnx", "--no-backward")[1]
 
 
 def test_numbers_of_training_are_kept_for_when_it_is_asked_for(run):

@@ -11,8 +11,10 @@ from golden import GOLDEN
 from golden import draw as draw_golden
 
 from graphkit.ir.view import nx_view
+from graphkit.passes.gradient.model import gradient_model
 from graphkit.render import picture
 from graphkit.render.mermaid import MAX_EDGES, MAX_TEXT, to_mermaid
+from graphkit.render.style import KEPT
 
 TEXT = r'[^"#`$%\\{}|<>&\n]|\#\d+;|<br/>|</?b>'
 LINE = re.compile(
@@ -21,7 +23,8 @@ LINE = re.compile(
       | subgraph\ c\d+\["(?:{TEXT})+"\] | end
       | n\d+\ (?:-->|-\.->)(?:\|"(?:{TEXT})+"\|)?\ n\d+
       | classDef\ \w+\ fill:\#\w{{6}},stroke:\#\w{{6}},color:\#\w{{6}}
-      | class\ c\d+(?:,c\d+)*\ scope
+      | class\ c\d+(?:,c\d+)*\ (?:scope|backward)
+      | linkStyle\ \d+(?:,\d+)*\ stroke:\#\w{{6}}
       | %%\ [\w\ ,.();-]+
     )""",
     re.VERBOSE,
@@ -45,6 +48,16 @@ def body(text: str) -> list[str]:
 def test_the_block_is_drawn_as_it_was(tmp_path):
     """``python tests/golden.py`` draws it anew after an intended change."""
     assert draw_golden("mmd", tmp_path).read_text() == (GOLDEN / "block.mmd").read_text()
+
+
+def test_passes_are_coloured_apart():
+    lines = [line.strip() for line in body(to_mermaid(nx_view(gradient_model(block()))))]
+    frames = dict(re.fullmatch(r'subgraph (c\d+)\["(\w+)"\]', line).groups() for line in lines if "ward" in line[:22])
+    painted = {name: line.split()[1].split(",") for name in ("scope", "backward") for line in lines if line.endswith(name)}
+    passes = {title: next(kind for kind, ids in painted.items() if frame in ids) for frame, title in frames.items()}
+    assert passes == {"forward": "scope", "backward": "backward"}
+    (kept,) = (line for line in lines if line.startswith("linkStyle"))
+    assert kept.endswith(KEPT)
 
 
 def test_the_documentation_shows_it():
