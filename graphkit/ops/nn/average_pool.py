@@ -9,6 +9,9 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from graphkit.ops.nn.grad_conv import data_gradient, padded
 from graphkit.ops.nn.windows import (
     Window,
     counts,
@@ -21,6 +24,7 @@ from graphkit.ops.nn.windows import (
     torch_windows,
 )
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, per_axis
+from graphkit.ops.tensor.sizes import some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.builders import MxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -121,6 +126,63 @@ def _torch_global(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     return b.method("mean", x[0], tuple(range(2, rank)), keepdim=True)
 
 
+def spread(b: GradientBuilder, data: ir.Value, dy: ir.Value, window: Window) -> ir.Value:
+    """What each element of data (N, C, …) gets where every element of ``dy`` goes to all that its window sees."""
+    whole = Window(window.kernel, window.strides, window.dilations, window.begins, window.whole_ends)
+    plane, planes = (b.op("Reshape", value, _planes(b, value, -1, 1)) for value in (data, dy))
+    ones = b.const(np.ones((1, 1, *window.kernel)), b.dtype(dy))
+    return b.like(data_gradient(b, plane, ones, planes, whole, 1), data)
+
+
+def _planes(b: GradientBuilder, value: ir.Value, *lead: int) -> ir.Value:
+    """The shape of (N, C, …) with other numbers in the place of N and C."""
+    spatial = [size for size in b.shape(value)[2:] if isinstance(size, int)]
+    if len(spatial) == b.rank(value) - 2:
+        return b.const([*lead, *spatial])
+    return b.op("Concat", list(lead), b.op("Slice", b.shape_of(value), [2], [b.rank(value)], [0]), axis=0)
+
+
+def _covered(b: GradientBuilder, data: ir.Value, window: Window, *, padding: bool) -> ir.Value:
+    """Over how many elements each window extends, those of the padding included or not, as (1, 1, …)."""
+    ones = b.op("Expand", b.const(np.ones(1), b.dtype(data)), _planes(b, data, 1, 1))
+    begins, ends = window.begins, window.whole_ends
+    if padding:
+        ones = padded(b, ones, begins, window.ends, 1.0)
+        begins, ends = (0,) * len(begins), tuple(w - e for w, e in zip(ends, window.ends, strict=True))
+    return b.op(
+        "Conv",
+        ones,
+        b.const(np.ones((1, 1, *window.kernel)), b.dtype(data)),
+        strides=window.strides,
+        dilations=window.dilations,
+        pads=(*begins, *ends),
+    )
+
+
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None] | Refusal:
+    data = some(node.inputs[0])
+    window = onnx_window(b, node, tuple(node.attributes.get_ints("kernel_shape", [])))
+    if isinstance(window, Refusal):
+        return window
+    include = bool(node.attributes.get_int("count_include_pad", 0))
+    if window.whole_ends == window.ends and (include or not any((*window.begins, *window.ends))):
+        covered = b.scalar(prod(window.kernel), data)
+    else:
+        covered = _covered(b, data, window, padding=include)
+    return [spread(b, data, b.op("Div", dy[0], covered), window)]
+
+
+def _gradient_global(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    data = some(node.inputs[0])
+    spatial = [size for size in b.shape(data)[2:] if isinstance(size, int)]
+    if len(spatial) == b.rank(data) - 2:
+        count = b.scalar(prod(spatial), data)
+    else:
+        sizes = b.op("Slice", b.shape_of(data), [2], [b.rank(data)], [0])
+        count = b.op("CastLike", b.op("ReduceProd", sizes, keepdims=0), data)
+    return [b.op("Expand", b.op("Div", dy[0], count), b.shape_of(data))]
+
+
 _ROW, _IMAGE, _VOLUME = arr(2, 2, 9), arr(2, 3, 7, 8), arr(1, 2, 5, 6, 4)
 _OVERHANG = {"kernel_shape": [3, 2], "strides": [2, 2], "pads": [1, 0, 1, 0], "ceil_mode": 1}
 _DROPPED = {"kernel_shape": [2], "strides": [2], "pads": [1, 1], "ceil_mode": 1}
@@ -131,6 +193,7 @@ OPS = (
         "AveragePool",
         mx=(MxForm("Pooling", write=_write, direction="write"),),
         torch=_torch,
+        gradient=_gradient,
         cases=(
             Case("2-D", (_IMAGE,), {"kernel_shape": [2, 2], "strides": [2, 2]}, dynamic=(0,)),
             Case("1-D", (_ROW,), {"kernel_shape": [3], "strides": [2]}),
@@ -168,6 +231,7 @@ OPS = (
         "GlobalAveragePool",
         mx=(MxForm("Pooling", write=_write_global, direction="write"),),
         torch=_torch_global,
+        gradient=_gradient_global,
         cases=(
             Case("1-D", (_ROW,), dynamic=(0,)),
             Case("2-D", (_IMAGE,)),

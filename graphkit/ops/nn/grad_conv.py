@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from graphkit.ops.gradients import GradientBuilder
 
-__all__ = ["conv_gradient", "padded", "weight_gradient"]
+__all__ = ["conv_gradient", "data_gradient", "padded", "seen", "weight_gradient"]
 
 
 def conv_gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None] | Refusal:
@@ -38,27 +38,27 @@ def conv_gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Seque
         return window
     group = node.attributes.get_int("group", 1)
     return [
-        _data_gradient(b, data, filters, dy[0], window, group) if b.wants(data) else None,
+        data_gradient(b, data, filters, dy[0], window, group) if b.wants(data) else None,
         weight_gradient(b, data, dy[0], sizes, window, group) if b.wants(filters) else None,
         b.op("ReduceSum", dy[0], [0, *range(2, len(sizes))], keepdims=0) if b.wants(bias) else None,
     ]
 
 
-def _data_gradient(
+def data_gradient(
     b: GradientBuilder, data: ir.Value, filters: ir.Value, dy: ir.Value, window: Window, group: int
 ) -> ir.Value:
-    """The transposed convolution, which also gives zeros for elements at the end that no window reached."""
-    spatial, outputs = b.shape(data)[2:], b.shape(dy)[2:]
-    rest: list[int | None] = []
-    for axis, extent in enumerate(window.extents):
-        size, count, stride = spatial[axis], outputs[axis], window.strides[axis]
-        if stride == 1:
-            rest.append(0)
-        elif isinstance(size, int) and isinstance(count, int):
-            rest.append(size + window.begins[axis] + window.ends[axis] - extent - (count - 1) * stride)
-        else:
-            rest.append(None)
-    added = [stride - 1 if more is None else more for more, stride in zip(rest, window.strides, strict=True)]
+    """Gradient of a convolution in what it convolves: zero also at the end, where no window reached.
+
+    Args:
+        b: The builder.
+        data: What is convolved, (N, C, …).
+        filters: The filters, (M, C / group, …).
+        dy: The cotangent of the result, (N, M, …).
+        window: How the filters move.
+        group: Number of groups of channels.
+    """
+    rests = _rests(b, data, dy, window)
+    added = [stride - 1 if rest is None else rest for rest, stride in zip(rests, window.strides, strict=True)]
     found = b.op(
         "ConvTranspose",
         dy,
@@ -70,11 +70,25 @@ def _data_gradient(
         output_padding=added if any(added) else None,
         group=group,
     )
-    free = [axis for axis, more in enumerate(rest, start=2) if more is None]
+    free = [axis for axis, rest in enumerate(rests, start=2) if rest is None]
     if free:
-        ends = b.op("Gather", b.shape_of(data), free)
-        found = b.op("Slice", found, [0] * len(free), ends, free)
+        found = b.op("Slice", found, [0] * len(free), b.op("Gather", b.shape_of(data), free), free)
     return found
+
+
+def _rests(b: GradientBuilder, data: ir.Value, dy: ir.Value, window: Window) -> list[int | None]:
+    """How many elements at the end of each padded axis the last window leaves out; None where it is not known."""
+    rests: list[int | None] = []
+    for axis, stride in enumerate(window.strides):
+        size, count = b.shape(data)[2 + axis], b.shape(dy)[2 + axis]
+        if stride == 1:
+            rests.append(0)
+        elif isinstance(size, int) and isinstance(count, int):
+            reached = window.extents[axis] + (count - 1) * stride
+            rests.append(size + window.begins[axis] + window.ends[axis] - reached)
+        else:
+            rests.append(None)
+    return rests
 
 
 def padded(
@@ -128,28 +142,24 @@ def _folded(channels: int, group: int) -> tuple[int, ...]:
 
 
 def seen(b: GradientBuilder, data: ir.Value, dy: ir.Value, window: Window, tap: Sequence[int]) -> ir.Value:
-    """What a tap sees of padded data, window by window; the windows are the spatial axes of ``dy``."""
-    axes, starts, ends, steps = [], [], [], []
-    free = False
-    end: int | None
-    for axis, index in enumerate(tap):
-        size, count = b.shape(data)[2 + axis], b.shape(dy)[2 + axis]
-        stride, start = window.strides[axis], index * window.dilations[axis]
-        if isinstance(count, int):
-            end = start + (count - 1) * stride + 1
-        else:
-            end = start - window.extents[axis] + 1 if stride == 1 else None
-            free |= end is None
-        if (start, stride) == (0, 1) and (end in (0, size)):
-            continue
-        axes.append(2 + axis)
-        starts.append(start)
-        ends.append(END if end == 0 else end)
-        steps.append(stride)
-    if not axes:
-        return data
-    if free:
-        counts = b.op("Gather", b.shape_of(dy), axes)
-        last = b.op("Mul", b.op("Sub", counts, [1] * len(axes)), steps)
-        return b.op("Slice", data, starts, b.op("Add", last, [start + 1 for start in starts]), axes, steps)
-    return b.op("Slice", data, starts, ends, axes, steps)
+    """What a tap sees of padded data, window by window.
+
+    Args:
+        b: The builder.
+        data: The data with its padding.
+        dy: What has an element on its spatial axes for each window.
+        window: How the window moves; its padding is not heeded.
+        tap: The tap's place in the window.
+    """
+    axes = list(range(2, 2 + len(tap)))
+    starts = [index * dilation for index, dilation in zip(tap, window.dilations, strict=True)]
+    counts = b.shape(dy)[2:]
+    known = [count for count in counts if isinstance(count, int)]
+    if len(known) == len(axes):
+        places = zip(starts, known, window.strides, strict=True)
+        ends = [start + (count - 1) * stride + 1 for start, count, stride in places]
+        if (tuple(ends), set(starts), set(window.strides)) == (b.shape(data)[2:], {0}, {1}):
+            return data
+        return b.op("Slice", data, starts, ends, axes, window.strides)
+    steps = b.op("Mul", b.op("Sub", b.op("Gather", b.shape_of(dy), axes), [1] * len(axes)), list(window.strides))
+    return b.op("Slice", data, starts, b.op("Add", steps, [start + 1 for start in starts]), axes, window.strides)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from graphkit.ops.nn.average_pool import spread
 from graphkit.ops.nn.windows import global_pool, onnx_window, pool, torch_pad, torch_windows
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, per_axis
+from graphkit.ops.tensor.sizes import some
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.builders import MxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -94,6 +97,32 @@ def _torch_global(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     return b.call("torch.linalg.vector_norm", x[0], p, axes, keepdim=True)
 
 
+def _through_norm(b: GradientBuilder, node: ir.Node, dy: ir.Value, spread_: Callable[[ir.Value], ir.Value]) -> ir.Value:
+    """x·|x|ᵖ⁻² times what the windows hand back of dy·y¹⁻ᵖ; windows of zeros hand nothing back, as in torch."""
+    data, norm, p = some(node.inputs[0]), node.outputs[0], node.attributes.get_int("p", 2)
+    if p == 1:
+        return b.op("Mul", b.op("Sign", data), spread_(dy))
+    power = norm if p == 2 else b.op("Pow", norm, b.scalar(p - 1, norm))
+    zero = b.scalar(0.0, norm)
+    share = b.op("Where", b.op("Greater", norm, zero), b.op("Div", dy, power), zero)
+    slope = data
+    if p > 2:
+        slope = b.op("Mul", data, b.op("Pow", b.op("Abs", data), b.scalar(p - 2, data)))
+    return b.op("Mul", slope, spread_(share))
+
+
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None] | Refusal:
+    data = some(node.inputs[0])
+    window = onnx_window(b, node, tuple(node.attributes.get_ints("kernel_shape", [])))
+    if isinstance(window, Refusal):
+        return window
+    return [_through_norm(b, node, dy[0], lambda share: spread(b, data, share, window))]
+
+
+def _gradient_global(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    return [_through_norm(b, node, dy[0], lambda share: share)]
+
+
 _ROW, _IMAGE, _VOLUME = arr(2, 2, 9), arr(2, 3, 7, 8), arr(1, 2, 5, 6, 4)
 
 OPS = (
@@ -101,6 +130,7 @@ OPS = (
         "LpPool",
         mx=(MxForm("Pooling", write=_write, direction="write"),),
         torch=_torch,
+        gradient=_gradient,
         cases=(
             Case("p = 2", (_IMAGE,), {"kernel_shape": [2, 3], "strides": [2, 1]}, dynamic=(0,)),
             Case("p = 2, 1-D", (_ROW,), {"kernel_shape": [3], "pads": [1, 1], "strides": [2]}),
@@ -123,6 +153,7 @@ OPS = (
         "GlobalLpPool",
         mx=(MxForm("Pooling", write=_write_global, direction="write"),),
         torch=_torch_global,
+        gradient=_gradient_global,
         cases=(
             Case("p = 2", (_IMAGE,), dynamic=(0,)),
             Case("p = 1", (_ROW,), {"p": 1}),
