@@ -145,13 +145,16 @@ class BodyBuilder(Protocol):
         """A 0-d constant of the dtype of ``like``."""
         ...
 
-    def scan(self, step: Step, states: Sequence[ir.Value], scanned: Sequence[Operand]) -> tuple[ir.Value, ...]:
+    def scan(
+        self, step: Step, states: Sequence[ir.Value], scanned: Sequence[Operand], *, backward: bool = False
+    ) -> tuple[ir.Value, ...]:
         """Repeat a step over the first axis of what is scanned.
 
         Args:
             step: Emits one step; it may use values from outside.
             states: What is carried from step to step.
             scanned: What is handed to the steps, a slice of the first axis to each.
+            backward: Whether the last slice comes first; what the steps give stands where their slices do.
 
         Returns:
             The last states, then what the steps gave, stacked along a new first axis.

@@ -96,7 +96,9 @@ class Emitter:
             raise ShapeNeededError(f"the size of axis {axis} of its {value.name} is free; give the inputs fixed sizes")
         return found
 
-    def scan(self, step: Step, states: Sequence[ir.Value], scanned: Sequence[Operand]) -> tuple[ir.Value, ...]:
+    def scan(
+        self, step: Step, states: Sequence[ir.Value], scanned: Sequence[Operand], *, backward: bool = False
+    ) -> tuple[ir.Value, ...]:
         """Repeat a step over the first axis of what is scanned."""
         sources = [x if isinstance(x, ir.Value) else self.const(cast("Any", x)) for x in scanned]
         inner = [self.inner(state) for state in states]
@@ -109,7 +111,11 @@ class Emitter:
             return [*after, *stacked]
 
         body, count = self.graph([*inner, *parts], results)
-        return self.ops("Scan", count, *states, *sources, body=body, num_scan_inputs=len(parts))
+        turned: dict[str, list[int]] = {}
+        if backward:
+            turned["scan_input_directions"] = [1] * len(parts)
+            turned["scan_output_directions"] = [1] * (count - len(states))
+        return self.ops("Scan", count, *states, *sources, body=body, num_scan_inputs=len(parts), **turned)
 
     def repeat(self, step: Again, states: Sequence[ir.Value], most: int) -> tuple[ir.Value, ...]:
         """Repeat a step while it asks for it."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from graphkit.ops.recurrent.activations import activations_of
 from graphkit.ops.recurrent.elements import is_zero
 from graphkit.ops.spec import Refusal, decimal
 from graphkit.ops.tensor.sizes import some
 from graphkit.ops.torchprogram import Code
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     import onnx_ir as ir
 
@@ -19,21 +20,20 @@ if TYPE_CHECKING:
 
 __all__ = ["by_steps"]
 
-_DEFAULTS = {"RNN": ("tanh",), "GRU": ("sigmoid", "tanh"), "LSTM": ("sigmoid", "tanh", "tanh")}
-_ACTIVATIONS: dict[str, tuple[str, float | None, float | None]] = {
-    "affine": ("lambda x: {alpha} * x + {beta}", 1.0, 0.0),
-    "elu": ("lambda x: F.elu(x, {alpha})", 1.0, None),
-    "hardsigmoid": ("lambda x: ({alpha} * x + {beta}).clamp(0, 1)", 0.2, 0.5),
-    "leakyrelu": ("lambda x: F.leaky_relu(x, {alpha})", 0.01, None),
-    "relu": ("F.relu", None, None),
-    "scaledtanh": ("lambda x: {alpha} * torch.tanh({beta} * x)", 1.0, 1.0),
-    "sigmoid": ("torch.sigmoid", None, None),
-    "softplus": ("F.softplus", None, None),
-    "softsign": ("F.softsign", None, None),
-    "tanh": ("torch.tanh", None, None),
-    "thresholdedrelu": ("lambda x: F.threshold(x, {alpha}, 0.0)", 1.0, None),
+_SOURCES = {
+    "affine": "lambda x: {alpha} * x + {beta}",
+    "elu": "lambda x: F.elu(x, {alpha})",
+    "hardsigmoid": "lambda x: ({alpha} * x + {beta}).clamp(0, 1)",
+    "leakyrelu": "lambda x: F.leaky_relu(x, {alpha})",
+    "relu": "F.relu",
+    "scaledtanh": "lambda x: {alpha} * torch.tanh({beta} * x)",
+    "sigmoid": "torch.sigmoid",
+    "softplus": "F.softplus",
+    "softsign": "F.softsign",
+    "tanh": "torch.tanh",
+    "thresholdedrelu": "lambda x: F.threshold(x, {alpha}, 0.0)",
 }
-"""ONNX's activations: source, default of alpha and of beta, None for those without."""
+"""ONNX's activations in torch source."""
 
 
 def by_steps(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Sequence[Arg] | Refusal:
@@ -42,9 +42,10 @@ def by_steps(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Sequence[Arg] 
     batch_first = bool(node.attributes.get_int("layout", 0))
     way = node.attributes.get_string("direction", "forward")
     directions = 2 if way == "bidirectional" else 1
-    activations = _activations(node, directions)
+    activations = activations_of(node)
     if isinstance(activations, Refusal):
         return activations
+    functions = [tuple(Code(_SOURCES[each.name].format(**each._asdict())) for each in own) for own in activations]
     data = b.method("transpose", args[0], 0, 1) if batch_first else args[0]
     states = _states(b, node, args, data, batch_first=batch_first)
     options = _options(node)
@@ -64,7 +65,7 @@ def by_steps(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Sequence[Arg] 
                 recurrence,
                 bias,
                 own,
-                activations[n],
+                functions[n],
                 lengths=args[4],
                 peepholes=peepholes,
                 **options,
@@ -100,24 +101,3 @@ def _options(node: ir.Node) -> dict[str, Any]:
         "coupled": bool(node.attributes.get_int("input_forget", 0)) or None,
         "reset_after": bool(node.attributes.get_int("linear_before_reset", 0)) or None,
     }
-
-
-def _activations(node: ir.Node, directions: int) -> list[tuple[Code, ...]] | Refusal:
-    """The activations of each direction."""
-    count = len(_DEFAULTS[node.op_type])
-    names = list(node.attributes.get_strings("activations", ())) or [*_DEFAULTS[node.op_type] * directions]
-    if len(names) != count * directions:
-        return Refusal(f"it has {len(names)} activations; {count * directions} are needed")
-    alphas, betas = (iter(node.attributes.get_floats(f"activation_{name}", ())) for name in ("alpha", "beta"))
-    found: list[Code] = []
-    for name in names:
-        if name.lower() not in _ACTIVATIONS:
-            return Refusal(f"its activation {name} is none of ONNX's")
-        text, alpha, beta = _ACTIVATIONS[name.lower()]
-        found.append(Code(text.format(alpha=_next(alphas, alpha), beta=_next(betas, beta))))
-    return [tuple(found[n * count : (n + 1) * count]) for n in range(directions)]
-
-
-def _next(numbers: Iterator[float], default: float | None) -> float | None:
-    """A setting of an activation; those without any take none."""
-    return None if default is None else decimal(next(numbers, default))

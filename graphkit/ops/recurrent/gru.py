@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graphkit.ops.recurrent.as_torch import as_torch
+from graphkit.ops.recurrent.gradient import gradient
 from graphkit.ops.recurrent.reading import READS, read
 from graphkit.ops.recurrent.samples import LIMITS, mx_cases, onnx_cases, step_cases
 from graphkit.ops.recurrent.writing import write
@@ -14,4 +15,5 @@ OP = Op(
     torch=as_torch,
     cases=(*onnx_cases("gru", linear_before_reset=1), *step_cases("gru")),
     limits=LIMITS,
+    gradient=gradient,
 )

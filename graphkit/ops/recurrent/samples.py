@@ -18,7 +18,10 @@ _PROJECTION = 2
 SINGLE = Tol(float64=1e-6, reason="MXNet's rnn_relu rounds to float32 inside")
 """Tolerance of plain layers with relu."""
 LIMITS = (
-    Limit("onnxruntime", "ONNX Runtime has no recurrent layers with the batch first", "batch first"),
+    *(
+        Limit(claim, "ONNX Runtime has no recurrent layers with the batch first", "batch first")
+        for claim in ("onnxruntime", "gradient-onnxruntime")
+    ),
     *(
         Limit(claim, "torch packs no sequences without steps, and says so when it is given any", "no steps")
         for claim in ("torch", "torch-float64", "torch-backward")
