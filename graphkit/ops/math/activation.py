@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphkit.ops.codec import FLOAT
-from graphkit.ops.gradients import unary
-from graphkit.ops.math.grad_unary import UNARY
+from graphkit.ops.math.grad_activation import ACTIVATION
 from graphkit.ops.math.promotion import in_floats
 from graphkit.ops.spec import (
     Attr,
@@ -47,10 +46,6 @@ _NO_AXES = Case("no axes", (given(0.7, "float32"),))
 _LARGE = Case("large", (given([-100.0, -30.0, 0.5, 30.0, 100.0], "float32"),))
 
 
-_RELU = unary(lambda b, _x, y, dy: b.op("Where", b.op("Greater", y, b.scalar(0, y)), dy, b.scalar(0, y)))
-_GRADIENTS = {**UNARY, "Relu": _RELU}
-
-
 def _activation(onnx: str, act_type: str, own: str, torch: str, *extra: Case, also: str = "") -> Op:
     """An operator that MXNet spells as an ``act_type`` of Activation, and as an operator of its own."""
     forms = [MxForm("Activation", pin={"act_type": act_type}, when=_is_fraction, cases=(_ANY,))]
@@ -60,7 +55,7 @@ def _activation(onnx: str, act_type: str, own: str, torch: str, *extra: Case, al
         names = (also,) if also else ()
         whole = {"write": _writes(own), "when": _is_whole} if onnx == "Relu" else {"direction": "read"}
         forms.append(MxForm(own, also=names, read=read, cases=cases, **whole))
-    return Op(onnx, mx=tuple(forms), torch=torch_call(torch), cases=(_ANY, *extra), gradient=_GRADIENTS[onnx])
+    return Op(onnx, mx=tuple(forms), torch=torch_call(torch), cases=(_ANY, *extra), gradient=ACTIVATION[onnx])
 
 
 def _is_whole(b: MxBuilder, node: ir.Node) -> bool:
@@ -255,6 +250,7 @@ OPS = (
             ),
         ),
         torch=_torch_alpha("F.elu", 1.0),
+        gradient=ACTIVATION["Elu"],
         cases=(_ANY, Case("alpha", (_X,), {"alpha": 0.7}, tol=_F32_SLOPE)),
     ),
     Op(
@@ -270,6 +266,7 @@ OPS = (
             ),
         ),
         torch=_torch_selu,
+        gradient=ACTIVATION["Selu"],
         cases=(
             Case("default", (_X,), tol=_F32_SLOPE),
             Case("alpha and gamma", (_X,), {"alpha": 1.5, "gamma": 0.5}, tol=_F32_SLOPE),
@@ -288,6 +285,7 @@ OPS = (
             ),
         ),
         torch=_torch_gelu,
+        gradient=ACTIVATION["Gelu"],
         cases=(Case("erf", (_X,), tol=_F32_ERF), Case("tanh", (_X,), {"approximate": "tanh"})),
     ),
     Op(
@@ -303,6 +301,7 @@ OPS = (
             ),
         ),
         torch=_torch_hard_sigmoid,
+        gradient=ACTIVATION["HardSigmoid"],
         cases=(
             Case("default", (_X,), tol=_F32_BOUNDS),
             Case("alpha and beta", (_X,), {"alpha": 1 / 6, "beta": 0.4}, tol=_F32_BOUNDS),
@@ -312,31 +311,35 @@ OPS = (
         "HardSwish",
         mx=(MxForm("hard_sigmoid", write=_gate("hard_sigmoid", alpha=1 / 6, beta=0.5), direction="write"),),
         torch=_torch_hard_swish,
+        gradient=ACTIVATION["HardSwish"],
         cases=(Case("any", (arr(2, 3, 4, low=-5.0, high=5.0),), tol=_F32_BOUNDS),),
     ),
     Op(
         "Mish",
         mx=(MxForm("Activation", write=_write_mish, direction="write"),),
         torch=torch_call("F.mish"),
-        gradient=UNARY["Mish"],
+        gradient=ACTIVATION["Mish"],
         cases=(_ANY,),
     ),
     Op(
         "Celu",
         mx=(MxForm("LeakyReLU", write=_write_celu, direction="write"),),
         torch=_torch_alpha("F.celu", 1.0),
+        gradient=ACTIVATION["Celu"],
         cases=(_ANY, Case("alpha", (_X,), {"alpha": 2.0})),
     ),
     Op(
         "ThresholdedRelu",
         mx=(MxForm("_greater_scalar", write=_write_thresholded, direction="write"),),
         torch=_torch_thresholded,
+        gradient=ACTIVATION["ThresholdedRelu"],
         cases=(_ANY, Case("alpha", (_X,), {"alpha": 0.5})),
     ),
     Op(
         "Shrink",
         mx=(MxForm("_greater_scalar", write=_write_shrink, direction="write"),),
         torch=_torch_shrink,
+        gradient=ACTIVATION["Shrink"],
         cases=(
             _ANY,
             Case("bias", (_X,), {"bias": 1.5, "lambd": 1.0}),

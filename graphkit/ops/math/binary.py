@@ -397,6 +397,7 @@ OPS = (
             MxForm("broadcast_power", read=_plain("Pow"), direction="read", cases=(Case("broadcast", (_A, _ROW)),)),
         ),
         torch=_torch_pow,
+        gradient=BINARY["Pow"],
         cases=_cases(
             Case("square", (arr(2, 3), given(2, "int64")), const=(1,)),
             Case("roots of integers", (given([0, 1, 4, 10], "int32"), given(0.5, "float32")), const=(1,), grad=False),
@@ -418,6 +419,7 @@ OPS = (
             _mod_form("_rmod_scalar", "reverse", ("_npi_rmod_scalar",)),
         ),
         torch=_torch_mod,
+        gradient=BINARY["Mod"],
         cases=(
             Case("integers", (given([-7, 7, -8, 5], "int64"), given([3, -3, 2, 2], "int64")), grad=False),
             Case("fmod", (_SIGNED, given([[2.0, -2.0, 1.5], [3.0, 2.0, -4.0]], "float32")), {"fmod": 1}),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphkit.ops.codec import FLOAT
+from graphkit.ops.math.grad_activation import ACTIVATION
 from graphkit.ops.spec import Attr, Case, Limit, MxForm, Op, Refusal, Tol, arr, is_float, torch_float
 from graphkit.ops.stored import stored
 
@@ -90,8 +91,7 @@ def _torch_prelu(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refu
             sizes = () if size == 1 else (size,)
             made: Var | None = b.layer("nn.PReLU", (x[0],), {"weight": (tensor, layout)}, *sizes)
             return b.call("F.prelu", x[0], b.derived(tensor, layout)) if made is None else made
-    negative = b.infix("<", x[0], 0)
-    return b.call("torch.where", negative, b.infix("*", x[1], x[0]), x[0])
+    return b.call("torch.where", b.infix(">", x[0], 0), x[0], b.infix("*", x[1], x[0]))
 
 
 def _torch_leaky(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
@@ -141,6 +141,7 @@ OPS = (
             ),
         ),
         torch=_torch_leaky,
+        gradient=ACTIVATION["LeakyRelu"],
         cases=(
             Case("default", (_X,), tol=_F32_SLOPE),
             Case("alpha", (_X,), {"alpha": 0.2}, tol=_F32_SLOPE),
@@ -168,6 +169,7 @@ OPS = (
             ),
         ),
         torch=_torch_prelu,
+        gradient=ACTIVATION["PRelu"],
         cases=(
             Case("per channel", (arr(2, 3, 4, 2), arr(3, 1, 1)), const=(1,)),
             Case("one constant slope", (arr(2, 3, 4), arr(1)), const=(1,), tol=_F32_SLOPE),

@@ -6,12 +6,14 @@ MXNet has no 0-d arrays: reducing everything gives shape (1,), which is said wit
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphkit.ir.dims import dims_of
 from graphkit.ops.codec import BOOL, ints
+from graphkit.ops.math.grad_reduction import REDUCTION
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, is_float, torch_lacks
 from graphkit.ops.torchprogram import Var
 
@@ -297,7 +299,7 @@ def _reduction(onnx: str, reduce: Reduce, mx: str = "", first: tuple[MxForm, ...
     forms = [*first, MxForm(mx or "sum", write=_writes(reduce), direction="write")]
     if mx:
         forms.append(MxForm(mx, read=_reads(onnx), reads=_READS, direction="read", cases=_read_cases()))
-    return Op(onnx, mx=tuple(forms), torch=_TORCH[onnx], cases=_cases())
+    return Op(onnx, mx=tuple(forms), torch=_TORCH[onnx], cases=_cases(), gradient=REDUCTION[onnx])
 
 
 def _pooled(onnx: str, kind: str) -> Op:
@@ -309,7 +311,7 @@ def _pooled(onnx: str, kind: str) -> Op:
         Case("image", (arr(2, 3, 4, 5), given([2, 3], "int64")), const=(1,), dynamic=(0,)),
         Case("image, flat", (arr(2, 3, 4, 5), given([-1, -2], "int64")), {"keepdims": 0}, const=(1,)),
     )
-    return Op(op.onnx, mx=op.mx, torch=op.torch, cases=(*op.cases, *images))
+    return replace(op, cases=(*op.cases, *images))
 
 
 _WITH_NAN = given([[1.0, float("nan"), 3.0], [2.0, 0.5, float("nan")]], "float32")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.math.binary import same_shape, scalar_of
 from graphkit.ops.math.clip import torch_clamp
+from graphkit.ops.math.grad_binary import VARIADIC
 from graphkit.ops.math.promotion import with_scalar
 from graphkit.ops.producers import made_by
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, is_float, torch_lacks
@@ -154,6 +155,7 @@ def _extreme(onnx: str, name: str) -> Op:
             ),
         ),
         torch=_torch_extreme(name),
+        gradient=VARIADIC[onnx],
         cases=_cases(
             Case("scalar", (_SPREAD, given(0.1, "float32")), const=(1,)),
             Case("scalar first", (given(0.1, "float32"), _SPREAD), const=(0,)),
@@ -178,7 +180,14 @@ OPS = (
             ),
         ),
         torch=_torch_sum,
+        gradient=VARIADIC["Sum"],
         cases=_cases(),
     ),
-    Op("Mean", mx=(MxForm("add_n", write=_write_mean, direction="write"),), torch=_torch_mean, cases=_cases()),
+    Op(
+        "Mean",
+        mx=(MxForm("add_n", write=_write_mean, direction="write"),),
+        torch=_torch_mean,
+        gradient=VARIADIC["Mean"],
+        cases=_cases(),
+    ),
 )
