@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.codec import ints, show
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64
+from graphkit.ops.tensor.grad_slice import slice_gradient
 from graphkit.ops.tensor.sizes import END, START, constant_ints, dim_source, size_along, sizes_in, some
 from graphkit.ops.tensor.torch_index import along, cut_out, opened
 from graphkit.ops.tensor.torch_sizes import elements
@@ -269,6 +270,7 @@ OP = Op(
         ),
     ),
     torch=_torch,
+    gradient=slice_gradient,
     cases=(
         _case("one axis", [1], [3], [1]),
         _case("negative bounds", [-3], [-1], [-1]),

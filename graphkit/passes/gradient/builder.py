@@ -35,7 +35,10 @@ class Builder(Emitter):
         node: The forward node that a rule is being asked about; None outside of rules.
         useful: The values in which gradients are of use.
         constants: The initializers that were made.
+        backward: Whether what is emitted is noted to belong to the computation of gradients.
     """
+
+    backward = True
 
     def __init__(self, model: ir.Model) -> None:
         super().__init__()
@@ -75,7 +78,8 @@ class Builder(Emitter):
             output.name = self.free(f"{name}:{index}") if index else name
         if self.node is not None:
             node.metadata_props.update(self.node.metadata_props)
-        mark_backward(node)
+        if self.backward:
+            mark_backward(node)
         infer_node(node)
         return tuple(self.emit(node))
 
@@ -203,6 +207,16 @@ class Builder(Emitter):
             return super().size(value, axis)
         except IndexError:
             raise ShapeNeededError(f"its {value.name} has no axis {axis}") from None
+
+    @staticmethod
+    def settle(gradient: ir.Value, value: ir.Value) -> None:
+        """Note in a gradient what is known of its shape from what it is the gradient in."""
+        if value.shape is None or (gradient.shape is not None and len(gradient.shape) != len(value.shape)):
+            return
+        found = gradient.shape or value.shape
+        gradient.shape = ir.Shape(
+            [own if isinstance(own, int) else its for own, its in zip(found, value.shape, strict=True)]
+        )
 
     @staticmethod
     def _as(gradient: ir.Value, value: ir.Value) -> ir.Value:

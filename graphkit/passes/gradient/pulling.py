@@ -60,6 +60,7 @@ def pull(
             continue
         for value, gradient in gradients:
             if value in useful and gradient is not None:
+                b.settle(gradient, value)
                 found.setdefault(value, []).append(gradient)
     b.node, b.useful = outer
     if refused:
