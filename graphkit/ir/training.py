@@ -1,4 +1,4 @@
-"""What training must know and ONNX has no word for: stopped gradients, losses, gradients and their nodes.
+"""What training must know and ONNX has no word for: stopped gradients, losses, gradients, their nodes, and updates.
 
 All of it is kept in ``metadata_props``, so that it survives in ONNX files.
 """
@@ -20,14 +20,17 @@ __all__ = [
     "mark_backward",
     "set_gradients",
     "set_losses",
+    "set_updates",
     "stop_gradient",
     "stops_gradient",
+    "updates_of",
 ]
 
 _STOPS = "graphkit.stops_gradient"
 _LOSSES = "graphkit.losses"
 _BACKWARD = "graphkit.backward"
 _GRADIENTS = "graphkit.gradients"
+_UPDATES = "graphkit.updates"
 
 
 def stop_gradient(node: ir.Node) -> None:
@@ -76,13 +79,35 @@ def is_backward(node: ir.Node) -> bool:
 
 def set_gradients(model: ir.Model, names: Mapping[str, str]) -> None:
     """Note which outputs are gradients: the name of each by that of what it is the gradient in."""
-    model.metadata_props[_GRADIENTS] = json.dumps(dict(names))
+    _note(model, _GRADIENTS, names)
 
 
 def gradients_of(model: ir.Model) -> dict[str, str]:
     """Names of the outputs that are gradients, by the name of what each is the gradient in; none in most models."""
+    return _noted(model, _GRADIENTS)
+
+
+def set_updates(model: ir.Model, names: Mapping[str, str]) -> None:
+    """Note which outputs are fed back in the next run: the name of each by that of the input."""
+    _note(model, _UPDATES, names)
+
+
+def updates_of(model: ir.Model) -> dict[str, str]:
+    """Names of the outputs that are fed back, by the name of the input; none but in a graph that makes a step."""
+    return _noted(model, _UPDATES)
+
+
+def _note(model: ir.Model, key: str, names: Mapping[str, str]) -> None:
+    if names:
+        model.metadata_props[key] = json.dumps(dict(names))
+    else:
+        model.metadata_props.pop(key, None)
+
+
+def _noted(model: ir.Model, key: str) -> dict[str, str]:
+    """Names of outputs by others, without those that are no outputs any more."""
     try:
-        noted = json.loads(model.metadata_props.get(_GRADIENTS, "{}"))
+        noted = json.loads(model.metadata_props.get(key, "{}"))
     except ValueError:
         return {}
     outputs = {value.name for value in model.graph.outputs}

@@ -1,43 +1,30 @@
-"""What runtimes that only infer say to training mode."""
+"""Training mode on runtimes that execute ONNX: they are given the model's training form."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphkit.errors import UnsupportedError, UnsupportedNode
-from graphkit.ir.edit import nodes_of
-from graphkit.ops.nn.batch_norm import FROZEN
+from graphkit.passes.training_form import differs_in_training, in_training
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.frameworks.base import Mode
 
-__all__ = ["refuse_training"]
+__all__ = ["in_mode"]
 
 
-def refuse_training(label: str, model: ir.Model, mode: Mode) -> None:
-    """Refuse a mode in which a model computes something else than in inference.
-
-    Without dropout that is where a BatchNormalization takes the statistics of the batch.
+def in_mode(model: ir.Model, mode: Mode) -> ir.Model:
+    """What computes as a model does in a mode: the model itself where the mode makes no difference, else a copy.
 
     Args:
-        label: How people call the runtime.
-        model: A canonical model.
-        mode: The mode it is to be run in.
+        model: A canonical model; it is left as it is.
+        mode: How BatchNorm and Dropout are to behave.
 
     Raises:
-        UnsupportedError: The model is to be run in such a mode.
+        UnsupportedError: Nodes that have no training form, all of them.
     """
-    if mode == "train":
-        raise UnsupportedError(
-            label, [UnsupportedNode("training", model.graph.name or "model", "only inference runs there so far")]
-        )
-    reason = "only inference runs there so far, which does not normalise by the statistics of the batch"
-    norms = [
-        UnsupportedNode(node.op_type, node.name or "", reason)
-        for node in nodes_of(model)
-        if node.op_type == "BatchNormalization" and not node.domain and FROZEN not in node.metadata_props
-    ]
-    if mode == "train-no-dropout" and norms:
-        raise UnsupportedError(label, norms)
+    dropout = mode == "train"
+    if mode == "eval" or not differs_in_training(model, dropout=dropout):
+        return model
+    return in_training(model, dropout=dropout)
