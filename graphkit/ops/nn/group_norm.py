@@ -13,6 +13,7 @@ import numpy as np
 
 from graphkit.ops.codec import BOOL, FLOAT
 from graphkit.ops.nn.epsilon import torch_epsilon
+from graphkit.ops.nn.grad_norm import group_norm_gradient, instance_norm_gradient
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr
 
 if TYPE_CHECKING:
@@ -199,6 +200,7 @@ OPS = (
             ),
         ),
         torch=_torch_group,
+        gradient=group_norm_gradient,
         cases=(
             Case("groups", (_IMAGE, arr(6), arr(6)), {"num_groups": 3}, const=(1, 2), dynamic=(0,)),
             Case("one group", (_ROW, arr(6), arr(6)), {"num_groups": 1, "epsilon": 0.125}, const=(1, 2)),
@@ -223,6 +225,7 @@ OPS = (
             ),
         ),
         torch=_torch_instance,
+        gradient=instance_norm_gradient,
         cases=(
             Case("image", (_IMAGE, arr(6), arr(6)), const=(1, 2), dynamic=(0,)),
             Case("1-D", (_ROW, arr(6), arr(6)), {"epsilon": 0.125}, const=(1, 2)),

@@ -12,6 +12,7 @@ import numpy as np
 
 from graphkit.ops.codec import BOOL, FLOAT
 from graphkit.ops.nn.epsilon import epsilon, torch_epsilon
+from graphkit.ops.nn.grad_norm import layer_norm_gradient, rms_norm_gradient
 from graphkit.ops.spec import Case, MxForm, Op, arr
 
 if TYPE_CHECKING:
@@ -188,6 +189,7 @@ OPS = (
             ),
         ),
         torch=_torch,
+        gradient=layer_norm_gradient,
         cases=(
             Case("last axis", (_DATA, arr(4), arr(4)), const=(1, 2), dynamic=(0,)),
             Case("epsilon", (_DATA, arr(4), arr(4)), {"epsilon": 0.125, "axis": 2}, const=(1, 2)),
@@ -207,6 +209,7 @@ OPS = (
         "RMSNormalization",
         mx=(MxForm("rsqrt", write=_write_rms, direction="write"),),
         torch=_torch_rms,
+        gradient=rms_norm_gradient,
         cases=(
             Case("last axis", (_DATA, arr(4)), const=(1,), dynamic=(0,)),
             Case("two axes", (_FOUR, arr(4, 5)), {"axis": 2, "epsilon": 0.125}, const=(1,)),

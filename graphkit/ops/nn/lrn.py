@@ -13,6 +13,7 @@ import numpy as np
 from graphkit.ops.codec import FLOAT, INT
 from graphkit.ops.nn.windows import pad_spatial
 from graphkit.ops.spec import Attr, Case, Limit, MxForm, Op, arr, torch_float
+from graphkit.ops.tensor.sizes import some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.builders import MxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -72,6 +74,25 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     return b.method("squeeze", result, 2) if row else result
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    """Of y = x·s^−β, s = k + α/n·Σx²: g·s^−β − 2αβ/n·x·Σg·y/s, the second sum over the channels that see this one."""
+    data, size = some(node.inputs[0]), node.attributes.get_int("size", 1)
+    alpha, beta = torch_float(node, "alpha", 1e-4), torch_float(node, "beta", 0.75)
+    before, after = (size - 1) // 2, size // 2
+
+    def mean_of_channels(value: ir.Value, first: int, last: int) -> ir.Value:
+        rows = b.op("Unsqueeze", b.op("Reshape", value, [0, 0, -1]), [1])
+        pads = (first, 0, last, 0)
+        return b.like(b.op("AveragePool", rows, kernel_shape=(size, 1), pads=pads, count_include_pad=1), value)
+
+    squares = mean_of_channels(b.op("Mul", data, data), before, after)
+    scale = b.op("Mul", squares, b.scalar(alpha, data))
+    scale = b.op("Add", scale, b.scalar(torch_float(node, "bias", 1.0), data))
+    share = mean_of_channels(b.op("Div", b.op("Mul", dy[0], node.outputs[0]), scale), after, before)
+    direct = b.op("Mul", dy[0], b.op("Pow", scale, b.scalar(-beta, data)))
+    return [b.op("Sub", direct, b.op("Mul", b.op("Mul", data, b.scalar(2 * alpha * beta, data)), share))]
+
+
 _IMAGE = arr(2, 6, 3, 2)
 _ATTRS = {"size": 3, "alpha": 0.5, "beta": 0.25, "bias": 1.5}
 
@@ -95,6 +116,7 @@ OP = Op(
         MxForm("Pooling", write=_write, direction="write"),
     ),
     torch=_torch,
+    gradient=_gradient,
     cases=(
         Case("defaults", (_IMAGE,), {"size": 3}, dynamic=(0,)),
         Case("given", (_IMAGE,), _ATTRS),
@@ -104,9 +126,15 @@ OP = Op(
         Case("3-D", (arr(2, 5, 2, 3, 2),), _ATTRS),
     ),
     limits=(
-        Limit("onnxruntime", "it refuses an even size", "even size"),
-        Limit("onnxruntime", "it normalises images only", "rows"),
-        Limit("onnxruntime", "it normalises images only", "3-D"),
+        *(
+            Limit(claim, reason, case)
+            for claim in ("onnxruntime", "gradient-onnxruntime")
+            for reason, case in (
+                ("it refuses an even size", "even size"),
+                ("it normalises images only", "rows"),
+                ("it normalises images only", "3-D"),
+            )
+        ),
         *(
             Limit(claim, "MXNet's LRN refuses float64", case)
             for claim in ("read-float64", "read-backward")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.nn.windows import onnx_ints
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, int64, per_axis
-from graphkit.ops.tensor.sizes import constant_ints, some
+from graphkit.ops.tensor.sizes import some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.builders import MxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxRef
     from graphkit.ops.torchprogram import Arg
 
 
-def _sizes(b: MxBuilder | TorchBuilder, node: ir.Node) -> tuple[tuple[int, ...], tuple[int, ...]] | Refusal:
+def _sizes(
+    b: MxBuilder | TorchBuilder | GradientBuilder, node: ir.Node
+) -> tuple[tuple[int, ...], tuple[int, ...]] | Refusal:
     """The spatial sizes of what was pooled, and how many zeros come behind each."""
     dims = b.shape(some(node.inputs[0]))
     spatial = [dim for dim in dims[2:] if isinstance(dim, int)]
@@ -36,12 +39,13 @@ def _sizes(b: MxBuilder | TorchBuilder, node: ir.Node) -> tuple[tuple[int, ...],
     sizes = tuple((spatial[k] - 1) * strides[k] + kernel[k] - pads[k] - pads[k + rank] for k in range(rank))
     if len(node.inputs) < 3 or node.inputs[2] is None:
         return sizes, (0,) * rank
-    wanted = constant_ints(b, node, 2)
+    wanted = b.value(node.inputs[2])
     if wanted is None:
         return Refusal("its output_shape is computed while it runs; it has to be constant", needs=node.inputs[2:])
-    more = tuple(want - size for want, size in zip(wanted[2:], sizes, strict=True))
+    asked = [int(size) for size in wanted.reshape(-1)[2:]]
+    more = tuple(size - own for size, own in zip(asked, sizes, strict=True))
     if min(more) < 0:
-        return Refusal(f"its output_shape {list(wanted[2:])} is smaller than what was pooled, {list(sizes)}")
+        return Refusal(f"its output_shape {asked} is smaller than what was pooled, {list(sizes)}")
     return sizes, more
 
 
@@ -89,6 +93,18 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     return b.call("F.pad", data, tuple(behind))
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None] | Refusal:
+    found = _sizes(b, node)
+    if isinstance(found, Refusal):
+        return found
+    sizes, more = found
+    gradient = dy[0]
+    if any(more):
+        axes = list(range(2, 2 + len(sizes)))
+        gradient = b.op("Slice", gradient, [0] * len(sizes), list(sizes), axes)
+    return [b.op("Gather", b.op("Reshape", gradient, [-1]), some(node.inputs[1]), axis=0)]
+
+
 _X, _PLACES = arr(1, 1, 2, 2), int64([[[[5, 7], [13, 15]]]])
 _TWO = {"kernel_shape": [2, 2], "strides": [2, 2]}
 
@@ -96,6 +112,7 @@ OP = Op(
     "MaxUnpool",
     mx=(MxForm("scatter_nd", write=_write, direction="write"),),
     torch=_torch,
+    gradient=_gradient,
     cases=(
         Case("square", (_X, _PLACES), _TWO),
         Case("planes", (arr(2, 2, 1, 2), int64([[[[1, 2]], [[8, 15]]], [[[16, 23]], [[25, 31]]]])), _TWO),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given
+from graphkit.ops.tensor.sizes import some
 from graphkit.ops.torchprogram import Code
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -59,6 +61,19 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     return b.call("F.normalize", x[0], p=p if p != 2 else None, dim=axis if axis != 1 else None, eps=tiny)
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None] | Refusal:
+    """Of y = x/n: (g − s·Σg·y)/n, where s is y for p = 2 and the sign of x for p = 1."""
+    data, y = some(node.inputs[0]), node.outputs[0]
+    axis, p = [node.attributes.get_int("axis", -1)], node.attributes.get_int("p", 2)
+    if p not in (1, 2):
+        return Refusal(f"ONNX defines p = 1 and 2 only, not {p}")
+    norm = b.op("ReduceL2" if p == 2 else "ReduceL1", data, axis, keepdims=1)
+    norm = b.op("Max", norm, b.scalar(float(np.finfo(b.dtype(data)).tiny), data))
+    total = b.op("ReduceSum", b.op("Mul", dy[0], y), axis, keepdims=1)
+    slope = y if p == 2 else b.op("Sign", data)
+    return [b.op("Div", b.op("Sub", dy[0], b.op("Mul", slope, total)), norm)]
+
+
 _DATA = arr(2, 3, 4, 5)
 
 OP = Op(
@@ -79,6 +94,7 @@ OP = Op(
         MxForm("broadcast_div", write=_write, direction="write"),
     ),
     torch=_torch,
+    gradient=_gradient,
     cases=(
         Case("defaults", (_DATA,), dynamic=(0,)),
         Case("p = 1", (_DATA,), {"p": 1, "axis": 1}),
