@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from graphkit.ir.origin import origin_of
+from graphkit.ir.training import is_backward
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -20,6 +21,9 @@ _TORCH_SCOPES: Final = "pkg.torch.onnx.name_scopes"
 _TORCH_NOWHERE: Final = "_empty_nn_module_stack"
 """What torch.export writes for nodes outside every module."""
 
+_GRADIENT: Final = ".grad."
+"""What comes before it in the name of a node that computes gradients is the node that it is for."""
+
 _DOTTED: Final = re.compile(r"[A-Za-z_][\w-]*(?:\.[\w-]+)+")
 
 _BLOCK: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*\d[a-z]?")
@@ -31,10 +35,13 @@ def place_of(node: ir.Node) -> tuple[str, str]:
 
     The path is what the node's origin says; else what torch.onnx noted in the file; else what the name says:
     ``/layer1/layer1.0/conv1/Conv`` is ``Conv`` in ``layer1.0.conv1``, ``layer1.0.conv1`` is ``conv1`` in ``layer1.0``,
-    and MXNet's ``net0_stage1_conv2_fwd`` is ``conv2`` in ``net0.stage1``. It is empty where nothing tells.
+    and MXNet's ``net0_stage1_conv2_fwd`` is ``conv2`` in ``net0.stage1``. It is empty where nothing tells. A node that
+    computes gradients is in the module of the node that it is for.
     """
     origin = origin_of(node)
     name = node.name or ""
+    if is_backward(node):
+        name, _, _ = name.partition(_GRADIENT)
     if scope := origin.scope or _torch_scope(node):
         return scope, name.removeprefix(f"{scope}.")
     if origin.framework == "mxnet":

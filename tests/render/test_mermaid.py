@@ -52,10 +52,14 @@ def test_the_block_is_drawn_as_it_was(tmp_path):
 
 def test_passes_are_coloured_apart():
     lines = [line.strip() for line in body(to_mermaid(nx_view(gradient_model(block()))))]
-    frames = dict(re.fullmatch(r'subgraph (c\d+)\["(\w+)"\]', line).groups() for line in lines if "ward" in line[:22])
-    painted = {name: line.split()[1].split(",") for name in ("scope", "backward") for line in lines if line.endswith(name)}
-    passes = {title: next(kind for kind, ids in painted.items() if frame in ids) for frame, title in frames.items()}
-    assert passes == {"forward": "scope", "backward": "backward"}
+    titles = dict(found.groups() for line in lines if (found := re.fullmatch(r'subgraph (c\d+)\["(\w+)"\]', line)))
+    painted = {
+        titles.get(frame, frame): line.split()[2]
+        for line in lines
+        if line.startswith("class ")
+        for frame in line.split()[1].split(",")
+    }
+    assert (painted["forward"], painted["backward"]) == ("scope", "backward")
     (kept,) = (line for line in lines if line.startswith("linkStyle"))
     assert kept.endswith(KEPT)
 

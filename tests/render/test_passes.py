@@ -27,10 +27,14 @@ def inside(frame: Frame) -> set[str]:
 
 def test_the_two_passes_have_a_frame_each_which_holds_the_modules(drawing):
     passes = {item.title: item for item in drawing.children if isinstance(item, Frame)}
-    assert set(passes) == {"forward.body", "backward.body"}
-    assert not passes["forward.body"].backward
-    assert passes["backward.body"].backward
-    assert sum(box.kind == "operator" for box in drawing.boxes()) == sum(len(inside(frame)) for frame in passes.values())
+    assert set(passes) == {"forward", "backward"}
+    assert not passes["forward"].backward
+    assert passes["backward"].backward
+    for frame in passes.values():
+        assert [item.title for item in frame.children if isinstance(item, Frame)] == ["body"]
+    assert sum(box.kind == "operator" for box in drawing.boxes()) == sum(
+        len(inside(frame)) for frame in passes.values()
+    )
 
 
 def test_values_kept_for_the_backward_pass_have_quiet_arrows(drawing):
