@@ -8,6 +8,7 @@ import numpy as np
 
 from graphkit.ops.codec import FLOAT
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, Tol, arr, given, is_float, torch_lacks, whole
+from graphkit.ops.tensor.sizes import some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -87,6 +89,21 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     return result
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    """A number that equals a bound has the gradient; what is beyond it hands it to the bound."""
+    x, low, high = (*node.inputs, None, None)[:3]
+    data, zero, given = some(x), b.scalar(0, dy[0]), dy[0]
+    in_data = b.op("Where", b.op("Equal", data, node.outputs[0]), given, zero) if b.wants(x) else None
+    in_low = in_high = None
+    if high is not None and (b.wants(low) or b.wants(high)):
+        above = b.op("Greater", data if low is None else b.op("Max", data, low), high)
+        in_high = b.sum_to(b.op("Where", above, given, zero), high) if b.wants(high) else None
+        given = b.op("Where", above, zero, given)
+    if low is not None and b.wants(low):
+        in_low = b.sum_to(b.op("Where", b.op("Less", data, low), given, zero), low)
+    return [in_data, in_low, in_high]
+
+
 OP = Op(
     "Clip",
     mx=(
@@ -104,12 +121,13 @@ OP = Op(
         ),
     ),
     torch=_torch,
+    gradient=_gradient,
     cases=(
         Case("both", (_X, given(0.0, "float32"), given(6.0, "float32")), const=(1, 2)),
         Case("both inexact", (_X, given(-0.3, "float32"), given(0.7, "float32")), const=(1, 2)),
         Case("low", (_X, given(-0.3, "float32")), const=(1,)),
         Case("high", (_X, None, given(0.3, "float32")), const=(2,)),
         Case("neither", (_X,)),
-        Case("computed bounds", (_X, given(-0.3, "float32"), given(0.7, "float32")), grad=False),
+        Case("computed bounds", (_X, given(-0.3, "float32"), given(0.7, "float32"))),
     ),
 )

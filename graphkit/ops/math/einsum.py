@@ -12,6 +12,7 @@ from string import ascii_letters
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx_ir as ir
 
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr
 from graphkit.ops.tensor.sizes import some
@@ -19,9 +20,8 @@ from graphkit.ops.tensor.sizes import some
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import onnx_ir as ir
-
     from graphkit.ops.builders import Dim, MxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -34,39 +34,50 @@ def _moved(b: MxBuilder, ref: MxRef, letters: str, order: str) -> MxRef:
     return ref if axes == tuple(range(len(axes))) else b.op("transpose", ref, axes=axes)
 
 
-def _terms(b: MxBuilder, node: ir.Node) -> tuple[list[str], str] | Refusal:
-    """The letters of each operand and of the result, with capitals for the axes that dots stand for."""
+def _letters(b: MxBuilder | GradientBuilder, node: ir.Node) -> tuple[list[str], str] | Refusal:
+    """The letters of each operand and of the result, with other letters for the axes that dots stand for."""
     equation = node.attributes.get_string("equation", "").replace(" ", "")
     left, arrow, result = equation.partition("->")
     terms = left.split(",")
     values = [value for value in node.inputs if value is not None]
     if len(terms) != len(values):
         return Refusal(f"its equation {equation} names {len(terms)} operands, and it has {len(values)}")
-    used = set(equation)
-    spare = [letter for letter in reversed(ascii_letters) if letter not in used]
     counts = [
         b.rank(value) - len(term.replace("...", "")) if "..." in term else 0
         for term, value in zip(terms, values, strict=True)
     ]
-    dots = "".join(spare[: max(counts)])
-    shapes = [b.shape(value) for value in values]
+    dots = "".join(_spare(equation)[: max(counts)])
     given = [
         term.replace("...", dots[len(dots) - count :] if count else "")
         for term, count in zip(terms, counts, strict=True)
     ]
-    for term, shape in zip(given, shapes, strict=True):
-        if any(letter in dots and size == 1 for letter, size in zip(term, shape, strict=True)):
-            return Refusal(f"its equation {equation} stretches an axis that dots stand for; write letters for them")
-    sizes: dict[str, set[Dim]] = {}
-    for letter, size in zip("".join(given), itertools.chain.from_iterable(shapes), strict=True):
-        sizes.setdefault(letter, set()).add(size)
-    for letter, found in sizes.items():
-        if 1 in found and len(found) > 1:
-            return Refusal(f"its equation {equation} stretches {letter!r} where it has size 1; expand it before")
     if not arrow:
         letters = [letter for letter in left if letter not in ".,"]
         result = dots + "".join(sorted(letter for letter in set(letters) if letters.count(letter) == 1))
     return given, result.replace("...", dots)
+
+
+def _spare(used: str) -> list[str]:
+    """Letters that nothing uses."""
+    return [letter for letter in reversed(ascii_letters) if letter not in used]
+
+
+def _terms(b: MxBuilder, node: ir.Node) -> tuple[list[str], str] | Refusal:
+    """The letters, where no axis is stretched."""
+    parsed = _letters(b, node)
+    if isinstance(parsed, Refusal):
+        return parsed
+    equation = node.attributes.get_string("equation", "").replace(" ", "")
+    shapes = [b.shape(value) for value in node.inputs if value is not None]
+    sizes: dict[str, set[Dim]] = {}
+    for letter, size in zip("".join(parsed[0]), itertools.chain.from_iterable(shapes), strict=True):
+        sizes.setdefault(letter, set()).add(size)
+        if size == 1 and letter not in equation:
+            return Refusal(f"its equation {equation} stretches an axis that dots stand for; write letters for them")
+    for letter, found in sizes.items():
+        if 1 in found and len(found) > 1:
+            return Refusal(f"its equation {equation} stretches {letter!r} where it has size 1; expand it before")
+    return parsed
 
 
 def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
@@ -156,6 +167,57 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     return b.method("to", result, b.torch_dtype(dtype))  # sums of integers are int64 in torch
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None] | Refusal:
+    parsed = _letters(b, node)
+    if isinstance(parsed, Refusal):
+        return parsed
+    terms, result = parsed
+    values = [some(value) for value in node.inputs]
+    found: list[ir.Value | None] = []
+    for place, (value, term) in enumerate(zip(values, terms, strict=True)):
+        others = [
+            (dy[0], result),
+            *zip(values[:place], terms, strict=False),
+            *zip(values[place + 1 :], terms[place + 1 :], strict=True),
+        ]
+        found.append(_in_operand(b, value, term, others) if b.wants(value) else None)
+    return found
+
+
+def _in_operand(b: GradientBuilder, value: ir.Value, term: str, others: list[tuple[ir.Value, str]]) -> ir.Value:
+    """The gradient in an operand: the product of the cotangent and the other operands, with the operand's letters.
+
+    A letter that the operand repeats is renamed, and a unit matrix puts the gradient on the diagonal; a letter that
+    only the operand has was summed over, so that the gradient is the same all along it.
+    """
+    names, used = "", term + "".join(letters for _, letters in others)
+    for axis, letter in enumerate(term):
+        name = letter if letter not in names else _spare(used + names)[0]
+        if name != letter:
+            others.append((_unit_matrix(b, value, axis), letter + name))
+        names += name
+    known = set("".join(letters for _, letters in others))
+    kept = "".join(name for name in names if name in known)
+    equation = ",".join(letters for _, letters in others) + "->" + kept
+    found = others[0][0]
+    if len(others) > 1 or equation != f"{kept}->{kept}":
+        found = b.op("Einsum", *(operand for operand, _ in others), equation=equation)
+    missing = [axis for axis, name in enumerate(names) if name not in known]
+    if missing:
+        found = b.op("Expand", b.op("Unsqueeze", found, missing), b.shape_of(value))
+    return b.sum_to(found, value)
+
+
+def _unit_matrix(b: GradientBuilder, value: ir.Value, axis: int) -> ir.Value:
+    size, dtype = b.shape(value)[axis], b.dtype(value)
+    if isinstance(size, int):
+        return b.const(np.eye(size, dtype=dtype))
+    count = b.op("Squeeze", b.op("Shape", value, start=axis, end=axis + 1), [0])
+    numbers = b.op("Range", np.asarray(0), count, np.asarray(1))
+    same = b.op("Equal", b.op("Unsqueeze", numbers, [0]), b.op("Unsqueeze", numbers, [1]))
+    return b.op("Cast", same, to=ir.DataType.from_numpy(dtype))
+
+
 def _case(equation: str, *shapes: tuple[int, ...]) -> Case:
     return Case(equation, tuple(arr(*shape) for shape in shapes), {"equation": equation})
 
@@ -164,6 +226,7 @@ OP = Op(
     "Einsum",
     mx=(MxForm("dot", write=_write, direction="write"),),
     torch=_torch,
+    gradient=_gradient,
     cases=(
         _case("ij,jk->ik", (2, 3), (3, 4)),
         _case("ij,kj->ki", (2, 3), (4, 3)),
