@@ -12,6 +12,7 @@ import numpy as np
 
 from graphkit.ops.codec import BOOL
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given, int64
+from graphkit.ops.tensor.grad_gather import gather_gradient
 from graphkit.ops.tensor.sizes import (
     as_int64,
     axis_of,
@@ -183,6 +184,7 @@ OPS = (
             ),
         ),
         torch=_torch,
+        gradient=gather_gradient,
         cases=(
             Case("rows", (_X, int64([[0, 2], [-1, 1]])), dynamic=(1,)),
             Case("columns", (_X, int64([0, -4, 3])), {"axis": -1}, dynamic=(0,)),

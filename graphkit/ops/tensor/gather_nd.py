@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, int64
 from graphkit.ops.tensor.coordinates import element_coordinates, point_coordinates
+from graphkit.ops.tensor.grad_gather import gather_elements_gradient, gather_nd_gradient
 from graphkit.ops.tensor.sizes import as_int64, axis_of, is_never_negative, some
 from graphkit.ops.tensor.torch_index import only_axis, points
 from graphkit.ops.tensor.torch_reshape import unsqueezed
@@ -83,6 +84,7 @@ OPS = (
         "GatherElements",
         mx=(MxForm("gather_nd", write=_write_elements, direction="write"),),
         torch=_torch_elements,
+        gradient=gather_elements_gradient,
         cases=(
             Case("rows", (_X, int64([[0, 2, -1, 1]])), dynamic=(0,)),
             Case("one of each row", (_X, int64([[0], [-1], [3]])), {"axis": 1}, dynamic=(0, 1)),
@@ -112,6 +114,7 @@ OPS = (
             ),
         ),
         torch=_torch_nd,
+        gradient=gather_nd_gradient,
         cases=(
             Case("elements", (_X, int64([[0, 1], [-1, -2], [0, 1]]))),
             Case("rows", (_X, int64([[0], [-1]])), dynamic=(0,)),

@@ -51,7 +51,8 @@ def sizes_at(b: GradientBuilder, value: ir.Value, axes: Sequence[int]) -> ir.Val
 
 def joined(b: GradientBuilder, *parts: ir.Value | Sequence[int]) -> ir.Value:
     """1-d int64 tensors one after another."""
-    return folded(b, b.op("Concat", *parts, axis=0))
+    present = [part for part in parts if isinstance(part, ir.Value) or part]
+    return folded(b, b.op("Concat", *present, axis=0))
 
 
 def turned(b: GradientBuilder, value: ir.Value, axes: Sequence[int]) -> ir.Value:

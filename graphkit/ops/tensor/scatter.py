@@ -17,6 +17,7 @@ from graphkit.ops.booleans import as_carrier, carrier
 from graphkit.ops.codec import ints
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, int64
 from graphkit.ops.tensor.coordinates import element_coordinates, point_coordinates, wrap_negative
+from graphkit.ops.tensor.grad_scatter import scatter_elements_gradient, scatter_nd_gradient
 from graphkit.ops.tensor.sizes import as_int64, axis_of, some
 from graphkit.ops.tensor.torch_index import points
 from graphkit.ops.tensor.torch_sizes import nonnegative
@@ -261,6 +262,7 @@ OPS = (
             ),
         ),
         torch=_torch_nd,
+        gradient=scatter_nd_gradient,
         cases=(
             Case("elements", (_X, int64([[0, 1], [-1, -2]]), arr(2))),
             Case("rows", (_X, int64([[0], [-1]]), arr(2, 4)), dynamic=(0,)),
@@ -276,6 +278,7 @@ OPS = (
         "ScatterElements",
         mx=(MxForm("scatter_nd", write=_write_elements, direction="write"),),
         torch=_torch_elements,
+        gradient=scatter_elements_gradient,
         cases=(
             Case("rows", (_X, int64([[0, 2, -1, 1]]), arr(1, 4))),
             Case("columns", (_X, int64([[0, 1], [-1, 0], [3, 2]]), arr(3, 2)), {"axis": 1}),
