@@ -81,7 +81,9 @@ class Fake:
     def version(self) -> str:
         return "1.0"
 
-    def open(self, model: ir.Model, *, mode: str = "eval", native: bool = True) -> FakeSession:  # noqa: ARG002  # the protocol's
+    follows: frozenset[Any] = frozenset()
+
+    def open(self, model: ir.Model, **_how: Any) -> FakeSession:
         if self.fails is not None:
             raise self.fails
         dtype = model.graph.inputs[0].dtype
@@ -98,6 +100,7 @@ class FakeSession:
     weights: Mapping[str, Any]
 
     tappable = frozenset({"product", "sum", "y"})
+    notes = ()
 
     def forward(self, feeds: Mapping[str, Any], taps: Sequence[str] = ()) -> Arrays:
         sums = self._sum(feeds)

@@ -38,6 +38,7 @@ class Faulty:
     name: str = "faulty"
     label = "Faulty"
     native = ""
+    follows = frozenset()
 
     @property
     def can(self) -> frozenset[Any]:
@@ -49,7 +50,7 @@ class Faulty:
     def version(self) -> str:
         return "1.0"
 
-    def open(self, model: ir.Model, *, mode: Any = "eval", native: bool = True) -> FaultySession:  # noqa: ARG002  # the protocol's
+    def open(self, model: ir.Model, *, mode: Any = "eval", **_how: Any) -> FaultySession:
         sessions = [runtimes()["torch"].open(each, mode=mode, native=False) for each in (model, _spoilt(self, model))]
         return FaultySession(self, *sessions)
 
@@ -61,6 +62,8 @@ class FaultySession:
     runtime: Faulty
     right: Session
     wrong: Session
+
+    notes = ()
 
     @property
     def tappable(self) -> frozenset[str]:

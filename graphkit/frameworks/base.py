@@ -8,9 +8,10 @@ import pkgutil
 import struct
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self, TypeAlias, get_args
 
 import graphkit.frameworks
+from graphkit.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     Arrays: TypeAlias = Mapping[str, npt.NDArray[np.generic]]
 
 __all__ = [
+    "EXECUTION",
     "Adam",
     "Batch",
     "Execution",
@@ -36,6 +38,7 @@ __all__ = [
     "Rule",
     "Runtime",
     "Session",
+    "Setting",
     "Sgd",
     "Step",
     "TrainableSession",
@@ -49,6 +52,8 @@ Mode: TypeAlias = Literal["eval", "train", "train-no-dropout"]
 Optimization: TypeAlias = Literal["none", "basic", "extended", "all"]
 """How far ONNX Runtime optimises graphs; its own names of the levels."""
 Ability: TypeAlias = Literal["forward", "taps", "backward", "train"]
+Setting: TypeAlias = Literal["threads", "fast", "optimization", "provider_options", "binding"]
+"""A field of :class:`Execution`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +165,17 @@ class Execution:
     """How a runtime is to execute a model, as far as it has such a setting.
 
     Attributes:
-        threads: Threads that one operator may use; None for one per processor.
+        threads: Threads that one operator may use; None for as many as the runtime takes by itself (ONNX Runtime: one
+            per processor).
         fast: The runtime's own settings, for speed, rather than those that give the same numbers again and are compared
             in parity: MXNet's oneDNN and graph fusion, ONNX Runtime's kernels that are not deterministic.
         optimization: How far ONNX Runtime optimises the graph.
         provider_options: Options of ONNX Runtime's execution provider, by name.
-        binding: Whether feeds and outputs stay on the device between calls (ONNX Runtime on CUDA).
+        binding: Whether feeds are copied to the device, and outputs from it, apart from the run (ONNX Runtime's IO
+            binding).
+
+    Raises:
+        InputError: There are no such threads, or no such level.
     """
 
     threads: int | None = None
@@ -174,6 +184,18 @@ class Execution:
     provider_options: tuple[tuple[str, str], ...] = ()
     binding: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse what no runtime can follow."""
+        if self.threads is not None and self.threads < 1:
+            raise InputError(f"A runtime cannot execute on {self.threads} threads; give 1 or more.")
+        if self.optimization not in get_args(Optimization):
+            known = ", ".join(get_args(Optimization))
+            raise InputError(f"ONNX Runtime has no optimisation level {self.optimization!r}; its levels are {known}.")
+
+
+EXECUTION: Final = Execution()
+"""How runtimes execute models where nothing else is said, which is how they are compared."""
+
 
 class Session(Protocol):
     """A model opened on a runtime. All arrays are keyed by IR value name; a context manager that frees it."""
@@ -181,6 +203,11 @@ class Session(Protocol):
     @property
     def tappable(self) -> frozenset[str]:
         """Names of the values between nodes that can be tapped: tensors of the main graph that the runtime computes."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What users must know of how the model is executed, as sentences: what runs elsewhere than was asked for."""
         ...
 
     def forward(self, feeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:
@@ -253,6 +280,11 @@ class Runtime(Protocol):
         """The framework whose sources it runs as they are, without conversion; empty for none."""
         ...
 
+    @property
+    def follows(self) -> frozenset[Setting]:
+        """The settings of :class:`Execution` that it has; it does not look at the others."""
+        ...
+
     def missing(self) -> str | None:
         """None when it can run here, else what is missing and the command that installs it."""
         ...
@@ -261,15 +293,19 @@ class Runtime(Protocol):
         """Version of the runtime, and its provider or interpreter where that matters."""
         ...
 
-    def open(self, model: ir.Model, *, mode: Mode = "eval", native: bool = True) -> Session:
+    def open(
+        self, model: ir.Model, *, mode: Mode = "eval", native: bool = True, execution: Execution = EXECUTION
+    ) -> Session:
         """Open a canonical model.
 
         Args:
             model: The model; its float dtype (float32, float64, …) is the one computed in.
             mode: How BatchNorm and Dropout behave.
             native: Run the model's own source where this runtime is native to it, rather than the converted form.
+            execution: Threads, optimisation and what else the runtime has settings for.
 
         Raises:
+            InputError: The provider has no such option.
             UnsupportedError: Nodes that it cannot run.
             MissingError: The runtime is not installed.
         """

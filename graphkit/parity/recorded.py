@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import numpy as np
 
 from graphkit.errors import InputError, MissingError
+from graphkit.frameworks.base import EXECUTION
 from graphkit.parity.baseline import digests
 from graphkit.parity.inputs import draw_seeds, in_dtype
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import onnx_ir as ir
 
-    from graphkit.frameworks.base import Ability, Batch, Mode, Rule, Session, Step
+    from graphkit.frameworks.base import Ability, Batch, Execution, Mode, Rule, Session, Setting, Step
     from graphkit.parity.baseline import Baseline, Recorded, RecordedTraining
     from graphkit.parity.sides import Arrays, Side
 
@@ -54,7 +55,19 @@ class RecordedRuntime:
         """The version that was recorded."""
         return f"{self.recorded} (recorded)"
 
-    def open(self, _model: ir.Model, *, mode: Mode = "eval", native: bool = True) -> Session:  # noqa: ARG002  # the protocol's
+    @property
+    def follows(self) -> frozenset[Setting]:
+        """None: nothing is run."""
+        return frozenset()
+
+    def open(
+        self,
+        _model: ir.Model,
+        *,
+        mode: Mode = "eval",  # noqa: ARG002  # the protocol's, as those below
+        native: bool = True,  # noqa: ARG002
+        execution: Execution = EXECUTION,  # noqa: ARG002
+    ) -> Session:
         """Refuse: there is nothing to run.
 
         Raises:

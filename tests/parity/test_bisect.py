@@ -147,10 +147,10 @@ def test_float64_comes_first_as_rounding_hides_nothing_there(load):
 
 def test_what_only_float32_shows_is_found_in_float32(load):
     class Single(Faulty):
-        def open(self, model, *, mode="eval", native=True):
+        def open(self, model, **how):
             dtype = model.graph.inputs[0].dtype
             right = Faulty("none", name=self.name)
-            return Faulty.open(self if dtype == ir.DataType.FLOAT else right, model, mode=mode, native=native)
+            return Faulty.open(self if dtype == ir.DataType.FLOAT else right, model, **how)
 
     found = bisect(load(), on=["reference", Single("Tanh", 1.01)])
     assert names(found) == ["n3"]
@@ -373,8 +373,8 @@ def test_what_the_reference_does_not_have_inside_is_found_with_what_stands_in(lo
     class Closed(Faulty):
         """Gives no values between nodes."""
 
-        def open(self, model, *, mode="eval", native=True):
-            session = Faulty.open(self, model, mode=mode, native=native)
+        def open(self, model, **how):
+            session = Faulty.open(self, model, **how)
 
             class Shut(type(session)):
                 tappable = frozenset()

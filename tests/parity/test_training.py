@@ -232,8 +232,8 @@ class Learner(fakes.Fake):
     decays: bool = True
     factor: float = 1.0
 
-    def open(self, model: ir.Model, *, mode: str = "eval", native: bool = True) -> Any:
-        session = super().open(model, mode=mode, native=native)
+    def open(self, model: ir.Model, **how: Any) -> Any:
+        session = super().open(model, **how)
         return LearnerSession(session.runtime, session.weights)
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from graphkit.errors import ExecutionError, FeedError, InputError, MissingError
-from graphkit.frameworks.base import Adam, Step
+from graphkit.frameworks.base import EXECUTION, Adam, Step
 from graphkit.frameworks.feeds import (
     check_feeds,
     check_gradient_taps,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import onnx_ir as ir
 
-    from graphkit.frameworks.base import Ability, Arrays, Batch, Mode, Rule
+    from graphkit.frameworks.base import Ability, Arrays, Batch, Execution, Mode, Rule, Setting
     from graphkit.frameworks.mxnet.form import Form
     from graphkit.frameworks.mxnet.worker.client import Worker
     from graphkit.ops.mxgraph import MxRef
@@ -58,14 +58,17 @@ class MxRuntime:
     Attributes:
         fast: Whether MXNet keeps its default settings, for timing; its numbers are then not always right.
         fuses: Whether it fuses graphs where it is fast. Symbols of integers are run fast, which they need, and unfused.
+        threads: Threads that one operator may use; None for as many as MXNet takes.
     """
 
     name: ClassVar[str] = "mxnet"
     label: ClassVar[str] = "MXNet"
     can: ClassVar[frozenset[Ability]] = frozenset({"forward", "taps", "backward", "train"})
     native: ClassVar[str] = "mxnet"
+    follows: ClassVar[frozenset[Setting]] = frozenset({"threads", "fast"})
     fast: bool = False
     fuses: bool = True
+    threads: int | None = None
 
     def missing(self) -> str | None:
         """None when it can run here, else what is missing and the command that installs it."""
@@ -98,9 +101,11 @@ class MxRuntime:
         """
         from graphkit.frameworks.mxnet.worker.client import worker
 
-        return worker(interpreter(), fast=self.fast, fuses=self.fuses)
+        return worker(interpreter(), fast=self.fast, fuses=self.fuses, threads=self.threads)
 
-    def open(self, model: ir.Model, *, mode: Mode = "eval", native: bool = True) -> MxSession:
+    def open(
+        self, model: ir.Model, *, mode: Mode = "eval", native: bool = True, execution: Execution = EXECUTION
+    ) -> MxSession:
         """Open a canonical model.
 
         Raises:
@@ -113,9 +118,9 @@ class MxRuntime:
         from graphkit.frameworks.mxnet.form import form_of
 
         form = form_of(model, native, dropout=mode != "train-no-dropout")
-        return MxSession(
-            MxRuntime(fast=True, fuses=self.fast) if form.quantized else self, model, form, train=mode != "eval"
-        )
+        fast = self.fast or execution.fast
+        runtime = MxRuntime(fast or form.quantized, fast if form.quantized else self.fuses, execution.threads)
+        return MxSession(runtime, model, form, train=mode != "eval")
 
 
 class MxSession:
@@ -136,6 +141,11 @@ class MxSession:
     def tappable(self) -> frozenset[str]:
         """Names of the values that are, in MXNet's form of the model, each an output of an operator of its own."""
         return frozenset(name for name in inner_tensors(self._model) if name in self._form.inner)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """None."""
+        return ()
 
     def forward(self, feeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:
         """Outputs of the graph, and the values named in ``taps``.

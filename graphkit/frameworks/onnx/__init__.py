@@ -52,6 +52,7 @@ FRAMEWORK = Framework(
             "ONNX Runtime (CUDA)",
             "CUDAExecutionProvider",
             (("use_tf32", "0"), ("cudnn_conv_algo_search", "DEFAULT")),
+            "cuda",
         ),
         ReferenceRuntime(),
     ),

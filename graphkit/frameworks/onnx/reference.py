@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from graphkit.errors import ExecutionError
+from graphkit.frameworks.base import EXECUTION
 from graphkit.frameworks.feeds import check_feeds, check_taps, inner_tensors
 from graphkit.frameworks.onnx.gradients import Gradients
 from graphkit.frameworks.onnx.mode import refuse_training
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import onnx_ir as ir
 
-    from graphkit.frameworks.base import Ability, Arrays, Mode
+    from graphkit.frameworks.base import Ability, Arrays, Execution, Mode, Setting
 
 __all__ = ["ReferenceRuntime", "ReferenceSession"]
 
@@ -50,7 +51,19 @@ class ReferenceRuntime:
 
         return f"onnx {onnx.__version__}"
 
-    def open(self, model: ir.Model, *, mode: Mode = "eval", native: bool = True) -> ReferenceSession:  # noqa: ARG002  # no sources are native to it
+    @property
+    def follows(self) -> frozenset[Setting]:
+        """None: numpy computes as it does."""
+        return frozenset()
+
+    def open(
+        self,
+        model: ir.Model,
+        *,
+        mode: Mode = "eval",
+        native: bool = True,  # noqa: ARG002  # no sources are native to it
+        execution: Execution = EXECUTION,  # noqa: ARG002  # it follows no setting
+    ) -> ReferenceSession:
         """Open a canonical model.
 
         Raises:
@@ -83,6 +96,11 @@ class ReferenceSession:
     def tappable(self) -> frozenset[str]:
         """Names of all tensors that nodes compute."""
         return frozenset(inner_tensors(self._model))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """None."""
+        return ()
 
     def forward(self, feeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:
         """Outputs of the graph, and the values named in ``taps``.

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-import os
-import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from graphkit.errors import ExecutionError, MissingError
+from graphkit.frameworks.base import EXECUTION
 from graphkit.frameworks.feeds import check_feeds, check_taps, inner_tensors
 from graphkit.frameworks.onnx.gradients import Gradients
 from graphkit.frameworks.onnx.mode import refuse_training
+from graphkit.frameworks.onnx.providers import (
+    CPU,
+    absent,
+    check_options,
+    inference_session,
+    placement,
+    said,
+    session_options,
+)
+from graphkit.frameworks.onnx.values import is_plain, ort_value
 from graphkit.ir.dims import dims_of
 from graphkit.ir.origin import source_of
 
@@ -24,17 +33,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import onnx_ir as ir
 
-    from graphkit.frameworks.base import Ability, Arrays, Mode
+    from graphkit.frameworks.base import Ability, Arrays, Execution, Mode, Setting
+    from graphkit.frameworks.onnx.binding import Binding
 
 __all__ = ["OrtRuntime", "OrtSession"]
 
 _OLDER = 21
 """Opset to fall back to: opset 22 widened types of operators whose kernels ONNX Runtime did not register anew."""
-_WRONG = ["MatMulScaleFusion", "Pad_Fusion"]
-"""Optimisations of ONNX Runtime (1.31) that change results: it rounds factors of float64 products to float32, and takes
-zeros around a max pooling for absent elements."""
-_QUIET = 4
-"""ONNX Runtime's log level that prints fatal errors only; its other errors arrive as exceptions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +50,15 @@ class OrtRuntime:
         name: ``"ort"`` or ``"ort-cuda"``.
         label: How people call it.
         provider: ONNX Runtime's name of the provider.
-        settings: Provider options.
+        settings: Provider options under which the same feeds give the same numbers again.
+        device: ONNX Runtime's name of the device.
     """
 
     name: str
     label: str
     provider: str
     settings: tuple[tuple[str, str], ...] = ()
+    device: str = "cpu"
 
     @property
     def can(self) -> frozenset[Ability]:
@@ -63,9 +70,14 @@ class OrtRuntime:
         """ONNX files run on it as they are, in the opset and with the operators that they have."""
         return "onnx"
 
+    @property
+    def follows(self) -> frozenset[Setting]:
+        """All settings there are."""
+        return frozenset({"threads", "fast", "optimization", "provider_options", "binding"})
+
     def missing(self) -> str | None:
         """None when it can run here, else what is missing and the command that installs it."""
-        cuda = self.provider != "CPUExecutionProvider"
+        cuda = self.provider != CPU
         extra = "ort-cuda" if cuda else "ort"
         try:
             import onnxruntime
@@ -76,7 +88,7 @@ class OrtRuntime:
                 f"the installed ONNX Runtime {onnxruntime.__version__} has no {self.provider}; "
                 f"run: pip uninstall -y onnxruntime && pip install 'graphkit[{extra}]'"
             )
-        return _cuda_problem(self.provider, self.settings) if cuda else None
+        return absent(self.provider) if cuda else None
 
     def version(self) -> str:
         """Version of ONNX Runtime and its provider."""
@@ -84,20 +96,28 @@ class OrtRuntime:
 
         return f"onnxruntime {onnxruntime.__version__} ({self.provider})"
 
-    def open(self, model: ir.Model, *, mode: Mode = "eval", native: bool = True) -> OrtSession:
+    def open(
+        self, model: ir.Model, *, mode: Mode = "eval", native: bool = True, execution: Execution = EXECUTION
+    ) -> OrtSession:
         """Open a canonical model; the file it was read from, if ``native`` and the two still have the same inputs.
 
         Raises:
+            InputError: The provider has no such option.
             MissingError: ONNX Runtime or the provider is not installed, or has no device.
             UnsupportedError: The session is to follow training mode, and that would make a difference.
             ExecutionError: ONNX Runtime refuses the model, e.g. for want of a float64 kernel.
         """
         if (problem := self.missing()) is not None:
             raise MissingError(f"{self.label} is not available: {problem}.")
+        check_options(self.label, self.provider, execution.provider_options)
         refuse_training(self.label, model, mode)
         source = source_of(model) if native else None
         file = source.handle if source is not None and source.framework == self.native else None
-        return OrtSession(self, model, file)
+        return OrtSession(self, model, file, execution)
+
+    def options(self, execution: Execution) -> dict[str, str]:
+        """Options that the provider is given: those of parity unless it is to be fast, and the user's."""
+        return {**dict(() if execution.fast else self.settings), **dict(execution.provider_options)}
 
 
 class OrtSession:
@@ -108,21 +128,43 @@ class OrtSession:
         model: The canonical model.
         file: The file it was read from, which is run in its place where no taps are asked for, unless the model was
             cast or its inputs were given other shapes since.
+        execution: Threads, optimisation, options of the provider.
     """
 
-    def __init__(self, runtime: OrtRuntime, model: ir.Model, file: Path | None = None) -> None:
+    def __init__(
+        self,
+        runtime: OrtRuntime,
+        model: ir.Model,
+        file: Path | None = None,
+        execution: Execution = EXECUTION,
+    ) -> None:
         self._runtime = runtime
         self._model = model
         self._file = file
+        self._execution = execution
         self._sessions: dict[tuple[str, ...], Any] = {}
+        self._bindings: dict[tuple[str, ...], Binding] = {}
         self._weights: dict[str, Any] = {}
-        self._gradients = Gradients(model, lambda backward: OrtSession(runtime, backward))
+        self._gradients = Gradients(self._model, self._another)
         self._session(())
 
     @property
     def tappable(self) -> frozenset[str]:
         """Names of all tensors that nodes compute."""
         return frozenset(inner_tensors(self._model))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Which nodes run elsewhere than on the provider asked for, as far as sessions are open."""
+        if self._runtime.provider == CPU:
+            return ()
+        places = [placement(session, self._runtime.provider) for session in self._sessions.values()]
+        told = [f"{self._runtime.label}: {place}" for place in places if place is not None and place.elsewhere]
+        if None in places:
+            told.append(
+                f"{self._runtime.version()} does not tell whether nodes run on the CPU instead; a later one does."
+            )
+        return tuple(dict.fromkeys(told))
 
     def forward(self, feeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:
         """Outputs of the graph, and the values named in ``taps``.
@@ -142,7 +184,7 @@ class OrtSession:
                 inner.append(name)
         outputs = [value.name or "" for value in self._model.graph.outputs]
         wanted = list(dict.fromkeys([*outputs, *inner]))
-        found = self._run(self._session(tuple(inner)), checked, wanted)
+        found = self._run(tuple(inner), checked, wanted)
         return {name: found[name] if name in found else known[name] for name in dict.fromkeys([*outputs, *taps])}
 
     def backward(self, feeds: Arrays, seeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:
@@ -157,6 +199,7 @@ class OrtSession:
 
     def close(self) -> None:
         """Free the sessions."""
+        self._bindings.clear()
         self._sessions.clear()
         self._weights.clear()
         self._gradients.close()
@@ -166,6 +209,10 @@ class OrtSession:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    def _another(self, model: ir.Model) -> OrtSession:
+        """A session of a graph made from the model's, executed in the same way."""
+        return OrtSession(self._runtime, model, execution=self._execution)
 
     def _session(self, taps: tuple[str, ...]) -> Any:
         if taps not in self._sessions:
@@ -179,7 +226,7 @@ class OrtSession:
             session = self._start_lowered(taps) if "implementation" in str(error) else None
             if session is None:
                 raise ExecutionError(
-                    f"{self._runtime.label} refuses the model: {_said(error)}. "
+                    f"{self._runtime.label} refuses the model: {said(error)}. "
                     f"{_float64_hint(self._model, error)}Nodes are named as in the converted graph."
                 ) from error
         provider = self._runtime.provider
@@ -194,14 +241,7 @@ class OrtSession:
         """A session of the file itself; None where there is none, or the model has other inputs than it."""
         if self._file is None:
             return None
-        import onnxruntime
-
-        session = onnxruntime.InferenceSession(
-            str(self._file),
-            session_options(),
-            providers=_providers(self._runtime.provider, self._runtime.settings),
-            disabled_optimizers=_WRONG,
-        )
+        session = self._session_of(str(self._file), session_options(self._execution))
         theirs = {value.name: _signature(value.shape, value.type) for value in session.get_inputs()}
         ours = {
             value.name: _signature(dims_of(value), "" if value.dtype is None else _type_name(value.dtype))
@@ -218,44 +258,55 @@ class OrtSession:
             return None
 
     def _start(self, taps: tuple[str, ...], opset: int | None = None) -> Any:
-        import onnxruntime
-
         from graphkit.frameworks.onnx.proto import weightless_proto
 
         proto, weights = weightless_proto(self._model, taps, opset)
-        options = session_options()
+        options = session_options(self._execution)
         for name, tensor in weights.items():
             if name not in self._weights:
-                self._weights[name] = _ort_value(np.asarray(tensor.numpy()), int(tensor.dtype))
+                self._weights[name] = ort_value(np.asarray(tensor.numpy()), int(tensor.dtype))
         if weights:
             options.add_external_initializers(list(weights), [self._weights[name] for name in weights])
-        return onnxruntime.InferenceSession(
-            proto.SerializeToString(),
-            options,
-            providers=_providers(self._runtime.provider, self._runtime.settings),
-            disabled_optimizers=_WRONG,
-        )
+        return self._session_of(proto.SerializeToString(), options)
+
+    def _session_of(self, model: str | bytes, options: Any) -> Any:
+        return inference_session(model, options, self._runtime.provider, self._runtime.options(self._execution))
 
     def _run(
-        self, session: Any, feeds: Mapping[str, npt.NDArray[np.generic]], wanted: list[str]
+        self, taps: tuple[str, ...], feeds: Mapping[str, npt.NDArray[np.generic]], wanted: list[str]
     ) -> dict[str, npt.NDArray[np.generic]]:
-        dtypes = {value.name: value.dtype for value in self._model.graph.inputs}
         try:
-            if all(_is_plain(array) for array in feeds.values()):
-                results = session.run(wanted, dict(feeds))
+            session = self._session(taps)
+            if self._execution.binding:
+                results = self._bound(taps, feeds, wanted)
+            elif all(map(is_plain, feeds.values())):
+                results = session.run(wanted, feeds)
             else:
-                values = {name: _ort_value(array, int(dtypes[name] or 0)) for name, array in feeds.items()}
+                values = {name: ort_value(array, self._dtypes[name]) for name, array in feeds.items()}
                 results = [value.numpy() for value in session.run_with_ort_values(wanted, values)]
+        except ExecutionError:
+            raise
         except Exception as error:
-            raise ExecutionError(f"{self._runtime.label} failed: {_said(error)}.") from error
+            raise ExecutionError(f"{self._runtime.label} failed: {said(error)}.") from error
         return dict(zip(wanted, results, strict=True))
 
+    def _bound(
+        self, taps: tuple[str, ...], feeds: Mapping[str, npt.NDArray[np.generic]], wanted: list[str]
+    ) -> list[npt.NDArray[np.generic]]:
+        """The results of a run whose feeds and outputs are on the device."""
+        if taps not in self._bindings:
+            from graphkit.frameworks.onnx.binding import Binding
 
-def _is_plain(fed: Any) -> bool:
-    """Whether ONNX Runtime takes what is fed as numpy has it."""
-    if fed is None or isinstance(fed, list):
-        return True
-    return bool(fed.dtype.kind in "OUS" or fed.dtype.isbuiltin == 1)
+            number = int(self._runtime.options(self._execution).get("device_id", 0))
+            self._bindings[taps] = Binding(self._session(taps), wanted, self._runtime.device, number)
+        binding = self._bindings[taps]
+        binding.feed(feeds, self._dtypes)
+        binding.run()
+        return binding.outputs()
+
+    @cached_property
+    def _dtypes(self) -> dict[str, int]:
+        return {value.name or "": int(value.dtype or 0) for value in self._model.graph.inputs}
 
 
 def _signature(dims: Sequence[int | str | None] | None, kind: str) -> tuple[object, ...]:
@@ -266,71 +317,6 @@ def _signature(dims: Sequence[int | str | None] | None, kind: str) -> tuple[obje
 def _type_name(dtype: ir.DataType) -> str:
     """ONNX Runtime's name of a tensor type, e.g. ``tensor(int64)``."""
     return f"tensor({dtype.name.lower()})"
-
-
-def session_options() -> Any:
-    """Session options under which the same feeds give the same numbers again."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = _QUIET
-    options.intra_op_num_threads = os.cpu_count() or 1
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.use_deterministic_compute = True
-    # Else signed quantized numbers are made unsigned, and ONNX Runtime (1.31) contradicts itself about their type.
-    options.add_session_config_entry("session.qdqisint8allowed", "1")
-    return options
-
-
-def _providers(provider: str, settings: tuple[tuple[str, str], ...]) -> list[Any]:
-    if provider == "CPUExecutionProvider":
-        return [provider]
-    return [(provider, dict(settings)), "CPUExecutionProvider"]
-
-
-@cache
-def _cuda_problem(provider: str, settings: tuple[tuple[str, str], ...]) -> str | None:
-    """Why a provider that is installed does not start, tried once on a one-node model."""
-    import onnxruntime
-    from onnx import TensorProto, helper
-
-    from graphkit.ir.opset import OPSET
-
-    info = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
-    graph = helper.make_graph(
-        [helper.make_node("Neg", ["x"], ["y"])],
-        "probe",
-        [info],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])],
-    )
-    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
-    try:
-        session = onnxruntime.InferenceSession(
-            proto.SerializeToString(), session_options(), providers=_providers(provider, settings)
-        )
-        if provider not in session.get_providers():
-            return (
-                f"{provider} does not start; it needs an NVIDIA GPU with its driver, and the CUDA and cuDNN libraries"
-            )
-        session.run(None, {"x": np.zeros(1, np.float32)})
-    except Exception as error:
-        return f"{provider} does not start: {_said(error)}"
-    return None
-
-
-def _ort_value(array: npt.NDArray[np.generic], dtype: int) -> Any:
-    from onnxruntime import OrtValue
-
-    contiguous = np.ascontiguousarray(array).reshape(array.shape)
-    if contiguous.dtype.isbuiltin == 1:
-        return OrtValue.ortvalue_from_numpy(contiguous)
-    return OrtValue.ortvalue_from_numpy_with_onnx_type(contiguous.view(f"u{contiguous.itemsize}"), dtype)
-
-
-def _said(error: Exception) -> str:
-    text = " ".join(str(error).split()).rstrip(".")
-    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
 
 
 def _float64_hint(model: ir.Model, error: Exception) -> str:

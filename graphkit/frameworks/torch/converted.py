@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from graphkit.errors import ExecutionError
+from graphkit.frameworks.base import EXECUTION
 from graphkit.frameworks.feeds import check_feeds, check_gradient_taps, check_seeds, check_taps, inner_tensors
 from graphkit.frameworks.torch.gradients import Marks, gradients
 from graphkit.frameworks.torch.source.flat import flat, held_by
 from graphkit.frameworks.torch.source.program import to_program
 from graphkit.frameworks.torch.tensors import to_array, to_tensor
+from graphkit.frameworks.torch.threads import each_on, threads
 from graphkit.ir.params import kind_of, of_kind
 from graphkit.ops.torchprogram import Stored
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
     import torch
 
-    from graphkit.frameworks.base import Arrays, Batch, Mode, Rule, Step
+    from graphkit.frameworks.base import Arrays, Batch, Execution, Mode, Rule, Step
     from graphkit.frameworks.torch.gradients import Inner
     from graphkit.frameworks.torch.source.flat import Source
     from graphkit.ops.layout import Layout
@@ -36,11 +38,12 @@ class ConvertedSession:
     the layouts of the model.
     """
 
-    def __init__(self, model: ir.Model, mode: Mode) -> None:
+    def __init__(self, model: ir.Model, mode: Mode, execution: Execution = EXECUTION) -> None:
         from graphkit.frameworks.torch.source.write import to_source
 
         self._model = model
         self._mode: Mode = mode
+        self._threads = execution.threads
         self._program = to_program(model)
         self._module = _Module(to_source(self._program, "Model"), self._mode)
         self._leaves: dict[str, torch.Tensor] = {}
@@ -61,6 +64,11 @@ class ConvertedSession:
         held = held_by(self._program)
         fed = _fed_values(self._model)
         return frozenset(name for name in inner_tensors(self._model) if name in held and name in fed)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """None."""
+        return ()
 
     def forward(self, feeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:
         """Outputs of the module, and the values named in ``taps``.
@@ -84,7 +92,7 @@ class ConvertedSession:
             if self._tapped is None or self._tapped[0] != inner:
                 self._tapped = inner, _Module(flat(self._program, inner), self._mode)
             module = self._tapped[1]
-        with torch.no_grad():
+        with torch.no_grad(), threads(self._threads):
             results = module.run([_fed(array) for array in checked.values()], self._fresh)
         names = [*self._outputs(), *inner]
         known.update({name: self._as_in_model(name, result) for name, result in zip(names, results, strict=True)})
@@ -117,7 +125,7 @@ class ConvertedSession:
         module = self._module
         if tapped:
             module = _Module(flat(self._program, tapped, "mark"), self._mode, mark)
-        with torch.enable_grad():
+        with torch.enable_grad(), threads(self._threads):
             results = dict(zip(self._outputs(), module.run([*inputs.values()], self._fresh), strict=False))
             given = check_seeds(self._model, seeds, {name: to_array(result) for name, result in results.items()})
             ends = [results[name] for name in given]
@@ -148,9 +156,10 @@ class ConvertedSession:
         parameters = {value.name or "": leaf(value) for value in of_kind(self._model, "parameter")}
         buffers = {value.name or "": leaf(value) for value in of_kind(self._model, "buffer")}
         trained = {name: tensor for name, tensor in parameters.items() if tensor.is_floating_point()}
-        yield from steps(
+        made = steps(
             self._model, lambda inputs: self._module.run(inputs, leaf), trained, lambda: buffers, batches, rule
         )
+        yield from each_on(self._threads, made)
 
     def close(self) -> None:
         """Free the weights."""

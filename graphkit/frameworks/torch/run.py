@@ -9,10 +9,12 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from graphkit.errors import ExecutionError, MissingError, UnsupportedError, UnsupportedNode
+from graphkit.frameworks.base import EXECUTION
 from graphkit.frameworks.feeds import check_feeds, check_gradient_taps, check_seeds, check_taps, inner_tensors
 from graphkit.frameworks.torch.aliasing import Sharing
 from graphkit.frameworks.torch.gradients import Marks, gradients
 from graphkit.frameworks.torch.tensors import to_array, to_tensor
+from graphkit.frameworks.torch.threads import each_on, threads
 from graphkit.ir.origin import source_of
 from graphkit.ir.params import of_kind
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
     import torch
 
-    from graphkit.frameworks.base import Ability, Arrays, Batch, Mode, Rule, Session, Step
+    from graphkit.frameworks.base import Ability, Arrays, Batch, Execution, Mode, Rule, Session, Setting, Step
     from graphkit.frameworks.torch.gradients import Inner
     from graphkit.ir.origin import Source
 
@@ -62,7 +64,14 @@ class TorchRuntime:
         """Version of PyTorch."""
         return f"torch {importlib.metadata.version('torch')}"
 
-    def open(self, model: ir.Model, *, mode: Mode = "eval", native: bool = True) -> Session:
+    @property
+    def follows(self) -> frozenset[Setting]:
+        """The number of threads."""
+        return frozenset({"threads"})
+
+    def open(
+        self, model: ir.Model, *, mode: Mode = "eval", native: bool = True, execution: Execution = EXECUTION
+    ) -> Session:
         """Open the program that a model was read from, in the model's float type, or the source written for it.
 
         Raises:
@@ -75,17 +84,18 @@ class TorchRuntime:
         if source is None or source.framework != "torch" or not native:
             from graphkit.frameworks.torch.converted import ConvertedSession
 
-            return ConvertedSession(model, mode)
-        return TorchSession(model, source, mode)
+            return ConvertedSession(model, mode, execution)
+        return TorchSession(model, source, mode, execution)
 
 
 class TorchSession:
     """An exported program, run node by node as torch wrote it."""
 
-    def __init__(self, model: ir.Model, source: Source, mode: Mode) -> None:
+    def __init__(self, model: ir.Model, source: Source, mode: Mode, execution: Execution = EXECUTION) -> None:
         from graphkit.frameworks.torch.retype import module_of
 
         self._model = model
+        self._threads = execution.threads
         self._program: torch.export.ExportedProgram = source.handle
         self._names = source.names
         self._fresh = partial(module_of, self._program, mode, _dtypes(source.dtype))
@@ -101,6 +111,11 @@ class TorchSession:
         nodes = {node.name: node for node in self._module.graph.nodes}
         own = {name: nodes.get(self._names.get(name, "")) for name in inner_tensors(self._model)}
         return frozenset(name for name, node in own.items() if node is not None and self._sharing.is_apart(node))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """None."""
+        return ()
 
     def forward(self, feeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:
         """Outputs of the program, and the values named in ``taps``.
@@ -123,7 +138,7 @@ class TorchSession:
             return result
 
         names = set(wanted.values())
-        with torch.no_grad():
+        with torch.no_grad(), threads(self._threads):
             outputs = self._run(list(inputs.values()), keep if names else None)
         found = dict(zip(self._output_names(), map(_copied, outputs), strict=True))
         known: dict[str, npt.NDArray[np.generic]] = dict(checked)
@@ -173,7 +188,7 @@ class TorchSession:
             return marks.mark(wanted[node.name], result)
 
         # The program may write to its inputs in place, which torch forbids on leaves.
-        with torch.enable_grad():
+        with torch.enable_grad(), threads(self._threads):
             outputs = self._run(
                 [tensor * 1 if tensor.requires_grad else tensor for tensor in inputs.values()], mark if wanted else None
             )
@@ -201,7 +216,7 @@ class TorchSession:
         buffers = dict(module.named_buffers(remove_duplicate=False))
         names = [value.name or "" for value in of_kind(self._model, "parameter")]
         states = [value.name or "" for value in of_kind(self._model, "buffer")]
-        yield from steps(
+        trained = steps(
             self._model,
             lambda inputs: self._run(inputs, None, module),
             {name: parameters[name] for name in names if name in parameters and parameters[name].is_floating_point()},
@@ -209,6 +224,7 @@ class TorchSession:
             batches,
             rule,
         )
+        yield from each_on(self._threads, trained)
 
     def close(self) -> None:
         """Free the weights."""

@@ -13,7 +13,7 @@ import pytest
 from mxsymbols import graph, op, var
 
 from graphkit.errors import ExecutionError, FeedError, InputError, MissingError
-from graphkit.frameworks.base import Batch, InputSpec, ReadOptions, Sgd
+from graphkit.frameworks.base import Batch, Execution, InputSpec, ReadOptions, Sgd
 from graphkit.frameworks.mxnet import run
 from graphkit.frameworks.mxnet.answers import as_declared
 from graphkit.frameworks.mxnet.form import form_of
@@ -375,6 +375,15 @@ def test_closed_sessions_free_their_model() -> None:
     session.close()
     with pytest.raises(ExecutionError, match=f"KeyError.*{number}|{number}"):
         RUNTIME.worker().request("forward", limit=60, model=number, symbol="", fill=[], train=False, seed=0)
+
+
+def test_a_session_computes_on_the_threads_and_as_fast_as_asked() -> None:
+    with RUNTIME.open(layers(), execution=Execution(threads=1, fast=True)) as session:
+        assert session._connected() is MxRuntime(fast=True, threads=1).worker()
+        assert session._connected().info["fast"]
+        session.forward({"x": np.ones((1, 4))})
+    with RUNTIME.open(layers()) as session:
+        assert session._connected() is RUNTIME.worker()
 
 
 def test_runs_are_timed() -> None:

@@ -10,6 +10,7 @@ import textwrap
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ml_dtypes
@@ -25,7 +26,6 @@ from graphkit.ops.mxgraph import MxRef
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 pytestmark = pytest.mark.mxnet
 
@@ -413,6 +413,15 @@ def test_fast_workers_are_other_workers() -> None:
     assert fast is worker(sys.executable, fast=True)
     assert fast is not worker(sys.executable)
     fast.close()
+
+
+def test_workers_on_other_numbers_of_threads_are_other_workers() -> None:
+    single = worker(sys.executable, threads=1)
+    settings = dict(line.split("=", 1) for line in Path(f"/proc/{single.pid}/environ").read_text().split("\0") if line)
+    assert settings["OMP_NUM_THREADS"] == "1"
+    assert single is worker(sys.executable, threads=1)
+    assert single is not worker(sys.executable)
+    single.close()
 
 
 def running(pid: int) -> bool:

@@ -36,6 +36,8 @@ START_LIMIT: Final = 120.0
 
 _SETTINGS: Final = ("MXNET_MKLDNN_ENABLED", "MXNET_USE_MKLDNN_RNN", "MXNET_SUBGRAPH_BACKEND")
 """What the worker sets where it is to be exact."""
+_THREADS: Final = ("OMP_NUM_THREADS", "MXNET_OMP_MAX_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""What says how many threads an operator may use, to MXNet and to the libraries that it computes with."""
 _MAIN = Path(__file__).parent / "main.py"
 _MAGIC = b"GKMX"
 _HEADER_LIMIT = 1 << 28
@@ -49,6 +51,7 @@ class Worker:
         python: The interpreter.
         fast: Whether MXNet keeps its default settings, which are fast and not always right.
         fuses: Whether it fuses graphs where it is fast.
+        threads: Threads that one operator may use; None for as many as it takes by itself.
         start_limit: Seconds until it must be ready.
 
     Attributes:
@@ -60,7 +63,13 @@ class Worker:
     """
 
     def __init__(
-        self, python: str, *, fast: bool = False, fuses: bool = True, start_limit: float = START_LIMIT
+        self,
+        python: str,
+        *,
+        fast: bool = False,
+        fuses: bool = True,
+        threads: int | None = None,
+        start_limit: float = START_LIMIT,
     ) -> None:
         self._python = python
         self._stderr: deque[str] = deque(maxlen=40)
@@ -72,7 +81,7 @@ class Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=_environment(python, fast=fast, fuses=fuses),
+                env=_environment(python, fast=fast, fuses=fuses, threads=threads),
                 bufsize=0,
                 start_new_session=True,
             )
@@ -238,23 +247,24 @@ class Worker:
         return f" Its last words: {' | '.join(lines)[-600:]}" if lines else ""
 
 
-_POOL: dict[tuple[str, bool, bool], Worker] = {}
+_POOL: dict[tuple[str, bool, bool, int | None], Worker] = {}
 _POOL_TURN = threading.Lock()
 
 
-def worker(python: str, *, fast: bool = False, fuses: bool = True) -> Worker:
+def worker(python: str, *, fast: bool = False, fuses: bool = True, threads: int | None = None) -> Worker:
     """The worker of an interpreter: the one that runs already, or a new one after a crash.
 
     Raises:
         ExecutionError: It cannot be started.
     """
     with _POOL_TURN:
-        found = _POOL.get((python, fast, fuses))
+        key = (python, fast, fuses, threads)
+        found = _POOL.get(key)
         if found is not None and not found.alive:
             found.close()
             found = None
         if found is None:
-            found = _POOL[python, fast, fuses] = Worker(python, fast=fast, fuses=fuses)
+            found = _POOL[key] = Worker(python, fast=fast, fuses=fuses, threads=threads)
         return found
 
 
@@ -276,7 +286,7 @@ def _forget_workers() -> None:
 os.register_at_fork(after_in_child=_forget_workers)
 
 
-def _environment(python: str, *, fast: bool, fuses: bool) -> dict[str, str]:
+def _environment(python: str, *, fast: bool, fuses: bool, threads: int | None) -> dict[str, str]:
     """This process's environment, for a worker.
 
     It lacks the Python paths of this interpreter where another one is started, and settings of MXNet that are not its
@@ -284,7 +294,8 @@ def _environment(python: str, *, fast: bool, fuses: bool) -> dict[str, str]:
     """
     dropped = {*(("PYTHONPATH", "PYTHONHOME") if python != sys.executable else ()), *(_SETTINGS if fast else ())}
     kept = {name: value for name, value in os.environ.items() if name not in dropped}
-    return kept if fuses else {**kept, "MXNET_SUBGRAPH_BACKEND": "NONE"}
+    kept |= {} if fuses else {"MXNET_SUBGRAPH_BACKEND": "NONE"}
+    return kept if threads is None else kept | dict.fromkeys(_THREADS, str(threads))
 
 
 def _contiguous(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
