@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphkit.ops.codec import ints
-from graphkit.ops.nn.windows import mx_window, onnx_ints, torch_pad
+from graphkit.ops.nn.grad_conv import padded, seen
+from graphkit.ops.nn.windows import Window, mx_window, onnx_ints, torch_pad
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, per_axis
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -131,6 +133,31 @@ def _torch_col2im(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Ref
     return result if even else torch_pad(b, result, tuple(-pad for pad in begins), tuple(-pad for pad in ends))
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None] | Refusal:
+    """What each window sees of the cotangent, as columns."""
+    image, block = b.value(node.inputs[1]), b.value(node.inputs[2])
+    if image is None or block is None:
+        return Refusal("the size of its image or block is computed while it runs; it has to be constant")
+    kernel, rank = tuple(int(taps) for taps in block.reshape(-1)), block.size
+    pads = onnx_ints(node, "pads", 2 * rank, 0)
+    window = Window(
+        kernel,
+        onnx_ints(node, "strides", rank, 1),
+        onnx_ints(node, "dilations", rank, 1),
+        pads[:rank],
+        pads[rank:],
+    )
+    counts = [
+        (int(size) + window.begins[axis] + window.ends[axis] - window.extents[axis]) // window.strides[axis] + 1
+        for axis, size in enumerate(image.reshape(-1))
+    ]
+    whole = padded(b, dy[0], window.begins, window.ends)
+    taps = [
+        b.op("Reshape", seen(b, whole, window, tap, counts), [0, 0, 1, prod(counts)]) for tap in np.ndindex(*kernel)
+    ]
+    return [b.op("Reshape", b.op("Concat", *taps, axis=2), [0, -1, prod(counts)])]
+
+
 def _columns(taps: int, count: int) -> Sequence[int]:
     return (2, 3 * taps, count)
 
@@ -153,6 +180,7 @@ OPS = (
             ),
         ),
         torch=_torch_col2im,
+        gradient=_gradient,
         cases=(
             Case(
                 "defaults",

@@ -11,8 +11,10 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.codec import BOOL, ints
+from graphkit.ops.nn.grad_conv import padded, weight_gradient
 from graphkit.ops.nn.windows import CHANNELS_FIRST, Window, mx_window, onnx_ints, pad_spatial, torch_pad
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, per_axis
+from graphkit.ops.tensor.sizes import some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.builders import Dim, MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg, Var
 
@@ -221,6 +224,33 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     return b.infix("+", result, b.method("reshape", x[2], -1, *(1,) * rank)) if late else result
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None] | Refusal:
+    """The convolution by the same filters; for the filters, as of that convolution, of which the data is the result."""
+    data, filters = some(node.inputs[0]), some(node.inputs[1])
+    bias = node.inputs[2] if len(node.inputs) > 2 else None
+    sizes = [size for size in b.shape(filters) if isinstance(size, int)]
+    rank = b.rank(filters) - 2
+    if len(sizes) != rank + 2:
+        return Refusal("the shape of its weight is not known; give the shapes of the model's inputs")
+    strides, dilations = onnx_ints(node, "strides", rank, 1), onnx_ints(node, "dilations", rank, 1)
+    none = (0,) * rank
+    crops = _crops(b.shape(data)[2:], node, Window(tuple(sizes[2:]), strides, dilations, none, none))
+    if isinstance(crops, Refusal):
+        return crops
+    begins, ends = (tuple(max(cut, 0) for cut in cuts) for cuts in crops)
+    inside = padded(b, dy[0], (0,) * rank, tuple(min(cut, 0) for cut in crops[1]))
+    window = Window(tuple(sizes[2:]), strides, dilations, begins, ends)
+    group = node.attributes.get_int("group", 1)
+    back = None
+    if b.wants(data):
+        back = b.op("Conv", inside, filters, strides=strides, dilations=dilations, pads=(*begins, *ends), group=group)
+    return [
+        back,
+        weight_gradient(b, inside, data, sizes, window, group) if b.wants(filters) else None,
+        b.op("ReduceSum", dy[0], [0, *range(2, rank + 2)], keepdims=0) if b.wants(bias) else None,
+    ]
+
+
 _READS = ("kernel", "stride", "dilate", "pad", "adj", "target_shape")
 _ROW, _IMAGE, _FILTERS, _BIAS = arr(2, 4, 5), arr(2, 4, 4, 5), arr(4, 3, 3, 3), arr(3)
 _VOLUME, _CUBES = arr(1, 2, 3, 4, 3), arr(2, 3, 2, 3, 2)
@@ -265,6 +295,7 @@ OP = Op(
         ),
     ),
     torch=_torch,
+    gradient=_gradient,
     cases=(
         Case("2-D", (_IMAGE, _FILTERS, _BIAS), {"strides": [2, 2], "pads": [1, 1, 1, 1]}, const=(1, 2), dynamic=(0,)),
         Case("no bias", (_IMAGE, _FILTERS), const=(1,)),

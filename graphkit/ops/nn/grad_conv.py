@@ -7,6 +7,7 @@ that tap sees of x. (Dumoulin and Visin, A guide to convolution arithmetic for d
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +18,11 @@ from graphkit.ops.spec import Refusal
 from graphkit.ops.tensor.sizes import END, some
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import onnx_ir as ir
 
     from graphkit.ops.gradients import GradientBuilder
 
-__all__ = ["conv_gradient", "data_gradient", "padded", "seen", "weight_gradient"]
+__all__ = ["conv_gradient", "data_gradient", "padded", "seen", "weight_gradient", "windows_of"]
 
 
 def conv_gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None] | Refusal:
@@ -125,9 +124,10 @@ def weight_gradient(
     data = b.op("Transpose", padded(b, data, window.begins, window.ends), perm=swapped)
     outputs, inputs, taps = sizes[0], sizes[1], prod(window.kernel)
     left = b.op("Reshape", b.op("Transpose", dy, perm=swapped), _folded(outputs, group))
+    counts = windows_of(b, dy)
     found = []
     for tap in np.ndindex(*window.kernel):
-        right = b.op("Reshape", seen(b, data, dy, window, tap), _folded(inputs * group, group))
+        right = b.op("Reshape", seen(b, data, window, tap, counts), _folded(inputs * group, group))
         if group == 1:
             product = b.op("Gemm", left, right, transB=1)
         else:
@@ -141,25 +141,33 @@ def _folded(channels: int, group: int) -> tuple[int, ...]:
     return (channels, -1) if group == 1 else (group, channels // group, -1)
 
 
-def seen(b: GradientBuilder, data: ir.Value, dy: ir.Value, window: Window, tap: Sequence[int]) -> ir.Value:
+def windows_of(b: GradientBuilder, value: ir.Value) -> Sequence[int] | ir.Value:
+    """How many windows there are along each spatial axis of what has an element for each: numbers, or a 1-d tensor."""
+    sizes = b.shape(value)[2:]
+    known = [size for size in sizes if isinstance(size, int)]
+    return known if len(known) == len(sizes) else b.op("Slice", b.shape_of(value), [2], [2 + len(sizes)], [0])
+
+
+def seen(
+    b: GradientBuilder, data: ir.Value, window: Window, tap: Sequence[int], counts: Sequence[int] | ir.Value
+) -> ir.Value:
     """What a tap sees of padded data, window by window.
 
     Args:
         b: The builder.
-        data: The data with its padding.
-        dy: What has an element on its spatial axes for each window.
+        data: The data with its padding, (N, C, …).
         window: How the window moves; its padding is not heeded.
         tap: The tap's place in the window.
+        counts: How many windows there are along each spatial axis.
     """
     axes = list(range(2, 2 + len(tap)))
     starts = [index * dilation for index, dilation in zip(tap, window.dilations, strict=True)]
-    counts = b.shape(dy)[2:]
-    known = [count for count in counts if isinstance(count, int)]
-    if len(known) == len(axes):
-        places = zip(starts, known, window.strides, strict=True)
-        ends = [start + (count - 1) * stride + 1 for start, count, stride in places]
-        if (tuple(ends), set(starts), set(window.strides)) == (b.shape(data)[2:], {0}, {1}):
-            return data
+    if not isinstance(counts, Sequence):
+        reach = b.op("Mul", b.op("Sub", counts, [1] * len(axes)), list(window.strides))
+        ends = b.op("Add", reach, [start + 1 for start in starts])
         return b.op("Slice", data, starts, ends, axes, window.strides)
-    steps = b.op("Mul", b.op("Sub", b.op("Gather", b.shape_of(dy), axes), [1] * len(axes)), list(window.strides))
-    return b.op("Slice", data, starts, b.op("Add", steps, [start + 1 for start in starts]), axes, window.strides)
+    places = zip(starts, counts, window.strides, strict=True)
+    ends_ = [start + (count - 1) * stride + 1 for start, count, stride in places]
+    if (tuple(ends_), set(starts), set(window.strides)) == (b.shape(data)[2:], {0}, {1}):
+        return data
+    return b.op("Slice", data, starts, ends_, axes, window.strides)
