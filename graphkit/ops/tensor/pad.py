@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from graphkit.ops.booleans import carrier
 from graphkit.ops.codec import FLOAT, ints, show
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, int64
+from graphkit.ops.tensor.grad_pad import pad_gradient
 from graphkit.ops.tensor.sizes import constant_ints, some
 from graphkit.ops.tensor.torch_index import along
 
@@ -247,6 +248,7 @@ OP = Op(
         ),
     ),
     torch=_torch,
+    gradient=pad_gradient,
     cases=(
         _case("image", (2, 3, 4, 5), [0, 0, 1, 2, 0, 0, 3, 0]),
         _case("image by a value", (2, 3, 4, 5), [0, 0, 1, 2, 0, 0, 3, 0], value=-0.3),
