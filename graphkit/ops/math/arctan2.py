@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.builders import BodyBuilder, OnnxBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxNode
     from graphkit.ops.spec import Read
 
@@ -48,6 +49,15 @@ def _negative(b: BodyBuilder, x: ir.Value) -> ir.Value:
     """Whether the sign is minus, as that of −0, of which the reciprocal is −∞."""
     zero = b.scalar(0, x)
     return b.op("Or", b.op("Less", x, zero), b.op("Less", b.op("Reciprocal", x), zero))
+
+
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    """(x, −y) / (x² + y²), and zero at the origin."""
+    y, x = (some(value) for value in node.inputs)
+    square = b.op("Add", b.op("Mul", x, x), b.op("Mul", y, y))
+    share = b.op("Div", dy[0], b.op("Where", b.op("Equal", square, b.scalar(0, x)), b.scalar(1, x), square))
+    in_y = b.sum_to(b.op("Mul", share, x), y) if b.wants(y) else None
+    return [in_y, b.sum_to(b.op("Neg", b.op("Mul", share, y)), x) if b.wants(x) else None]
 
 
 def _angle(b: OnnxBuilder, *operands: ir.Value) -> ir.Value:
@@ -117,6 +127,7 @@ OP = Op(
         _scalar("_npi_rarctan2_scalar", reverse=True),
     ),
     torch=torch_call("torch.atan2"),
+    gradient=_gradient,
     cases=(
         Case("points", _POINTS, dynamic=(0, 1)),
         Case("broadcast", (arr(6, 1), arr(8))),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from graphkit.ir.own import DOMAIN
+from graphkit.ops.gradients import unary
 from graphkit.ops.math.promotion import in_floats
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, torch_call
 from graphkit.ops.tensor.sizes import some
@@ -50,6 +51,12 @@ def _read(name: str) -> Read:
     return read
 
 
+_GRADIENTS = {
+    "Expm1": unary(lambda b, _x, y, dy: b.op("Mul", dy, b.op("Add", y, b.scalar(1, y)))),
+    "Log1p": unary(lambda b, x, _y, dy: b.op("Div", dy, b.op("Add", x, b.scalar(1, x)))),
+}
+
+
 def _op(name: str, mx: str, torch: str, compute: Callable[[BodyBuilder, ir.Value], ir.Value]) -> Op:
     def body(b: BodyBuilder, _node: ir.Node, x: Sequence[Any]) -> ir.Value:
         return compute(b, x[0])
@@ -63,7 +70,8 @@ def _op(name: str, mx: str, torch: str, compute: Callable[[BodyBuilder, ir.Value
         Case("integers", (given([0, 1, 3], "int32"),), dtype="int32"),
     )
     form = MxForm(mx, also=(f"_npi_{mx}",), read=_read(name), cases=(*cases, *more))
-    return Op(name, domain=DOMAIN, body=body, mx=(form,), torch=torch_call(torch), cases=cases)
+    gradient = _GRADIENTS[name]
+    return Op(name, domain=DOMAIN, body=body, mx=(form,), torch=torch_call(torch), cases=cases, gradient=gradient)
 
 
 OPS = (_op("Expm1", "expm1", "torch.expm1", _expm1), _op("Log1p", "log1p", "torch.log1p", _log1p))

@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.ir.own import DOMAIN
+from graphkit.ops.gradients import unary
 from graphkit.ops.math.promotion import in_floats
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, Tol, arr, given, is_float, torch_call
 from graphkit.ops.tensor.sizes import some
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from graphkit.ops.builders import BodyBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxNode
     from graphkit.ops.spec import Body, Read
     from graphkit.ops.torchprogram import Arg
@@ -114,15 +116,14 @@ _TAILS = (
 
 def _in_doubles(function: Function) -> Body:
     """The body of a function that is computed in float64, whatever its input is."""
+    return lambda b, _node, x: _of_doubles(b, function, x[0])
 
-    def body(b: BodyBuilder, _node: ir.Node, x: Sequence[Any]) -> ir.Value:
-        dtype = b.dtype(x[0])
-        if dtype == np.float64:
-            return function(b, x[0])
-        found = function(b, b.op("Cast", x[0], to=ir.DataType.DOUBLE))
-        return b.op("Cast", found, to=ir.DataType.from_numpy(dtype))
 
-    return body
+def _of_doubles(b: BodyBuilder, function: Function, x: ir.Value) -> ir.Value:
+    dtype = b.dtype(x)
+    if dtype == np.float64:
+        return function(b, x)
+    return b.op("Cast", function(b, b.op("Cast", x, to=ir.DataType.DOUBLE)), to=ir.DataType.from_numpy(dtype))
 
 
 def _polynomial(b: BodyBuilder, x: ir.Value, coefficients: Sequence[float]) -> ir.Value:
@@ -150,7 +151,7 @@ def _reflected(b: BodyBuilder, x: ir.Value) -> tuple[ir.Value, ir.Value, ir.Valu
     """Whether x is below 1/2; the number above it whose Γ is taken, less 1; and the sine of π x."""
     low = b.op("Less", x, b.scalar(0.5, x))
     z = b.op("Where", low, b.op("Neg", x), b.op("Sub", x, b.scalar(1, x)))
-    whole = b.op("Floor", x)
+    whole = b.op("Round", x)
     sine = b.op("Sin", b.op("Mul", b.op("Sub", x, whole), b.scalar(math.pi, x)))
     half = b.op("Mul", whole, b.scalar(0.5, x))
     even = b.op("Equal", b.op("Floor", half), half)
@@ -184,6 +185,43 @@ def _gamma(b: BodyBuilder, x: ir.Value) -> ir.Value:
     found = b.op("Where", infinite, x, b.op("Where", low, other, value))
     at_zero = b.op("Where", b.op("Equal", x, b.scalar(0, x)), b.op("Reciprocal", x), found)
     return b.op("Where", pole, b.scalar(math.nan, x), at_zero)
+
+
+def _digamma(b: BodyBuilder, x: ir.Value) -> ir.Value:
+    """The slope of the logarithm of Γ: of Lanczos' approximation, and below 1/2 ψ(1 − x) − π·cot(π·x).
+
+    Of negative integers it is NaN.
+    """
+    low, z, _ = _reflected(b, x)
+    t = b.op("Add", z, b.scalar(_LANCZOS_SHIFT + 0.5, x))
+    slope = b.scalar(0.0, x)
+    for number, coefficient in enumerate(_LANCZOS[1:], 1):
+        place = b.op("Add", z, b.scalar(number, z))
+        slope = b.op("Sub", slope, b.op("Div", b.scalar(coefficient, z), b.op("Mul", place, place)))
+    found = b.op("Sub", b.op("Log", t), b.op("Div", b.scalar(_LANCZOS_SHIFT, x), t))
+    found = b.op("Add", found, b.op("Div", slope, _series(b, z)))
+    whole = b.op("Round", x)
+    angle = b.op("Mul", b.op("Sub", x, whole), b.scalar(math.pi, x))
+    cosine = b.op("Sin", b.op("Add", angle, b.scalar(math.pi / 2, x)))
+    cotangent = b.op("Div", b.op("Mul", cosine, b.scalar(math.pi, x)), b.op("Sin", angle))
+    pole = b.op("And", b.op("Less", x, b.scalar(0, x)), b.op("Equal", whole, x))
+    other = b.op("Where", pole, b.scalar(math.nan, x), b.op("Sub", found, cotangent))
+    return b.op("Where", low, other, found)
+
+
+def _in_gamma(b: GradientBuilder, x: ir.Value, y: ir.Value, dy: ir.Value) -> ir.Value:
+    return b.op("Mul", dy, b.op("Mul", y, _of_doubles(b, _digamma, x)))
+
+
+def _in_lgamma(b: GradientBuilder, x: ir.Value, _y: ir.Value, dy: ir.Value) -> ir.Value:
+    return b.op("Mul", dy, _of_doubles(b, _digamma, x))
+
+
+def _in_erfinv(b: GradientBuilder, _x: ir.Value, y: ir.Value, dy: ir.Value) -> ir.Value:
+    return b.op("Mul", dy, b.op("Mul", b.op("Exp", b.op("Mul", y, y)), b.scalar(math.sqrt(math.pi) / 2, y)))
+
+
+_GRADIENTS = {"Gamma": unary(_in_gamma), "Lgamma": unary(_in_lgamma), "Erfinv": unary(_in_erfinv)}
 
 
 def _erfinv(b: BodyBuilder, x: ir.Value) -> ir.Value:
@@ -226,7 +264,16 @@ def _read(name: str) -> Read:
 
 def _op(name: str, mx: str, torch: Any, function: Function, *cases: Case, limits: tuple[Limit, ...] = ()) -> Op:
     form = MxForm(mx, read=_read(name), cases=(*cases, Case("no axes", (given(0.7, "float32"),), grad=False)))
-    return Op(name, domain=DOMAIN, body=_in_doubles(function), mx=(form,), torch=torch, cases=cases, limits=limits)
+    return Op(
+        name,
+        domain=DOMAIN,
+        body=_in_doubles(function),
+        mx=(form,),
+        torch=torch,
+        cases=cases,
+        limits=limits,
+        gradient=_GRADIENTS[name],
+    )
 
 
 _ROUGH = tuple(
