@@ -11,15 +11,16 @@ from graphkit.errors import ExecutionError
 from graphkit.frameworks.base import EXECUTION
 from graphkit.frameworks.feeds import check_feeds, check_taps, inner_tensors
 from graphkit.frameworks.onnx.gradients import Gradients
-from graphkit.frameworks.onnx.mode import refuse_training
+from graphkit.frameworks.onnx.mode import in_mode
+from graphkit.frameworks.onnx.training import steps
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import numpy.typing as npt
     import onnx_ir as ir
 
-    from graphkit.frameworks.base import Ability, Arrays, Execution, Mode, Setting
+    from graphkit.frameworks.base import Ability, Arrays, Batch, Execution, Mode, Rule, Setting, Step
 
 __all__ = ["ReferenceRuntime", "ReferenceSession"]
 
@@ -33,8 +34,8 @@ class ReferenceRuntime:
 
     @property
     def can(self) -> frozenset[Ability]:
-        """Outputs, taps and gradients."""
-        return frozenset({"forward", "taps", "backward"})
+        """All that there is."""
+        return frozenset({"forward", "taps", "backward", "train"})
 
     @property
     def native(self) -> str:
@@ -67,23 +68,23 @@ class ReferenceRuntime:
         """Open a canonical model.
 
         Raises:
-            UnsupportedError: The session is to follow training mode, and that would make a difference.
+            UnsupportedError: The session is to follow training mode, and nodes have no training form.
         """
-        refuse_training(self.label, model, mode)
-        return ReferenceSession(model)
+        return ReferenceSession(model, mode)
 
 
 class ReferenceSession:
     """A model opened in the reference evaluator."""
 
-    def __init__(self, model: ir.Model) -> None:
+    def __init__(self, model: ir.Model, mode: Mode = "eval") -> None:
         import onnx_ir
         from onnx.reference import ReferenceEvaluator
 
         from graphkit.frameworks.onnx.corrections import CORRECTIONS
         from graphkit.frameworks.onnx.proto import self_contained
 
-        self._model = model
+        self._neutral, self._mode = model, mode
+        self._model = model = in_mode(model, mode)
         self._gradients = Gradients(model, ReferenceSession)
         try:
             self._evaluator: Any = ReferenceEvaluator(onnx_ir.to_proto(self_contained(model)), new_ops=CORRECTIONS)
@@ -95,7 +96,7 @@ class ReferenceSession:
     @property
     def tappable(self) -> frozenset[str]:
         """Names of all tensors that nodes compute."""
-        return frozenset(inner_tensors(self._model))
+        return frozenset(inner_tensors(self._neutral)) & frozenset(inner_tensors(self._model))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -128,6 +129,16 @@ class ReferenceSession:
             ExecutionError: An operator failed.
         """
         return self._gradients.run(feeds, seeds, taps)
+
+    def train(self, batches: Iterable[Batch], rule: Rule) -> Iterator[Step]:
+        """Train by a graph that makes a step, from the model's weights; the session does not change.
+
+        Raises:
+            FeedError: A feed or a target is missing, unknown, or of the wrong shape or dtype.
+            UnsupportedError: Nodes through which no gradient can be expressed.
+            ExecutionError: An operator failed.
+        """
+        return steps(self._neutral, self._mode, ReferenceSession, batches, rule)
 
     def close(self) -> None:
         """Free the evaluator."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from graphkit.errors import ExecutionError, MissingError
 from graphkit.frameworks.base import EXECUTION
 from graphkit.frameworks.feeds import check_feeds, check_taps, inner_tensors
 from graphkit.frameworks.onnx.gradients import Gradients
-from graphkit.frameworks.onnx.mode import refuse_training
+from graphkit.frameworks.onnx.mode import in_mode
 from graphkit.frameworks.onnx.providers import (
     CPU,
     absent,
@@ -22,23 +22,24 @@ from graphkit.frameworks.onnx.providers import (
     said,
     session_options,
 )
+from graphkit.frameworks.onnx.signature import of_model, of_session
+from graphkit.frameworks.onnx.training import steps
 from graphkit.frameworks.onnx.values import is_plain, ort_value
-from graphkit.ir.dims import dims_of
 from graphkit.ir.origin import source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
     import onnx_ir as ir
 
-    from graphkit.frameworks.base import Ability, Arrays, Execution, Mode, Setting
+    from graphkit.frameworks.base import Ability, Arrays, Batch, Execution, Mode, Rule, Setting, Step
     from graphkit.frameworks.onnx.binding import Binding
 
-__all__ = ["OrtRuntime", "OrtSession"]
+__all__ = ["OLDER", "OrtRuntime", "OrtSession"]
 
-_OLDER = 21
+OLDER: Final = 21
 """Opset to fall back to: opset 22 widened types of operators whose kernels ONNX Runtime did not register anew."""
 
 
@@ -62,8 +63,8 @@ class OrtRuntime:
 
     @property
     def can(self) -> frozenset[Ability]:
-        """Outputs, taps and gradients."""
-        return frozenset({"forward", "taps", "backward"})
+        """All that there is."""
+        return frozenset({"forward", "taps", "backward", "train"})
 
     @property
     def native(self) -> str:
@@ -104,16 +105,15 @@ class OrtRuntime:
         Raises:
             InputError: The provider has no such option.
             MissingError: ONNX Runtime or the provider is not installed, or has no device.
-            UnsupportedError: The session is to follow training mode, and that would make a difference.
+            UnsupportedError: The session is to follow training mode, and nodes have no training form.
             ExecutionError: ONNX Runtime refuses the model, e.g. for want of a float64 kernel.
         """
         if (problem := self.missing()) is not None:
             raise MissingError(f"{self.label} is not available: {problem}.")
         check_options(self.label, self.provider, execution.provider_options)
-        refuse_training(self.label, model, mode)
         source = source_of(model) if native else None
         file = source.handle if source is not None and source.framework == self.native else None
-        return OrtSession(self, model, file, execution)
+        return OrtSession(self, model, file, mode, execution)
 
     def options(self, execution: Execution) -> dict[str, str]:
         """Options that the provider is given: those of parity unless it is to be fast, and the user's."""
@@ -128,6 +128,7 @@ class OrtSession:
         model: The canonical model.
         file: The file it was read from, which is run in its place where no taps are asked for, unless the model was
             cast or its inputs were given other shapes since.
+        mode: How BatchNorm and Dropout behave.
         execution: Threads, optimisation, options of the provider.
     """
 
@@ -136,11 +137,13 @@ class OrtSession:
         runtime: OrtRuntime,
         model: ir.Model,
         file: Path | None = None,
+        mode: Mode = "eval",
         execution: Execution = EXECUTION,
     ) -> None:
         self._runtime = runtime
-        self._model = model
-        self._file = file
+        self._neutral, self._mode = model, mode
+        self._model = in_mode(model, mode)
+        self._file = file if self._model is model else None
         self._execution = execution
         self._sessions: dict[tuple[str, ...], Any] = {}
         self._bindings: dict[tuple[str, ...], Binding] = {}
@@ -151,7 +154,7 @@ class OrtSession:
     @property
     def tappable(self) -> frozenset[str]:
         """Names of all tensors that nodes compute."""
-        return frozenset(inner_tensors(self._model))
+        return frozenset(inner_tensors(self._neutral)) & frozenset(inner_tensors(self._model))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -196,6 +199,16 @@ class OrtSession:
             ExecutionError: ONNX Runtime refused or crashed.
         """
         return self._gradients.run(feeds, seeds, taps)
+
+    def train(self, batches: Iterable[Batch], rule: Rule) -> Iterator[Step]:
+        """Train by a graph that makes a step, from the model's weights; the session does not change.
+
+        Raises:
+            FeedError: A feed or a target is missing, unknown, or of the wrong shape or dtype.
+            UnsupportedError: Nodes through which no gradient can be expressed.
+            ExecutionError: ONNX Runtime refused or crashed.
+        """
+        return steps(self._neutral, self._mode, self._another, batches, rule)
 
     def close(self) -> None:
         """Free the sessions."""
@@ -242,18 +255,12 @@ class OrtSession:
         if self._file is None:
             return None
         session = self._session_of(str(self._file), session_options(self._execution))
-        theirs = {value.name: _signature(value.shape, value.type) for value in session.get_inputs()}
-        ours = {
-            value.name: _signature(dims_of(value), "" if value.dtype is None else _type_name(value.dtype))
-            for value in self._model.graph.inputs
-            if not value.is_initializer()
-        }
-        return session if ours == theirs else None
+        return session if of_session(session) == of_model(self._model) else None
 
     def _start_lowered(self, taps: tuple[str, ...]) -> Any:
         """A session in an older opset, whose kernels ONNX Runtime has where it lacks the newest; None for none."""
         try:
-            return self._start(taps, _OLDER)
+            return self._start(taps, OLDER)
         except Exception:
             return None
 
@@ -307,16 +314,6 @@ class OrtSession:
     @cached_property
     def _dtypes(self) -> dict[str, int]:
         return {value.name or "": int(value.dtype or 0) for value in self._model.graph.inputs}
-
-
-def _signature(dims: Sequence[int | str | None] | None, kind: str) -> tuple[object, ...]:
-    """What two descriptions of an input have to agree in; free dimensions are alike whatever they are called."""
-    return (kind, *(dim if isinstance(dim, int) else None for dim in dims or ()))
-
-
-def _type_name(dtype: ir.DataType) -> str:
-    """ONNX Runtime's name of a tensor type, e.g. ``tensor(int64)``."""
-    return f"tensor({dtype.name.lower()})"
 
 
 def _float64_hint(model: ir.Model, error: Exception) -> str:

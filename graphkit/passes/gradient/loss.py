@@ -110,7 +110,7 @@ def add_default(model: ir.Model, name: str, array: np.ndarray[tuple[int, ...], n
     """Give a model an input that need not be fed: an initializer that is an input, too."""
     tensor = ir.tensor(array, name=name)
     value = ir.val(name, tensor.dtype, array.shape, const_value=tensor)
-    set_kind(value, "constant")
+    set_kind(value, "buffer")
     model.graph.register_initializer(value)
     model.graph.inputs.append(value)
     return value
