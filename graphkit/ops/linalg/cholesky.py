@@ -9,6 +9,7 @@ import numpy as np
 from graphkit.ir.own import DOMAIN
 from graphkit.ops.linalg.matrices import positive_definite, turned
 from graphkit.ops.spec import Case, MxForm, Op, torch_call
+from graphkit.ops.tensor.sizes import some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.builders import BodyBuilder
+    from graphkit.ops.gradients import GradientBuilder
 
 
 def _body(b: BodyBuilder, _node: ir.Node, x: Sequence[ir.Value]) -> ir.Value:
@@ -42,6 +44,20 @@ def _body(b: BodyBuilder, _node: ir.Node, x: Sequence[ir.Value]) -> ir.Value:
     return b.op("Transpose", columns, perm=[*range(1, rank), 0])
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[ir.Value | None]) -> list[ir.Value]:
+    """L⁻ᵀ Φ(Lᵀ dL) L⁻¹, made symmetric; Φ is the lower triangle with half the diagonal.
+
+    Source: Murray, Differentiation of the Cholesky decomposition, 2016, equation 10.
+    """
+    factor = node.outputs[0]
+    size, adjoint = b.size(factor, -1), turned(b, factor)
+    kept = b.const((np.tril(np.ones((size, size))) - np.eye(size) / 2) / 2, b.dtype(factor))
+    middle = b.op("Mul", b.op("MatMul", adjoint, some(dy[0])), kept)
+    half = b.op("TriangularSolve", adjoint, middle, domain=DOMAIN, upper=1)
+    found = b.op("TriangularSolve", factor, half, domain=DOMAIN, left=0)
+    return [b.op("Add", found, turned(b, found))]
+
+
 OP = Op(
     "Cholesky",
     domain=DOMAIN,
@@ -54,6 +70,7 @@ OP = Op(
         ),
     ),
     torch=torch_call("torch.linalg.cholesky"),
+    gradient=_gradient,
     cases=(
         Case("matrix", (positive_definite(4, 4),)),
         Case("batch", (positive_definite(2, 3, 3),), dynamic=(0,)),

@@ -9,6 +9,7 @@ import numpy as np
 
 from graphkit.ir.own import DOMAIN
 from graphkit.ops.codec import FLOAT
+from graphkit.ops.linalg.grad_decompositions import eigh_gradient, qr_gradient, svd_gradient
 from graphkit.ops.linalg.jacobi import eigenvectors, ordered, signed, singular_vectors
 from graphkit.ops.linalg.matrices import misfit, mx_turned, turned
 from graphkit.ops.spec import Arr, Case, MxForm, Op, Refusal, Tol, given
@@ -230,6 +231,7 @@ OPS = (
             ),
         ),
         torch=_torch_eigh,
+        gradient=eigh_gradient,
         cases=(
             *_cases(
                 ("matrix", _symmetric(4, 4)),
@@ -255,6 +257,7 @@ OPS = (
             ),
         ),
         torch=_torch_svd,
+        gradient=svd_gradient,
         cases=(
             *_cases(("wide", _any(3, 5)), ("square", _any(4, 4)), outputs=3),
             Case("large", (_any(17, 20),), outputs=3, grad=False, tol=_CLOSE),
@@ -274,6 +277,7 @@ OPS = (
             ),
         ),
         torch=_torch_qr,
+        gradient=qr_gradient,
         cases=(
             *_cases(
                 ("tall", _any(5, 3)),

@@ -1,4 +1,8 @@
-"""Inverses, solutions and determinants: Gauss-Jordan elimination."""
+"""Inverses, solutions and determinants: Gauss-Jordan elimination.
+
+Gradients are those of Giles, Collected matrix derivative results for forward and reverse mode algorithmic
+differentiation, 2008.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphkit.ir.own import DOMAIN
-from graphkit.ops.linalg.matrices import per_matrix, regular
+from graphkit.ops.linalg.matrices import per_matrix, regular, turned
 from graphkit.ops.spec import Case, MxForm, Op, arr, torch_call
 from graphkit.ops.tensor.sizes import some
 
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.builders import BodyBuilder, MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -98,6 +103,60 @@ def _torch_slogdet(b: TorchBuilder, _node: ir.Node, x: Sequence[Any]) -> Sequenc
     return b.calls("torch.linalg.slogdet", 2, x[0])
 
 
+def _adjoint_inverse(b: GradientBuilder, matrix: ir.Value) -> ir.Value:
+    return turned(b, b.op("Inverse", matrix, domain=DOMAIN))
+
+
+def _det_gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> list[ir.Value]:
+    """The cotangent times the cofactors, which are det A · A⁻ᵀ (Giles 2008, 2.2.4).
+
+    Up to three rows they are computed as such. Of larger matrices that are singular they are given as not known: NaN.
+    """
+    matrix, result = some(node.inputs[0]), node.outputs[0]
+    size, axes = b.size(matrix, -1), [-2, -1]
+    if size > 3:
+        unknown = b.op("Equal", result, b.scalar(0.0, result))
+        factor = b.op("Mul", dy[0], b.op("Where", unknown, b.scalar(np.nan, result), result))
+        return [b.op("Mul", b.op("Unsqueeze", factor, axes), _adjoint_inverse(b, matrix))]
+
+    def rolled(value: ir.Value, by: int, axis: int) -> ir.Value:
+        return b.op("Gather", value, np.roll(np.arange(size), -by), axis=axis)
+
+    cotangent = b.op("Unsqueeze", dy[0], axes)
+    if size == 1:
+        return [b.like(cotangent, matrix)]
+    if size == 2:
+        signs = b.const(np.array([[1, -1], [-1, 1]]), b.dtype(matrix))
+        return [b.op("Mul", cotangent, b.op("Mul", rolled(rolled(matrix, 1, -1), 1, -2), signs))]
+    after, before = (rolled(matrix, by, -2) for by in (1, 2))
+    cofactors = b.op(
+        "Sub",
+        b.op("Mul", rolled(after, 1, -1), rolled(before, 2, -1)),
+        b.op("Mul", rolled(after, 2, -1), rolled(before, 1, -1)),
+    )
+    return [b.op("Mul", cotangent, cofactors)]
+
+
+def _inverse_gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> list[ir.Value]:
+    """-Xᵀ dX Xᵀ (Giles 2008, 2.2.3)."""
+    adjoint = turned(b, node.outputs[0])
+    return [b.op("Neg", b.op("MatMul", adjoint, b.op("MatMul", dy[0], adjoint)))]
+
+
+def _slogdet_gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> list[ir.Value | None]:
+    """A⁻ᵀ times the cotangent of the logarithm (Giles 2008, 2.2.4); the sign is constant."""
+    if dy[1] is None:
+        return [None]
+    return [b.op("Mul", b.op("Unsqueeze", dy[1], [-2, -1]), _adjoint_inverse(b, some(node.inputs[0])))]
+
+
+def _solve_gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> list[ir.Value | None]:
+    """Of B: dB = A⁻ᵀ dX, and of A: -dB Xᵀ (Giles 2008, 2.3.1)."""
+    matrix, found = some(node.inputs[0]), node.outputs[0]
+    solved = b.op("Solve", turned(b, matrix), dy[0], domain=DOMAIN)
+    return [b.op("Neg", b.op("MatMul", solved, turned(b, found))) if b.wants(matrix) else None, solved]
+
+
 _A = regular(2, 3, 3)
 _MATRICES = (
     Case("matrix", (regular(4, 4),)),
@@ -112,6 +171,7 @@ OPS = (
         "Det",
         mx=(MxForm("_linalg_det", read=_read_det, write=_write_det, cases=_READ),),
         torch=torch_call("torch.linalg.det"),
+        gradient=_det_gradient,
         cases=_MATRICES,
     ),
     Op(
@@ -120,6 +180,7 @@ OPS = (
         body=_body_inverse,
         mx=(MxForm("_linalg_inverse", cases=_READ),),
         torch=torch_call("torch.linalg.inv"),
+        gradient=_inverse_gradient,
         cases=_MATRICES,
     ),
     Op(
@@ -135,6 +196,7 @@ OPS = (
             ),
         ),
         torch=_torch_slogdet,
+        gradient=_slogdet_gradient,
         cases=tuple(Case(case.name, case.inputs, outputs=2, dynamic=case.dynamic) for case in _MATRICES),
     ),
     Op(
@@ -143,6 +205,7 @@ OPS = (
         body=_body_solve,
         mx=(MxForm("_npi_solve", direction="write"),),
         torch=torch_call("torch.linalg.solve"),
+        gradient=_solve_gradient,
         cases=(
             Case("matrix", (regular(4, 4), arr(4, 2))),
             Case("batch", (_A, arr(2, 3, 1)), dynamic=(0, 1)),

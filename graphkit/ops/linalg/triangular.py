@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.builders import BodyBuilder, MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -91,6 +92,19 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     return b.call("torch.linalg.solve_triangular", x[0], x[1], upper=bool(upper), left=None if left else False)
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> list[ir.Value | None]:
+    """With A X = B: dB = A⁻ᵀ dX and dA = -dB Xᵀ, of which the triangle (Giles 2008, 2.3.1)."""
+    upper, left = node.attributes.get_int("upper", 0), node.attributes.get_int("left", 1)
+    matrix, found = some(node.inputs[0]), node.outputs[0]
+    solved = b.op(
+        "TriangularSolve", turned(b, matrix), dy[0], domain=DOMAIN, upper=None if upper else 1, left=None if left else 0
+    )
+    if not b.wants(matrix):
+        return [None, solved]
+    product = b.op("MatMul", solved, turned(b, found)) if left else b.op("MatMul", turned(b, found), solved)
+    return [b.op("Neg", b.op("Trilu", product, upper=upper)), solved]
+
+
 _A, _B = regular(2, 3, 3), arr(2, 3, 4)
 
 OPS = (
@@ -113,6 +127,7 @@ OPS = (
             ),
         ),
         torch=_torch,
+        gradient=_gradient,
         cases=(
             Case("lower", (regular(3, 3), arr(3, 2))),
             Case("upper", (_A, _B), {"upper": 1}, dynamic=(0, 1)),

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from graphkit.ops.nn.grad_attention import attention_gradient
 from graphkit.ops.nn.mx_attention import write_attention
 from graphkit.ops.nn.torch_attention import torch_attention
 from graphkit.ops.spec import Case, MxForm, Op, arr, given
@@ -48,6 +49,7 @@ OP = Op(
     "Attention",
     mx=(MxForm("_linalg_gemm2", write=write_attention, direction="write"),),
     torch=torch_attention,
+    gradient=attention_gradient,
     cases=(
         _case("plain"),
         _case("scale", scale=0.25),

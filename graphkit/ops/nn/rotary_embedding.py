@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given
-from graphkit.ops.tensor.sizes import some
+from graphkit.ops.tensor.sizes import END, some
 from graphkit.ops.torchprogram import Code
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.builders import MxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -108,6 +111,76 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     return b.method("flatten", found, 2) if flat else found
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> list[ir.Value | None]:
+    """Turned by the opposite angles; a cache is shared by heads, and by the tokens at a position."""
+    data, cosine, sine = (some(value) for value in node.inputs[:3])
+    positions = node.inputs[3] if len(node.inputs) > 3 else None
+    found: list[ir.Value | None] = [None] * 3
+    if b.wants(data):
+        found[0] = _turned_back(b, node, dy[0], positions)
+    if not b.wants(cosine) and not b.wants(sine):
+        return found
+    (first, second), (left, right) = (_pairs(b, node, value) for value in (data, dy[0]))
+    axis = 2 if b.rank(data) == 3 else 1
+    for place, cache, combine, one, other in (
+        (1, cosine, "Add", (left, first), (right, second)),
+        (2, sine, "Sub", (right, first), (left, second)),
+    ):
+        if b.wants(cache):
+            each = b.op(combine, b.op("Mul", *one), b.op("Mul", *other))
+            total = b.op("ReduceSum", each, [axis], keepdims=0)
+            if positions is not None:
+                rows = b.op("Unsqueeze", positions, [-1])
+                total = b.op("ScatterND", b.full_like(cache), rows, total, reduction="add")
+            found[place] = b.like(total, cache)
+    return found
+
+
+def _turned_back(b: GradientBuilder, node: ir.Node, cotangent: ir.Value, positions: ir.Value | None) -> ir.Value:
+    cosine, sine = (some(value) for value in node.inputs[1:3])
+    if b.dtype(cotangent) != np.float64:  # of which ONNX defines no RotaryEmbedding
+        options: dict[str, Any] = {
+            name: node.attributes.get_int(name, 0) or None
+            for name in ("interleaved", "num_heads", "rotary_embedding_dim")
+        }
+        return b.op("RotaryEmbedding", cotangent, cosine, b.op("Neg", sine), positions, **options)
+    left, right = _pairs(b, node, cotangent)
+    turned = node.attributes.get_int("rotary_embedding_dim", 0)
+    flat = b.rank(cotangent) == 3
+    cosine, sine = (
+        b.op("Unsqueeze", cache if positions is None else b.op("Gather", cache, positions), [2 if flat else 1])
+        for cache in (cosine, sine)
+    )
+    first = b.op("Add", b.op("Mul", left, cosine), b.op("Mul", right, sine))
+    second = b.op("Sub", b.op("Mul", right, cosine), b.op("Mul", left, sine))
+    if node.attributes.get_int("interleaved", 0):
+        both = b.op("Concat", b.op("Unsqueeze", first, [-1]), b.op("Unsqueeze", second, [-1]), axis=-1)
+        parts = [b.op("Reshape", both, [0, 0, 0, -1])]
+    else:
+        parts = [first, second]
+    if turned:
+        parts.append(b.op("Slice", _apart(b, node, cotangent), [turned], [END], [-1]))
+    return b.like(parts[0] if len(parts) == 1 else b.op("Concat", *parts, axis=-1), cotangent)
+
+
+def _apart(b: GradientBuilder, node: ir.Node, value: ir.Value) -> ir.Value:
+    """With an axis for the heads."""
+    if b.rank(value) == 3:
+        return b.op("Reshape", value, [0, 0, node.attributes.get_int("num_heads", 0), -1])
+    return value
+
+
+def _pairs(b: GradientBuilder, node: ir.Node, value: ir.Value) -> Sequence[ir.Value]:
+    """The first and the second numbers of what is turned, with an axis for the heads."""
+    value = _apart(b, node, value)
+    if turned := node.attributes.get_int("rotary_embedding_dim", 0):
+        value = b.op("Slice", value, [0], [turned], [-1])
+    if not node.attributes.get_int("interleaved", 0):
+        return b.ops("Split", 2, value, axis=-1, num_outputs=2)
+    apart = b.op("Reshape", value, [0, 0, 0, -1, 2])
+    return [b.op("Squeeze", each, [-1]) for each in b.ops("Split", 2, apart, axis=-1, num_outputs=2)]
+
+
 _X, _FLAT = arr(2, 3, 4, 8), arr(2, 4, 24)
 _CACHES = (arr(6, 4), arr(6, 4))
 _BY_TOKEN = (arr(2, 4, 4), arr(2, 4, 4))
@@ -117,6 +190,7 @@ OP = Op(
     "RotaryEmbedding",
     mx=(MxForm("broadcast_mul", write=_write, direction="write"),),
     torch=_torch,
+    gradient=_gradient,
     cases=(
         Case("halves", (_X, *_CACHES, _POSITIONS), dynamic=(0, 3)),
         Case("interleaved", (_X, *_CACHES, _POSITIONS), {"interleaved": 1}, dynamic=(0, 3)),
