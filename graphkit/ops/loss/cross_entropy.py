@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import onnx_ir as ir
 
 from graphkit.ir.params import kind_of
+from graphkit.ops.loss.grad_cross_entropy import cross_entropy, likelihood
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given
 from graphkit.ops.tensor.sizes import some
 
@@ -179,12 +180,14 @@ OPS = (
             ),
         ),
         torch=_torch_entropy,
+        gradient=cross_entropy,
         cases=_cases(several=True),
     ),
     Op(
         "NegativeLogLikelihoodLoss",
         mx=(MxForm("pick", when=_fits, write=_write_likelihood, direction="write"),),
         torch=_torch_likelihood,
+        gradient=likelihood,
         cases=_cases(several=False),
     ),
 )
