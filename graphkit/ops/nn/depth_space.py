@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.codec import INT
 from graphkit.ops.spec import Attr, Case, MxForm, Op, Refusal, arr
+from graphkit.ops.tensor.grad_sizes import joined, sizes_at
+from graphkit.ops.tensor.sizes import some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.builders import MxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -60,6 +63,20 @@ def _swapped(b: TorchBuilder, data: Arg, parts: tuple[int, int]) -> Arg:
     return b.method("flatten", table, 1, 2)
 
 
+def _gradient_depth(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    """(N, C, H·b, W·b) back to (N, C·b·b, H, W); the order of ONNX's SpaceToDepth is that of DCR."""
+    source, size = some(node.inputs[0]), node.attributes.get_int("blocksize")
+    if node.attributes.get_string("mode", "DCR") == "DCR":
+        return [b.op("SpaceToDepth", dy[0], blocksize=size)]
+    rows, columns = sizes_at(b, source, [2]), sizes_at(b, source, [3])
+    blocks = b.op("Reshape", dy[0], joined(b, [0, -1], rows, [size], columns, [size]))
+    return [b.like(b.op("Transpose", blocks, perm=[0, 1, 3, 5, 2, 4]), source)]
+
+
+def _gradient_space(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    return [b.op("DepthToSpace", dy[0], blocksize=node.attributes.get_int("blocksize"))]
+
+
 _BLOCK = Attr("block_size", "blocksize", INT)
 
 OPS = (
@@ -70,6 +87,7 @@ OPS = (
             MxForm("Reshape", when=_is_crd, write=_write_crd, direction="write"),
         ),
         torch=_torch_depth,
+        gradient=_gradient_depth,
         cases=(
             Case("DCR", (arr(2, 8, 3, 2),), {"blocksize": 2}, dynamic=(0,)),
             Case("DCR given", (arr(1, 9, 2, 2),), {"blocksize": 3, "mode": "DCR"}),
@@ -81,6 +99,7 @@ OPS = (
         "SpaceToDepth",
         mx=(MxForm("space_to_depth", attrs=(_BLOCK,)),),
         torch=_torch_space,
+        gradient=_gradient_space,
         cases=(
             Case("twos", (arr(2, 3, 4, 6),), {"blocksize": 2}, dynamic=(0,)),
             Case("threes", (arr(1, 2, 3, 6),), {"blocksize": 3}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64
+from graphkit.ops.tensor.grad_sizes import joined, sizes_at
 from graphkit.ops.tensor.sizes import constant_ints, some
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.builders import MxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -78,12 +80,23 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     return b.call("F.pad", x[0], tuple(pads))
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    """What was put around is cut off, and zeros are put where something was."""
+    source = some(node.inputs[0])
+    rank = b.rank(source)
+    axes = [axis % rank for axis in node.attributes.get_ints("axes", list(range(rank)))]
+    change = b.op("Sub", sizes_at(b, source, axes), sizes_at(b, dy[0], axes))
+    before = b.op("Div", change, [2])
+    return [b.op("Pad", dy[0], joined(b, before, b.op("Sub", change, before)), None, axes)]
+
+
 _X = arr(5, 6, 3)
 
 OP = Op(
     "CenterCropPad",
     mx=(MxForm("slice_axis", write=_write, direction="write"),),
     torch=_torch,
+    gradient=_gradient,
     cases=(
         Case("crop", (_X, int64([2, 3, 3])), const=(1,)),
         Case("pad", (_X, int64([8, 7, 3])), const=(1,)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx_ir as ir
 
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64
 from graphkit.ops.tensor.cumsum import torch_running
@@ -14,9 +15,8 @@ from graphkit.ops.tensor.torch_index import along
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import onnx_ir as ir
-
     from graphkit.ops.builders import MxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -67,12 +67,32 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     return b.method("flip", data, axis) if backward else data
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    """Σ of dy·y over the products that an element is in, divided by it.
+
+    At the first zero, that of the products that one in its place gives; behind it every product is zero.
+    """
+    data, axis = some(node.inputs[0]), node.inputs[1]
+    way: dict[str, Any] = {name: node.attributes.get_int(name, 0) for name in ("exclusive", "reverse")}
+    back = {**way, "reverse": 1 - way["reverse"]}
+    zero, one = b.scalar(0.0, data), b.scalar(1.0, data)
+    none = b.op("Equal", data, zero)
+    before = b.op("CumSum", b.op("Cast", none, to=ir.DataType.INT32), axis, exclusive=1, reverse=way["reverse"])
+    first = b.op("And", none, b.op("Equal", before, np.asarray(0, np.int32)))
+    without = b.op("CumProd", b.op("Where", first, one, data), axis, **way)
+    of_first = b.op("CumSum", b.op("Mul", dy[0], without), axis, **back)
+    of_others = b.op("CumSum", b.op("Mul", dy[0], node.outputs[0]), axis, **back)
+    of_others = b.op("Div", of_others, b.op("Where", none, one, data))
+    return [b.op("Where", none, b.op("Where", first, of_first, zero), of_others)]
+
+
 _X = arr(2, 5, 4, low=0.5, high=1.5)
 
 OP = Op(
     "CumProd",
     mx=(MxForm("elemwise_mul", write=_write, direction="write"),),
     torch=_torch,
+    gradient=_gradient,
     cases=(
         Case("axis", (_X, int64(1)), const=(1,), dynamic=(0,)),
         Case("last axis", (_X, int64(-1)), const=(1,)),

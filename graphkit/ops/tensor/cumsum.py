@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -84,6 +85,11 @@ def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Valu
     return total if added == want else b.op("Cast", total, to=ir.DataType.from_numpy(want))
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    exclusive, backward = (node.attributes.get_int(name, 0) for name in ("exclusive", "reverse"))
+    return [b.op("CumSum", dy[0], node.inputs[1], exclusive=exclusive, reverse=1 - backward)]
+
+
 _X = arr(2, 3, 4)
 
 OP = Op(
@@ -105,6 +111,7 @@ OP = Op(
         ),
     ),
     torch=_torch,
+    gradient=_gradient,
     cases=(
         Case("axis", (_X, int64(1)), const=(1,), dynamic=(0,)),
         Case("last axis", (_X, int64(-1)), const=(1,)),

@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.ops.booleans import carrier
+from graphkit.ops.gradients import flat
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64
 from graphkit.ops.tensor.cast import DTYPES
 from graphkit.ops.tensor.sizes import some
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -118,6 +120,10 @@ def matrix_of(b: OnnxBuilder, data: ir.Value, k: int) -> ir.Value:
     return b.op("Where", eye, lines, b.const(np.zeros((), b.dtype(data))))
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    return [b.op("Trilu", dy[0], *node.inputs[1:], upper=node.attributes.get_int("upper", 1))]
+
+
 _X = arr(3, 4)
 
 
@@ -130,6 +136,7 @@ OPS = (
         "Trilu",
         mx=(MxForm("where", write=_write_trilu, direction="write"),),
         torch=_torch_trilu,
+        gradient=_gradient,
         cases=(
             Case("upper", (_X,)),
             Case("lower", (_X,), {"upper": 0}, dynamic=(0,)),
@@ -156,6 +163,7 @@ OPS = (
             ),
         ),
         torch=_torch_eye,
+        gradient=flat,
         cases=(
             _eye("default"),
             _eye("diagonal", k=-1),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -88,6 +89,15 @@ def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Valu
     return b.op("Squeeze", rows, [0]) if scalar else rows
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    values = some(node.inputs[2])
+    pair = b.const(np.arange(2), b.dtype(values))
+    hot = b.op("OneHot", node.inputs[0], node.inputs[1], pair, axis=node.attributes.get_int("axis", -1))
+    on = b.op("ReduceSum", b.op("Mul", dy[0], hot), keepdims=0)
+    off = b.op("ReduceSum", b.op("Mul", dy[0], b.op("Sub", b.scalar(1.0, values), hot)), keepdims=0)
+    return [None, None, b.op("Concat", *(b.op("Unsqueeze", part, [0]) for part in (off, on)), axis=0)]
+
+
 _INDICES = int64([[0, 2], [1, 0]])
 
 
@@ -114,6 +124,7 @@ OP = Op(
         ),
     ),
     torch=_torch,
+    gradient=_gradient,
     cases=(
         Case("default", (_INDICES, int64(3), given([0, 1], "float32")), const=(1, 2), dynamic=(0,), grad=False),
         Case("values", (_INDICES, int64([3]), given([-0.5, 0.1], "float32")), const=(1, 2), grad=False),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -117,6 +118,17 @@ def _read_like(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir
     return b.op("Reshape", line, b.op("Shape", data)) if axis is None else line
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    """That of start + delta·i; the number of elements is flat."""
+    start, delta = node.inputs[0], some(node.inputs[2])
+    of_delta = None
+    if b.wants(delta):
+        turns = b.op("Range", np.asarray(0), b.op("Size", dy[0]), np.asarray(1))
+        turns = b.op("Cast", turns, to=ir.DataType.from_numpy(b.dtype(delta)))
+        of_delta = b.op("ReduceSum", b.op("Mul", dy[0], turns), keepdims=0)
+    return [b.op("ReduceSum", dy[0], keepdims=0) if b.wants(start) else None, None, of_delta]
+
+
 _X = arr(3, 4)
 
 
@@ -173,6 +185,7 @@ OP = Op(
         ),
     ),
     torch=_torch,
+    gradient=_gradient,
     cases=(
         Case("integers", (int64(2), int64(9), int64(3)), const=(0, 1, 2), grad=False),
         Case("downward", (int64(5), int64(0), int64(-1)), const=(0, 1, 2), grad=False),

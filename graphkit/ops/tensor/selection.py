@@ -13,6 +13,7 @@ import onnx_ir as ir
 
 from graphkit.ops.codec import BOOL
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given
+from graphkit.ops.tensor.grad_gather import picked
 from graphkit.ops.tensor.sizes import axis_of, mx_axis, some
 from graphkit.ops.tensor.torch_index import along
 from graphkit.ops.torchprogram import Device, Size
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphkit.ops.builders import Dim, MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -158,6 +160,24 @@ def _read_nonzero(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -
     return b.op("Transpose", b.op("NonZero", line), perm=[1, 0])
 
 
+def _gradient_compress(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    chosen = b.op("Reshape", b.op("NonZero", node.inputs[1]), [-1])
+    return [_of_chosen(b, node, dy[0], chosen)]
+
+
+def _gradient_unique(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    """Of equal elements the first has the gradient of the one that is kept; how many there are is flat."""
+    return [None if dy[0] is None else _of_chosen(b, node, dy[0], b.output(node, 1))]
+
+
+def _of_chosen(b: GradientBuilder, node: ir.Node, gradient: ir.Value, chosen: ir.Value) -> ir.Value:
+    """The gradient in what slices along the axis of a node, or elements where it has none, were chosen from."""
+    source = some(node.inputs[0])
+    if "axis" in node.attributes:
+        return picked(b, gradient, source, chosen, axis_of(node, b.rank(source)))
+    return b.like(picked(b, gradient, b.op("Reshape", source, [-1]), chosen, 0), source)
+
+
 _X, _TRUTHS = arr(4, 3), given([True, False, True], "bool")
 _REPEATED = given([[2.5, -1.0, 2.5], [0.5, -1.0, 2.5]], "float32")
 _ROWS = given([[2.0, 2.0], [1.0, 1.0], [2.0, 2.0]], "float32")
@@ -176,6 +196,7 @@ OPS = (
             ),
         ),
         torch=_torch_compress,
+        gradient=_gradient_compress,
         cases=(
             Case("rows", (_X, given([True, False, False, True], "bool")), {"axis": 0}),
             Case("columns", (_X, _TRUTHS), {"axis": -1}, dynamic=(0,)),
@@ -223,6 +244,7 @@ OPS = (
             ),
         ),
         torch=_torch_unique,
+        gradient=_gradient_unique,
         cases=(
             Case("values", (_REPEATED,), dynamic=(0,), grad=False),
             Case("everything", (_REPEATED,), outputs=4, grad=False),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg, Stored, Var
 
@@ -109,6 +110,11 @@ def _read_last(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir
     return b.op("GatherND", data, places, batch_dims=1)
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    batch, time = node.attributes.get_int("batch_axis", 1), node.attributes.get_int("time_axis", 0)
+    return [b.op("ReverseSequence", dy[0], node.inputs[1], batch_axis=batch, time_axis=time)]
+
+
 _X, _LENGTHS = arr(4, 3, 2), given([2, 4, 1], "float32")
 _BATCH_FIRST = arr(3, 4, 2)
 _USED = {"use_sequence_length": True}
@@ -130,6 +136,7 @@ OPS = (
             ),
         ),
         torch=_torch_reverse,
+        gradient=_gradient,
         cases=(
             Case("default", (_X, int64([2, 4, 1])), dynamic=(0,)),
             Case("batch first", (_BATCH_FIRST, int64([2, 4, 1])), {"batch_axis": 0, "time_axis": 1}, dynamic=(0, 1)),

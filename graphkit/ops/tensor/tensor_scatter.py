@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from graphkit.ops.booleans import as_carrier, carrier
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64
+from graphkit.ops.tensor.grad_sizes import operand, sizes_at
 from graphkit.ops.tensor.sizes import axis_of, some
 from graphkit.ops.torchprogram import Device
 
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.builders import MxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -85,12 +89,40 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     return b.method("movedim", written, 1, axis) if axis != 1 else written
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    cache, new = some(node.inputs[0]), some(node.inputs[1])
+    axis = axis_of(node, b.rank(cache), -2)
+    kept = None
+    if b.wants(cache):
+        mode = node.attributes.get_string("mode", "linear")
+        kept = b.op("TensorScatter", dy[0], b.full_like(new), *node.inputs[2:], axis=axis, mode=mode)
+    return [kept, _written(b, node, dy[0], axis) if b.wants(new) else None]
+
+
+def _written(b: GradientBuilder, node: ir.Node, gradient: ir.Value, axis: int) -> ir.Value:
+    """The gradient at the places that were written."""
+    rank, count = b.rank(gradient), sizes_at(b, some(node.inputs[1]), [axis])
+    starts = operand(node, 2)
+    if starts is None:
+        return b.op("Slice", gradient, [0], count, [axis])
+    steps = b.op("Range", np.asarray(0), b.op("Squeeze", count, [0]), np.asarray(1))
+    places = b.op("Add", b.op("Unsqueeze", starts, [1]), steps)
+    if node.attributes.get_string("mode", "linear") == "circular":
+        places = b.op("Mod", places, sizes_at(b, gradient, [axis]))
+    order = list(range(rank))
+    order[1], order[axis] = order[axis], order[1]
+    moved = gradient if axis == 1 else b.op("Transpose", gradient, perm=order)
+    found = b.op("GatherND", moved, b.op("Unsqueeze", places, [2]), batch_dims=1)
+    return found if axis == 1 else b.op("Transpose", found, perm=order)
+
+
 _CACHE, _NEW = arr(3, 2, 5, 4), arr(3, 2, 2, 4)
 
 OP = Op(
     "TensorScatter",
     mx=(MxForm("where", write=_write, direction="write"),),
     torch=_torch,
+    gradient=_gradient,
     cases=(
         Case("linear", (_CACHE, _NEW, int64([0, 1, 3]))),
         Case("circular", (_CACHE, _NEW, int64([4, 0, 2])), {"mode": "circular"}),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from graphkit.ops.codec import ints
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64
 from graphkit.ops.tensor.broadcasting import stretch
+from graphkit.ops.tensor.grad_sizes import joined, known_ints, sizes_at
 from graphkit.ops.tensor.sizes import constant_ints, mx_axis, some
 from graphkit.ops.tensor.torch_sizes import sizes_given
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -86,6 +88,22 @@ def _read_repeat(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> 
     return data if ends else b.op("Transpose", data, perm=[order.index(place) for place in range(rank)])
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    """What was repeated stands apart in axes of its own, which are summed."""
+    source = some(node.inputs[0])
+    rank, times = b.rank(source), known_ints(node, 1)
+    repeated = [axis for axis in range(rank) if times is None or times[axis] != 1]
+    if not repeated:
+        return [dy[0]]
+    counts = b.const(times) if times is not None else some(node.inputs[1])
+    parts: list[ir.Value] = []
+    for axis in range(rank):
+        count = [b.op("Slice", counts, [axis], [axis + 1])] if axis in repeated else []
+        parts += [*count, sizes_at(b, source, [axis])]
+    apart = b.op("Reshape", dy[0], joined(b, *parts), allowzero=1)
+    return [b.op("ReduceSum", apart, [axis + number for number, axis in enumerate(repeated)], keepdims=0)]
+
+
 _X = arr(2, 3, 4)
 
 OPS = (
@@ -107,6 +125,7 @@ OPS = (
             ),
         ),
         torch=_torch,
+        gradient=_gradient,
         cases=(
             Case("several", (_X, int64([1, 2, 3])), const=(1,), dynamic=(0,)),
             Case("once", (_X, int64([1, 1, 1])), const=(1,)),

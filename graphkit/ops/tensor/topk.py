@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -121,6 +122,12 @@ def _read_argsort(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) ->
     return _as_dtype(b, node, _sorted(b, node, some(x[0]), 0, ascending=_flag(node, "True"))[2])
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    source = some(node.inputs[0])
+    places, axis = b.output(node, 1), axis_of(node, b.rank(source), -1)
+    return [b.op("ScatterElements", b.full_like(source), places, dy[0], axis=axis)]
+
+
 _X = given([[0.3, -0.2, 0.9, 0.1], [0.5, 0.7, -0.6, 0.2]], "float32")
 _CUBE = arr(2, 5, 3)
 
@@ -145,6 +152,7 @@ OPS = (
             ),
         ),
         torch=_torch,
+        gradient=_gradient,
         cases=(
             Case("default", (_X, int64([2])), const=(1,), outputs=2, dynamic=(0,)),
             Case("smallest", (_CUBE, int64([3])), {"axis": 1, "largest": 0}, const=(1,), outputs=2),
