@@ -15,14 +15,17 @@ import onnx_ir as ir
 from graphkit.ir.own import DOMAIN
 from graphkit.ops.codec import BOOL
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given, int64
-from graphkit.ops.tensor.sizes import as_int64, size_along, some
+from graphkit.ops.tensor.sizes import END, START, as_int64, size_along, some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphkit.ops.builders import BodyBuilder, MxBuilder, OnnxBuilder, Operand, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
+
+    _Values = tuple[ir.Value, ...]
 
 _NEVER = -1e30
 """Logarithm of a chance that is none; finite, so that differences of two are numbers."""
@@ -81,47 +84,123 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     )
 
 
+class _Paths:
+    """The paths through the states of labels: a blank, the first label, a blank, the second label, and so on.
+
+    Attributes:
+        logs: Logarithms of the chances of classes, (frames, examples, classes).
+        classes: The class of each state at each frame, (frames, examples, states).
+        chances: Logarithms of the chances of the states, (frames, examples, states).
+    """
+
+    def __init__(self, b: BodyBuilder, node: ir.Node, x: Sequence[ir.Value]) -> None:
+        self._b = b
+        self.data, labels, self.lengths, self.counts = x
+        blank = np.asarray(node.attributes.get_int("blank", 0))
+        places = 2 * b.size(labels, 1) + 1
+        inside = b.op("Clip", labels, np.asarray(0), np.asarray(b.size(self.data, 2) - 1))
+        none = b.op("Unsqueeze", b.op("Sub", b.op("Mul", inside, np.asarray(0)), -blank), [2])
+        pairs = b.op("Reshape", b.op("Concat", none, b.op("Unsqueeze", inside, [2]), axis=2), [0, places - 1])
+        states = b.op("Pad", pairs, [0, 0, 0, 1], blank)
+        earlier = _moved(b, states, 2, blank)
+        leaps = b.op("Not", b.op("Or", b.op("Equal", states, blank), b.op("Equal", states, earlier)))
+        self._never = b.scalar(_NEVER, self.data)
+        self._skipping = b.op("Where", leaps, b.scalar(0.0, self.data), self._never)
+        frames = b.op("Shape", self.data, start=0, end=1)
+        self.classes = b.op("Expand", b.op("Unsqueeze", states, [0]), b.op("Concat", frames, [1, 1], axis=0))
+        self.logs = b.op("LogSoftmax", self.data, axis=2)
+        self.chances = b.op("GatherElements", self.logs, self.classes, axis=2)
+        self._numbers = b.op("Range", np.asarray(0), b.op("Squeeze", frames, [0]), np.asarray(1))
+        self._size = b.op("Shape", states)
+        self._places = places
+
+    def running(self, number: ir.Value) -> ir.Value:
+        """Whether a frame, or each of several, is one of an example's."""
+        return self._b.op("Unsqueeze", self._b.op("Less", number, self.lengths), [-1])
+
+    def forwards(self, *, each: bool = False) -> tuple[ir.Value, ...]:
+        """Logarithms of the chances to have come to each state: at an example's last frame, and where asked at each."""
+        b = self._b
+        start = np.full((1, self._places), _NEVER, b.dtype(self.data))
+        start[0, 0] = 0
+
+        def step(held: _Values, parts: _Values) -> tuple[Sequence[ir.Value], Sequence[ir.Value]]:
+            (before,), (chance, number) = held, parts
+            one = _moved(b, before, 1, self._never)
+            two = b.op("Add", _moved(b, before, 2, self._never), self._skipping)
+            after = b.op("Where", self.running(number), b.op("Add", _log_sum(b, before, one, two), chance), before)
+            return [after], [after] if each else []
+
+        return b.scan(step, [b.op("Expand", start, self._size)], [self.chances, self._numbers])
+
+    def backwards(self) -> ir.Value:
+        """Logarithms of the chances to come from each state at each frame to an end."""
+        b = self._b
+        places = np.arange(self._places)
+        end = b.op("Unsqueeze", b.op("Mul", self.counts, np.asarray(2)), [1])
+        last = b.op("Or", b.op("Equal", end, places), b.op("Equal", end, places + 1))
+        ends = b.op("Where", last, b.scalar(0.0, self.data), self._never)
+
+        def step(held: _Values, parts: _Values) -> tuple[Sequence[ir.Value], Sequence[ir.Value]]:
+            (after,), (chance, number) = held, parts
+            one = _moved(b, after, -1, self._never)
+            two = _moved(b, b.op("Add", after, self._skipping), -2, self._never)
+            final = b.op("Equal", b.op("Add", number, np.asarray(1)), self.lengths)
+            before = b.op("Where", b.op("Unsqueeze", final, [1]), ends, _log_sum(b, after, one, two))
+            return [b.op("Add", before, chance)], [before]
+
+        turned = [_turned(b, each) for each in (self.chances, self._numbers)]
+        return _turned(b, b.scan(step, [b.op("Expand", self._never, self._size)], turned)[1])
+
+    def likely(self, final: ir.Value) -> ir.Value:
+        """Logarithm of the chance of the labels."""
+        b = self._b
+        end = b.op("Unsqueeze", b.op("Mul", self.counts, np.asarray(2)), [1])
+        previous = b.op("Max", b.op("Sub", end, np.asarray(1)), np.asarray(0))
+        blanks, letters = (b.op("GatherElements", final, place, axis=1) for place in (end, previous))
+        letters = b.op("Where", b.op("Greater", end, np.asarray(0)), letters, self._never)
+        return b.op("Squeeze", _log_sum(b, blanks, letters), [1])
+
+    def fits(self, likely: ir.Value) -> ir.Value:
+        """Whether labels fit their frames."""
+        return self._b.op("Greater", likely, self._b.scalar(_NEVER / 2, self.data))
+
+    def frames(self) -> ir.Value:
+        """Whether each frame is one of an example's, (frames, examples, 1)."""
+        return self.running(self._b.op("Unsqueeze", self._numbers, [1]))
+
+
 def _body(b: BodyBuilder, node: ir.Node, x: Sequence[ir.Value]) -> ir.Value:
-    data, labels, lengths, counts = x
-    classes, blank = b.size(data, 2), np.asarray(node.attributes.get_int("blank", 0))
-    places = 2 * b.size(labels, 1) + 1
-    inside = b.op("Clip", labels, np.asarray(0), np.asarray(classes - 1))
-    none = b.op("Unsqueeze", b.op("Sub", b.op("Mul", inside, np.asarray(0)), -blank), [2])
-    pairs = b.op("Reshape", b.op("Concat", none, b.op("Unsqueeze", inside, [2]), axis=2), [0, places - 1])
-    states = b.op("Pad", pairs, [0, 0, 0, 1], blank)
-    earlier = _moved(b, states, 2, blank)
-    leaps = b.op("Not", b.op("Or", b.op("Equal", states, blank), b.op("Equal", states, earlier)))
-    never = b.scalar(_NEVER, data)
-    skipping = b.op("Where", leaps, b.scalar(0.0, data), never)
-    frames = b.op("Shape", data, start=0, end=1)
-    everywhere = b.op("Expand", b.op("Unsqueeze", states, [0]), b.op("Concat", frames, [1, 1], axis=0))
-    chances = b.op("GatherElements", b.op("LogSoftmax", data, axis=2), everywhere, axis=2)
-    numbers = b.op("Range", np.asarray(0), b.op("Squeeze", frames, [0]), np.asarray(1))
-    start = np.full((1, places), _NEVER, b.dtype(data))
-    start[0, 0] = 0
-    first = b.op("Expand", start, b.op("Shape", states))
+    paths = _Paths(b, node, x)
+    (final,) = paths.forwards()
+    likely = paths.likely(final)
+    return b.op("Where", paths.fits(likely), b.op("Neg", likely), b.scalar(0.0, x[0]))
 
-    def step(held: tuple[ir.Value, ...], parts: tuple[ir.Value, ...]) -> tuple[Sequence[ir.Value], Sequence[ir.Value]]:
-        (before,), (chance, number) = held, parts
-        one = _moved(b, before, 1, never)
-        two = b.op("Add", _moved(b, before, 2, never), skipping)
-        after = b.op("Add", _log_sum(b, before, one, two), chance)
-        running = b.op("Unsqueeze", b.op("Less", number, lengths), [1])
-        return [b.op("Where", running, after, before)], []
 
-    (final,) = b.scan(step, [first], [chances, numbers])
-    end = b.op("Unsqueeze", b.op("Mul", counts, np.asarray(2)), [1])
-    previous = b.op("Max", b.op("Sub", end, np.asarray(1)), np.asarray(0))
-    blanks, letters = (b.op("GatherElements", final, place, axis=1) for place in (end, previous))
-    letters = b.op("Where", b.op("Greater", end, np.asarray(0)), letters, never)
-    likely = b.op("Squeeze", _log_sum(b, blanks, letters), [1])
-    fits = b.op("Greater", likely, b.scalar(_NEVER / 2, data))
-    return b.op("Where", fits, b.op("Neg", likely), b.scalar(0.0, data))
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    """The chance of each class less that to pass through it on the way of the labels (Graves et al., equation 16)."""
+    paths = _Paths(b, node, [some(value) for value in node.inputs])
+    final, before = paths.forwards(each=True)
+    none = b.scalar(0.0, paths.data)
+    share = b.op("Where", paths.fits(paths.likely(final)), dy[0], none)
+    share = b.op("Where", paths.frames(), b.op("Unsqueeze", share, [1]), none)
+    whole = b.op("Unsqueeze", node.outputs[0], [1])
+    passing = b.op("Exp", b.op("Add", b.op("Add", before, paths.backwards()), whole))
+    taken = b.op("Neg", b.op("Mul", passing, share))
+    chances = b.op("Mul", b.op("Exp", paths.logs), share)
+    return [b.op("ScatterElements", chances, paths.classes, taken, axis=2, reduction="add")]
 
 
 def _moved(b: BodyBuilder, rows: ir.Value, by: int, fill: Operand) -> ir.Value:
-    """Rows moved to the right."""
+    """Rows moved to the right, or to the left."""
+    if by < 0:
+        return b.op("Pad", b.op("Slice", rows, [-by], [END], [1]), [0, 0, 0, -by], fill)
     return b.op("Pad", b.op("Slice", rows, [0], [-by], [1]), [0, by, 0, 0], fill)
+
+
+def _turned(b: BodyBuilder, frames: ir.Value) -> ir.Value:
+    """Frames in the other order."""
+    return b.op("Slice", frames, [-1], [START], [0], [-1])
 
 
 def _log_sum(b: BodyBuilder, *terms: ir.Value) -> ir.Value:
@@ -171,6 +250,7 @@ OP = Op(
         ),
     ),
     torch=_torch,
+    gradient=_gradient,
     cases=(
         Case("plain", (_DATA, int64([[1, 2, 2], [3, 1, 0], [4, 1, 0]]), int64([6, 6, 6]), _COUNTS)),
         Case("last class", (_DATA, int64([[0, 1, 1], [2, 1, 1], [3, 0, -1]]), int64([6, 6, 6]), _COUNTS), {"blank": 4}),
