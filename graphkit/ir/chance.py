@@ -10,7 +10,7 @@ from graphkit.ir.own import DOMAIN
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["active_dropouts", "note_active", "random_values"]
+__all__ = ["active_dropouts", "drawing", "note_active", "random_values"]
 
 _ACTIVE: Final = "graphkit.active"
 
@@ -44,6 +44,12 @@ def active_dropouts(model: ir.Model) -> list[str]:
     return [node.name or "" for node in model.graph if _ACTIVE in node.metadata_props]
 
 
+def drawing(node: ir.Node) -> list[ir.Node]:
+    """The nodes that draw random numbers: the node itself, or nodes of graphs nested in it."""
+    inner = [each for graph in graphs_in(node) for each in graph]
+    return [each for each in (node, *inner) if (each.domain, each.op_type) in _RANDOM]
+
+
 def random_values(model: ir.Model) -> dict[str, str]:
     """Values of the main graph whose numbers depend on random ones: by name the name of a node that draws.
 
@@ -54,8 +60,7 @@ def random_values(model: ir.Model) -> dict[str, str]:
         read = [value for value in node.inputs if value is not None]
         inner = [each for graph in graphs_in(node) for each in graph]
         read += [value for each in inner for value in each.inputs if value is not None]
-        drawing = [each.name or "" for each in (node, *inner) if (each.domain, each.op_type) in _RANDOM]
-        found = next(iter(drawing), None)
+        found = next((each.name or "" for each in drawing(node)), None)
         if found is None:
             found = next((source[value] for value in read if value in source), None)
         if found is not None:

@@ -76,6 +76,43 @@ class GradientBuilder(BodyBuilder, Protocol):
         """
         ...
 
+    def dependents(self, nodes: Sequence[ir.Node], sources: Sequence[ir.Value]) -> frozenset[ir.Value]:
+        """The floats among some values, and the floats that nodes compute of them."""
+        ...
+
+    def variable(self, value: ir.Value) -> ir.Value:
+        """A new input of a graph inside a node, of the type and shape of a value."""
+        ...
+
+    def graph(self, inputs: Sequence[ir.Value], emit: Callable[[], Sequence[ir.Value]]) -> tuple[ir.Graph, int]:
+        """A graph inside a node, of what a function emits, and the number of its outputs.
+
+        What is emitted may read values from outside; of it only what the outputs need is kept.
+        """
+        ...
+
+    def copy(self, graph: ir.Graph, inputs: Sequence[ir.Value]) -> tuple[list[ir.Node], list[ir.Value]]:
+        """Emit the nodes of a graph inside the forward node once more.
+
+        Args:
+            graph: The graph.
+            inputs: What stands for its inputs.
+
+        Returns:
+            The copies, in order, and what stands for the graph's outputs.
+        """
+        ...
+
+    def collected(self, node: ir.Node, value: ir.Value, function: str = "Identity") -> ir.Value:
+        """An output that a forward Loop or Scan is given: a value of its body on all turns along a new first axis.
+
+        Args:
+            node: The loop.
+            value: The value.
+            function: An operator to apply to it first, such as ``"Shape"``.
+        """
+        ...
+
 
 def flat(_b: GradientBuilder, _node: ir.Node, _dy: Sequence[Any]) -> Sequence[ir.Value | None]:
     """The gradient of what is constant between jumps, as of Floor: none."""

@@ -111,11 +111,16 @@ class Emitter:
             return [*after, *stacked]
 
         body, count = self.graph([*inner, *parts], results)
-        turned: dict[str, list[int]] = {}
-        if backward:
-            turned["scan_input_directions"] = [1] * len(parts)
-            turned["scan_output_directions"] = [1] * (count - len(states))
-        return self.ops("Scan", count, *states, *sources, body=body, num_scan_inputs=len(parts), **turned)
+        return self.ops(
+            "Scan",
+            count,
+            *states,
+            *sources,
+            body=body,
+            num_scan_inputs=len(parts),
+            scan_input_directions=[1] * len(parts) if backward else None,
+            scan_output_directions=[1] * (count - len(states)) if backward else None,
+        )
 
     def repeat(self, step: Again, states: Sequence[ir.Value], most: int) -> tuple[ir.Value, ...]:
         """Repeat a step while it asks for it."""

@@ -13,7 +13,7 @@ from graphkit.ir.edit import add_constant
 from graphkit.ir.shapes import infer_node
 from graphkit.ir.training import mark_backward
 from graphkit.passes.emitter import Emitter, as_stored
-from graphkit.passes.gradient.pulling import pull
+from graphkit.passes.gradient.pulling import depending, pull
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -102,12 +102,75 @@ class Builder(Emitter):
         return self.const(np.asarray(number), self.dtype(like))
 
     def graph(self, inputs: Sequence[ir.Value], emit: Callable[[], Sequence[ir.Value]]) -> tuple[ir.Graph, int]:
-        """A nested graph of what a function emits, and the number of its outputs."""
+        """A nested graph of what a function emits, and the number of its outputs; what these do not need is dropped."""
         self._shapes.append({})
         try:
-            return super().graph(inputs, emit)
+            graph, count = super().graph(inputs, emit)
         finally:
             self._shapes.pop()
+        for node in reversed(graph):
+            if not any(value.uses() or value.is_graph_output() for value in node.outputs):
+                graph.remove(node, safe=True)
+        return graph, count
+
+    def variable(self, value: ir.Value) -> ir.Value:
+        """A new input of a nested graph, of the type and shape of a value."""
+        return ir.val(self.name("inner"), shape=value.shape, type=value.type)
+
+    def copy(self, graph: ir.Graph, inputs: Sequence[ir.Value]) -> tuple[list[ir.Node], list[ir.Value]]:
+        """Emit the nodes of a nested graph once more."""
+        mapped = dict(zip(graph.inputs, inputs, strict=True))
+        nodes = [self._copied(node, mapped) for node in graph]
+        self.nodes += nodes
+        return nodes, [mapped.get(value, value) for value in graph.outputs]
+
+    def _copied(self, node: ir.Node, mapped: dict[ir.Value, ir.Value]) -> ir.Node:
+        """A copy of a node that reads other values; what it gives is noted there, too."""
+        attributes = []
+        for attribute in node.attributes.values():
+            if attribute.type == ir.AttributeType.GRAPH:
+                inner = self._copied_graph(attribute.as_graph(), dict(mapped))
+                attributes.append(ir.AttrGraph(attribute.name, inner))
+            else:
+                attributes.append(attribute)
+        copy = ir.Node(
+            node.domain,
+            node.op_type,
+            [None if value is None else mapped.get(value, value) for value in node.inputs],
+            attributes,
+            num_outputs=len(node.outputs),
+            name=self.name(node.name or node.op_type),
+            metadata_props=dict(node.metadata_props),
+        )
+        for old, new in zip(node.outputs, copy.outputs, strict=True):
+            new.name = self.name(old.name) if old.name else ""
+            new.type, new.shape = old.type, None if old.shape is None else ir.Shape(old.shape)
+            mapped[old] = new
+        mark_backward(copy)
+        return copy
+
+    def _copied_graph(self, graph: ir.Graph, mapped: dict[ir.Value, ir.Value]) -> ir.Graph:
+        for value in graph.inputs:
+            mapped[value] = ir.val(self.name(value.name or "inner"), shape=value.shape, type=value.type)
+        nodes = [self._copied(node, mapped) for node in graph]
+        inputs = [mapped[value] for value in graph.inputs]
+        outputs = [mapped.get(value, value) for value in graph.outputs]
+        return ir.Graph(inputs, outputs, nodes=nodes, name=graph.name)
+
+    def collected(self, node: ir.Node, value: ir.Value, function: str = "Identity") -> ir.Value:
+        """An output that a forward Loop or Scan is given: a value of its body on all turns."""
+        body = node.attributes["body"].as_graph()
+        name = self.free(f"{value.name}.{function}")
+        inner = ir.node(function, [value], name=name, metadata_props=dict(node.metadata_props))
+        inner.outputs[0].name = name
+        body.append(inner)
+        body.outputs.append(inner.outputs[0])
+        before = len(node.outputs)
+        states = len(node.inputs) - (node.attributes.get_int("num_scan_inputs", 0) or 0)
+        for attribute in ("scan_output_axes", "scan_output_directions") if node.op_type == "Scan" else ():
+            given = node.attributes.get_ints(attribute, None) or [0] * (before - states)
+            node.attributes.add(ir.AttrInt64s(attribute, [*given, 0]))
+        return self.output(node, before)
 
     def wants(self, value: ir.Value | None) -> bool:
         """Whether a gradient in an input of the node is of any use."""
@@ -200,6 +263,10 @@ class Builder(Emitter):
     ) -> list[ir.Value | None]:
         """Gradients through several nodes."""
         return pull(self, nodes, cotangents, wanted)
+
+    def dependents(self, nodes: Sequence[ir.Node], sources: Sequence[ir.Value]) -> frozenset[ir.Value]:
+        """The floats among some values, and the floats that nodes compute of them."""
+        return depending(nodes, sources)
 
     def size(self, value: ir.Value, axis: int) -> int:
         """Size of one axis."""

@@ -120,20 +120,29 @@ def _values(model: ir.Model) -> dict[str, ir.Value]:
 def _expand(model: ir.Model, ends: Iterable[str], wrt: Iterable[str]) -> None:
     """Replace nodes that no rule is for by the bodies that ONNX defines them with, on the way from ends to targets."""
     while True:
-        nodes = list(model.graph)
         known = _values(model)
-        useful = depending(nodes, [known[name] for name in wrt])
-        needed = {known[name] for name in ends}
-        for node in reversed(nodes):
-            if not needed.isdisjoint(node.outputs):
-                needed.update(read_by(node))
-        lacking = [
-            node
-            for node in nodes
-            if any(value in useful and value in needed for value in node.outputs) and _lacks_rule(node)
-        ]
+        lacking = _lacking(list(model.graph), [known[name] for name in wrt], [known[name] for name in ends])
         if not [node for node in lacking if expand_function(model, node) is not None]:
             return
+
+
+def _lacking(nodes: Sequence[ir.Node], sources: Iterable[ir.Value], ends: Iterable[ir.Value]) -> list[ir.Node]:
+    """The nodes that no rule is for on the way from ends to sources, those in graphs inside nodes included."""
+    useful, needed = depending(nodes, sources), set(ends)
+    for node in reversed(nodes):
+        if not needed.isdisjoint(node.outputs):
+            needed.update(read_by(node))
+    found = []
+    for node in nodes:
+        if not any(value in useful and value in needed for value in node.outputs):
+            continue
+        if _lacks_rule(node):
+            found.append(node)
+        for attribute in node.attributes.values():
+            if attribute.type == ir.AttributeType.GRAPH:
+                graph = attribute.as_graph()
+                found += _lacking(list(graph), (*useful, *graph.inputs), graph.outputs)
+    return found
 
 
 def _lacks_rule(node: ir.Node) -> bool:

@@ -55,8 +55,8 @@ def pull(
         if all(given is None for given in dy) or stops_gradient(node):
             continue
         gradients = _through(b, node, dy)
-        if isinstance(gradients, UnsupportedNode):
-            refused.append(gradients)
+        if isinstance(gradients, UnsupportedError):
+            refused += gradients.nodes[::-1]
             continue
         for value, gradient in gradients:
             if value in useful and gradient is not None:
@@ -93,18 +93,23 @@ def read_by(node: ir.Node) -> Iterator[ir.Value]:
 
 def _through(
     b: Builder, node: ir.Node, dy: Sequence[ir.Value | None]
-) -> list[tuple[ir.Value, ir.Value | None]] | UnsupportedNode:
-    """What a node's rule gives, by what it is the gradient in."""
+) -> list[tuple[ir.Value, ir.Value | None]] | UnsupportedError:
+    """What a node's rule gives, by what it is the gradient in; or why none, for nodes inside it perhaps."""
     op = index().by_onnx.get((node.domain, node.op_type))
-    name = node.name or ""
     if op is None or op.gradient is None:
-        return UnsupportedNode(node.op_type, name, "no rule says how gradients pass it")
+        return _refused(node, "no rule says how gradients pass it")
     try:
         given = op.gradient(cast("GradientBuilder", b), node, dy)
+    except UnsupportedError as error:
+        return error
     except (ShapeNeededError, FormatError) as error:
-        return UnsupportedNode(node.op_type, name, str(error).rstrip("."))
+        return _refused(node, str(error).rstrip("."))
     if isinstance(given, Refusal):
-        return UnsupportedNode(node.op_type, name, given.reason)
+        return _refused(node, given.reason)
     if isinstance(given, Mapping):
         return list(given.items())
     return [(value, gradient) for value, gradient in zip(node.inputs, given, strict=False) if value is not None]
+
+
+def _refused(node: ir.Node, reason: str) -> UnsupportedError:
+    return UnsupportedError(_TARGET, [UnsupportedNode(node.op_type, node.name or "", reason)])
