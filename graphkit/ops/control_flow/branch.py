@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphkit.ops.booleans import as_carrier
+from graphkit.ops.control_flow.backward import captured, chance, totals
 from graphkit.ops.control_flow.lists import is_read
 from graphkit.ops.control_flow.reading import places, truth
 from graphkit.ops.control_flow.samples import BRANCHES, MX_BRANCHES
@@ -15,11 +16,12 @@ from graphkit.ops.control_flow.writing import inside, outside
 from graphkit.ops.spec import MxForm, Op, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import onnx_ir as ir
 
     from graphkit.ops.builders import Dim, MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -88,6 +90,34 @@ def _same_shape(one: Sequence[Dim], other: Sequence[Dim]) -> bool:
     return len(one) == len(other) and not any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in pairs)
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Mapping[ir.Value, ir.Value | None] | Refusal:
+    """An If on the same condition: the branch that was taken is computed anew, and gone through backwards."""
+    if (drawn := chance(node)) is not None:
+        return drawn
+    graphs = [node.attributes[name].as_graph() for name in ("then_branch", "else_branch")]
+    given = [[v for v, cotangent in zip(g.outputs, dy, strict=True) if cotangent is not None] for g in graphs]
+    wanted = [
+        value
+        for value in captured(b, *graphs)
+        if any(
+            not b.dependents(list(graph), [value]).isdisjoint(ends) for graph, ends in zip(graphs, given, strict=True)
+        )
+    ]
+    if not wanted:
+        return {}
+
+    def taken(graph: ir.Graph) -> list[ir.Value]:
+        nodes, outputs = b.copy(graph, [])
+        found = b.pull(nodes, totals(b, zip(outputs, dy, strict=True)), wanted)
+        return [
+            b.full_like(value) if gradient is None else gradient for value, gradient in zip(wanted, found, strict=True)
+        ]
+
+    (then, count), (otherwise, _) = (b.graph([], partial(taken, graph)) for graph in graphs)
+    gradients = b.ops("If", count, node.inputs[0], then_branch=then, else_branch=otherwise)
+    return dict(zip(wanted, gradients, strict=True))
+
+
 OP = Op(
     "If",
     mx=(
@@ -101,4 +131,5 @@ OP = Op(
     ),
     torch=_torch,
     cases=BRANCHES,
+    gradient=_gradient,
 )

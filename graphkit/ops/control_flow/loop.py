@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.ops.booleans import as_carrier
+from graphkit.ops.control_flow.grad_loop import gradient
 from graphkit.ops.control_flow.lists import empty, is_read, stacked
 from graphkit.ops.control_flow.reading import places, truth
 from graphkit.ops.control_flow.samples import LOOPS, MX_LOOPS
@@ -312,6 +313,7 @@ OP = Op(
     ),
     torch=_torch,
     cases=LOOPS,
+    gradient=gradient,
     limits=tuple(
         Limit(where, reason, case)
         for case, reason in _UNKNOWN_TO_MXNET.items()

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from graphkit.ops.control_flow.backward import Carried, Turn, chance, totals
 from graphkit.ops.control_flow.lists import empty, is_read, stacked
 from graphkit.ops.control_flow.reading import places
 from graphkit.ops.control_flow.samples import MX_SCANS, SCANS
 from graphkit.ops.control_flow.writing import Looping, changing, outside, rows_of
 from graphkit.ops.spec import MxForm, Op, Refusal
+from graphkit.ops.tensor.sizes import some
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import onnx_ir as ir
 
     from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -147,6 +150,64 @@ def _write(b: MxBuilder, node: ir.Node, _x: Sequence[MxRef | None]) -> Sequence[
     return looped.outputs(b, node.outputs, found)
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Mapping[ir.Value, ir.Value | None] | Refusal:
+    """A Scan in the other direction, of turns computed anew from what the node carried into them."""
+    if (drawn := chance(node)) is not None:
+        return drawn
+    scan = _Scan.of(node)
+    body, states = scan.body, scan.states
+    inner = body.inputs
+    carried = [
+        Carried(some(start), before, after, b.output(node, place), dy[place])
+        for place, (start, before, after) in enumerate(zip(node.inputs[:states], inner, body.outputs, strict=False))
+    ]
+    sources = dict(zip(inner[states:], node.inputs[states:], strict=True))
+    given = list(dy[states:])
+    turn = Turn(b, body, carried, given, [value for value, source in sources.items() if b.wants(source)])
+    if not turn.active and not turn.read and not turn.items:
+        return {}
+    held = turn.variables()
+    slices = [b.variable(value) for value in inner]
+    collected = body.outputs[states:]
+    cotangents = [
+        None if cotangent is None else b.variable(value) for value, cotangent in zip(collected, given, strict=True)
+    ]
+
+    def emit() -> list[ir.Value]:
+        passed, gradients = turn.pull(slices, cotangents, held)
+        return [*passed, *gradients]
+
+    graph, count = b.graph(held, emit)
+    (ahead, behind), (back, filled) = scan.axes, scan.backward
+    through: list[tuple[ir.Value, ir.Value, int, bool]] = []  # in the body, outside, axis, whether from the end
+    for value, before in zip(slices, carried, strict=False):
+        if is_read(value):
+            through.append((value, b.collected(node, before.before), 0, True))
+    items = list(zip(slices[states:], sources.values(), ahead, back, strict=True))
+    for place, (value, source, axis, reverse) in enumerate(items):
+        if is_read(value) or (place == 0 and not through and not any(map(is_read, slices[states:]))):
+            through.append((value, some(source), axis, not reverse))
+    for own, cotangent, axis, reverse in zip(cotangents, given, behind, filled, strict=True):
+        if own is not None and is_read(own):
+            through.append((own, cotangent, axis, not reverse))
+    graph.inputs.extend(value for value, *_ in through)
+    places = [list(sources).index(value) for value in turn.items]
+    results = b.ops(
+        "Scan",
+        count,
+        *turn.ends(),
+        *(source for _, source, _, _ in through),
+        body=graph,
+        num_scan_inputs=len(through),
+        scan_input_axes=[axis for *_, axis, _ in through],
+        scan_input_directions=[int(reverse) for *_, reverse in through],
+        scan_output_axes=[ahead[place] for place in places] or None,
+        scan_output_directions=[int(not back[place]) for place in places] or None,
+    )
+    values = [*(each.start for each in turn.active), *turn.read, *(sources[value] for value in turn.items)]
+    return totals(b, zip(values, results, strict=True))
+
+
 OP = Op(
     "Scan",
     mx=(
@@ -160,4 +221,5 @@ OP = Op(
     ),
     torch=_torch,
     cases=SCANS,
+    gradient=_gradient,
 )

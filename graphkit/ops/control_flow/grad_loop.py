@@ -1,0 +1,110 @@
+"""How gradients pass Loop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx_ir as ir
+
+from graphkit.ir.dims import dims_of
+from graphkit.ops.control_flow.backward import Carried, Turn, chance, totals
+from graphkit.ops.control_flow.lists import is_read
+from graphkit.ops.spec import Refusal
+from graphkit.ops.tensor.sizes import some
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graphkit.ops.gradients import GradientBuilder
+
+__all__ = ["gradient"]
+
+
+def gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Mapping[ir.Value, ir.Value | None] | Refusal:
+    """A Loop of as many turns, from the last to the first, each computed anew from what the node carried into it."""
+    if (drawn := chance(node)) is not None:
+        return drawn
+    body, states = node.attributes["body"].as_graph(), len(node.inputs) - 2
+    number, _, *inner = body.inputs
+    carried = [
+        Carried(some(start), before, after, b.output(node, place), dy[place])
+        for place, (start, before, after) in enumerate(zip(node.inputs[2:], inner, body.outputs[1:], strict=False))
+    ]
+    given = list(dy[states:])
+    turn = Turn(b, body, carried, given)
+    if not turn.active and not turn.read:
+        return {}
+    if any(not isinstance(each.before.type, ir.TensorType) for each in turn.active):
+        return Refusal("it carries a sequence of tensors; join them into one tensor")
+    held = turn.variables()
+    index, going = b.variable(number), b.variable(body.inputs[1])
+    last = b.variable(number)
+    stacks = [_rows(b, value) for value in inner]
+    rows: list[ir.Value] = []
+
+    def emit() -> list[ir.Value]:
+        at = b.op("Sub", last, index)
+        rows.extend(b.op("Gather", stack, at, axis=0) for stack in stacks)
+        for row, value in zip(rows, inner, strict=True):
+            row.type, row.shape = value.type, value.shape
+        cotangents = [None if cotangent is None else b.op("Gather", cotangent, at, axis=0) for cotangent in given]
+        passed, _ = turn.pull([at, b.const(np.array(True)), *rows], cotangents, held)
+        return [b.op("Identity", going), *passed]
+
+    graph, count = b.graph([index, going, *held], emit)
+    found = []
+    for each, row, stack in zip(carried, rows, stacks, strict=True):
+        if not is_read(stack):
+            continue
+        if _is_read_for_its_shape(row):
+            found.append(_collected_shapes(b, node, each.before, row, stack))
+        elif dims_of(each.before) is None or dims_of(each.before) != dims_of(each.start):
+            return Refusal(
+                f"what it carries as {each.before.name!r} is not known to keep its shape from turn to turn, and its "
+                f"gradient needs that of all turns as one tensor; give the model's inputs fixed sizes, or carry a "
+                f"tensor of the final size and fill it"
+            )
+        else:
+            found.append(_replaced(stack, b.collected(node, each.before)))
+    several = [*found, *node.outputs[states:]]
+    some_rows = several[0] if several else b.collected(node, number)
+    sizes = b.op("Gather", b.shape_of(some_rows), np.array(0))
+    _replaced(last, b.op("Sub", sizes, np.array(1)))
+    results = b.ops("Loop", count - 1, sizes, None, *turn.ends(), body=graph)
+    return totals(b, zip([*(each.start for each in turn.active), *turn.read], results, strict=True))
+
+
+def _rows(b: GradientBuilder, value: ir.Value) -> ir.Value:
+    """What stands for a value of all turns until it is known whether that is needed."""
+    found = b.variable(value)
+    found.shape = None if value.shape is None else ir.Shape([None, *value.shape])
+    return found
+
+
+def _replaced(old: ir.Value, new: ir.Value) -> ir.Value:
+    for user, place in tuple(old.uses()):
+        user.replace_input_with(place, new)
+    return new
+
+
+def _is_read_for_its_shape(value: ir.Value) -> bool:
+    return dims_of(value) is not None and all(use.node.op_type == "Shape" for use in value.uses())
+
+
+def _collected_shapes(b: GradientBuilder, node: ir.Node, value: ir.Value, row: ir.Value, stack: ir.Value) -> ir.Value:
+    """Let a loop collect the shapes of what it carries; that it has one shape on all turns is not needed then."""
+    rank = len(dims_of(value) or ())
+    shapes = _replaced(stack, b.collected(node, value, "Shape"))
+    row.type, row.shape = ir.TensorType(ir.DataType.INT64), ir.Shape([rank])
+    for user in [use.node for use in row.uses()]:
+        start, end = user.attributes.get_int("start", 0), user.attributes.get_int("end", rank)
+        part = ir.node("Slice", [row, b.const([start]), b.const([end])], name=user.name)
+        part.metadata_props.update(user.metadata_props)
+        old, new = user.outputs[0], part.outputs[0]
+        new.name, new.type, new.shape = old.name, old.type, old.shape
+        assert user.graph is not None
+        user.graph.insert_before(user, part)
+        _replaced(old, new)
+        user.graph.remove(user, safe=True)
+    return shapes
