@@ -135,6 +135,8 @@ def check_taps(model: ir.Model, taps: Sequence[str]) -> list[ir.Value]:
     Raises:
         FeedError: The model has no value of that name, or it is inside a loop or branch.
     """
+    if not taps:
+        return []
     known: dict[str, ir.Value] = {value.name or "": value for value in model.graph.inputs}
     known.update(model.graph.initializers)
     for node in model.graph:
