@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.builders import Dim, MxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
 
     Array = npt.NDArray[np.float64]
+    Builder = MxBuilder | TorchBuilder | GradientBuilder
     T = TypeVar("T")
 
 __all__ = ["UNKNOWN", "Axis", "Change", "Method", "changed_axes", "matrices_of", "method_of", "naming_sizes", "repeats"]
@@ -171,7 +173,7 @@ class Change:
     scale: float | None
 
 
-def _given(b: MxBuilder | TorchBuilder, node: ir.Node, position: int) -> npt.NDArray[Any] | Refusal | None:
+def _given(b: Builder, node: ir.Node, position: int) -> npt.NDArray[Any] | Refusal | None:
     value = node.inputs[position] if len(node.inputs) > position else None
     if value is None or (value.shape is not None and b.shape(value) == (0,)):
         return None
@@ -191,7 +193,7 @@ def _sizes(before: Sequence[Dim], wanted: Sequence[int], policy: str) -> tuple[l
     return [int(scale * dim + 0.5) for dim in known], [scale] * len(known)
 
 
-def changed_axes(b: MxBuilder | TorchBuilder, node: ir.Node, method: Method) -> list[Change] | Refusal:
+def changed_axes(b: Builder, node: ir.Node, method: Method) -> list[Change] | Refusal:
     """The axes that a Resize node changes."""
     source, result = node.inputs[0], node.outputs[0]
     assert source is not None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphkit.ops.nn.grad_resize import resize_gradient
 from graphkit.ops.nn.interpolation import (
     UNKNOWN,
     Change,
@@ -162,6 +163,7 @@ OP = Op(
     "Resize",
     mx=(MxForm("UpSampling", write=_write, direction="write"),),
     torch=torch_resize,
+    gradient=resize_gradient,
     cases=(
         _scaled("nearest, twice", _IMAGE, [1, 1, 2, 2], _REPEAT, dynamic=(0,)),
         _scaled("nearest, half pixel, thrice", _IMAGE, [1, 1, 3, 3], {}),
