@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.frameworks.support import Support
+    from graphkit.frameworks.timing import Timer
 
     Arrays: TypeAlias = Mapping[str, npt.NDArray[np.generic]]
 
@@ -44,6 +45,7 @@ __all__ = [
     "WriteOptions",
     "frameworks",
     "runtimes",
+    "timers",
 ]
 
 Mode: TypeAlias = Literal["eval", "train", "train-no-dropout"]
@@ -323,6 +325,7 @@ class Framework:
         write: (model, output, options) -> the files written, whole or not at all; None where it cannot write yet.
         runtimes: What runs models for it.
         operators: All operators of it, with what they are converted to.
+        timers: What is timed for it.
     """
 
     name: str
@@ -332,6 +335,7 @@ class Framework:
     write: Callable[[ir.Model, Path, WriteOptions], list[Path]] | None
     runtimes: tuple[Runtime, ...]
     operators: Callable[[], list[Support]]
+    timers: Callable[[], tuple[Timer, ...]]
 
 
 @cache
@@ -343,6 +347,11 @@ def frameworks() -> dict[str, Framework]:
             framework: Framework = importlib.import_module(module.name).FRAMEWORK
             found[framework.name] = framework
     return found
+
+
+def timers() -> dict[str, Timer]:
+    """Everything that can be timed, by the name the command line gives it."""
+    return {timer.name: timer for framework in frameworks().values() for timer in framework.timers()}
 
 
 def runtimes() -> dict[str, Runtime]:

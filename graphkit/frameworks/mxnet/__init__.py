@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.frameworks.support import Support
+    from graphkit.frameworks.timing import Timer
 
 __all__ = ["FRAMEWORK"]
 
@@ -60,6 +61,12 @@ def _operators() -> list[Support]:
     return operators()
 
 
+def _timers() -> tuple[Timer, ...]:
+    from graphkit.frameworks.mxnet.timing import TIMERS
+
+    return TIMERS
+
+
 FRAMEWORK = Framework(
     name="mxnet",
     label="MXNet",
@@ -68,4 +75,5 @@ FRAMEWORK = Framework(
     write=_write,
     runtimes=(RUNTIME,),
     operators=_operators,
+    timers=_timers,
 )

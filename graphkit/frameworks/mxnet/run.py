@@ -181,12 +181,7 @@ class MxSession:
         """
         checked, given = self._feeds(feeds)
         tapped = {value.name or "": value for value in check_gradient_taps(self._model, taps, self.tappable)}
-        cotangents = check_seeds(self._model, seeds)
-        for name in self._form.lacking:
-            if not (cotangents.pop(name) == 1).all():
-                raise FeedError(f"MXNet's output layers give the gradient of loss {name!r} for the cotangent 1 only.")
-        order = [value.name for value in self._outputs()]
-        given.update({f"seed:{order.index(name)}": seed for name, seed in cotangents.items()})
+        given.update(self._cotangents(seeds))
         wanted = {value.name or "": self._variable(value.name or "") for value in self._differentiable()}
         fields: dict[str, Any] = {"wrt": list(wanted.values())}
         marks: dict[str, str] = {}
@@ -196,16 +191,7 @@ class MxSession:
             fields["marks"] = list(marks.values())
         _, found = self._ask("backward", self._form.slopes, given, **fields)
         self._states = {key.partition(":")[2]: array for key, array in found.items() if key.startswith("state:")}
-        gradients: dict[str, npt.NDArray[np.generic]] = {}
-        for value in self._differentiable():
-            name = value.name or ""
-            stored = value.const_value
-            shape = checked[name].shape if stored is None else stored.shape.numpy()
-            gradient = found.get(f"grad:{wanted[name]}")
-            if gradient is None:  # nothing that the outputs need reads it
-                gradients[name] = np.zeros(shape, checked[name].dtype if stored is None else stored.dtype.numpy())
-            else:
-                gradients[name] = self._restored(name, gradient, tuple(shape))
+        gradients = self._gradients(checked, found)
         for name, mark in marks.items():
             gradient = found[f"grad:{mark}"]
             gradients[name] = gradient.reshape(()) if is_scalar(tapped[name], gradient) else gradient
@@ -288,24 +274,28 @@ class MxSession:
         names = {value.name or "": self._variable(value.name or "") for value in params.of_kind(self._model, "buffer")}
         return {name: self._states[variable] for name, variable in names.items() if variable in self._states}
 
-    def seconds(self, feeds: Arrays, *, warmup: int = 3, runs: int = 10, gradients: bool = False) -> list[float]:
-        """Duration in seconds of each of some runs, after others that do not count.
+    def _cotangents(self, seeds: Arrays) -> dict[str, npt.NDArray[np.generic]]:
+        """The checked cotangents, as MXNet's process calls them."""
+        cotangents = check_seeds(self._model, seeds)
+        for name in self._form.lacking:
+            if not (cotangents.pop(name) == 1).all():
+                raise FeedError(f"MXNet's output layers give the gradient of loss {name!r} for the cotangent 1 only.")
+        order = [value.name for value in self._outputs()]
+        return {f"seed:{order.index(name)}": seed for name, seed in cotangents.items()}
 
-        Args:
-            feeds: Inputs.
-            warmup: Number of runs that do not count.
-            runs: Number of runs.
-            gradients: Whether a run is the forward pass and the backward pass to all inputs and parameters.
-
-        Raises:
-            FeedError: As :meth:`forward`.
-            ExecutionError: As :meth:`forward`.
-        """
-        _, given = self._feeds(feeds)
-        wrt = [self._variable(value.name or "") for value in self._differentiable()] if gradients else []
-        heads = self._form.slopes if gradients else self._form.heads
-        header, _ = self._ask("time", heads, given, wrt=wrt, warmup=warmup, runs=runs)
-        return [float(number) for number in header["seconds"]]
+    def _gradients(self, feeds: Arrays, found: Arrays) -> dict[str, npt.NDArray[np.generic]]:
+        """The gradients among what MXNet's process answered, by IR value name."""
+        gradients: dict[str, npt.NDArray[np.generic]] = {}
+        for value in self._differentiable():
+            name = value.name or ""
+            stored = value.const_value
+            shape = feeds[name].shape if stored is None else stored.shape.numpy()
+            gradient = found.get(f"grad:{self._variable(name)}")
+            if gradient is None:  # nothing that the outputs need reads it
+                gradients[name] = np.zeros(shape, feeds[name].dtype if stored is None else stored.dtype.numpy())
+            else:
+                gradients[name] = self._restored(name, gradient, tuple(shape))
+        return gradients
 
     def close(self) -> None:
         """Free what MXNet's process holds."""

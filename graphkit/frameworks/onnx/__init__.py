@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.frameworks.support import Support
+    from graphkit.frameworks.timing import Timer
 
 __all__ = ["FRAMEWORK"]
 
@@ -39,6 +40,12 @@ def _operators() -> list[Support]:
     return operators()
 
 
+def _timers() -> tuple[Timer, ...]:
+    from graphkit.frameworks.onnx.timing import OrtTimer
+
+    return tuple(OrtTimer(runtime) for runtime in FRAMEWORK.runtimes if isinstance(runtime, OrtRuntime))
+
+
 FRAMEWORK = Framework(
     name="onnx",
     label="ONNX",
@@ -57,4 +64,5 @@ FRAMEWORK = Framework(
         ReferenceRuntime(),
     ),
     operators=_operators,
+    timers=_timers,
 )

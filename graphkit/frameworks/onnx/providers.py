@@ -54,7 +54,9 @@ def session_options(execution: Execution) -> Any:
     return options
 
 
-def inference_session(model: str | bytes, options: Any, provider: str, settings: Mapping[str, str]) -> Any:
+def inference_session(
+    model: str | bytes, options: Any, provider: str, settings: Mapping[str, str], *, exact: bool = True
+) -> Any:
     """A session on a provider that never falls back to another one by itself, at its start or in a run.
 
     Args:
@@ -62,6 +64,7 @@ def inference_session(model: str | bytes, options: Any, provider: str, settings:
         options: Session options.
         provider: ONNX Runtime's name of the provider.
         settings: Options of the provider.
+        exact: Whether optimisations that change results are left out.
 
     Raises:
         Exception: Whatever ONNX Runtime raises where it refuses the model.
@@ -72,8 +75,9 @@ def inference_session(model: str | bytes, options: Any, provider: str, settings:
     if provider != CPU:
         options.add_session_config_entry(_RECORD, "1")
         providers = [(provider, dict(settings)), CPU]
+    wrong = _WRONG if exact else []
     return onnxruntime.InferenceSession(
-        model, options, providers=providers, disabled_optimizers=_WRONG, enable_fallback=0
+        model, options, providers=providers, disabled_optimizers=wrong, enable_fallback=0
     )
 
 

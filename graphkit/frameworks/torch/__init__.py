@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.frameworks.support import Support
+    from graphkit.frameworks.timing import Timer
 
 __all__ = ["FRAMEWORK"]
 
@@ -39,6 +40,12 @@ def _operators() -> list[Support]:
     return operators()
 
 
+def _timers() -> tuple[Timer, ...]:
+    from graphkit.frameworks.torch.timing import TIMERS
+
+    return TIMERS
+
+
 FRAMEWORK = Framework(
     name="torch",
     label="PyTorch",
@@ -47,4 +54,5 @@ FRAMEWORK = Framework(
     write=_write,
     runtimes=(RUNTIME,),
     operators=_operators,
+    timers=_timers,
 )

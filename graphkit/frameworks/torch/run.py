@@ -12,6 +12,7 @@ from graphkit.errors import ExecutionError, MissingError, UnsupportedError, Unsu
 from graphkit.frameworks.base import EXECUTION
 from graphkit.frameworks.feeds import check_feeds, check_gradient_taps, check_seeds, check_taps, inner_tensors
 from graphkit.frameworks.torch.aliasing import Sharing
+from graphkit.frameworks.torch.calling import arguments, results
 from graphkit.frameworks.torch.gradients import Marks, gradients
 from graphkit.frameworks.torch.tensors import to_array, to_tensor
 from graphkit.frameworks.torch.threads import each_on, threads
@@ -265,7 +266,6 @@ class TorchSession:
             trained: The module that is trained.
         """
         import torch
-        from torch.utils import _pytree
 
         from graphkit.frameworks.torch.quiet import quiet
 
@@ -274,9 +274,7 @@ class TorchSession:
             with torch.no_grad():
                 for name, buffer in module.named_buffers():
                     buffer.copy_(self._buffers[name])
-        tree = self._program.call_spec.in_spec
-        assert tree is not None
-        args, kwargs = _pytree.tree_unflatten(self._leaves(inputs), tree)
+        args, kwargs = arguments(self._program, inputs)
         before = torch.get_default_dtype()
         try:
             torch.set_default_dtype(self._default)
@@ -286,27 +284,7 @@ class TorchSession:
             raise ExecutionError(_refusal(error)) from error
         finally:
             torch.set_default_dtype(before)
-        return self._tensors(_pytree.tree_leaves(result))
-
-    def _leaves(self, inputs: list[torch.Tensor]) -> list[Any]:
-        """All arguments in order, constants included."""
-        from torch.export.graph_signature import ConstantArgument, InputKind
-
-        tensors = iter(inputs)
-        specs = [spec for spec in self._program.graph_signature.input_specs if spec.kind is InputKind.USER_INPUT]
-        return [spec.arg.value if isinstance(spec.arg, ConstantArgument) else next(tensors) for spec in specs]
-
-    def _tensors(self, leaves: list[Any]) -> list[torch.Tensor]:
-        """The outputs without constants; symbolic sizes become scalars."""
-        import torch
-        from torch.export.graph_signature import ConstantArgument, OutputKind
-
-        specs = [spec for spec in self._program.graph_signature.output_specs if spec.kind is OutputKind.USER_OUTPUT]
-        return [
-            leaf if isinstance(leaf, torch.Tensor) else torch.tensor(leaf)
-            for leaf, spec in zip(leaves, specs, strict=True)
-            if not isinstance(spec.arg, ConstantArgument)
-        ]
+        return results(self._program, result)
 
 
 def _interpreted(module: torch.fx.GraphModule, see: See, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:

@@ -18,7 +18,7 @@ from graphkit.frameworks.mxnet import run
 from graphkit.frameworks.mxnet.answers import as_declared
 from graphkit.frameworks.mxnet.form import form_of
 from graphkit.frameworks.mxnet.read import from_symbol
-from graphkit.frameworks.mxnet.run import RUNTIME, MxRuntime, MxSession
+from graphkit.frameworks.mxnet.run import RUNTIME, MxRuntime
 from graphkit.ir import params
 from graphkit.ir.canonical import canonical
 from graphkit.ir.origin import Source, set_source
@@ -386,19 +386,12 @@ def test_a_session_computes_on_the_threads_and_as_fast_as_asked() -> None:
         assert session._connected() is RUNTIME.worker()
 
 
-def test_runs_are_timed() -> None:
-    with MxRuntime(fast=True).open(layers()) as session:
-        assert isinstance(session, MxSession)
-        for gradients in (False, True):
-            seconds = session.seconds({"x": np.ones((2, 4))}, warmup=1, runs=4, gradients=gradients)
-            assert len(seconds) == 4
-            assert all(0 < number < 60 for number in seconds)
-
-
 def test_a_run_beyond_the_time_limit_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRAPHKIT_MXNET_TIMEOUT", "1.5")
-    with RUNTIME.open(layers()) as session, pytest.raises(ExecutionError, match=r"within 1\.5 seconds"):
-        session.seconds({"x": np.ones((2, 4))}, runs=10**9)
+    with RUNTIME.open(layers()) as session:
+        session._ask("prepare", session._form.heads, {"x": np.ones((2, 4))}, wrt=[])
+        with pytest.raises(ExecutionError, match=r"within 1\.5 seconds"):
+            session._ask("measure", session._form.heads, {}, least=1e9, lead=False)
 
 
 @pytest.mark.parametrize("text", ["soon", "-1", "0", "nan"])

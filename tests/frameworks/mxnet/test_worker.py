@@ -291,12 +291,28 @@ def test_a_refusal_says_why_without_a_trace_and_leaves_the_worker_alive() -> Non
 
 def test_runs_are_timed() -> None:
     text, arrays, _ = convolutional()
-    fields = {"warmup": 1, "runs": 3, "wrt": []}
-    x = np.zeros((2, 3, 8, 8))
-    for wrt in [], ["x", "w"]:
-        header, _ = opened(text, arrays).ask("time", text, {"x": x}, **{**fields, "wrt": wrt})
-        assert len(header["seconds"]) == 3
-        assert all(0 < seconds < LIMIT for seconds in header["seconds"])
+    x = np.ones((2, 3, 8, 8))
+    model = opened(text, arrays)
+    shape = model.forward(text, {"x": x})[0].shape
+    for wrt, seeds in ([], {}), (["x", "w"], {"seed:0": np.ones(shape)}):
+        header, found = model.ask("prepare", text, {"x": x, **seeds}, wrt=wrt)
+        assert 0 < header["seconds"] < LIMIT
+        assert set(found) == {"0", *(f"grad:{name}" for name in wrt)}
+        np.testing.assert_allclose(found["0"], model.forward(text, {"x": x})[0])
+        timed, _ = model.ask("measure", text, {}, least=0.01, lead=True)
+        assert timed["calls"] > 0
+        assert 0 < timed["seconds"] * timed["calls"] < LIMIT
+        assert timed["busy"] > 0
+
+
+def test_the_process_tells_its_memory() -> None:
+    text = text_of(op("_plus_scalar", "plus", var("x"), scalar=1))
+    model = opened(text)
+    model.ask("memory", text, {}, forget=True)
+    before, _ = model.ask("memory", text, {}, forget=True)
+    model.forward(text, {"x": np.zeros((1 << 24,), np.float32)})
+    after, _ = model.ask("memory", text, {}, forget=True)
+    assert after["bytes"] - before["bytes"] > 1 << 26
 
 
 def test_arrays_larger_than_a_pipe_pass_in_both_directions() -> None:
@@ -354,8 +370,9 @@ def test_a_long_computation_is_ended_after_the_limit() -> None:
     process = RUNTIME.worker()
     header, _ = process.request("open", {}, limit=LIMIT, symbol=text, written=[], np_shape=False)
     fields: dict[str, Any] = {"model": header["model"], "symbol": text, "fill": [], "train": False, "seed": 0}
+    process.request("prepare", {"x": np.ones((256, 256))}, limit=LIMIT, wrt=[], **fields)
     with pytest.raises(ExecutionError, match="did not time the symbol within"):
-        process.request("time", {"x": np.ones((256, 256))}, limit=1.0, warmup=0, runs=10**9, wrt=[], **fields)
+        process.request("measure", limit=1.0, least=1e9, lead=False, **fields)
     assert not running(process.pid)
 
 
@@ -445,7 +462,8 @@ from graphkit.frameworks.mxnet.worker.client import worker
 text = {text_of(op("dot", "product", var("x"), var("x")))!r}
 w = worker(sys.executable)
 header, _ = w.request("open", {{}}, limit=60, symbol=text, written=[], np_shape=False)
-fields = dict(model=header["model"], symbol=text, fill=[], train=False, seed=0, warmup=0, runs=10**9, wrt=[])
+fields = dict(model=header["model"], symbol=text, fill=[], train=False, seed=0, least=1e9, lead=False)
+w.request("prepare", {{"x": np.ones((256, 256))}}, limit=60, wrt=[], **fields)
 busy = threading.Timer(0.5, print, (w.pid,), {{"flush": True}})
 busy.start()
 """
@@ -454,7 +472,7 @@ busy.start()
 @pytest.mark.parametrize(
     "ending",
     [
-        'w.request("time", {"x": np.ones((256, 256))}, limit=60, **fields)',
+        'w.request("measure", limit=60, **fields)',
         "busy.join(); raise SystemExit(1)",
     ],
     ids=["killed at work", "exit"],

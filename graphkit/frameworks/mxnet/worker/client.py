@@ -323,7 +323,9 @@ def _doing(command: str) -> str:
         "backward": "run the symbol backward",
         "begin": "train the symbol",
         "step": "train the symbol",
-        "time": "time the symbol",
+        "prepare": "run the symbol",
+        "measure": "time the symbol",
+        "memory": "tell its memory",
     }.get(command, command)
 
 

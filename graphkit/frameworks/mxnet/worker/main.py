@@ -18,6 +18,7 @@ pooling in inference mode), its RNN and graph fusion. With it they stay on, for 
 
 import json
 import os
+import resource
 import select
 import struct
 import sys
@@ -36,6 +37,8 @@ BFLOAT16 = "bfloat16"
 
 mx: Any = None
 np: Any = None
+BASE = 0
+"""Bytes of memory that the process has once MXNet is imported."""
 
 
 class RefusedError(Exception):
@@ -368,11 +371,13 @@ class Symbol:
         if self._op is not None:
             outputs = self._op(*[values[name] for name in self.variables])
             return outputs if isinstance(outputs, list) else [outputs]
+        return list(self.executor(values).forward(is_train=mx.autograd.is_training()))
+
+    def executor(self, values: Dict[str, Any]) -> Any:
+        """An executor of the forward pass on the values of its variables."""
         states = {name: values[name] for name in self.states}
         arguments = {name: value for name, value in values.items() if name not in states}
-        executor = self._symbol.bind(mx.cpu(), arguments, grad_req="null", aux_states=states)
-        outputs = executor.forward(is_train=mx.autograd.is_training())
-        return list(outputs)
+        return self._symbol.bind(mx.cpu(), arguments, grad_req="null", aux_states=states)
 
 
 def behaving(train: bool) -> Any:
@@ -402,6 +407,7 @@ def do_open(request: Dict[str, Any], arrays: Dict[str, Any]) -> Answer:
 def do_close(request: Dict[str, Any], _arrays: Dict[str, Any]) -> Answer:
     """Forget a model."""
     MODELS.pop(request["model"], None)
+    TIMINGS.pop(request["model"], None)
     return {}, []
 
 
@@ -498,32 +504,129 @@ def do_end(request: Dict[str, Any], _arrays: Dict[str, Any]) -> Answer:
     return {}, []
 
 
-def do_time(request: Dict[str, Any], arrays: Dict[str, Any]) -> Answer:
-    """Seconds of each of "runs" runs after "warmup" others, of the forward pass or, with "wrt", of both passes.
+class Timing:
+    """A symbol bound to arrays that stay, to be run again and again.
 
-    Memory is planned once, as a hybridized Gluon network with ``static_alloc`` and ``static_shape`` does.
+    Without gradients it is run by an executor, which fuses graphs. With gradients memory is planned once, as a
+    hybridized Gluon network with ``static_alloc`` and ``static_shape`` does.
+    """
+
+    def __init__(self, model: Model, text: str, arrays: Dict[str, Any], request: Dict[str, Any]) -> None:
+        seeds = {name: arrays.pop(name) for name in list(arrays) if name.startswith("seed:")}
+        self.model = model
+        self._symbol = model.symbol(text, static=True)
+        self._train = request["train"]
+        self._values = model.bind(self._symbol, arrays, request["fill"])
+        self._wanted = [name for name in request["wrt"] if name in self._values]
+        self._executor: Any = None
+        if self._wanted:
+            self._symbol.differentiable()
+        else:
+            self._executor = self._symbol.executor(self._values)
+        for name in self._wanted:
+            self._values[name].attach_grad()
+        self._seeds = {int(name.partition(":")[2]): model.put(seed) for name, seed in seeds.items()}
+        self.outputs: List[Any] = []
+        mx.nd.waitall()
+
+    def call(self) -> None:
+        """Compute, and wait for it."""
+        if self._executor is not None:
+            self.outputs = list(self._executor.forward(is_train=self._train))
+        elif not self._wanted:
+            with behaving(self._train):
+                self.outputs = self._symbol(self._values)
+        else:
+            with mx.autograd.record(train_mode=self._train):
+                self.outputs = self._symbol(self._values)
+            ends = sorted(self._seeds)
+            mx.autograd.backward(
+                [self.outputs[n] for n in ends], [self._seeds[n] for n in ends], train_mode=self._train
+            )
+            self._symbol.pull(self._values, self._train)
+        mx.nd.waitall()
+
+    def found(self) -> List[Tuple[str, Any]]:
+        """The outputs of the last call, as "0", "1", …, and the gradients, as "grad:NAME"."""
+        outputs = [(str(number), finished(output)) for number, output in enumerate(self.outputs)]
+        return outputs + [("grad:" + name, finished(self._values[name].grad)) for name in self._wanted]
+
+
+TIMINGS: Dict[int, Timing] = {}
+
+
+def do_prepare(request: Dict[str, Any], arrays: Dict[str, Any]) -> Answer:
+    """Bind "symbol" to arrays and run it once; answer the "seconds" that took, and what :meth:`Timing.found` gives.
+
+    The arrays are the inputs and, as "seed:N", the cotangents of outputs; without "wrt" there are no gradients.
+    Otherwise as :func:`do_forward`.
     """
     model = MODELS[request["model"]]
-    train = request["train"]
     with mx.util.np_shape(model.np_shape):
-        symbol = model.symbol(request["symbol"], static=True)
-        symbol.differentiable()
-        values = model.bind(symbol, arrays, request["fill"])
-        wanted = [name for name in request["wrt"] if name in values]
-        for name in wanted:
-            values[name].attach_grad()
-        seconds = []
-        for _ in range(request["warmup"] + request["runs"]):
-            mx.nd.waitall()
-            start = time.perf_counter()
-            with mx.autograd.record(train_mode=train) if wanted else behaving(train):
-                outputs = symbol(values)
-            if wanted:
-                mx.autograd.backward([y for y in outputs if "float" in str(y.dtype)], train_mode=train)
-                symbol.pull(values, train)
-            mx.nd.waitall()
-            seconds.append(time.perf_counter() - start)
-        return {"seconds": seconds[request["warmup"] :]}, []
+        start = time.perf_counter()
+        timing = TIMINGS[request["model"]] = Timing(model, request["symbol"], arrays, request)
+        timing.call()
+        seconds = time.perf_counter() - start
+        found = timing.found()
+    rest()
+    return {"seconds": seconds}, found
+
+
+def do_measure(request: Dict[str, Any], _arrays: Dict[str, Any]) -> Answer:
+    """Run what was prepared for at least "least" seconds, after a run that does not count if there is to be a "lead".
+
+    Answers the number of "calls", the "seconds" of a call, and how many processors were "busy" meanwhile.
+    """
+    timing = TIMINGS[request["model"]]
+    with mx.util.np_shape(timing.model.np_shape):
+        if request["lead"]:
+            timing.call()
+        calls, busy, start = 0, time.process_time(), time.perf_counter()
+        while True:
+            timing.call()
+            calls += 1
+            seconds = time.perf_counter() - start
+            if seconds >= request["least"]:
+                break
+        busy = time.process_time() - busy
+    rest()
+    return {"calls": calls, "seconds": seconds / calls, "busy": busy / seconds}, []
+
+
+def do_memory(request: Dict[str, Any], _arrays: Dict[str, Any]) -> Answer:
+    """Bytes of memory at most since the last request that said "forget", beyond those that MXNet itself takes."""
+    peak = memory("VmHWM:")
+    if request["forget"]:
+        forget_peak()
+    return {"bytes": max(peak - BASE, 0)}, []
+
+
+def memory(key: str) -> int:
+    """Bytes of memory: "VmRSS:" for now, "VmHWM:" for the most so far; where the system does not tell, the latter."""
+    try:
+        with open("/proc/self/status") as file:
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith(key))
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def forget_peak() -> None:
+    """Count the most memory from now on, where the system can do that."""
+    try:
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")
+    except OSError:
+        pass
+
+
+def rest() -> None:
+    """Wait until no thread works any more, for half a second at most: threads spin when they have nothing to do."""
+    end = time.perf_counter() + 0.5
+    while time.perf_counter() < end:
+        before = time.process_time()
+        time.sleep(0.02)
+        if time.process_time() - before < 0.002:
+            return
 
 
 def settle() -> None:
@@ -549,7 +652,9 @@ COMMANDS: Dict[str, Callable[[Dict[str, Any], Dict[str, Any]], Answer]] = {
     "begin": do_begin,
     "step": do_step,
     "end": do_end,
-    "time": do_time,
+    "prepare": do_prepare,
+    "measure": do_measure,
+    "memory": do_memory,
 }
 
 
@@ -582,6 +687,9 @@ def main(arguments: List[str]) -> int:
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [folder for folder in sys.path if os.path.abspath(folder or ".") != here]
     repairs = import_mxnet(fast)
+    global BASE
+    BASE = memory("VmRSS:")
+    forget_peak()
     channel = Channel(source, target)
     channel.send(
         {

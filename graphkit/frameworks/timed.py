@@ -1,0 +1,135 @@
+"""The far end of ``process.py``: ``python -m graphkit.frameworks.timed`` has a model, calls it and times it.
+
+It is told what to do by pickled messages on the socket whose descriptor its argument names, and ends when that is
+closed. What the model prints goes to stderr.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import threading
+import time
+import traceback
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any, Protocol
+
+from graphkit.frameworks.measuring import forget_peak, measured, peak, resident, rest
+from graphkit.frameworks.timing import Memory
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from graphkit.frameworks.base import Arrays
+
+__all__ = ["Program", "Server"]
+
+
+class Program(Protocol):
+    """A model that was loaded, as the ``timing`` module of a framework makes it of a job."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What users must know of how the model is executed, as sentences."""
+        ...
+
+    def feed(self, feeds: Arrays, seeds: Arrays | None) -> None:
+        """Take arrays that calls are made on from now on, in the runtime's own form."""
+        ...
+
+    def call(self) -> None:
+        """Compute, and return when it is done."""
+        ...
+
+    def results(self) -> tuple[dict[str, npt.NDArray[np.generic]], dict[str, npt.NDArray[np.generic]]]:
+        """What the last call gave: outputs, and gradients, by the names that the job gives them."""
+        ...
+
+
+class Server:
+    """What can be asked of the process; each method is a request.
+
+    Args:
+        module: Name of the module that has ``imports(job)`` and ``prepare(job)``.
+        job: What it is told.
+    """
+
+    def __init__(self, module: str, job: Mapping[str, Any]) -> None:
+        self._module: Any = importlib.import_module(module)
+        self._module.imports(job)
+        self._job = job
+        self._program: Program | None = None
+        self._base = resident()
+        self._top = 0
+        forget_peak()
+
+    def load(self) -> tuple[float, tuple[str, ...]]:
+        """Load the model; the seconds that took, and what users must know of how it is executed."""
+        start = time.perf_counter()
+        program: Program = self._module.prepare(self._job)
+        seconds = time.perf_counter() - start
+        self._program = program
+        return seconds, program.notes
+
+    def call(self, feeds: Arrays, seeds: Arrays | None) -> tuple[Any, Any, float]:
+        """Take arrays and call the model once; outputs, gradients and the seconds of the call."""
+        assert self._program is not None
+        self._program.feed(feeds, seeds)
+        start = time.perf_counter()
+        self._program.call()
+        seconds = time.perf_counter() - start
+        outputs, gradients = self._program.results()
+        rest()
+        return outputs, gradients, seconds
+
+    def measure(self, least: float, lead: bool) -> Any:
+        """Call the model for some time."""
+        assert self._program is not None
+        return measured(self._program.call, least, lead)
+
+    def settle(self) -> None:
+        """Forget the peak of memory."""
+        self._top = max(self._top, peak() - self._base)
+        forget_peak()
+
+    def memory(self) -> Memory:
+        """What was used since the model was loaded, and since :meth:`settle`."""
+        running = max(peak() - self._base, 0)
+        return Memory(max(self._top, running), running)
+
+
+def _end_with_parent() -> None:
+    """End the process as soon as its parent has ended, even in the middle of a computation."""
+    parent = os.getppid()
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(0)
+
+
+def _main(descriptor: int) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.dup2(2, 1)
+    with Connection(descriptor) as channel:
+        server: Server | None = None
+        while True:
+            try:
+                request, arguments = channel.recv()
+            except EOFError:
+                return
+            try:
+                if server is None:
+                    server, answer = Server(*arguments), None
+                else:
+                    answer = getattr(server, request)(*arguments)
+                channel.send((True, answer))
+            except Exception as error:
+                told = " ".join(str(error).split()) or type(error).__name__
+                channel.send((False, (told, traceback.format_exc())))
+
+
+if __name__ == "__main__":
+    _main(int(sys.argv[1]))
