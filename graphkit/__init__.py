@@ -32,6 +32,7 @@ from graphkit.render import render  # it has the name of its package, so it must
 
 if TYPE_CHECKING:
     from graphkit.frameworks.convert import convert, load, save
+    from graphkit.frameworks.grad import grad
     from graphkit.parity.bisect import bisect
     from graphkit.parity.verify import verify
 
@@ -49,6 +50,7 @@ __all__ = [
     "__version__",
     "bisect",
     "convert",
+    "grad",
     "load",
     "render",
     "save",
@@ -58,6 +60,7 @@ __all__ = [
 _HOMES = {
     "bisect": "graphkit.parity.bisect",
     "convert": "graphkit.frameworks.convert",
+    "grad": "graphkit.frameworks.grad",
     "load": "graphkit.frameworks.convert",
     "save": "graphkit.frameworks.convert",
     "verify": "graphkit.parity.verify",

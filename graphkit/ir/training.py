@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import onnx_ir as ir
 
@@ -20,9 +20,11 @@ __all__ = [
     "mark_backward",
     "set_gradients",
     "set_losses",
+    "set_targets",
     "set_updates",
     "stop_gradient",
     "stops_gradient",
+    "targets_of",
     "updates_of",
 ]
 
@@ -31,6 +33,7 @@ _LOSSES = "graphkit.losses"
 _BACKWARD = "graphkit.backward"
 _GRADIENTS = "graphkit.gradients"
 _UPDATES = "graphkit.updates"
+_TARGETS = "graphkit.targets"
 
 
 def stop_gradient(node: ir.Node) -> None:
@@ -84,7 +87,17 @@ def set_gradients(model: ir.Model, names: Mapping[str, str]) -> None:
 
 def gradients_of(model: ir.Model) -> dict[str, str]:
     """Names of the outputs that are gradients, by the name of what each is the gradient in; none in most models."""
-    return _noted(model, _GRADIENTS)
+    return _noted(model, _GRADIENTS, model.graph.outputs)
+
+
+def set_targets(model: ir.Model, names: Mapping[str, str]) -> None:
+    """Note which inputs are targets: the name of each by that of the output which it is for."""
+    _note(model, _TARGETS, names)
+
+
+def targets_of(model: ir.Model) -> dict[str, str]:
+    """Names of the inputs that are targets, by the name of the output which each is for; none without such a loss."""
+    return _noted(model, _TARGETS, model.graph.inputs)
 
 
 def set_updates(model: ir.Model, names: Mapping[str, str]) -> None:
@@ -94,7 +107,7 @@ def set_updates(model: ir.Model, names: Mapping[str, str]) -> None:
 
 def updates_of(model: ir.Model) -> dict[str, str]:
     """Names of the outputs that are fed back, by the name of the input; none but in a graph that makes a step."""
-    return _noted(model, _UPDATES)
+    return _noted(model, _UPDATES, model.graph.outputs)
 
 
 def _note(model: ir.Model, key: str, names: Mapping[str, str]) -> None:
@@ -104,11 +117,11 @@ def _note(model: ir.Model, key: str, names: Mapping[str, str]) -> None:
         model.metadata_props.pop(key, None)
 
 
-def _noted(model: ir.Model, key: str) -> dict[str, str]:
-    """Names of outputs by others, without those that are no outputs any more."""
+def _noted(model: ir.Model, key: str, ends: Iterable[ir.Value]) -> dict[str, str]:
+    """Names of inputs or outputs by others, without those that are none any more."""
     try:
         noted = json.loads(model.metadata_props.get(key, "{}"))
     except ValueError:
         return {}
-    outputs = {value.name for value in model.graph.outputs}
-    return {of: name for of, name in noted.items() if name in outputs} if isinstance(noted, dict) else {}
+    known = {value.name for value in ends}
+    return {of: name for of, name in noted.items() if name in known} if isinstance(noted, dict) else {}

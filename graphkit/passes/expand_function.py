@@ -11,7 +11,7 @@ import onnx_ir as ir
 from graphkit.ir.canonical import canonical
 from graphkit.ir.edit import Editor
 from graphkit.ir.opset import OPSET, schema_of
-from graphkit.ir.params import exact, set_exact
+from graphkit.ir.params import exact, kind_of, set_exact
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,8 +54,13 @@ def expand_function(model: ir.Model, node: ir.Node) -> Sequence[ir.Node] | None:
 
 
 def _small_constants(node: ir.Node) -> list[ir.Value]:
-    found = dict.fromkeys(value for value in node.inputs if value is not None and value.const_value is not None)
-    return [value for value in found if value.const_value is not None and value.const_value.size <= _SMALL]
+    """What a body may be folded with: not what is trained, or may be fed."""
+    found = dict.fromkeys(value for value in node.inputs if value is not None and kind_of(value) == "constant")
+    return [
+        value
+        for value in found
+        if value.const_value is not None and value.const_value.size <= _SMALL and not value.is_graph_input()
+    ]
 
 
 def _one_node_model(node: ir.Node) -> onnx.ModelProto:

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from graphkit.errors import InputError
 from graphkit.ir.params import set_kind
-from graphkit.ir.training import losses, set_losses
+from graphkit.ir.training import losses, set_losses, set_targets
 from graphkit.passes.gradient.builder import Builder
 from graphkit.passes.gradient.pulling import is_differentiable
 
@@ -103,6 +103,7 @@ def add_loss(model: ir.Model, kind: LossKind, outputs: Sequence[str] | None = No
     model.graph.outputs.append(total)
     if kind != "given":
         set_losses(model, [total.name])
+    set_targets(model, targets)
     return Loss(total, seed, targets, scales, weight)
 
 
