@@ -238,7 +238,8 @@ def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[
     if isinstance(crops, Refusal):
         return crops
     begins, ends = (tuple(max(cut, 0) for cut in cuts) for cuts in crops)
-    inside = padded(b, dy[0], (0,) * rank, tuple(min(cut, 0) for cut in crops[1]))
+    outside = [tuple(min(cut, 0) for cut in cuts) for cuts in crops]
+    inside = padded(b, dy[0], outside[0], outside[1])
     window = Window(tuple(sizes[2:]), strides, dilations, begins, ends)
     group = node.attributes.get_int("group", 1)
     back = None

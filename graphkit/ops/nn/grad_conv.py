@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["conv_gradient", "data_gradient", "padded", "seen", "weight_gradient", "windows_of"]
 
 
+_FEW = 8
+"""Channels per tap up to which all taps are better seen by one product of matrices."""
+
+
 def conv_gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None] | Refusal:
     """The gradient of Conv in data, filters and bias."""
     data, filters = some(node.inputs[0]), some(node.inputs[1])
@@ -110,7 +114,7 @@ def padded(
 def weight_gradient(
     b: GradientBuilder, data: ir.Value, dy: ir.Value, sizes: Sequence[int], window: Window, group: int
 ) -> ir.Value:
-    """Gradient of a convolution in its filters.
+    """Gradient of a convolution in its filters, by a product of matrices for each tap, or one where channels are few.
 
     Args:
         b: The builder.
@@ -120,25 +124,37 @@ def weight_gradient(
         window: How they move.
         group: Number of groups of channels.
     """
-    swapped = (1, 0, *range(2, len(sizes)))
-    data = b.op("Transpose", padded(b, data, window.begins, window.ends), perm=swapped)
     outputs, inputs, taps = sizes[0], sizes[1], prod(window.kernel)
-    left = b.op("Reshape", b.op("Transpose", dy, perm=swapped), _folded(outputs, group))
     counts = windows_of(b, dy)
-    found = []
-    for tap in np.ndindex(*window.kernel):
-        right = b.op("Reshape", seen(b, data, window, tap, counts), _folded(inputs * group, group))
-        if group == 1:
-            product = b.op("Gemm", left, right, transB=1)
-        else:
-            product = b.op("MatMul", left, b.op("Transpose", right, perm=(0, 2, 1)))
-        found.append(product if taps == 1 else b.op("Reshape", product, (outputs, inputs, 1)))
-    return b.op("Reshape", b.op("Concat", *found, axis=2) if taps > 1 else found[0], sizes)
+    data = padded(b, data, window.begins, window.ends)
+    batch = b.shape(dy)[0]
+    # Images larger than a product are multiplied one by one, and products added; else the images are joined before.
+    small = isinstance(counts, Sequence) and (outputs + inputs * group) * prod(counts) < outputs * inputs
+    by_image = batch != 1 and not small
+    lead = (0,) if by_image else ()
+    lead = lead if group == 1 else (*lead, group)
+    if batch != 1 and not by_image:
+        data, dy = (b.op("Transpose", value, perm=(1, 0, *range(2, len(sizes)))) for value in (data, dy))
+    left = b.op("Reshape", dy, (*lead, outputs // group, -1))
 
+    def product(right: ir.Value, columns: int) -> ir.Value:
+        axes = range(len(lead))
+        right = b.op("Transpose", right, perm=(*axes, len(lead) + 1, len(lead)))
+        found = b.op("MatMul", left, right)
+        if by_image:
+            found = b.op("ReduceSum", found, [0], keepdims=0)
+        return found if group == 1 else b.op("Reshape", found, (outputs, columns))
 
-def _folded(channels: int, group: int) -> tuple[int, ...]:
-    """The shape of (C, N, …) by groups of channels, all but the channels in one axis."""
-    return (channels, -1) if group == 1 else (group, channels // group, -1)
+    views = (seen(b, data, window, tap, counts) for tap in np.ndindex(*window.kernel))
+    rights = [b.op("Reshape", view, (*lead, inputs, -1)) for view in views]
+    if taps == 1:
+        return b.op("Reshape", product(rights[0], inputs), sizes)
+    if group == 1 and inputs <= _FEW:
+        found = product(b.op("Concat", *rights, axis=len(lead)), taps * inputs)
+    else:
+        found = b.op("Concat", *(product(right, inputs) for right in rights), axis=1)
+    by_tap = b.op("Reshape", found, (outputs, taps, inputs))
+    return b.op("Reshape", b.op("Transpose", by_tap, perm=(0, 2, 1)), sizes)
 
 
 def windows_of(b: GradientBuilder, value: ir.Value) -> Sequence[int] | ir.Value:
