@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphkit.ops.builders import MxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -51,6 +52,22 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> Sequence[M
     )
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    """That of the scale, (max(x, 0) - min(x, 0)) / 255; equal elements share it, and the rest is flat."""
+    data = some(node.inputs[0])
+    if dy[1] is None:
+        return []
+    zero, kind = b.scalar(0.0, data), ir.DataType.from_numpy(b.dtype(data))
+    unit = b.op("Div", dy[1], b.scalar(_MOST, data))
+    shares = []
+    for reduce, bound in (("ReduceMax", "Max"), ("ReduceMin", "Min")):
+        extreme = b.op(bound, b.op(reduce, data, keepdims=0), zero)
+        held = b.op("Cast", b.op("Equal", data, extreme), to=kind)
+        count = b.op("Max", b.op("ReduceSum", held, keepdims=0), b.scalar(1.0, data))
+        shares.append(b.op("Mul", held, b.op("Div", unit, count)))
+    return [b.op("Sub", *shares)]
+
+
 def _case(name: str, *inputs: Any, dynamic: tuple[int, ...] = ()) -> Case:
     return Case(name, inputs, outputs=3, grad=False, dynamic=dynamic)
 
@@ -59,6 +76,7 @@ OP = Op(
     "DynamicQuantizeLinear",
     mx=(MxForm("clip", write=_write, direction="write"),),
     torch=_torch,
+    gradient=_gradient,
     cases=(
         _case("both signs", arr(2, 3, 4, low=-3.0, high=5.0), dynamic=(0,)),
         _case("positive", arr(2, 3, low=1.0, high=5.0)),

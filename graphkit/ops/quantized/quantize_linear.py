@@ -25,12 +25,14 @@ from graphkit.ops.quantized.rounding import (
     torch_steps,
 )
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given
-from graphkit.ops.tensor.sizes import some
+from graphkit.ops.tensor.grad_sizes import joined, sizes_at
+from graphkit.ops.tensor.sizes import axis_of, some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphkit.ops.builders import MxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -165,6 +167,44 @@ def _write_dequantize(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) ->
     return result if wanted == inner else b.op("Cast", result, dtype=wanted)
 
 
+def _gradient_quantize(_b: GradientBuilder, node: ir.Node, _dy: Sequence[Any]) -> Sequence[ir.Value | None] | Refusal:
+    kind = _result(node)
+    if kind.is_floating_point():
+        return Refusal(f"numbers of type {kind.name.lower()} hold no gradient; differentiate in values behind it")
+    return []
+
+
+def _gradient_dequantize(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None] | Refusal:
+    """That in the scale: the sum, over what one scale is of, of dy times the steps from the zero point."""
+    data, scale = some(node.inputs[0]), some(node.inputs[1])
+    if b.wants(data):
+        kind = kind_of(data).name.lower()
+        return Refusal(f"numbers of type {kind} hold no gradient; differentiate in values behind it")
+    names = [name for name in ("axis", "block_size", "output_dtype") if name in node.attributes]
+    settings: dict[str, Any] = {name: node.attributes.get_int(name) for name in names}
+    steps = b.op("DequantizeLinear", data, b.full_like(scale, 1.0), _zero(node), **settings)
+    product = b.op("Mul", dy[0], steps)
+    if b.dtype(product) != b.dtype(scale):
+        product = b.op("Cast", product, to=ir.DataType.from_numpy(b.dtype(scale)))
+    return [None, _of_scale(b, node, product, scale)]
+
+
+def _of_scale(b: GradientBuilder, node: ir.Node, product: ir.Value, scale: ir.Value) -> ir.Value:
+    """The sums over what each scale is of."""
+    rank, dims = b.rank(product), b.shape(scale)
+    if dims in ((), (1,)):
+        return b.like(b.op("ReduceSum", product, keepdims=0), scale)
+    axis, width = axis_of(node, rank, 1), node.attributes.get_int("block_size", 0)
+    if not width:
+        return b.op("ReduceSum", product, [other for other in range(rank) if other != axis], keepdims=0)
+    count = sizes_at(b, scale, [axis])
+    missing = b.op("Sub", b.op("Mul", count, [width]), sizes_at(b, product, [axis]))
+    whole = b.op("Pad", product, joined(b, [0], missing), None, [axis])
+    before, after = sizes_at(b, scale, range(axis + 1)), sizes_at(b, scale, range(axis + 1, rank))
+    blocks = b.op("Reshape", whole, joined(b, before, [width], after))
+    return b.op("ReduceSum", blocks, [axis + 1], keepdims=0)
+
+
 _X = given([[-1.0, 0.5, 1.5, 2.5, -2.5, 1000.0], [-1000.0, 0.1, 3.49, 3.51, 127.0, 254.0]], "float32")
 _HALF_X = given([[-1.0, 0.5, 1.25, 0.75, -2.5, 1000.0]], "float16")
 _PLANES = arr(2, 3, 4, low=-60.0, high=60.0)
@@ -179,6 +219,7 @@ OPS = (
         "QuantizeLinear",
         mx=(MxForm("clip", write=_write_quantize, direction="write"),),
         torch=_torch_quantize,
+        gradient=_gradient_quantize,
         cases=(
             Case("halves to even", (_X, _SCALE, _U8), const=(1, 2), grad=False),
             Case("signed", (_X, _SCALE, _I8), const=(1, 2), grad=False, dynamic=(0,)),
@@ -212,6 +253,7 @@ OPS = (
         "DequantizeLinear",
         mx=(MxForm("broadcast_mul", write=_write_dequantize, direction="write"),),
         torch=_torch_dequantize,
+        gradient=_gradient_dequantize,
         cases=(
             Case("unsigned", (_BYTES, _SCALE, _U8), const=(1, 2), grad=False, dynamic=(0,)),
             Case("signed", (_SIGNED, given(0.3, "float32"), _I8), const=(1, 2), grad=False),

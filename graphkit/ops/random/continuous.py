@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from graphkit.ops.codec import FLOAT
+from graphkit.ops.gradients import flat
 from graphkit.ops.random.drawing import Drawing, like_data, mx_drawn, seedless, sized, spread, torch_drawn
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, torch_float, whole
 from graphkit.ops.tensor.sizes import some
@@ -151,6 +152,7 @@ OPS = (
             ),
         ),
         torch=_torch("torch.randn"),
+        gradient=flat,
         cases=(
             _drawn("default"),
             _drawn("moved", mean=3.0, scale=0.5),
@@ -171,6 +173,7 @@ OPS = (
             ),
         ),
         torch=_torch("torch.rand"),
+        gradient=flat,
         cases=(_drawn("default"), _drawn("moved", low=-1.0, high=0.3), _drawn("double", dtype=_DOUBLE, high=5.0)),
     ),
     Op(
@@ -185,6 +188,7 @@ OPS = (
             ),
         ),
         torch=_torch("torch.randn"),
+        gradient=flat,
         cases=(
             _like("default", dynamic=(0,)),
             _like("moved", mean=3.0, scale=0.5),
@@ -204,6 +208,7 @@ OPS = (
             ),
         ),
         torch=_torch("torch.rand"),
+        gradient=flat,
         cases=(_like("default", dynamic=(0,)), _like("moved", low=-1.0, high=0.3), _like("double", dtype=_DOUBLE)),
     ),
     Op(

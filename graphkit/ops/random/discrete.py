@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.ops import gradients
 from graphkit.ops.booleans import carrier
 from graphkit.ops.codec import BOOL, ints
 from graphkit.ops.producers import made_by
@@ -153,6 +154,7 @@ OPS = (
         "Bernoulli",
         mx=(MxForm("_random_uniform_like", write=_write_bernoulli, direction="write"),),
         torch=_torch_bernoulli,
+        gradient=gradients.flat,
         cases=(
             _bernoulli("default", dynamic=(0,)),
             _bernoulli("integers", dtype=_INT64),
@@ -177,6 +179,7 @@ OPS = (
             ),
         ),
         torch=_torch_multinomial,
+        gradient=gradients.flat,
         cases=(_multinomial("default", dynamic=(0,)), _multinomial("64 bits", dtype=_INT64)),
     ),
     Op(

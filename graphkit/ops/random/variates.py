@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.ir.own import DOMAIN
+from graphkit.ops.gradients import flat
 from graphkit.ops.random.drawing import torch_parameters
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, given
 from graphkit.ops.tensor.sizes import some
@@ -152,6 +153,7 @@ OPS = (
             ),
         ),
         torch=_torch_gamma,
+        gradient=flat,
         cases=_cases([0.3, 1.0, 4.5]),
     ),
     Op(
@@ -166,6 +168,7 @@ OPS = (
             ),
         ),
         torch=_torch_poisson,
+        gradient=flat,
         cases=_cases([0.2, 3.5, 30.0]),
     ),
 )

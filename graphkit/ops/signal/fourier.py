@@ -8,17 +8,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import onnx_ir as ir
 
+from graphkit.ir.symbols import numbers_of
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, Tol, arr, int64
+from graphkit.ops.tensor.grad_sizes import as_ints, folded, joined, known_ints, operand, sizes_at
 from graphkit.ops.tensor.sizes import some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
-    import onnx_ir as ir
 
     from graphkit.ops.builders import MxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -174,12 +177,72 @@ def _torch_computed(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | R
     return real_of(b, result, 1 if name == "irfft" else 2)
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None] | Refusal:
+    """The transform back, which the adjoint of one is but for a factor, cut or filled up to the size of the signal."""
+    source, length = some(node.inputs[0]), operand(node, 1)
+    rank, chosen = b.rank(source), known_ints(node, 2)
+    if operand(node, 2) is None:
+        chosen = [-2]
+    if chosen is None:
+        return Refusal("its axis is computed while it runs; it has to be constant", needs=node.inputs[2:])
+    axis = chosen[0] % rank
+    inverse, onesided = (bool(node.attributes.get_int(name, 0)) for name in ("inverse", "onesided"))
+    if length is not None:
+        count = as_ints(b, b.op("Reshape", length, [1]))
+    else:
+        count = sizes_at(b, source, [axis])
+        count = b.op("Mul", b.op("Sub", count, [1]), [2]) if inverse and onesided else count
+    count = folded(b, count)
+    if inverse and onesided:
+        back = transformed(b, dy[0], count, axis, onesided=1)
+        back = b.op("Mul", back, _weights(b, back, count, axis))
+    else:
+        back = transformed(b, dy[0], count, axis, inverse=int(not inverse))
+    number = as_number(b, count, source)
+    back = b.op("Div" if inverse else "Mul", back, number)
+    if b.shape(source)[-1] == 1:
+        back = b.op("Slice", back, [0], [1], [rank - 1])
+    return [fitted(b, back, source, axis)]
+
+
+def transformed(b: GradientBuilder, value: ir.Value, length: ir.Value, axis: int, **way: Any) -> ir.Value:
+    """A discrete Fourier transform of some length, given as one int64 in an axis, along an axis."""
+    return b.op("DFT", value, b.op("Squeeze", length, [0]), np.asarray(axis), **way)
+
+
+def as_number(b: GradientBuilder, count: ir.Value, like: ir.Value) -> ir.Value:
+    """One int64 in an axis as a 0-d number of the dtype of a value."""
+    known = numbers_of(count)
+    if known is not None:
+        return b.scalar(known[0], like)
+    return b.op("Cast", b.op("Squeeze", count, [0]), to=ir.DataType.from_numpy(b.dtype(like)))
+
+
+def fitted(b: GradientBuilder, value: ir.Value, like: ir.Value, axis: int) -> ir.Value:
+    """A tensor cut, or filled up by zeros, at the end of an axis to the size that another has."""
+    wanted, found = b.shape(like)[axis], b.shape(value)[axis]
+    if wanted is not None and wanted == found:
+        return value
+    missing = folded(b, b.op("Sub", sizes_at(b, like, [axis]), sizes_at(b, value, [axis])))
+    return b.op("Pad", value, joined(b, [0], missing), None, [axis])
+
+
+def _weights(b: GradientBuilder, spectrum: ir.Value, length: ir.Value, axis: int) -> ir.Value:
+    """How often the numbers of one side of a spectrum are in the whole: twice, but for the first and the middle."""
+    size = b.op("Squeeze", sizes_at(b, spectrum, [axis]), [0])
+    places = b.op("Range", np.asarray(0), size, np.asarray(1))
+    single = b.op("Or", b.op("Equal", places, [0]), b.op("Equal", b.op("Mul", places, [2]), length))
+    weights = b.op("Where", single, b.scalar(1.0, spectrum), b.scalar(2.0, spectrum))
+    return b.op("Reshape", weights, [-1, *[1] * (b.rank(spectrum) - 1 - axis)])
+
+
 _REAL, _COMPLEX = arr(2, 6, 1), arr(2, 5, 2)
 
 OP = Op(
     "DFT",
     mx=(MxForm("FullyConnected", write=_write, direction="write"),),
     torch=_torch,
+    gradient=_gradient,
     cases=(
         Case("real", (_REAL,)),
         Case("complex", (_COMPLEX,), dynamic=(0,)),

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from graphkit.ops.signal.fourier import complex_of, spectrum_matrix
+from graphkit.ops.signal.fourier import as_number, complex_of, spectrum_matrix, transformed
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, Tol, arr, int64
+from graphkit.ops.tensor.grad_gather import picked
+from graphkit.ops.tensor.grad_sizes import as_ints, operand, sizes_at
 from graphkit.ops.tensor.sizes import some
 from graphkit.ops.torchprogram import Size
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.ops.builders import MxBuilder, TorchBuilder
+    from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -124,12 +127,42 @@ def _torch_computed(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | N
     return _torch_pieces(b, node, x[0], window, parts, size, b.call("int", x[1]), onesided=onesided)
 
 
+def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
+    """The transforms back, put where the pieces were cut out and added up where these overlap."""
+    signal, window, given = some(node.inputs[0]), operand(node, 2), operand(node, 3)
+    if given is not None:
+        length = as_ints(b, b.op("Reshape", given, [1]))
+    else:
+        length = sizes_at(b, signal, [1]) if window is None else sizes_at(b, window, [0])
+    back = b.op("Mul", transformed(b, dy[0], length, 2, inverse=1), as_number(b, length, signal))
+    if b.shape(signal)[2] == 1:
+        back = b.op("Slice", back, [0], [1], [3])
+    places = _places(b, node, dy[0], length)
+    of_window = None
+    if window is not None:
+        if b.wants(window):
+            pieces = b.op("Gather", signal, places, axis=1)
+            of_window = b.op("ReduceSum", b.op("Mul", back, pieces), [0, 1, 3], keepdims=0)
+        back = b.op("Mul", back, b.op("Unsqueeze", window, [1]))
+    return [picked(b, back, signal, places, 1) if b.wants(signal) else None, None, of_window]
+
+
+def _places(b: GradientBuilder, node: ir.Node, spectra: ir.Value, length: ir.Value) -> ir.Value:
+    """Where the pieces were cut out, (pieces, length)."""
+    zero, one = np.asarray(0), np.asarray(1)
+    count = b.op("Range", zero, b.op("Squeeze", sizes_at(b, spectra, [1]), [0]), one)
+    step = as_ints(b, b.op("Reshape", some(node.inputs[1]), [1]))
+    starts = b.op("Unsqueeze", b.op("Mul", count, step), [1])
+    return b.op("Add", starts, b.op("Range", zero, b.op("Squeeze", length, [0]), one))
+
+
 _SIGNAL = arr(2, 20, 1)
 
 OP = Op(
     "STFT",
     mx=(MxForm("FullyConnected", write=_write, direction="write"),),
     torch=_torch,
+    gradient=_gradient,
     cases=(
         Case("window", (_SIGNAL, int64(3), arr(8, low=0.1)), const=(1,), dynamic=(0,)),
         Case("stored window", (_SIGNAL, int64(3), arr(8, low=0.1)), const=(1, 2)),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.ops.gradients import flat
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, given, int64, is_float
 from graphkit.ops.tensor.sizes import some
 
@@ -117,6 +118,7 @@ OPS = (
         "MelWeightMatrix",
         mx=(MxForm("_copy", write=_write_mel, direction="write"),),
         torch=_torch_mel,
+        gradient=flat,
         cases=(
             Case(
                 "speech",
