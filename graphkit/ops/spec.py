@@ -324,7 +324,7 @@ class Op:
         limits: Known gaps.
         domain: ONNX operator domain; ``"graphkit"`` for an operator of graphkit's own (:mod:`graphkit.ir.own`).
         body: What an operator of graphkit's own computes, in ONNX's operators; None where these cannot.
-        gradient: How gradients pass it; where None, that follows from the function body that ONNX defines it with.
+        gradient: How gradients pass it; where None, that follows from ``body``, or the one that ONNX defines it with.
     """
 
     onnx: str
