@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import pkgutil
 from dataclasses import dataclass, field
@@ -44,6 +45,7 @@ __all__ = [
     "TrainableSession",
     "WriteOptions",
     "frameworks",
+    "runtime_named",
     "runtimes",
     "timers",
 ]
@@ -357,3 +359,17 @@ def timers() -> dict[str, Timer]:
 def runtimes() -> dict[str, Runtime]:
     """Every runtime, by the name the command line gives it."""
     return {runtime.name: runtime for framework in frameworks().values() for runtime in framework.runtimes}
+
+
+def runtime_named(name: str) -> Runtime:
+    """The runtime that the command line calls so.
+
+    Raises:
+        InputError: There is none; the message lists them, and says which name is nearest.
+    """
+    known = runtimes()
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f" Is it meant to be {near[0]!r}?" if near else ""
+    raise InputError(f"No runtime is called {name!r}; there are {', '.join(sorted(known))}.{hint}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from graphkit.errors import InputError, MissingError
-from graphkit.frameworks.base import frameworks, runtimes
+from graphkit.errors import MissingError
+from graphkit.frameworks.base import frameworks, runtime_named, runtimes
 from graphkit.ir.origin import source_of
 from graphkit.ir.training import losses
 from graphkit.parity.match import match
@@ -148,11 +148,8 @@ def _home(model: ir.Model, needs: AbstractSet[Ability], dtype: Precision) -> lis
 
 
 def _resolved(on: Sequence[str | Runtime]) -> list[Runtime]:
-    known = runtimes()
     found: dict[str, Runtime] = {}
     for choice in on:
-        if isinstance(choice, str) and choice not in known:
-            raise InputError(f"No runtime is called {choice!r}; there are {', '.join(sorted(known))}.")
-        runtime = known[choice] if isinstance(choice, str) else choice
+        runtime = runtime_named(choice) if isinstance(choice, str) else choice
         found[runtime.name] = runtime
     return list(found.values())
