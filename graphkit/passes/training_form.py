@@ -14,6 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.errors import UnsupportedError, UnsupportedNode
+from graphkit.ir.canonical.aliases import drop_unused
 from graphkit.ir.dims import dims_of
 from graphkit.ir.edit import Editor, nodes_of
 from graphkit.ir.origin import drop_source
@@ -40,6 +41,7 @@ def in_training(model: ir.Model, *, dropout: bool) -> ir.Model:
     copy.meta.update(model.meta)
     drop_source(copy)
     training_form(copy, dropout=dropout)
+    drop_unused(copy)
     return copy
 
 

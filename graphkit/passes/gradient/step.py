@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.errors import InputError
+from graphkit.ir.canonical.aliases import drop_unused
 from graphkit.ir.origin import drop_source
 from graphkit.ir.params import of_kind
 from graphkit.ir.training import set_gradients, set_updates
@@ -109,6 +110,7 @@ def step_model(
         copy.graph.outputs.append(value)
     copy.graph.extend(b.nodes)
     set_updates(copy, law.updates)
+    drop_unused(copy)
     return StepModel(copy, added, law.rate.name or "", law.epsilon, law.updates, tuple(wanted))
 
 
