@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphkit.ops.spec import Refusal
-from graphkit.ops.tensor.grad_rows import rows_of, scattered
+from graphkit.ops.tensor.grad_rows import added, rows_along, rows_of
 from graphkit.ops.tensor.grad_sizes import folded, joined, sizes_at
 from graphkit.ops.tensor.sizes import axis_of, some
 
@@ -40,21 +40,12 @@ def picked(b: GradientBuilder, gradient: ir.Value, source: ir.Value, indices: ir
     """
     rank = b.rank(indices)
     known = b.value(indices)
-    if rank != 1:
-        gradient = _flattened(b, gradient, source, axis, rank)
     if known is not None and known.size:
-        placed = _placed(b, gradient, source, known.astype(np.int64).reshape(-1), axis)
+        line = _flattened(b, gradient, source, axis, rank) if rank != 1 else gradient
+        placed = _placed(b, line, source, known.astype(np.int64).reshape(-1), axis)
         if placed is not None:
             return placed
-    rows = indices if rank == 1 and axis == b.rank(source) - 1 else _column(b, indices, b.rank(source) - axis)
-    if b.rank(source) > 1:
-        rows = b.op("Expand", rows, b.shape_of(gradient))
-    return b.op("ScatterElements", b.full_like(source), rows, gradient, axis=axis, reduction="add")
-
-
-def _column(b: GradientBuilder, indices: ir.Value, rank: int) -> ir.Value:
-    """Indices one after another along the first of so many axes."""
-    return b.op("Reshape", indices, [-1, *[1] * (rank - 1)])
+    return added(b, source, rows_along(b, source, indices, axis), gradient)
 
 
 def _flattened(b: GradientBuilder, gradient: ir.Value, source: ir.Value, axis: int, rank: int) -> ir.Value:
@@ -107,4 +98,4 @@ def gather_nd_gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> 
     """The gradient of GatherND."""
     source, indices = some(node.inputs[0]), some(node.inputs[1])
     rows = rows_of(b, source, indices, node.attributes.get_int("batch_dims", 0))
-    return rows if isinstance(rows, Refusal) else [scattered(b, b.full_like(source), rows, dy[0], "add")]
+    return rows if isinstance(rows, Refusal) else [added(b, source, rows, dy[0])]

@@ -10,16 +10,15 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import onnx_ir as ir
 
 from graphkit.ops.spec import Refusal
-from graphkit.ops.tensor.grad_sizes import joined, sizes_at
+from graphkit.ops.tensor.grad_sizes import as_ints, joined, sizes_at
 
 if TYPE_CHECKING:
-    import onnx_ir as ir
-
     from graphkit.ops.gradients import GradientBuilder
 
-__all__ = ["Rows", "rows_of", "scattered"]
+__all__ = ["Rows", "added", "rows_along", "rows_of", "scattered"]
 
 
 class Rows(NamedTuple):
@@ -47,8 +46,8 @@ def rows_of(b: GradientBuilder, source: ir.Value, indices: ir.Value, batch: int 
     places = b.op("ReduceSum", b.op("Mul", places, _strides(b, source, batch, count)), [-1], keepdims=0)
     if batch:
         lead = sizes_at(b, source, range(batch))
-        many, each = b.op("ReduceProd", lead, keepdims=0), b.op("ReduceProd", sizes, keepdims=1)
-        offsets = b.op("Mul", b.op("Range", np.asarray(0), many, np.asarray(1)), each)
+        many = _counted(b, _product(b, source, range(batch)))
+        offsets = b.op("Mul", many, b.op("ReduceProd", sizes, keepdims=1))
         ones = [1] * (b.rank(indices) - 1 - batch)
         places = b.op("Add", places, b.op("Reshape", offsets, joined(b, lead, ones)))
     return Rows(count, b.op("Reshape", places, [-1]))
@@ -64,13 +63,53 @@ def _strides(b: GradientBuilder, source: ir.Value, first: int, end: int) -> ir.V
     return joined(b, *(b.op("ReduceProd", sizes, keepdims=1) for sizes in later), [1])
 
 
+def rows_along(b: GradientBuilder, source: ir.Value, indices: ir.Value, axis: int) -> Rows:
+    """Where indices into one axis of a tensor point to, for every place in the axes before it."""
+    places = as_ints(b, indices if b.rank(indices) == 1 else b.op("Reshape", indices, [-1]))
+    if not axis:
+        return Rows(1, places)
+    size = sizes_at(b, source, [axis])
+    places = b.op("Where", b.op("Less", places, [0]), b.op("Add", places, size), places)
+    before = _counted(b, _product(b, source, range(axis)))
+    places = b.op("Add", b.op("Unsqueeze", b.op("Mul", before, size), [1]), places)
+    return Rows(axis + 1, b.op("Reshape", places, [-1]))
+
+
+def added(b: GradientBuilder, source: ir.Value, rows: Rows, updates: ir.Value) -> ir.Value:
+    """Sums of what goes to some places, and zeros elsewhere, in the shape of a tensor."""
+    zero = ir.tensor(np.zeros(1, b.dtype(source)))
+    count = _product(b, source, range(b.rank(source)))
+    return _joined(b, b.op("ConstantOfShape", count, value=zero), source, rows, updates, "add")
+
+
 def scattered(b: GradientBuilder, data: ir.Value, rows: Rows, updates: ir.Value, reduction: str) -> ir.Value:
     """Join updates with what is at some places of a tensor, as ScatterND does."""
-    rest = range(rows.axes, b.rank(data))
-    flat = joined(b, [-1], sizes_at(b, data, rest)) if rest else b.const([-1])
-    table = data if rows.axes == 1 else b.op("Reshape", data, flat)
-    new = updates if b.rank(updates) == 1 + len(rest) else b.op("Reshape", updates, flat)
-    places = rows.places
+    return _joined(b, b.op("Reshape", data, [-1]), data, rows, updates, reduction)
+
+
+def _joined(
+    b: GradientBuilder, line: ir.Value, like: ir.Value, rows: Rows, updates: ir.Value, reduction: str
+) -> ir.Value:
+    """The same in one axis, in which ONNX Runtime's ScatterElements is about three times as fast as in two."""
+    places, rest = rows.places, range(rows.axes, b.rank(like))
     if rest:
-        places = b.op("Expand", b.op("Reshape", places, [-1, *[1] * len(rest)]), b.shape_of(new))
-    return b.like(b.op("ScatterElements", table, places, new, axis=0, reduction=reduction), data)
+        width = _product(b, like, rest)
+        starts = b.op("Mul", b.op("Unsqueeze", places, [1]), width)
+        places = b.op("Reshape", b.op("Add", starts, _counted(b, width)), [-1])
+    new = updates if b.rank(updates) == 1 else b.op("Reshape", updates, [-1])
+    return b.like(b.op("ScatterElements", line, places, new, axis=0, reduction=reduction), like)
+
+
+def _product(b: GradientBuilder, value: ir.Value, axes: range) -> ir.Value:
+    """The product of some axes' sizes as one int64 in an axis."""
+    known = [dim for dim in b.shape(value)[axes.start : axes.stop] if isinstance(dim, int)]
+    if len(known) == len(axes):
+        return b.const(np.array([math.prod(known)], np.int64))
+    return b.op("ReduceProd", sizes_at(b, value, axes), keepdims=1)
+
+
+def _counted(b: GradientBuilder, count: ir.Value) -> ir.Value:
+    """The numbers 0, 1, … up to a count, which is one int64 in an axis."""
+    known = b.value(count)
+    end = np.asarray(known[0]) if known is not None else b.op("Squeeze", count, [0])
+    return b.op("Range", np.asarray(0), end, np.asarray(1))
