@@ -11,7 +11,7 @@ import onnx_ir as ir
 from graphkit.errors import InputError
 from graphkit.frameworks.convert import load
 from graphkit.ir.canonical.aliases import drop_unused
-from graphkit.ir.origin import drop_source
+from graphkit.ir.origin import drop_source, source_of
 from graphkit.ir.params import of_kind
 from graphkit.ir.training import losses
 from graphkit.passes.gradient.loss import add_loss
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Objective: TypeAlias = Literal["none"] | LossKind
 
-__all__ = ["chosen_loss", "grad"]
+__all__ = ["grad", "takes_biased"]
 
 _GLOB = frozenset("*?[")
 
@@ -74,7 +74,7 @@ def grad(
     model = source if isinstance(source, ir.Model) else load(source, **reading)
     if isinstance(source, ir.Model) and reading:
         raise InputError(f"A model that has been read cannot be read otherwise; leave {', '.join(reading)} out.")
-    kind = chosen_loss(model, loss)
+    kind = _objective(model, loss)
     training = (mode or ("eval" if step is None else "train")) == "train"
     if dropout and not training:
         raise InputError("Dropout drops in training only; choose the mode train, or leave dropout out.")
@@ -89,7 +89,16 @@ def grad(
                 "cross-entropy."
             )
         wanted = _chosen(model, wrt, freeze, [model.graph.initializers[name] for name in trainable(model)], "train")
-        made = step_model(model, step, kind, outputs=ends, parameters=wanted, training=training, dropout=drops).model
+        made = step_model(
+            model,
+            step,
+            kind,
+            outputs=ends,
+            parameters=wanted,
+            training=training,
+            dropout=drops,
+            unbiased=not takes_biased(model),
+        ).model
     else:
         wanted = _chosen(model, wrt, freeze, trained_values(model), "differentiate in")
         prepared = in_training(model, dropout=drops) if training else model
@@ -98,7 +107,13 @@ def grad(
     return made
 
 
-def chosen_loss(model: ir.Model, loss: Objective | None) -> Objective:
+def takes_biased(model: ir.Model) -> bool:
+    """Whether the framework that a model comes from moves running variances towards the batch's biased variance."""
+    found = source_of(model)
+    return found is not None and found.framework == "mxnet"
+
+
+def _objective(model: ir.Model, loss: Objective | None) -> Objective:
     """What is differentiated: what was asked for, else the model's own losses if it has some, else nothing.
 
     Raises:

@@ -14,6 +14,7 @@ import numpy as np
 
 from graphkit.errors import GraphkitError, InputError, MissingError
 from graphkit.frameworks.base import Batch, frameworks, runtimes
+from graphkit.frameworks.grad import takes_biased
 from graphkit.frameworks.onnx.plain import PlainFile
 from graphkit.ir.dims import dims_of
 from graphkit.ir.origin import source_of
@@ -64,6 +65,13 @@ def check_able(model: ir.Model, made: ir.Model) -> None:
     kinds = {value.dtype for value in (*model.graph.inputs, *model.graph.initializers.values())}
     if others := [kind.name.lower() for kind in kinds if kind and kind.is_floating_point() and kind.name != "FLOAT"]:
         raise InputError(f"--verify compares models of float32, and this one has {others[0]} numbers; leave it out.")
+    fed = {value.name for value in made.graph.inputs}
+    ends = {cotangent_of(name) for name in losses(model)}
+    if ends and not ends <= fed and not fed.isdisjoint(cotangent_of(value.name or "") for value in model.graph.outputs):
+        raise InputError(
+            "--verify compares the gradients of all the model's losses, which MXNet's output layers inject whatever "
+            "cotangent they are given; leave --outputs out."
+        )
     _home(model)
     if (problem := runtimes()[_RIGHT].missing()) is not None:
         raise MissingError(f"--verify needs ONNX Runtime, which is not available: {problem}.")
@@ -195,6 +203,7 @@ class _Compared:
     def _drawn(self, outputs: Arrays) -> dict[str, npt.NDArray[np.generic]]:
         """Cotangents or targets, by the names of the outputs."""
         floats = draw_seeds(outputs, self._seed)
+        floats.update({name: np.ones((), np.float32) for name in losses(self.pool.model("float32"))})
         if self._loss == "none":
             return {name: floats[name] for name in self._cotangents()}
         drawn: Arrays = draw_classes(outputs, self._seed) if self._loss == "cross-entropy" else floats
@@ -245,11 +254,11 @@ class _Compared:
         outputs = session.forward(feeds)
         own = losses(self.pool.model(dtype))
         seeds = {name: np.zeros_like(array) for name, array in outputs.items() if array.dtype.kind in "fV"}
+        seeds |= {name: np.ones((), dtype) for name in own}
         found = dict(outputs)
         if self._loss == "none":
             seeds |= given
         elif self._loss == "given":
-            seeds |= {name: np.ones_like(outputs[name]) for name in own if name in outputs}
             if all(name in outputs for name in own):
                 total = sum(float(outputs[name]) for name in own)
                 found[self._total] = np.asarray(total, outputs[own[0]].dtype)
@@ -276,8 +285,9 @@ class _Compared:
         if step.loss is not None and (loss == "mse" or targets.keys() == given.keys()):
             found[self._total] = step.loss
         statistics = Statistics(model, _sizes(model, feeds))
-        buffers = statistics.converted(step.buffers, 1, biased=not step.unbiased, to_biased=False)
-        if not step.unbiased:
+        biased = takes_biased(model)
+        buffers = statistics.converted(step.buffers, 1, biased=not step.unbiased, to_biased=biased)
+        if step.unbiased == biased:
             buffers = {name: array for name, array in buffers.items() if name not in statistics.unknown}
         moved = updates_of(self.made)
         return [

@@ -67,9 +67,15 @@ def add_loss(model: ir.Model, kind: LossKind, outputs: Sequence[str] | None = No
             output times an input ``y.scale``; both are 1 if they are not fed.
 
     Raises:
-        InputError: The model has no losses of its own, no output that can have such a target, or an output named
-            cannot.
+        InputError: The model has no losses of its own, or is to be trained on another; no output can have such a
+            target, or an output named cannot.
     """
+    if kind != "given" and (own := losses(model)):
+        told = "losses" if len(own) > 1 else "a loss"
+        raise InputError(
+            f"The model has {told} of its own ({', '.join(map(repr, own))}), so it is not trained on {kind}. "
+            f"Leave the loss out to train its own, or read an MXNet symbol without --train."
+        )
     b = _Builder(model)
     targets: dict[str, str] = {}
     scales: dict[str, str] = {}

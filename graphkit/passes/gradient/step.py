@@ -67,6 +67,7 @@ def step_model(
     parameters: Sequence[str] | None = None,
     training: bool = True,
     dropout: bool = False,
+    unbiased: bool = True,
     weighed: bool = False,
 ) -> StepModel:
     """A model that computes a model's outputs and its loss, and its parameters after one step of training.
@@ -80,8 +81,9 @@ def step_model(
         loss: What is made smaller, as :func:`graphkit.passes.gradient.loss.add_loss` says.
         outputs: Names of the outputs that have a target.
         parameters: Names of the parameters to train; None for all of floats.
-        training: Whether BatchNormalization takes the batch's statistics and moves the running ones, as torch does.
+        training: Whether BatchNormalization takes the batch's statistics and moves the running ones.
         dropout: Whether Dropout drops.
+        unbiased: Whether running variances are moved towards the batch's unbiased variance, as torch moves them.
         weighed: Whether the weight of the loss, the scales of outputs and Adam's ε are inputs too.
 
     Raises:
@@ -94,7 +96,7 @@ def step_model(
     wanted = trainable(copy) if parameters is None else list(parameters)
     if not wanted:
         raise InputError("There is nothing to train: the model has no parameters of floats that are not frozen.")
-    moved = training_form(copy, dropout=dropout, statistics=True) if training else {}
+    moved = training_form(copy, dropout=dropout, statistics=True, unbiased=unbiased) if training else {}
     added = add_loss(copy, loss, outputs, weighed=weighed)
     held = copy.graph.initializers
     for name in (*wanted, *moved):  # before rules look at what is known of them
