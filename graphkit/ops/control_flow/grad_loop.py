@@ -35,8 +35,12 @@ def gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Mapping[ir
     turn = Turn(b, body, carried, given)
     if not turn.active and not turn.read:
         return {}
-    if any(not isinstance(each.before.type, ir.TensorType) for each in turn.active):
-        return Refusal("it carries a sequence of tensors; join them into one tensor")
+    for each in turn.active:
+        if not isinstance(each.before.type, ir.TensorType):
+            return Refusal(
+                f"what it carries as {each.before.name!r} is a sequence of tensors; collect the tensors of the turns "
+                f"instead, as further outputs of its body"
+            )
     held = turn.variables()
     index, going = b.variable(number), b.variable(body.inputs[1])
     last = b.variable(number)
