@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from graphkit.frameworks.grad import grad
     from graphkit.parity.bisect import bisect
     from graphkit.parity.verify import verify
+    from graphkit.running.run import run
 
 __all__ = [
     "ExecutionError",
@@ -53,6 +54,7 @@ __all__ = [
     "grad",
     "load",
     "render",
+    "run",
     "save",
     "verify",
 ]
@@ -62,6 +64,7 @@ _HOMES = {
     "convert": "graphkit.frameworks.convert",
     "grad": "graphkit.frameworks.grad",
     "load": "graphkit.frameworks.convert",
+    "run": "graphkit.running.run",
     "save": "graphkit.frameworks.convert",
     "verify": "graphkit.parity.verify",
 }

@@ -30,9 +30,12 @@ LAYERS: dict[str, frozenset[str]] = {
     "report": frozenset({"errors", "_version", "files", "text", "ir", "render"}),
     "frameworks": frozenset({"errors", "files", "ir", "ops", "passes", "_version"}),
     "parity": frozenset({"errors", "files", "report", "ir", "ops", "passes", "frameworks"}),
+    "running": frozenset({"errors", "files", "ir", "frameworks", "parity"}),
     "testing": frozenset({"errors", "report", "ir", "frameworks", "parity"}),
     "pytest_plugin": frozenset({"errors", "report", "parity", "testing"}),
-    "cli": frozenset({"errors", "_version", "report", "ir", "frameworks", "parity", "render", "files"}),
+    "cli": frozenset(
+        {"errors", "_version", "report", "ir", "frameworks", "parity", "render", "running", "text", "files"}
+    ),
 }
 """What each part of the package may import besides itself: only what is below it."""
 
@@ -47,6 +50,7 @@ HEAVY = frozenset(
         "graphviz",
         "rich",
         "safetensors",
+        "PIL",
     )
 )
 """Packages that are slow to import or not always installed, so imported where they are used."""
