@@ -15,7 +15,7 @@ import onnx_ir as ir
 from graphkit.ir.own import DOMAIN
 from graphkit.ops.codec import BOOL
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given, int64
-from graphkit.ops.tensor.sizes import END, START, as_int64, size_along, some
+from graphkit.ops.tensor.sizes import END, as_int64, size_along, some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -149,8 +149,8 @@ class _Paths:
             before = b.op("Where", b.op("Unsqueeze", final, [1]), ends, _log_sum(b, after, one, two))
             return [b.op("Add", before, chance)], [before]
 
-        turned = [_turned(b, each) for each in (self.chances, self._numbers)]
-        return _turned(b, b.scan(step, [b.op("Expand", self._never, self._size)], turned)[1])
+        nowhere = b.op("Expand", self._never, self._size)
+        return b.scan(step, [nowhere], [self.chances, self._numbers], backward=True)[1]
 
     def likely(self, final: ir.Value) -> ir.Value:
         """Logarithm of the chance of the labels."""
@@ -196,11 +196,6 @@ def _moved(b: BodyBuilder, rows: ir.Value, by: int, fill: Operand) -> ir.Value:
     if by < 0:
         return b.op("Pad", b.op("Slice", rows, [-by], [END], [1]), [0, 0, 0, -by], fill)
     return b.op("Pad", b.op("Slice", rows, [0], [-by], [1]), [0, by, 0, 0], fill)
-
-
-def _turned(b: BodyBuilder, frames: ir.Value) -> ir.Value:
-    """Frames in the other order."""
-    return b.op("Slice", frames, [-1], [START], [0], [-1])
 
 
 def _log_sum(b: BodyBuilder, *terms: ir.Value) -> ir.Value:

@@ -90,11 +90,12 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
 
 
 def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
-    """A number that equals a bound has the gradient; what is beyond it hands it to the bound."""
+    """A number that equals a bound has the gradient, and what is beyond it hands it to the bound."""
     x, low, high = (*node.inputs, None, None)[:3]
     data, zero, given = some(x), b.scalar(0, dy[0]), dy[0]
-    in_data = b.op("Where", b.op("Equal", data, node.outputs[0]), given, zero) if b.wants(x) else None
-    in_low = in_high = None
+    in_data = in_low = in_high = None
+    if b.wants(x):
+        in_data = b.op("Where", _inside(b, data, node.outputs[0], low, high), given, zero)
     if high is not None and (b.wants(low) or b.wants(high)):
         above = b.op("Greater", data if low is None else b.op("Max", data, low), high)
         in_high = b.sum_to(b.op("Where", above, given, zero), high) if b.wants(high) else None
@@ -102,6 +103,16 @@ def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[
     if low is not None and b.wants(low):
         in_low = b.sum_to(b.op("Where", b.op("Less", data, low), given, zero), low)
     return [in_data, in_low, in_high]
+
+
+def _inside(b: GradientBuilder, x: ir.Value, y: ir.Value, low: ir.Value | None, high: ir.Value | None) -> ir.Value:
+    """Where the gradient passes a clamp from x to y: between the bounds and at them, but not at those of relu6."""
+    least, most = (None if b.wants(bound) else b.value(bound) for bound in (low, high))
+    if least is not None and most is not None and (least.item(), most.item()) == (0, 6):
+        return b.op("And", b.op("Greater", y, b.scalar(0, y)), b.op("Less", y, b.scalar(6, y)))
+    if low is None or high is None or (least is not None and most is not None and least.item() <= most.item()):
+        return b.op("Equal", x, y)
+    return b.op("And", b.op("GreaterOrEqual", x, low), b.op("LessOrEqual", x, high))
 
 
 OP = Op(

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.ir.training import is_backward
 from graphkit.ops.gradients import binary
+from graphkit.ops.producers import made_by
 from graphkit.ops.tensor.sizes import some
 
 if TYPE_CHECKING:
@@ -74,41 +76,52 @@ def _extreme(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[i
     Of more than two the extreme is taken one after the other.
     """
     values = [some(value) for value in node.inputs]
-    bounded = _bounded(b, values)
-    if bounded is not None:
-        inside = b.op("Equal", values[bounded], node.outputs[0])
-        return [None] * bounded + [b.op("Where", inside, dy[0], b.scalar(0, dy[0]))]
+    if (found := _bounded(b, node)) is not None:
+        data, bound = found
+        strict = "Greater" if node.op_type == "Max" else "Less"
+        passing = b.op(strict, data, bound) if _is_relu6(b, node) else b.op("Equal", data, node.outputs[0])
+        gradient = b.op("Where", passing, dy[0], b.scalar(0, dy[0]))
+        return [gradient if value is data else None for value in values]
     heads = [values[0]]
     for value in values[1:-1]:
         heads.append(b.op(node.op_type, heads[-1], value))
-    found: list[ir.Value | None] = [None] * len(values)
-    given = dy[0]
+    shares: list[ir.Value | None] = [None] * len(values)
+    given, zero = dy[0], b.scalar(0, dy[0])
     for place in range(len(values) - 1, 0, -1):
-        sides = heads[place - 1], values[place]
-        tie = b.op("Equal", *sides)
-        half = b.op("Mul", given, b.scalar(0.5, given))
-        ahead = b.op("Greater" if node.op_type == "Max" else "Less", *sides)
-        zero = b.scalar(0, given)
-        if b.wants(values[place]):
-            behind = b.op("Where", tie, half, b.op("Where", ahead, zero, given))
-            found[place] = b.sum_to(behind, values[place])
+        head, value = heads[place - 1], values[place]
+        tie, half = b.op("Equal", head, value), b.op("Mul", given, b.scalar(0.5, given))
+        ahead = b.op("Greater" if node.op_type == "Max" else "Less", head, value)
+        if b.wants(value):
+            shares[place] = b.sum_to(b.op("Where", tie, half, b.op("Where", ahead, zero, given)), value)
         if not any(map(b.wants, values[:place])):
-            return found
-        given = b.sum_to(b.op("Where", tie, half, b.op("Where", ahead, given, zero)), heads[place - 1])
-    found[0] = given
-    return found
+            return shares
+        given = b.sum_to(b.op("Where", tie, half, b.op("Where", ahead, given, zero)), head)
+    shares[0] = given
+    return shares
 
 
-def _bounded(b: GradientBuilder, values: Sequence[ir.Value]) -> int | None:
-    """The place of the tensor of which a number is the bound."""
-    if len(values) != 2:
+def _is_relu6(b: GradientBuilder, node: ir.Node) -> bool:
+    """Whether it is half of what torch writes as relu6, which lets no gradient pass at its bounds."""
+    bounds = {"Max": 0, "Min": 6}
+    other = "Min" if node.op_type == "Max" else "Max"
+    found = _bounded(b, node)
+    users = [use.node for use in node.outputs[0].uses() if not is_backward(use.node)]
+    after = users[0] if len(users) == 1 and users[0].op_type == other else None
+    partners = [made_by(found[0], other) if found is not None else None, after]
+    ends = [(bounds[each.op_type], _bounded(b, each)) for each in (node, *partners) if each is not None]
+    reached = [found is not None and number == some(b.value(found[1])).item() for number, found in ends]
+    return reached[0] and any(reached[1:])
+
+
+def _bounded(b: GradientBuilder, node: ir.Node) -> tuple[ir.Value, ir.Value] | None:
+    """The tensor and the number whose larger or smaller one a node gives."""
+    if len(node.inputs) != 2:
         return None
-    for place, (tensor, bound) in enumerate((values, values[::-1])):
-        stored = b.value(bound)
-        if b.value(tensor) is None and stored is not None and stored.size == 1 and not b.wants(bound):
-            rank = stored.ndim
-            if rank == 0 or rank <= b.rank(tensor):
-                return place
+    values = [some(value) for value in node.inputs]
+    for tensor, bound in (values, values[::-1]):
+        stored = None if b.wants(bound) else b.value(bound)
+        if stored is not None and stored.size == 1 and b.value(tensor) is None and stored.ndim <= b.rank(tensor):
+            return tensor, bound
     return None
 
 
