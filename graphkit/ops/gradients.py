@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+import onnx_ir as ir
+
 from graphkit.ops.builders import BodyBuilder
+from graphkit.ops.spec import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
-    import onnx_ir as ir
 
-    from graphkit.ops.spec import Gradient
+    from graphkit.ops.spec import Body, Gradient
 
-__all__ = ["GradientBuilder", "binary", "flat", "reshaping", "unary"]
+__all__ = ["GradientBuilder", "binary", "flat", "reshaping", "through", "unary"]
 
 
 class GradientBuilder(BodyBuilder, Protocol):
@@ -28,6 +30,11 @@ class GradientBuilder(BodyBuilder, Protocol):
     Every emitted value has its dtype, and its rank and shape as far as they follow. A node of one of graphkit's own
     operators may be emitted as such.
     """
+
+    @property
+    def nodes(self) -> Sequence[ir.Node]:
+        """What was emitted so far into the graph that is being emitted, in order."""
+        ...
 
     def wants(self, value: ir.Value | None) -> bool:
         """Whether a gradient in an input of the node is of any use; a rule need not compute others."""
@@ -154,5 +161,22 @@ def binary(
             gradient = slope(b, node, dy[0]) if b.wants(value) else None
             found.append(None if gradient is None or value is None else b.sum_to(gradient, value))
         return found
+
+    return rule
+
+
+def through(body: Body) -> Gradient:
+    """The gradient of what is computed by a body: the body is emitted once more, and gradients pass its nodes."""
+
+    def rule(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None] | Refusal:
+        before = len(b.nodes)
+        given = body(b, node, node.inputs)
+        if isinstance(given, Refusal):
+            return given
+        outputs = [given] if isinstance(given, ir.Value) else given
+        cotangents = {value: share for value, share in zip(outputs, dy, strict=False) if share is not None}
+        wanted = [value for value in node.inputs if value is not None and b.wants(value)]
+        found = dict(zip(wanted, b.pull(b.nodes[before:], cotangents, wanted), strict=True))
+        return [None if value is None else found.get(value) for value in node.inputs]
 
     return rule

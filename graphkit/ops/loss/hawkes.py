@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphkit.ir.own import DOMAIN
+from graphkit.ops.gradients import through
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Tol, arr, given
 from graphkit.ops.tensor.sizes import as_int64, some
 
@@ -110,6 +111,7 @@ OP = Op(
         ),
     ),
     torch=_torch,
+    gradient=through(_body),
     cases=(Case("processes", (*_OPERANDS, given(_MARKS, "int64"), *_REST), outputs=2, tol=_SINGLE),),
     limits=(Limit("mxnet-backward", "MXNet has no gradient with respect to times and the state", "processes"),),
 )
