@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from graphkit.ops.sequence.grad_lists import (
+    at_gradient,
+    concat_gradient,
+    construct_gradient,
+    erase_gradient,
+    handed_on,
+    insert_gradient,
+    split_gradient,
+)
 from graphkit.ops.spec import Op
 from graphkit.ops.tensor.sizes import some
 from graphkit.ops.torchprogram import Code
@@ -102,15 +111,15 @@ def _get_element(_b: TorchBuilder, _node: ir.Node, x: Sequence[Any]) -> Sequence
 
 
 OPS = (
-    Op("ConcatFromSequence", torch=_concat),
-    Op("Optional", torch=_optional),
-    Op("OptionalGetElement", torch=_get_element),
+    Op("ConcatFromSequence", torch=_concat, gradient=concat_gradient),
+    Op("Optional", torch=_optional, gradient=handed_on),
+    Op("OptionalGetElement", torch=_get_element, gradient=handed_on),
     Op("OptionalHasElement", torch=_has_element),
-    Op("SequenceAt", torch=_at),
-    Op("SequenceConstruct", torch=_construct),
+    Op("SequenceAt", torch=_at, gradient=at_gradient),
+    Op("SequenceConstruct", torch=_construct, gradient=construct_gradient),
     Op("SequenceEmpty", torch=_empty),
-    Op("SequenceErase", torch=_erase),
-    Op("SequenceInsert", torch=_insert),
+    Op("SequenceErase", torch=_erase, gradient=erase_gradient),
+    Op("SequenceInsert", torch=_insert, gradient=insert_gradient),
     Op("SequenceLength", torch=_length),
-    Op("SplitToSequence", torch=_split),
+    Op("SplitToSequence", torch=_split, gradient=split_gradient),
 )

@@ -12,6 +12,7 @@ from graphkit.ir.dims import dims_of
 from graphkit.ir.edit import add_constant
 from graphkit.ir.shapes import infer_node
 from graphkit.ir.training import mark_backward
+from graphkit.ops.sequence.grad_lists import summed
 from graphkit.passes.emitter import Emitter, as_stored
 from graphkit.passes.gradient.pulling import depending, pull
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
+
+    from graphkit.ops.gradients import GradientBuilder
 
 __all__ = ["Builder"]
 
@@ -256,6 +259,8 @@ class Builder(Emitter):
         given = [gradient for gradient in gradients if gradient is not None]
         if len(given) < 2:
             return given[0] if given else None
+        if isinstance(given[0].type, ir.SequenceType):
+            return summed(cast("GradientBuilder", self), given)
         return self.op("Add" if len(given) == 2 else "Sum", *given)
 
     def pull(
