@@ -153,7 +153,8 @@ def roi_align(x, regions, images, size, scale=1.0, samples=0, aligned=True):
         samples: In each bin along an axis; 0 for one per pixel.
         aligned: Whether coordinates are those of pixels' edges, not of their centers.
     """
-    first, last = (regions * scale - (0.5 if aligned else 0.0)).chunk(2, 1)
+    corners = regions.detach() * scale - (0.5 if aligned else 0.0)
+    first, last = corners.chunk(2, 1)
     extents = last - first if aligned else (last - first).clamp(min=1)
     weights = []
     for axis, bins, length in ((1, size[0], x.shape[2]), (0, size[1], x.shape[3])):
@@ -166,9 +167,8 @@ def roi_align(x, regions, images, size, scale=1.0, samples=0, aligned=True):
         points = start + (bin_ + (number + 0.5) / count) * step
         taken = (points >= -1) & (points <= length) & (number < count)
         pixels = torch.arange(length, dtype=x.dtype, device=x.device)
-        near = (1 - (points.clamp(0, length - 1)[..., None] - pixels).abs()).clamp(
-            min=0
-        )
+        places = points.nan_to_num().clamp(0, length - 1)
+        near = (1 - (places[..., None] - pixels).abs()).clamp(min=0)
         weights.append((near * taken[..., None]).sum(2) / count.clamp(min=1))
     rows, columns = weights
     pooled = x.new_zeros(len(regions), x.shape[1], *size)

@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from graphkit.ops.codec import BOOL, FLOAT, ints
 from graphkit.ops.detection.boxes import scaled
+from graphkit.ops.detection.grad_regions import align_gradient, pool_gradient
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given, int64, torch_float
 from graphkit.ops.tensor.sizes import as_int64, some
 
@@ -176,6 +177,7 @@ OPS = (
             ),
         ),
         torch=_torch_align,
+        gradient=align_gradient,
         cases=(
             _regions("aligned"),
             _regions("as before", coordinate_transformation_mode="output_half_pixel"),
@@ -213,6 +215,7 @@ OPS = (
             ),
         ),
         torch=_torch_pool,
+        gradient=pool_gradient,
         cases=(
             Case("regions", (_IMAGES, _REGIONS), {"pooled_shape": [2, 3], "spatial_scale": 0.5}, dynamic=(0,)),
             Case("tiny", (_IMAGES, _SMALL), {"pooled_shape": [2, 2]}),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphkit.ops.codec import ints
+from graphkit.ops.detection.grad_sampling import affine_gradient, sample_gradient
 from graphkit.ops.detection.grid_gather import sample
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given, int64
 from graphkit.ops.tensor.sizes import sizes_in, some
@@ -173,6 +174,7 @@ OPS = (
             ),
         ),
         torch=_torch_sample,
+        gradient=sample_gradient,
         cases=(
             Case("default", (_IMAGE, _PLACES), dynamic=(0, 1)),
             Case("aligned", (_IMAGE, _BEYOND), {"align_corners": 1}),
@@ -203,6 +205,7 @@ OPS = (
         "AffineGrid",
         mx=(MxForm("GridGenerator", write=_write_affine, direction="write"),),
         torch=_torch_affine,
+        gradient=affine_gradient,
         cases=(
             Case("default", (_MATRIX, int64([2, 3, 4, 3])), const=(1,)),
             Case("aligned", (_MATRIX, int64([2, 3, 4, 3])), {"align_corners": 1}, const=(1,)),

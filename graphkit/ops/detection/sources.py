@@ -248,7 +248,8 @@ def roi_align_max(x, regions, images, size, scale=1.0, samples=0, aligned=True):
         samples: In each bin along an axis; 0 for one per pixel.
         aligned: Whether coordinates are those of pixels' edges, not of their centers.
     """
-    first, last = (regions * scale - (0.5 if aligned else 0.0)).chunk(2, 1)
+    corners = regions.detach() * scale - (0.5 if aligned else 0.0)
+    first, last = corners.chunk(2, 1)
     extents = last - first if aligned else (last - first).clamp(min=1)
     shapes = (
         (slice(None), slice(None), None, slice(None), None),
@@ -277,12 +278,12 @@ def roi_align_max(x, regions, images, size, scale=1.0, samples=0, aligned=True):
         used = used & (number < count).expand_as(points)[shape]
     pixels = x.permute(0, 2, 3, 1)
     images = images[:, None, None, None, None]
-    best = torch.full_like(pixels[images, sides[0][0][0], sides[1][0][0]], -torch.inf)
-    for row, down in sides[0]:
-        for column, right in sides[1]:
-            seen = pixels[images, row, column] * (down * right)[..., None]
-            best = torch.maximum(best, seen)
-    best = best.masked_fill(~used[..., None], -torch.inf).amax((3, 4))
+    seen = [
+        pixels[images, row, column] * (down * right)[..., None]
+        for row, down in sides[0]
+        for column, right in sides[1]
+    ]
+    best = torch.stack(seen).masked_fill(~used[..., None], -torch.inf).amax((0, 4, 5))
     return best.masked_fill(best == -torch.inf, 0).permute(0, 3, 1, 2)
 '''
 
