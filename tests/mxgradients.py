@@ -43,7 +43,7 @@ def read_node(op: str, feeds: Arrays, attrs: dict[str, Any], *, outputs: int = 1
 def assert_gradients_are_mxnets(
     op: str, feeds: Arrays, attrs: dict[str, Any], *, outputs: int = 1, dtype: str = "float64", tol: float = 1e-12
 ) -> None:
-    """MXNet's operator, torch source and the symbol written back give the same outputs and gradients.
+    """MXNet's operator, torch source, the symbol written back and the gradient graph give the same values and slopes.
 
     Args:
         op: MXNet operator.
@@ -57,7 +57,7 @@ def assert_gradients_are_mxnets(
     kept = [value.name for value in model.graph.inputs]
     given = {name: array.astype(dtype) for name, array in feeds.items()}
     results: dict[tuple[str, bool], Arrays] = {}
-    for name, native in (("mxnet", True), ("mxnet", False), ("torch", False)):
+    for name, native in (("mxnet", True), ("mxnet", False), ("torch", False), ("reference", False)):
         fed = given if native else {key: array for key, array in given.items() if key in kept}
         with runtimes()[name].open(model, native=native) as session:
             found = session.forward(fed)
