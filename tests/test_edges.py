@@ -31,10 +31,11 @@ LAYERS: dict[str, frozenset[str]] = {
     "frameworks": frozenset({"errors", "files", "ir", "ops", "passes", "_version"}),
     "parity": frozenset({"errors", "files", "report", "ir", "ops", "passes", "frameworks"}),
     "running": frozenset({"errors", "files", "ir", "frameworks", "parity"}),
+    "bench": frozenset({"errors", "files", "text", "ir", "passes", "frameworks", "parity", "report"}),
     "testing": frozenset({"errors", "report", "ir", "frameworks", "parity"}),
     "pytest_plugin": frozenset({"errors", "report", "parity", "testing"}),
     "cli": frozenset(
-        {"errors", "_version", "report", "ir", "frameworks", "parity", "render", "running", "text", "files"}
+        {"errors", "_version", "report", "ir", "frameworks", "parity", "render", "running", "bench", "text", "files"}
     ),
 }
 """What each part of the package may import besides itself: only what is below it."""
@@ -51,6 +52,7 @@ HEAVY = frozenset(
         "rich",
         "safetensors",
         "PIL",
+        "matplotlib",
     )
 )
 """Packages that are slow to import or not always installed, so imported where they are used."""

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from graphkit.cli.options import Reading
     from graphkit.report.report import Report
 
-__all__ = ["Comparing", "comparing_options", "publish", "training_options", "write_reports"]
+__all__ = ["Comparing", "Numbers", "comparing_options", "publish", "training_options", "write_reports"]
 
 
-class _Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in newer clicks only
+class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in newer clicks only
     """Numbers and ranges of them, e.g. ``0,1,5-9``."""
 
     name = "numbers"
@@ -33,6 +33,7 @@ class _Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in newer c
         self._least = least
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """The numbers that a text stands for."""
         if isinstance(value, tuple):
             return value
         try:
@@ -58,12 +59,12 @@ _COMPARING = (
         help="BatchNorm with running statistics, or with the batch's; dropout is off in both.  [default: eval]",
     ),
     click.option(
-        "--batches", "--batch", type=_Numbers(1), metavar="N,…", help="Batch sizes, where free.  [default: 2]"
+        "--batches", "--batch", type=Numbers(1), metavar="N,…", help="Batch sizes, where free.  [default: 2]"
     ),
     click.option(
         "--seeds",
         "--seed",
-        type=_Numbers(0),
+        type=Numbers(0),
         metavar="N,…",
         help="Seeds of the inputs and cotangents, e.g. 0,1,5-9.  [default: 0]",
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["forget_peak", "measured", "peak", "resident", "rest"]
 
 _STATUS: Final = Path("/proc/self/status")
+_MACHINE: Final = Path("/proc/stat")
 _CLEAR: Final = Path("/proc/self/clear_refs")
 _PAUSE: Final = 0.02
 _REST: Final = 0.5
@@ -34,16 +36,16 @@ def measured(call: Callable[[], None], least: float, lead: bool) -> Round:
     """
     if lead:
         call()
-    calls, busy, start = 0, time.process_time(), time.perf_counter()
+    calls, busy, total, start = 0, time.process_time(), _total(), time.perf_counter()
     while True:
         call()
         calls += 1
         seconds = time.perf_counter() - start
         if seconds >= least:
             break
-    busy = time.process_time() - busy
+    busy, total = time.process_time() - busy, _total() - total
     rest()
-    return Round(calls, seconds / calls, busy / seconds)
+    return Round(calls, seconds / calls, busy / seconds, max(total - busy, 0.0) / seconds)
 
 
 def rest() -> None:
@@ -54,6 +56,18 @@ def rest() -> None:
         time.sleep(_PAUSE)
         if time.process_time() - before < _PAUSE / 10:
             return
+
+
+def _total() -> float:
+    """Seconds that all processors of the machine were busy since it started; 0 where the system does not tell.
+
+    Source: proc(5), /proc/stat: user, nice, system, idle, iowait, irq, softirq and steal in ticks.
+    """
+    try:
+        ticks = [int(field) for field in _MACHINE.read_text().partition("\n")[0].split()[1:9]]
+    except (OSError, ValueError):
+        return 0.0
+    return (sum(ticks) - sum(ticks[3:5])) / os.sysconf("SC_CLK_TCK")
 
 
 def resident() -> int:

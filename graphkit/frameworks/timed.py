@@ -64,7 +64,7 @@ class Server:
         self._job = job
         self._program: Program | None = None
         self._base = resident()
-        self._top = 0
+        self._top: int | None = None
         forget_peak()
 
     def load(self) -> tuple[float, tuple[str, ...]]:
@@ -82,6 +82,8 @@ class Server:
         start = time.perf_counter()
         self._program.call()
         seconds = time.perf_counter() - start
+        if self._top is None:
+            self._top = peak() - self._base
         outputs, gradients = self._program.results()
         rest()
         return outputs, gradients, seconds
@@ -92,14 +94,13 @@ class Server:
         return measured(self._program.call, least, lead)
 
     def settle(self) -> None:
-        """Forget the peak of memory."""
-        self._top = max(self._top, peak() - self._base)
+        """Count the memory in use from now on."""
         forget_peak()
 
     def memory(self) -> Memory:
-        """What was used since the model was loaded, and since :meth:`settle`."""
+        """What was used until the first call was over, and since :meth:`settle`."""
         running = max(peak() - self._base, 0)
-        return Memory(max(self._top, running), running)
+        return Memory(max(self._top or 0, running), running)
 
 
 def _end_with_parent() -> None:

@@ -40,12 +40,14 @@ class Round:
     Attributes:
         calls: How many.
         seconds: Mean duration of a call.
-        busy: Processors that were busy meanwhile: processor time of all threads over time by the clock.
+        busy: Processors that it kept busy meanwhile: processor time of all of its threads over time by the clock.
+        others: Processors that other programs kept busy meanwhile; 0 where the system does not tell.
     """
 
     calls: int
     seconds: float
     busy: float
+    others: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,8 @@ class Memory:
     """Resident memory of a process in bytes, above what it had once the runtime was imported.
 
     Attributes:
-        peak: The most since then.
-        running: The most since :meth:`Timed.settle`.
+        peak: The most until the end of the first call and since :meth:`Timed.settle`.
+        running: The most since then.
     """
 
     peak: int
@@ -96,7 +98,7 @@ class Timed(Protocol):
         ...
 
     def settle(self) -> None:
-        """Forget the peak of memory so far, for :attr:`Memory.running`."""
+        """Let :attr:`Memory.running` count from now on."""
         ...
 
     def memory(self) -> Memory:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from graphkit.report.report import Check, Report
 
-__all__ = ["to_markdown"]
+__all__ = ["escaped", "to_markdown"]
 
 _MARK: Final = {"fail": "❌", "pass": "✅", "unavailable": "⚪"}
 _SPECIAL: Final = re.compile(r"([\\`*_\[\]|~$])")
@@ -46,7 +46,7 @@ def to_markdown(report: Report, *, worst: int = 10) -> str:
 
 
 def _lines(report: Report, worst: int) -> Iterator[str]:
-    yield f"### {'✅' if report.passed else '❌'} {_escaped(report.title)}"
+    yield f"### {'✅' if report.passed else '❌'} {escaped(report.title)}"
     yield ""
     yield f"**{wording.verdict(report)}**"
     rows = wording.worst_first(check for check in wording.tensors(report) if check.verdict != "unavailable")
@@ -77,7 +77,7 @@ def _groups(report: Report) -> Iterator[str]:
         shown = [row for row in rows if (room := room - len(row)) > 0]
         left += len(rows) - len(shown)
         if shown:
-            yield from (f"#### {_escaped(heading)}", "", head, rule, *shown, "")
+            yield from (f"#### {escaped(heading)}", "", head, rule, *shown, "")
     if left:
         yield f"{wording.count(left, 'further check')}; the report as HTML or JSON has them all"
 
@@ -94,12 +94,12 @@ def _table(checks: Sequence[Check], *, sides: bool) -> Iterator[str]:
             [
                 _MARK[check.verdict],
                 _code(short(name, _LONGEST)),
-                *([_escaped(wording.between(check))] if sides else []),
+                *([escaped(wording.between(check))] if sides else []),
                 wording.shape(check),
                 number(check.error) if judged else "",
                 number(check.tol) if judged else "",
                 f"{share:.2g}×" if judged and check.tol else "",
-                _escaped(short("; ".join(wording.details(check)), _TOLD)),
+                escaped(short("; ".join(wording.details(check)), _TOLD)),
             ]
         )
 
@@ -109,7 +109,7 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def _items(texts: Sequence[str], mark: str = "") -> Iterator[str]:
-    yield from (f"- {mark}{_escaped(short(text, _TOLD))}" for text in texts[:_ITEMS])
+    yield from (f"- {mark}{escaped(short(text, _TOLD))}" for text in texts[:_ITEMS])
     if len(texts) > _ITEMS:
         yield f"- {mark}and {len(texts) - _ITEMS:,} more"
 
@@ -126,7 +126,7 @@ def _code(text: str) -> str:
     return f"{fence}{space}{text}{space}{fence}".replace("|", "\\|") if text else ""
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Text that means itself, in a table too: no markup, HTML, mention or reference."""
     plain = html.escape(clean(text).strip(), quote=False)
     return _REFERENCE.sub("\\1\u200b", _BLOCK.sub(r"\1\\", _SPECIAL.sub(r"\\\1", plain)))

@@ -63,7 +63,6 @@ class _TimedSession(MxSession):
         self._process = self._connected()
         self._load = time.perf_counter() - start
         self._backward = backward
-        self._top = 0
 
     @property
     def load(self) -> float:
@@ -85,25 +84,21 @@ class _TimedSession(MxSession):
     def measure(self, least: float, lead: bool = True) -> Round:
         """Call it again and again for some time."""
         header, _ = self._process.request("measure", limit=self._limit, model=self._number, least=least, lead=lead)
-        return Round(header["calls"], header["seconds"], header["busy"])
+        return Round(header["calls"], header["seconds"], header["busy"], header["others"])
 
     def settle(self) -> None:
-        """Forget the peak of memory so far."""
-        self._top = max(self._top, self._peak(forget=True))
+        """Count the memory in use from now on."""
+        self._process.request("memory", limit=self._limit, forget=True)
 
     def memory(self) -> Memory:
         """What it used."""
-        running = self._peak(forget=False)
-        return Memory(max(self._top, running), running)
+        header, _ = self._process.request("memory", limit=self._limit, forget=False)
+        return Memory(header["peak"], header["running"])
 
     def close(self) -> None:
         """End the process."""
         self._worker = None
         self._process.close()
-
-    def _peak(self, *, forget: bool) -> int:
-        header, _ = self._process.request("memory", limit=self._limit, forget=forget)
-        return int(header["bytes"])
 
 
 TIMERS = (MxTimer(),)

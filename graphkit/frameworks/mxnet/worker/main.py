@@ -37,8 +37,8 @@ BFLOAT16 = "bfloat16"
 
 mx: Any = None
 np: Any = None
-BASE = 0
-"""Bytes of memory that the process has once MXNet is imported."""
+USED = {"base": 0, "first": 0}
+"""Bytes of memory that the process has once MXNet is imported, and at most beyond that until the end of a first run."""
 
 
 class RefusedError(Exception):
@@ -567,6 +567,8 @@ def do_prepare(request: Dict[str, Any], arrays: Dict[str, Any]) -> Answer:
         timing = TIMINGS[request["model"]] = Timing(model, request["symbol"], arrays, request)
         timing.call()
         seconds = time.perf_counter() - start
+        if not USED["first"]:
+            USED["first"] = memory("VmHWM:") - USED["base"]
         found = timing.found()
     rest()
     return {"seconds": seconds}, found
@@ -575,30 +577,45 @@ def do_prepare(request: Dict[str, Any], arrays: Dict[str, Any]) -> Answer:
 def do_measure(request: Dict[str, Any], _arrays: Dict[str, Any]) -> Answer:
     """Run what was prepared for at least "least" seconds, after a run that does not count if there is to be a "lead".
 
-    Answers the number of "calls", the "seconds" of a call, and how many processors were "busy" meanwhile.
+    Answers the number of "calls", the "seconds" of a call, and how many processors it and "others" kept "busy".
     """
     timing = TIMINGS[request["model"]]
     with mx.util.np_shape(timing.model.np_shape):
         if request["lead"]:
             timing.call()
-        calls, busy, start = 0, time.process_time(), time.perf_counter()
+        calls, busy, total, start = 0, time.process_time(), machine(), time.perf_counter()
         while True:
             timing.call()
             calls += 1
             seconds = time.perf_counter() - start
             if seconds >= request["least"]:
                 break
-        busy = time.process_time() - busy
+        busy, total = time.process_time() - busy, machine() - total
     rest()
-    return {"calls": calls, "seconds": seconds / calls, "busy": busy / seconds}, []
+    others = max(total - busy, 0.0) / seconds
+    return {"calls": calls, "seconds": seconds / calls, "busy": busy / seconds, "others": others}, []
+
+
+def machine() -> float:
+    """Seconds that all processors were busy since the machine started (proc(5)); 0 where the system does not tell."""
+    try:
+        with open("/proc/stat") as file:
+            ticks = [int(field) for field in file.readline().split()[1:9]]
+    except (OSError, ValueError):
+        return 0.0
+    return (sum(ticks) - sum(ticks[3:5])) / float(os.sysconf("SC_CLK_TCK"))
 
 
 def do_memory(request: Dict[str, Any], _arrays: Dict[str, Any]) -> Answer:
-    """Bytes of memory at most since the last request that said "forget", beyond those that MXNet itself takes."""
-    peak = memory("VmHWM:")
+    """Bytes of memory beyond those that MXNet itself takes.
+
+    "running" is the most since the last request that said "forget", "peak" the most of that and of all until the first
+    run of what was prepared was over.
+    """
+    running = max(memory("VmHWM:") - USED["base"], 0)
     if request["forget"]:
         forget_peak()
-    return {"bytes": max(peak - BASE, 0)}, []
+    return {"running": running, "peak": max(running, USED["first"])}, []
 
 
 def memory(key: str) -> int:
@@ -687,8 +704,7 @@ def main(arguments: List[str]) -> int:
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [folder for folder in sys.path if os.path.abspath(folder or ".") != here]
     repairs = import_mxnet(fast)
-    global BASE
-    BASE = memory("VmRSS:")
+    USED["base"] = memory("VmRSS:")
     forget_peak()
     channel = Channel(source, target)
     channel.send(

@@ -1,0 +1,1 @@
+"""Benchmarks: the same model on several runtimes, checked against each other and then timed in turns."""
