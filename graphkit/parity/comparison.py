@@ -95,7 +95,7 @@ class Comparison:
         self._ran: set[tuple[str, str, int]] = set()
         self._shown = ""
         self._guess = ""
-        pools = self._stack.enter_context(Pool(model)), self._stack.enter_context(Pool(other or model))
+        self._pools = pools = self._stack.enter_context(Pool(model)), self._stack.enter_context(Pool(other or model))
         mode: Mode = "eval" if conditions.mode == "eval" else "train-no-dropout"
         needs: set[Ability] = {"backward"} if conditions.backward else set()
         needs |= {"train"} if conditions.train_steps else set()
@@ -255,6 +255,7 @@ class Comparison:
                 )
         training = self._training
         warnings = [*self.warnings, *self.sampler.warnings, *([] if training is None else training.warnings)]
+        warnings += [note for pool in self._pools for note in pool.notes]
         warnings += unused(self.overrides, [check.name for check in checks])
         return Report(
             title=self._title(),

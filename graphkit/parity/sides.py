@@ -52,6 +52,11 @@ class Pool:
             self._sessions[key] = self._stack.enter_context(opened)
         return self._sessions[key]
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What users must know of how the model was executed, by any session."""
+        return tuple(dict.fromkeys(note for session in self._sessions.values() for note in session.notes))
+
     def trainable(self, runtime: Runtime, native: bool, dtype: Precision) -> TrainableSession:
         """The model opened for training without dropout on a runtime that can ``"train"``."""
         return cast("TrainableSession", self.session(runtime, native, dtype, "train-no-dropout"))

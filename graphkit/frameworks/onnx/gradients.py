@@ -33,6 +33,11 @@ class Gradients:
         self._open = open_
         self._held: tuple[tuple[str, ...], Session, dict[str, str]] | None = None
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Those of the session of a gradient model, where one is open."""
+        return () if self._held is None else tuple(f"In the backward pass: {note}" for note in self._held[1].notes)
+
     def run(self, feeds: Arrays, seeds: Arrays, taps: Sequence[str]) -> dict[str, npt.NDArray[np.generic]]:
         """What :meth:`graphkit.frameworks.base.Session.backward` gives."""
         checked = check_feeds(self._model, feeds)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import io
 import os
 import re
 from collections import Counter
@@ -15,13 +17,18 @@ import numpy as np
 from graphkit.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from graphkit.frameworks.base import Execution
 
 __all__ = ["CPU", "Placement", "absent", "check_options", "inference_session", "placement", "said", "session_options"]
 
 CPU: Final = "CPUExecutionProvider"
+CUDA: Final = "CUDAExecutionProvider"
+_NEEDS: Final = {
+    CUDA: "; it needs an NVIDIA GPU with its driver (nvidia-smi shows it), and the CUDA and cuDNN libraries: "
+    "pip install 'graphkit[ort-cuda]'"
+}
 _WRONG: Final = ["MatMulScaleFusion", "Pad_Fusion"]
 """Optimisations of ONNX Runtime (1.31) that change results: it rounds factors of float64 products to float32, and takes
 zeros around a max pooling for absent elements."""
@@ -86,8 +93,8 @@ def absent(provider: str) -> str | None:
     return _probe(provider)[0]
 
 
-def check_options(label: str, provider: str, given: Iterable[tuple[str, str]]) -> None:
-    """Refuse provider options that the provider does not have, which it may leave unread.
+def check_options(label: str, provider: str, given: Sequence[tuple[str, str]]) -> None:
+    """Refuse provider options that the provider does not have, which it may leave unread, and values it cannot read.
 
     Args:
         label: How people call the runtime.
@@ -95,14 +102,14 @@ def check_options(label: str, provider: str, given: Iterable[tuple[str, str]]) -
         given: Names and values.
 
     Raises:
-        InputError: The provider has no such option, or one is given twice.
+        InputError: The provider has no such option or does not start with them, or one is given twice.
     """
     names = [name for name, _ in given]
     if twice := [name for name, number in Counter(names).items() if number > 1]:
         raise InputError(f"Provider option {twice[0]!r} is given twice; keep one of them.")
     if not names:
         return
-    known = _probe(provider)[1]
+    _, known = _probe(provider)
     for name in names:
         if not known:
             raise InputError(f"{label} has no provider options, so {name!r} says nothing to it; leave it out.")
@@ -110,28 +117,42 @@ def check_options(label: str, provider: str, given: Iterable[tuple[str, str]]) -
             near = difflib.get_close_matches(name, known, 1)
             hint = f"Is it meant to be {near[0]!r}? " if near else ""
             raise InputError(f"{label} has no provider option {name!r}. {hint}Its options are {', '.join(known)}.")
+    problem, _ = _probe(provider, tuple(given))
+    if problem is not None:
+        told = ", ".join(f"{name}={value}" for name, value in given)
+        raise InputError(f"{label} does not take the provider options {told}: {problem}.")
 
 
 @cache
-def _probe(provider: str) -> tuple[str | None, tuple[str, ...]]:
-    """Why a provider does not start, and the names of its options as it tells them itself."""
+def _probe(provider: str, settings: tuple[tuple[str, str], ...] = ()) -> tuple[str | None, tuple[str, ...]]:
+    """Why a provider does not start with some options, and the names of all of them as it tells them itself."""
     from onnx import TensorProto, helper
 
     from graphkit.frameworks.base import EXECUTION
     from graphkit.ir.opset import OPSET
 
+    if provider == CUDA:
+        _preload()
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
     graph = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "probe", ends[:1], ends[1:])
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
     try:
-        session = inference_session(proto.SerializeToString(), session_options(EXECUTION), provider, {})
+        session = inference_session(proto.SerializeToString(), session_options(EXECUTION), provider, dict(settings))
         if provider not in session.get_providers():
-            needs = "an NVIDIA GPU with its driver, and the CUDA and cuDNN libraries"
-            return f"{provider} does not start; it needs {needs}", ()
+            return f"{provider} does not start{_NEEDS.get(provider, '')}", ()
         session.run(None, {"x": np.zeros(1, np.float32)})
     except Exception as error:
-        return f"{provider} does not start: {said(error)}", ()
+        return f"{provider} does not start: {said(error)}{_NEEDS.get(provider, '')}", ()
     return None, tuple(sorted(session.get_provider_options().get(provider, {})))
+
+
+def _preload() -> None:
+    """Load the CUDA libraries that are installed as Python packages, which ONNX Runtime does not look for itself."""
+    import onnxruntime
+
+    if hasattr(onnxruntime, "preload_dlls"):
+        with contextlib.redirect_stdout(io.StringIO()):
+            onnxruntime.preload_dlls()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +180,7 @@ class Placement:
         on = " and ".join(sorted({provider for provider, *_ in self.elsewhere}))
         return (
             f"{len(self.elsewhere)} of {self.total} nodes run on {on} instead of {self.provider}: {told}{listed}. "
-            f"It has no kernels for them, or computes sizes on the other device on purpose."
+            f"{self.provider} has no kernels for them, or ONNX Runtime computes sizes there on purpose."
         )
 
 

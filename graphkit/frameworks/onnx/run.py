@@ -167,7 +167,7 @@ class OrtSession:
             told.append(
                 f"{self._runtime.version()} does not tell whether nodes run on the CPU instead; a later one does."
             )
-        return tuple(dict.fromkeys(told))
+        return tuple(dict.fromkeys([*told, *self._gradients.notes]))
 
     def forward(self, feeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:
         """Outputs of the graph, and the values named in ``taps``.

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 import pytest
 from opsetcases import text_of
 
+import graphkit
 from graphkit.errors import ExecutionError, InputError
 from graphkit.frameworks.base import Execution, runtimes
 from graphkit.frameworks.onnx.binding import Binding
-from graphkit.frameworks.onnx.providers import check_options, inference_session, placement, session_options
+from graphkit.frameworks.onnx.providers import absent, check_options, inference_session, placement, session_options
 from graphkit.frameworks.onnx.run import OrtRuntime
 from graphkit.ir.canonical import canonical
 from graphkit.ir.params import set_kind
@@ -78,12 +81,47 @@ def test_a_provider_without_options_refuses_all_which_it_would_not_read():
 
 def test_a_misspelt_option_is_told_with_the_nearest(monkeypatch):
     known = None, ("arena_extend_strategy", "gpu_mem_limit", "use_tf32")
-    monkeypatch.setattr("graphkit.frameworks.onnx.providers._probe", lambda _provider: known)
+    monkeypatch.setattr("graphkit.frameworks.onnx.providers._probe", lambda _provider, _settings=(): known)
     check_options("CUDA", CUDA.provider, [("use_tf32", "1")])
     with pytest.raises(InputError, match=r"'use_tf23'. Is it meant to be 'use_tf32'\? Its options are arena_extend"):
         check_options("CUDA", CUDA.provider, [("use_tf23", "1")])
     with pytest.raises(InputError, match="'use_tf32' is given twice"):
         check_options("CUDA", CUDA.provider, [("use_tf32", "1"), ("use_tf32", "0")])
+
+
+def test_a_value_that_the_provider_cannot_read_is_told_as_it_tells_it(monkeypatch):
+    def started(_model, _options, provider, settings):
+        if settings:
+            raise RuntimeError(f'[ONNXRuntimeError] : 1 : FAIL : Failed to parse "{settings["gpu_mem_limit"]}".')
+        return Started(provider)
+
+    @dataclass
+    class Started:
+        provider: str
+
+        def get_providers(self):
+            return [self.provider]
+
+        def get_provider_options(self):
+            return {self.provider: {"gpu_mem_limit": "0", "device_id": "0"}}
+
+        def run(self, _outputs, feeds):
+            assert list(feeds) == ["x"]
+
+    monkeypatch.setattr("graphkit.frameworks.onnx.providers.inference_session", started)
+    with pytest.raises(InputError, match="take the provider options gpu_mem_limit=2G: other does not start: Failed to"):
+        check_options("Other", "other", [("gpu_mem_limit", "2G")])
+    with pytest.raises(InputError, match="Its options are device_id, gpu_mem_limit"):
+        check_options("Other", "other", [("nothing_like_it", "2G")])
+
+
+def test_a_provider_that_does_not_start_says_what_it_needs():
+    if CUDA.missing() is None:
+        pytest.skip("CUDA is here")
+    with pytest.warns(UserWarning, match="CUDAExecutionProvider"):
+        told = absent(CUDA.provider)
+    assert told.startswith("CUDAExecutionProvider does not start; it needs an NVIDIA GPU with its driver")
+    assert "pip install 'graphkit[ort-cuda]'" in told
 
 
 def test_options_of_parity_give_way_to_speed_and_to_the_users():
@@ -185,6 +223,20 @@ def test_types_that_numpy_lacks_are_bound_too():
     model = _model("y = Cast<to=1>(x)", 'bfloat16["n",3] x')
     with ORT.open(model, execution=Execution(binding=True)) as session:
         np.testing.assert_array_equal(session.forward({"x": X.astype(ml_dtypes.bfloat16)})["y"], X)
+
+
+def test_what_runs_elsewhere_is_told_of_the_backward_pass_too():
+    with AZURE.open(_layer()) as session:
+        session.backward({"x": X}, {"y": X})
+        forward, backward = session.notes
+    assert forward.startswith("ONNX Runtime (Azure): 3 of 3 nodes")
+    assert backward.startswith("In the backward pass: ONNX Runtime (Azure): ")
+
+
+def test_a_comparison_warns_of_what_runs_elsewhere():
+    report = graphkit.verify(_layer(), on=[ORT, AZURE])
+    assert report.passed
+    assert any("3 of 3 nodes run on CPUExecutionProvider instead of Azure" in told for told in report.warnings)
 
 
 def test_gradients_are_bound_as_well():

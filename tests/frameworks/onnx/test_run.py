@@ -9,7 +9,7 @@ import onnx_ir as ir
 import pytest
 from opsetcases import text_of
 
-from graphkit.errors import ExecutionError, FeedError, MissingError, UnsupportedError
+from graphkit.errors import ExecutionError, FeedError, MissingError
 from graphkit.frameworks.base import runtimes
 from graphkit.frameworks.onnx.proto import weightless_proto
 from graphkit.frameworks.onnx.run import OrtRuntime
@@ -50,16 +50,6 @@ def test_wrong_feeds_and_taps_are_refused(name):
             session.forward({})
         with pytest.raises(FeedError, match="no value 'q'"):
             session.forward({"x": X}, taps=["q"])
-
-
-@BOTH
-def test_gradients_and_training_are_not_available(name):
-    runtime = runtimes()[name]
-    assert runtime.can == {"forward", "taps"}
-    with runtime.open(_model("y = Relu(x)")) as session, pytest.raises(UnsupportedError, match="gradient"):
-        session.backward({"x": X}, {"y": X})
-    with pytest.raises(UnsupportedError, match="only inference runs there"):
-        runtime.open(_model("y = Relu(x)"), mode="train")
 
 
 @BOTH
