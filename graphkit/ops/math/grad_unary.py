@@ -52,10 +52,16 @@ def _erf(b: GradientBuilder, x: ir.Value, _y: ir.Value) -> ir.Value:
 
 
 def _mish(b: GradientBuilder, x: ir.Value, _y: ir.Value) -> ir.Value:
-    """With t = tanh(softplus(x)): t + x·sigmoid(x)·(1 − t²)."""
-    gate = b.op("Tanh", b.op("Softplus", x))
-    inner = b.op("Mul", b.op("Mul", x, b.op("Sigmoid", x)), _one_less_square(b, gate))
-    return b.op("Add", gate, inner)
+    """With t = tanh(softplus(x)): t + x·σ(x)·(1 − t²), of which e to the −softplus(x) is s = σ(−x).
+
+    So t is σ(x)·(1 + s) / (1 + s²), and 1 − t² the square of 2·s / (1 + s²).
+    """
+    one, gate, rest = b.scalar(1, x), b.op("Sigmoid", x), b.op("Sigmoid", b.op("Neg", x))
+    share = b.op("Reciprocal", b.op("Add", b.op("Mul", rest, rest), one))
+    bend = b.op("Mul", b.op("Add", rest, rest), share)
+    height = b.op("Mul", b.op("Add", rest, one), share)
+    slope = b.op("Add", height, b.op("Mul", x, b.op("Mul", bend, bend)))
+    return b.op("Mul", gate, slope)
 
 
 def _softsign(b: GradientBuilder, x: ir.Value, _y: ir.Value) -> ir.Value:
