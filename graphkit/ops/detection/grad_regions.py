@@ -111,10 +111,10 @@ def _averaged(
 ) -> ir.Value:
     """Σ rowsᵀ · cotangent · columns over the regions of each image."""
     bins = b.size(cotangent, 2)
-    lines = b.op("MatMul", b.op("Reshape", cotangent, [0, -1, b.size(cotangent, 3)]), columns)
-    width = _size(b, data, 3)
-    apart = b.op("Reshape", lines, b.op("Concat", [0, -1, bins], width, axis=0))
-    channels = _size(b, data, 1)
+    channels, width = _size(b, data, 1), _size(b, data, 3)
+    together = b.op("Concat", [-1], b.op("Mul", channels, [bins]), [b.size(cotangent, 3)], axis=0)
+    lines = b.op("MatMul", b.op("Reshape", cotangent, together), columns)
+    apart = b.op("Reshape", lines, b.op("Concat", [-1], channels, [bins], width, axis=0))
     wide = b.op("Mul", channels, width)
     flat = b.op("Reshape", b.op("Transpose", apart, perm=[0, 2, 1, 3]), b.op("Concat", [-1], wide, axis=0))
     height = _size(b, data, 2)
@@ -139,7 +139,8 @@ def _largest(
         far = b.op("Sub", side.places, low)
         high = b.op("Min", b.op("Add", low, one), side.last)
         seen = b.op("CastLike", side.seen, data)
-        shape = b.op("Concat", b.op("Shape", low, start=0, end=2), [-1], axis=0)
+        count = b.op("Mul", b.op("Shape", low, start=2, end=3), [2])
+        shape = b.op("Concat", [-1], b.op("Shape", low, start=1, end=2), count, axis=0)
         outer = [[2, 4], [1, 3]][axis]
 
         def paired(left: ir.Value, right: ir.Value, shape: ir.Value = shape, outer: list[int] = outer) -> ir.Value:

@@ -91,3 +91,14 @@ def test_equal_pixels_share_the_gradient_of_a_regions_maximum() -> None:
     feeds = drawn(model, {"x": (2, 2, 6, 7), "r": (3, 5)})
     feeds["x"] = np.maximum(feeds["x"], 0)
     assert_torch_gradients(model, {**feeds, "r": regions})
+
+
+@pytest.mark.parametrize("mode", ["avg", "max"])
+def test_no_regions_give_no_gradient(mode: str) -> None:
+    model = model_of(
+        "float[N, 3, H, W] x, float[R, 4] r, int64[R] n",
+        "float[R, 3, 2, 2] y",
+        f'y = RoiAlign <output_height = 2, output_width = 2, mode = "{mode}"> (x, r, n)',
+    )
+    gradients = assert_torch_gradients(model, drawn(model, {"x": (2, 3, 8, 9), "r": (0, 4), "n": (0,)}))
+    assert not gradients["x"].any()
