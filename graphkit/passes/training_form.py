@@ -189,6 +189,10 @@ def _drop(edit: Editor) -> None:
     dtype = x.dtype.numpy()
     ratio = node.inputs[1] if len(node.inputs) > 1 else None
     ratio = edit.const("ratio", _RATIO, np.float32) if ratio is None else ratio
+    if _share(ratio) == 1:  # which ONNX Runtime refuses
+        none = edit.op("Expand", edit.const("kept", False, np.bool_), edit.op("Shape", x)) if _is_masked(node) else None
+        edit.replace(edit.op("Mul", x, edit.const("raised", 0, dtype)), none)
+        return
     axes, drawn = ints(node.metadata_props.get(_AXES, "()")), x
     if axes:
         rank = len(dims_of(x) or ())
@@ -203,14 +207,18 @@ def _drop(edit: Editor) -> None:
 
 
 def _raised(edit: Editor, ratio: ir.Value, kind: ir.DataType) -> ir.Value:
-    """What the elements that stay are multiplied by, 1 / (1 - ratio); where none stays, 0."""
-    if ratio.const_value is not None and not ratio.is_graph_input():
-        share = decimal(float(ratio.const_value.numpy()))
-        times = 1 / (1 - share) if share < 1 else 0.0
-        return edit.const("raised", times, kind.numpy(), times)
+    """What the elements that stay are multiplied by, 1 / (1 - ratio)."""
+    if (share := _share(ratio)) is not None:
+        return edit.const("raised", 1 / (1 - share), kind.numpy(), 1 / (1 - share))
     rest = edit.op("Sub", edit.const("whole", 1, kind.numpy()), edit.op("Cast", ratio, to=int(kind)))
-    none = edit.op("Equal", rest, edit.const("nothing", 0, kind.numpy()))
-    return edit.op("Where", none, edit.const("nothing", 0, kind.numpy()), edit.op("Reciprocal", rest))
+    return edit.op("Reciprocal", rest)
+
+
+def _share(ratio: ir.Value) -> float | None:
+    """A Dropout's ratio as its author wrote it; None where it is computed."""
+    if ratio.const_value is None or ratio.is_graph_input():
+        return None
+    return decimal(float(ratio.const_value.numpy()))
 
 
 def _is_masked(node: ir.Node) -> bool:

@@ -59,7 +59,7 @@ def pull(
         gradients = _through(b, node, dy)
         if isinstance(gradients, UnsupportedError):
             refused += gradients.nodes[::-1]
-            continue
+            gradients = [(value, value) for value in read_by(node)]  # of their shapes, to find what else is refused
         for value, gradient in gradients:
             if value in useful and gradient is not None:
                 b.settle(gradient, value)
