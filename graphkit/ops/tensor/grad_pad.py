@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphkit.ops.tensor.grad_gather import picked
-from graphkit.ops.tensor.grad_sizes import as_ints, folded, joined, known_ints, operand, sizes_at, turned
-from graphkit.ops.tensor.sizes import END, some
+from graphkit.ops.tensor.grad_sizes import as_ints, folded, joined, known_ints, operand, sizes_at
+from graphkit.ops.tensor.sizes import END, START, some
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -95,10 +95,12 @@ def _folded_back(b: GradientBuilder, gradient: ir.Value, axis: int, pair: tuple[
     parts = [inside]
     size = sizes_at(b, inside, [axis])
     if before:
-        front = b.op("Slice", gradient, [0], [before], [axis])
+        ends = (before - 1, START, -1) if mode == "reflect" else (0, before, 1)
+        front = b.op("Slice", gradient, *([end] for end in ends[:2]), [axis], [ends[2]])
         parts.append(_handed_on(b, front, axis, before, size, mode, front=True))
     if after:
-        back = b.op("Slice", gradient, [-after], [END], [axis])
+        ends = (-1, -after - 1, -1) if mode == "reflect" else (-after, END, 1)
+        back = b.op("Slice", gradient, *([end] for end in ends[:2]), [axis], [ends[2]])
         parts.append(_handed_on(b, back, axis, after, size, mode, front=False))
     return _restored(b, some(b.total(parts)), {axis: pair})
 
@@ -106,12 +108,10 @@ def _folded_back(b: GradientBuilder, gradient: ir.Value, axis: int, pair: tuple[
 def _handed_on(
     b: GradientBuilder, part: ir.Value, axis: int, width: int, size: ir.Value, mode: str, *, front: bool
 ) -> ir.Value:
-    """The gradient of what was put at one end, where it came from along an axis of some size."""
+    """The gradient of what was put at one end, in the order in which it was there, where it came from along an axis."""
     near = 1 if mode == "reflect" else 0
     if mode == "edge":
         part, width = b.op("ReduceSum", part, [axis]), 1
-    elif mode == "reflect":
-        part = turned(b, part, [axis])
     rest = folded(b, b.op("Sub", size, [width + near]))
     at_front = front != (mode == "wrap")
     pads = joined(b, [near], rest) if at_front else joined(b, rest, [near])

@@ -10,12 +10,13 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import onnx_ir as ir
 
 from graphkit.ops.spec import Refusal
 from graphkit.ops.tensor.grad_sizes import as_ints, joined, sizes_at
 
 if TYPE_CHECKING:
+    import onnx_ir as ir
+
     from graphkit.ops.gradients import GradientBuilder
 
 __all__ = ["Rows", "added", "rows_along", "rows_of", "scattered"]
@@ -76,15 +77,22 @@ def rows_along(b: GradientBuilder, source: ir.Value, indices: ir.Value, axis: in
 
 
 def added(b: GradientBuilder, source: ir.Value, rows: Rows, updates: ir.Value) -> ir.Value:
-    """Sums of what goes to some places, and zeros elsewhere, in the shape of a tensor."""
-    zero = ir.tensor(np.zeros(1, b.dtype(source)))
+    """Sums of what goes to some places, and zeros elsewhere, in the shape of a tensor.
+
+    The zeros are put around nothing, so that ONNX Runtime does not store them with the model and copy them every time.
+    """
     count = _product(b, source, range(b.rank(source)))
-    return _joined(b, b.op("ConstantOfShape", count, value=zero), source, rows, updates, "add")
+    nothing = b.op("Slice", _line(b, updates), [0], [0])
+    return _joined(b, b.op("Pad", nothing, joined(b, [0], count)), source, rows, updates, "add")
 
 
 def scattered(b: GradientBuilder, data: ir.Value, rows: Rows, updates: ir.Value, reduction: str) -> ir.Value:
     """Join updates with what is at some places of a tensor, as ScatterND does."""
-    return _joined(b, b.op("Reshape", data, [-1]), data, rows, updates, reduction)
+    return _joined(b, _line(b, data), data, rows, updates, reduction)
+
+
+def _line(b: GradientBuilder, value: ir.Value) -> ir.Value:
+    return value if b.rank(value) == 1 else b.op("Reshape", value, [-1])
 
 
 def _joined(
@@ -96,8 +104,8 @@ def _joined(
         width = _product(b, like, rest)
         starts = b.op("Mul", b.op("Unsqueeze", places, [1]), width)
         places = b.op("Reshape", b.op("Add", starts, _counted(b, width)), [-1])
-    new = updates if b.rank(updates) == 1 else b.op("Reshape", updates, [-1])
-    return b.like(b.op("ScatterElements", line, places, new, axis=0, reduction=reduction), like)
+    found = b.op("ScatterElements", line, places, _line(b, updates), axis=0, reduction=reduction)
+    return b.like(found, like)
 
 
 def _product(b: GradientBuilder, value: ir.Value, axes: range) -> ir.Value:

@@ -54,13 +54,15 @@ def slice_gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequ
         starts, ends = b.op("Where", back, [-1], [0]), b.op("Where", back, [START], [END])
         gradient = b.op("Slice", gradient, starts, ends, axes, b.op("Where", back, [-1], [1]))
         pace = b.op("Abs", pace)
-        gradient = spread(b, gradient, axes, pace)
+        gradient, count = spread(b, gradient, axes, pace), b.op("Mul", count, pace)
     else:
         gradient = turned(b, gradient, [axis for axis, step in zip(axes, steps, strict=True) if step < 0])
         wide = [(axis, abs(step)) for axis, step in zip(axes, steps, strict=True) if abs(step) > 1]
-        gradient = spread(b, gradient, [axis for axis, _ in wide], b.const(np.array([by for _, by in wide], np.int64)))
-        pace = b.const(np.abs(steps))
-    after = b.op("Sub", b.op("Sub", sizes, first), b.op("Mul", count, pace))
+        if wide:
+            paces = b.const(np.array([by for _, by in wide], np.int64))
+            gradient = spread(b, gradient, [axis for axis, _ in wide], paces)
+            count = b.op("Mul", count, b.const(np.abs(steps)))
+    after = b.op("Sub", b.op("Sub", sizes, first), count)
     pads = joined(b, first, after)
     known = numbers_of(pads)
     return [gradient if known is not None and not any(known) else b.op("Pad", gradient, pads, None, axes)]

@@ -129,8 +129,21 @@ def _read_split_v2(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -
 
 
 def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
-    pieces = [b.full_like(b.output(node, place)) if piece is None else piece for place, piece in enumerate(dy)]
-    return [b.op("Concat", *pieces, axis=node.attributes.get_int("axis", 0))]
+    rank, outputs = b.rank(some(node.inputs[0])), node.outputs
+    axis = axis_of(node, rank)
+    present = [place for place, piece in enumerate(dy) if piece is not None]
+    span = range(present[0], present[-1] + 1)
+    sizes = [b.shape(output)[axis] if rank_is_known(output) else None for output in outputs]
+    ends = (*sizes[: span.start], *sizes[span.stop :])
+    known = [size for size in ends if isinstance(size, int)]
+    if len(known) < len(ends):
+        span, known = range(len(outputs)), []
+    pieces = [b.full_like(b.output(node, place)) if dy[place] is None else dy[place] for place in span]
+    joined = b.op("Concat", *pieces, axis=axis) if len(pieces) > 1 else pieces[0]
+    if not known:
+        return [joined]
+    before = sum(known[: span.start])
+    return [b.op("Pad", joined, [before, sum(known) - before], None, [axis])]
 
 
 _X = arr(2, 6, 4)
