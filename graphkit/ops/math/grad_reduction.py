@@ -124,8 +124,10 @@ def _log(b: GradientBuilder, _node: ir.Node, x: ir.Value, _y: ir.Value, dy: ir.V
     return b.op("Div", dy, x)
 
 
-def _log_sum_exp(b: GradientBuilder, _node: ir.Node, x: ir.Value, y: ir.Value, dy: ir.Value) -> ir.Value:
-    return b.op("Mul", dy, b.op("Exp", b.op("Sub", x, y)))
+def _log_sum_exp(b: GradientBuilder, node: ir.Node, x: ir.Value, y: ir.Value, dy: ir.Value) -> ir.Value:
+    """The shares of a softmax, which add up to one whatever digits the result lost."""
+    shares = b.op("Exp", b.op("Sub", x, y))
+    return b.op("Mul", shares, b.op("Div", dy, _again(b, node, "ReduceSum", shares)))
 
 
 REDUCTION: Final[dict[str, Gradient]] = {
