@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphkit.bench import wording
 from graphkit.bench.result import DOUBT, leaders
-from graphkit.errors import MissingError
 from graphkit.text import clean, short
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
     from graphkit.bench.result import Benchmark, Entry
 
-__all__ = ["to_picture"]
+__all__ = ["figure_of", "to_picture"]
 
 _COLOURS: Final = ("#4477AA", "#66CCEE", "#228833", "#CCBB44", "#EE6677", "#AA3377")
 """Paul Tol's "bright" scheme (https://sronpersonalpages.nl/~pault/), told apart by colour-blind eyes."""
@@ -47,27 +46,20 @@ def to_picture(benchmark: Benchmark, form: str) -> bytes:
     Args:
         benchmark: What was measured.
         form: ``"svg"`` or ``"png"``.
-
-    Raises:
-        MissingError: Matplotlib is not installed.
     """
-    try:
-        import matplotlib as mpl
-    except ImportError as error:
-        raise MissingError(
-            "Charts are drawn by Matplotlib, which is not installed; run: pip install 'graphkit[bench]', or write the "
-            "report as .json or .md."
-        ) from error
+    import matplotlib as mpl
+
     drawn = io.BytesIO()
     settings = {"font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "svg.hashsalt": "graphkit"}
     with mpl.rc_context(settings):
-        figure = _figure(benchmark)
+        figure = figure_of(benchmark)
         about: dict[str, Any] = {"Date": None, "Creator": "graphkit"} if form == "svg" else {"Software": "graphkit"}
         figure.savefig(drawn, format=form, dpi=_DOTS, metadata=about)
     return drawn.getvalue()
 
 
-def _figure(benchmark: Benchmark) -> Figure:
+def figure_of(benchmark: Benchmark) -> Figure:
+    """The chart as Matplotlib's figure; :func:`to_picture` sets its fonts."""
     from matplotlib.figure import Figure
 
     groups = [(batch, benchmark.at(batch)) for batch in benchmark.batches]

@@ -64,11 +64,7 @@ $environment
 
 
 def to_html(benchmark: Benchmark) -> str:
-    """Write a benchmark as a page: the chart, a table for each batch size, notes, the environment.
-
-    Raises:
-        MissingError: Matplotlib, which draws the chart, is not installed.
-    """
+    """Write a benchmark as a page: the chart, a table for each batch size, notes, the environment."""
     svg = to_picture(benchmark, "svg").decode()
     notes = [*wording.verdict(benchmark), *wording.notes(benchmark)]
     return _PAGE.substitute(

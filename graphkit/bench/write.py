@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -33,14 +34,11 @@ def form_of(path: str | Path) -> str:
         )
     if not Path(path).absolute().parent.is_dir():
         raise InputError(f"There is no folder {str(Path(path).parent)!r} to write {Path(path).name!r} to.")
-    if suffix in _DRAWN:
-        from importlib.util import find_spec
-
-        if find_spec("matplotlib") is None:
-            raise MissingError(
-                f"{path} is to hold a chart, which Matplotlib draws, and that is not installed; run: pip install "
-                f"'graphkit[bench]', or write .json or .md."
-            )
+    if suffix in _DRAWN and find_spec("matplotlib") is None:
+        raise MissingError(
+            f"{path} is to hold a chart, which Matplotlib draws, and that is not installed; run: pip install "
+            f"'graphkit[bench]', or write .json or .md."
+        )
     return suffix
 
 
