@@ -47,7 +47,15 @@ def active_dropouts(model: ir.Model) -> list[str]:
 def drawing(node: ir.Node) -> list[ir.Node]:
     """The nodes that draw random numbers: the node itself, or nodes of graphs nested in it."""
     inner = [each for graph in graphs_in(node) for each in graph]
-    return [each for each in (node, *inner) if (each.domain, each.op_type) in _RANDOM]
+    return [each for each in (node, *inner) if (each.domain, each.op_type) in _RANDOM or _drops(each)]
+
+
+def _drops(node: ir.Node) -> bool:
+    """Whether a node is a Dropout that may drop: in canonical form none does, in training form all do."""
+    if node.op_type != "Dropout" or node.domain or len(node.inputs) < 3 or node.inputs[2] is None:
+        return False
+    training = node.inputs[2].const_value
+    return training is None or bool(training.numpy().any())
 
 
 def random_values(model: ir.Model) -> dict[str, str]:

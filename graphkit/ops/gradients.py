@@ -98,12 +98,12 @@ class GradientBuilder(BodyBuilder, Protocol):
         """
         ...
 
-    def copy(self, graph: ir.Graph, inputs: Sequence[ir.Value]) -> tuple[list[ir.Node], list[ir.Value]]:
+    def copy(self, graph: ir.Graph, known: Mapping[ir.Value, ir.Value]) -> tuple[list[ir.Node], list[ir.Value]]:
         """Emit the nodes of a graph inside the forward node once more.
 
         Args:
             graph: The graph.
-            inputs: What stands for its inputs.
+            known: What stands for its inputs, and for values that nodes of it give; these nodes are left out.
 
         Returns:
             The copies, in order, and what stands for the graph's outputs.
@@ -111,10 +111,13 @@ class GradientBuilder(BodyBuilder, Protocol):
         ...
 
     def collected(self, node: ir.Node, value: ir.Value, function: str = "Identity") -> ir.Value:
-        """An output that a forward Loop or Scan is given: a value of its body on all turns along a new first axis.
+        """An output that a forward node is given: a value of a graph inside it.
+
+        A loop's value comes of all turns, along a new first axis. A branch's comes as zeros, of any sizes, where the
+        other branch is taken.
 
         Args:
-            node: The loop.
+            node: An If, Loop or Scan.
             value: The value.
             function: An operator to apply to it first, such as ``"Shape"``.
         """

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 
 from graphkit.ir.chance import drawing
 from graphkit.ir.edit import graphs_of
+from graphkit.ops.control_flow.lists import is_read
 from graphkit.ops.spec import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import onnx_ir as ir
 
     from graphkit.ops.gradients import GradientBuilder
 
-__all__ = ["Carried", "Turn", "captured", "chance", "totals"]
+__all__ = ["Carried", "Turn", "captured", "drawn", "totals"]
 
 
 def captured(b: GradientBuilder, *graphs: ir.Graph) -> list[ir.Value]:
@@ -32,15 +33,28 @@ def captured(b: GradientBuilder, *graphs: ir.Graph) -> list[ir.Value]:
     return [value for value in read if value not in own and b.wants(value)]
 
 
-def chance(node: ir.Node) -> Refusal | None:
-    """Why a node cannot be computed anew."""
-    drawn = drawing(node)
-    if not drawn:
-        return None
-    return Refusal(
-        f"its gradient computes the graphs inside it anew, and {drawn[0].op_type} node {drawn[0].name!r} would draw "
-        f"other numbers there; draw them before the node"
-    )
+def drawn(*graphs: ir.Graph) -> list[ir.Value] | Refusal:
+    """The random numbers that nodes of graphs inside a node draw.
+
+    Graphs are computed anew for gradients, so these are kept.
+    """
+    found: list[ir.Value] = []
+    for node in (node for graph in graphs for node in graph):
+        drawing_ = drawing(node)
+        if drawing_ and drawing_ != [node]:
+            inner = drawing_[0]
+            return Refusal(
+                f"its gradient computes it anew, and {inner.op_type} node {inner.name!r}, in a graph inside a node "
+                f"inside it, would draw other numbers; draw them outside"
+            )
+        if drawing_ and node.op_type == "Dropout" and is_read(node.outputs[0]):
+            return Refusal(
+                f"its gradient computes it anew, and Dropout node {node.name!r} would drop other elements; multiply by "
+                f"the mask that it gives instead"
+            )
+        if drawing_:
+            found += [value for value in node.outputs if is_read(value)]
+    return found
 
 
 def totals(b: GradientBuilder, pairs: Iterable[tuple[ir.Value | None, ir.Value | None]]) -> dict[ir.Value, ir.Value]:
@@ -61,14 +75,14 @@ class Carried:
         start: What it is before the first turn, outside.
         before: What the body is given.
         after: What the body makes of it.
-        end: What it is after the last turn, outside.
+        place: Number of the loop's output that it is after the last turn.
         cotangent: Cotangent of that.
     """
 
     start: ir.Value
     before: ir.Value
     after: ir.Value
-    end: ir.Value
+    place: int
     cotangent: ir.Value | None
 
 
@@ -124,10 +138,10 @@ class Turn:
                 return found
             found += more
 
-    def ends(self) -> list[ir.Value]:
+    def ends(self, node: ir.Node) -> list[ir.Value]:
         """What cotangents are before the turns are gone through: of what is carried, then sums over all turns."""
         b = self._b
-        first = [b.full_like(each.end) if each.cotangent is None else each.cotangent for each in self.active]
+        first = [each.cotangent or b.full_like(b.output(node, each.place)) for each in self.active]
         return [*first, *(b.full_like(value) for value in self.read)]
 
     def variables(self) -> list[ir.Value]:
@@ -136,12 +150,15 @@ class Turn:
         return [*(b.variable(each.after) for each in self.active), *(b.variable(value) for value in self.read)]
 
     def pull(
-        self, inputs: Sequence[ir.Value], cotangents: Sequence[ir.Value | None], held: Sequence[ir.Value]
+        self,
+        known: Mapping[ir.Value, ir.Value],
+        cotangents: Sequence[ir.Value | None],
+        held: Sequence[ir.Value],
     ) -> tuple[list[ir.Value], list[ir.Value]]:
         """Emit the turn.
 
         Args:
-            inputs: What stands for the inputs of the body.
+            known: What stands for the inputs of the body on this turn, and for random numbers that were drawn.
             cotangents: Cotangents of what the body gives besides what is carried, for this turn.
             held: What :meth:`variables` gave.
 
@@ -149,16 +166,13 @@ class Turn:
             What these are afterwards, and the gradients in ``items``.
         """
         b, graph = self._b, self._graph
-        own = dict(zip(graph.inputs, inputs, strict=True))
-        count = len(graph.outputs) - len(cotangents)
-        given: list[ir.Value | None] = [*[None] * count, *cotangents]
-        pairs = list(zip(graph.outputs, given, strict=True))
-        pairs += [(each.after, value) for each, value in zip(self.active, held, strict=False)]
-        nodes, outputs = b.copy(graph, inputs)
+        nodes, outputs = b.copy(graph, known)
         now = dict(zip(graph.outputs, outputs, strict=True))
-        inner = [own[value] for value in (*(each.before for each in self.active), *self.items)]
-        seeds = totals(b, ((now[value], cotangent) for value, cotangent in pairs))
-        found = b.pull(nodes, seeds, [*inner, *self.read])
+        collected = outputs[len(outputs) - len(cotangents) :]
+        pairs = [*zip(collected, cotangents, strict=True)]
+        pairs += [(now[each.after], value) for each, value in zip(self.active, held, strict=False)]
+        inner = [known[value] for value in (*(each.before for each in self.active), *self.items)]
+        found = b.pull(nodes, totals(b, pairs), [*inner, *self.read])
         passed = [
             b.full_like(value) if gradient is None else gradient for value, gradient in zip(inner, found, strict=False)
         ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphkit.ops.booleans import as_carrier
-from graphkit.ops.control_flow.backward import captured, chance, totals
+from graphkit.ops.control_flow.backward import captured, drawn, totals
 from graphkit.ops.control_flow.lists import is_read
 from graphkit.ops.control_flow.reading import places, truth
 from graphkit.ops.control_flow.samples import BRANCHES, MX_BRANCHES
@@ -92,9 +92,10 @@ def _same_shape(one: Sequence[Dim], other: Sequence[Dim]) -> bool:
 
 def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Mapping[ir.Value, ir.Value | None] | Refusal:
     """An If on the same condition: the branch that was taken is computed anew, and gone through backwards."""
-    if (drawn := chance(node)) is not None:
-        return drawn
     graphs = [node.attributes[name].as_graph() for name in ("then_branch", "else_branch")]
+    random = drawn(*graphs)
+    if isinstance(random, Refusal):
+        return random
     given = [[v for v, cotangent in zip(g.outputs, dy, strict=True) if cotangent is not None] for g in graphs]
     wanted = [
         value
@@ -106,9 +107,11 @@ def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Mapping[i
     if not wanted:
         return {}
 
+    kept = {value: b.collected(node, value) for value in random}
+
     def taken(graph: ir.Graph) -> list[ir.Value]:
-        nodes, outputs = b.copy(graph, [])
-        found = b.pull(nodes, totals(b, zip(outputs, dy, strict=True)), wanted)
+        nodes, outputs = b.copy(graph, kept)
+        found = b.pull(nodes, totals(b, zip(outputs, dy, strict=False)), wanted)
         return [
             b.full_like(value) if gradient is None else gradient for value, gradient in zip(wanted, found, strict=True)
         ]

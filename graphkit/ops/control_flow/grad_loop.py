@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.ir.dims import dims_of
-from graphkit.ops.control_flow.backward import Carried, Turn, chance, totals
+from graphkit.ops.control_flow.backward import Carried, Turn, drawn, totals
 from graphkit.ops.control_flow.lists import is_read
 from graphkit.ops.spec import Refusal
 from graphkit.ops.tensor.sizes import some
@@ -23,12 +23,13 @@ __all__ = ["gradient"]
 
 def gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Mapping[ir.Value, ir.Value | None] | Refusal:
     """A Loop of as many turns, from the last to the first, each computed anew from what the node carried into it."""
-    if (drawn := chance(node)) is not None:
-        return drawn
     body, states = node.attributes["body"].as_graph(), len(node.inputs) - 2
-    number, _, *inner = body.inputs
+    random = drawn(body)
+    if isinstance(random, Refusal):
+        return random
+    number, going, *inner = body.inputs
     carried = [
-        Carried(some(start), before, after, b.output(node, place), dy[place])
+        Carried(some(start), before, after, place, dy[place])
         for place, (start, before, after) in enumerate(zip(node.inputs[2:], inner, body.outputs[1:], strict=False))
     ]
     given = list(dy[states:])
@@ -42,44 +43,51 @@ def gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Mapping[ir
                 f"instead, as further outputs of its body"
             )
     held = turn.variables()
-    index, going = b.variable(number), b.variable(body.inputs[1])
-    last = b.variable(number)
-    stacks = [_rows(b, value) for value in inner]
-    rows: list[ir.Value] = []
+    index, again, last = b.variable(number), b.variable(going), b.variable(number)
+    stacks = {value: _stack(b, value) for value in (*inner, *random)}
+    rows: dict[ir.Value, ir.Value] = {}
 
     def emit() -> list[ir.Value]:
         at = b.op("Sub", last, index)
-        rows.extend(b.op("Gather", stack, at, axis=0) for stack in stacks)
-        for row, value in zip(rows, inner, strict=True):
-            row.type, row.shape = value.type, value.shape
+        for value, stack in stacks.items():
+            rows[value] = b.op("Gather", stack, at, axis=0)
+            rows[value].type, rows[value].shape = value.type, None if value.shape is None else ir.Shape(value.shape)
+        known = {number: at, going: b.const(np.ones(b.shape(going), np.bool_)), **rows}  # type: ignore[arg-type]  # () or (1,)
         cotangents = [None if cotangent is None else b.op("Gather", cotangent, at, axis=0) for cotangent in given]
-        passed, _ = turn.pull([at, b.const(np.array(True)), *rows], cotangents, held)
-        return [b.op("Identity", going), *passed]
+        return [b.op("Identity", again), *turn.pull(known, cotangents, held)[0]]
 
-    graph, count = b.graph([index, going, *held], emit)
-    found = []
-    for each, row, stack in zip(carried, rows, stacks, strict=True):
+    graph, count = b.graph([index, again, *held], emit)
+    kept: list[ir.Value] = []
+    starts = dict(zip(inner, node.inputs[2:], strict=True))
+    for value, stack in stacks.items():
         if not is_read(stack):
             continue
-        if _is_read_for_its_shape(row):
-            found.append(_collected_shapes(b, node, each.before, row, stack))
-        elif dims_of(each.before) is None or dims_of(each.before) != dims_of(each.start):
-            return Refusal(
-                f"what it carries as {each.before.name!r} is not known to keep its shape from turn to turn, and its "
-                f"gradient needs that of all turns as one tensor; give the model's inputs fixed sizes, or carry a "
-                f"tensor of the final size and fill it"
-            )
+        if _is_read_for_its_shape(rows[value]):
+            kept.append(_collected_shapes(b, node, value, rows[value], stack))
+        elif _keeps_shape(value, starts.get(value)):
+            kept.append(_replaced(stack, b.collected(node, value)))
         else:
-            found.append(_replaced(stack, b.collected(node, each.before)))
-    several = [*found, *node.outputs[states:]]
-    some_rows = several[0] if several else b.collected(node, number)
-    sizes = b.op("Gather", b.shape_of(some_rows), np.array(0))
-    _replaced(last, b.op("Sub", sizes, np.array(1)))
-    results = b.ops("Loop", count - 1, sizes, None, *turn.ends(), body=graph)
+            return Refusal(
+                f"{value.name!r} in it is not known to keep its shape from turn to turn, and its gradient needs those "
+                f"of all turns as one tensor; give the model's inputs fixed sizes, or carry a tensor of the final size "
+                f"and fill it"
+            )
+    several = [*kept, *node.outputs[states:]]
+    turns = b.op("Gather", b.shape_of(several[0] if several else b.collected(node, number)), np.array(0))
+    _replaced(last, b.op("Sub", turns, np.array(1)))
+    results = b.ops("Loop", count - 1, turns, None, *turn.ends(node), body=graph)
     return totals(b, zip([*(each.start for each in turn.active), *turn.read], results, strict=True))
 
 
-def _rows(b: GradientBuilder, value: ir.Value) -> ir.Value:
+def _keeps_shape(value: ir.Value, start: ir.Value | None) -> bool:
+    """Whether a value in a loop has one shape on all turns: what is carried, that which it has at the start."""
+    dims = dims_of(value)
+    if dims is None or start is None:
+        return dims is not None and all(isinstance(dim, int) for dim in dims)
+    return dims == dims_of(start)
+
+
+def _stack(b: GradientBuilder, value: ir.Value) -> ir.Value:
     """What stands for a value of all turns until it is known whether that is needed."""
     found = b.variable(value)
     found.shape = None if value.shape is None else ir.Shape([None, *value.shape])

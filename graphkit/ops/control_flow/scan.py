@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from graphkit.ops.control_flow.backward import Carried, Turn, chance, totals
+from graphkit.ops.control_flow.backward import Carried, Turn, drawn, totals
 from graphkit.ops.control_flow.lists import empty, is_read, stacked
 from graphkit.ops.control_flow.reading import places
 from graphkit.ops.control_flow.samples import MX_SCANS, SCANS
@@ -152,13 +152,14 @@ def _write(b: MxBuilder, node: ir.Node, _x: Sequence[MxRef | None]) -> Sequence[
 
 def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Mapping[ir.Value, ir.Value | None] | Refusal:
     """A Scan in the other direction, of turns computed anew from what the node carried into them."""
-    if (drawn := chance(node)) is not None:
-        return drawn
     scan = _Scan.of(node)
     body, states = scan.body, scan.states
+    random = drawn(body)
+    if isinstance(random, Refusal):
+        return random
     inner = body.inputs
     carried = [
-        Carried(some(start), before, after, b.output(node, place), dy[place])
+        Carried(some(start), before, after, place, dy[place])
         for place, (start, before, after) in enumerate(zip(node.inputs[:states], inner, body.outputs, strict=False))
     ]
     sources = dict(zip(inner[states:], node.inputs[states:], strict=True))
@@ -167,7 +168,7 @@ def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Mapping[i
     if not turn.active and not turn.read and not turn.items:
         return {}
     held = turn.variables()
-    slices = [b.variable(value) for value in inner]
+    slices = {value: b.variable(value) for value in (*inner, *random)}
     collected = body.outputs[states:]
     cotangents = [
         None if cotangent is None else b.variable(value) for value, cotangent in zip(collected, given, strict=True)
@@ -179,23 +180,22 @@ def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Mapping[i
 
     graph, count = b.graph(held, emit)
     (ahead, behind), (back, filled) = scan.axes, scan.backward
-    through: list[tuple[ir.Value, ir.Value, int, bool]] = []  # in the body, outside, axis, whether from the end
-    for value, before in zip(slices, carried, strict=False):
-        if is_read(value):
-            through.append((value, b.collected(node, before.before), 0, True))
-    items = list(zip(slices[states:], sources.values(), ahead, back, strict=True))
-    for place, (value, source, axis, reverse) in enumerate(items):
-        if is_read(value) or (place == 0 and not through and not any(map(is_read, slices[states:]))):
-            through.append((value, some(source), axis, not reverse))
+    read: list[tuple[ir.Value, ir.Value, int, bool]] = []  # in the body, outside, axis, whether from the end
+    for value, source, axis, reverse in zip(sources, node.inputs[states:], ahead, back, strict=True):
+        read.append((slices[value], some(source), axis, not reverse))
     for own, cotangent, axis, reverse in zip(cotangents, given, behind, filled, strict=True):
-        if own is not None and is_read(own):
-            through.append((own, cotangent, axis, not reverse))
+        if own is not None:
+            read.append((own, cotangent, axis, not reverse))
+    through = [each for each in read if is_read(each[0])]
+    kept = [value for value in (*inner[:states], *random) if is_read(slices[value])]
+    through += [(slices[value], b.collected(node, value), 0, True) for value in kept]
+    through = through or read[:1]  # something has to say how many turns there are
     graph.inputs.extend(value for value, *_ in through)
     places = [list(sources).index(value) for value in turn.items]
     results = b.ops(
         "Scan",
         count,
-        *turn.ends(),
+        *turn.ends(node),
         *(source for _, source, _, _ in through),
         body=graph,
         num_scan_inputs=len(through),

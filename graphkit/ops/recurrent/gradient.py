@@ -12,7 +12,8 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.ops.recurrent.activations import activations_of
-from graphkit.ops.recurrent.grad_cells import CELLS, Direction
+from graphkit.ops.recurrent.direction import Direction
+from graphkit.ops.recurrent.grad_cells import CELLS
 from graphkit.ops.spec import Refusal
 from graphkit.ops.tensor.sizes import some
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphkit.ops.gradients import GradientBuilder
-    from graphkit.ops.recurrent.grad_cells import Passed
+    from graphkit.ops.recurrent.activations import Activation
+    from graphkit.ops.recurrent.direction import Passed
 
 __all__ = ["gradient"]
 
@@ -33,11 +35,7 @@ def gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[i
     if isinstance(activations, Refusal):
         return activations
     layer = _Layer(b, node, dy)
-    passed = []
-    for number, own in enumerate(activations):
-        direction = layer.direction(number)
-        direction.activations = own
-        passed.append(CELLS[node.op_type](direction))
+    passed = [CELLS[node.op_type](layer.direction(number, own)) for number, own in enumerate(activations)]
     return layer.gradients(passed)[: len(node.inputs)]
 
 
@@ -81,7 +79,7 @@ class _Layer:
         times = b.op("Range", np.array(0), steps, np.array(1))
         return b.op("Less", b.op("Unsqueeze", times, [1, 2]), ends), b.op("Greater", ends, [0])
 
-    def direction(self, number: int) -> Direction:
+    def direction(self, number: int, activations: Sequence[Activation]) -> Direction:
         """What the cell of one direction is handed."""
         b = self._b
         own = [self._one(value, number) for value in (self._inputs[place] for place in (_W, _R, _B, _P))]
@@ -119,6 +117,7 @@ class _Layer:
             mask=self._mask,
             backward=self._reverse or number == 1,
             steps=self._steps,
+            activations=activations,
         )
 
     def _one(self, value: ir.Value | None, number: int, axis: int = 0) -> ir.Value | None:

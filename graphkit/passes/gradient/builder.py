@@ -120,10 +120,10 @@ class Builder(Emitter):
         """A new input of a nested graph, of the type and shape of a value."""
         return ir.val(self.name("inner"), shape=value.shape, type=value.type)
 
-    def copy(self, graph: ir.Graph, inputs: Sequence[ir.Value]) -> tuple[list[ir.Node], list[ir.Value]]:
+    def copy(self, graph: ir.Graph, known: Mapping[ir.Value, ir.Value]) -> tuple[list[ir.Node], list[ir.Value]]:
         """Emit the nodes of a nested graph once more."""
-        mapped = dict(zip(graph.inputs, inputs, strict=True))
-        nodes = [self._copied(node, mapped) for node in graph]
+        mapped = dict(known)
+        nodes = [self._copied(node, mapped) for node in graph if known.keys().isdisjoint(node.outputs)]
         self.nodes += nodes
         return nodes, [mapped.get(value, value) for value in graph.outputs]
 
@@ -161,18 +161,22 @@ class Builder(Emitter):
         return ir.Graph(inputs, outputs, nodes=nodes, name=graph.name)
 
     def collected(self, node: ir.Node, value: ir.Value, function: str = "Identity") -> ir.Value:
-        """An output that a forward Loop or Scan is given: a value of its body on all turns."""
-        body = node.attributes["body"].as_graph()
-        name = self.free(f"{value.name}.{function}")
-        inner = ir.node(function, [value], name=name, metadata_props=dict(node.metadata_props))
-        inner.outputs[0].name = name
-        body.append(inner)
-        body.outputs.append(inner.outputs[0])
+        """An output that a forward node is given: a value of a graph inside it."""
+        for attribute in node.attributes.values():
+            if attribute.type == ir.AttributeType.GRAPH:
+                graph = attribute.as_graph()
+                own = node.op_type != "If" or value in {each for inner in graph for each in inner.outputs}
+                given = value if own else self.const(np.zeros([1] * self.rank(value), self.dtype(value)))
+                name = self.free(f"{value.name}.{function}")
+                inner = ir.node(function, [given], name=name, metadata_props=dict(node.metadata_props))
+                inner.outputs[0].name = name
+                graph.append(inner)
+                graph.outputs.append(inner.outputs[0])
         before = len(node.outputs)
         states = len(node.inputs) - (node.attributes.get_int("num_scan_inputs", 0) or 0)
-        for attribute in ("scan_output_axes", "scan_output_directions") if node.op_type == "Scan" else ():
-            given = node.attributes.get_ints(attribute, None) or [0] * (before - states)
-            node.attributes.add(ir.AttrInt64s(attribute, [*given, 0]))
+        for name in ("scan_output_axes", "scan_output_directions") if node.op_type == "Scan" else ():
+            ends = node.attributes.get_ints(name, None) or [0] * (before - states)
+            node.attributes.add(ir.AttrInt64s(name, [*ends, 0]))
         return self.output(node, before)
 
     def wants(self, value: ir.Value | None) -> bool:

@@ -13,8 +13,10 @@ import graphkit
 from graphkit.errors import UnsupportedError
 from graphkit.frameworks.base import runtimes
 from graphkit.ir.canonical import canonical
+from graphkit.ir.edit import nodes_of
 from graphkit.passes.cast_floats import cast_floats
 from graphkit.passes.gradient.model import gradient_model
+from graphkit.passes.training_form import in_training
 
 Arrays = dict[str, np.ndarray]
 
@@ -219,12 +221,66 @@ def test_what_the_gradient_does_not_need_is_not_kept_of_the_turns() -> None:
     assert kept == {"Add": 1, "Mul": 2}
 
 
-REFUSED = {
-    "RandomNormalLike node .* would draw other numbers": """(bool b, float[3] x) => (float[3] y) {
+def drawn(text: str, x: np.ndarray, **feeds: np.ndarray) -> Arrays:
+    """The output y of a model that draws random numbers, and the gradient of its sum, of the same run."""
+    model = gradient_model(in_training(model_of(text), dropout=True))
+    with runtimes()["ort"].open(model) as session:
+        return session.forward({**feeds, "x": x, "y.grad": np.ones_like(x)})
+
+
+@pytest.mark.parametrize("condition", [True, False])
+def test_random_numbers_of_a_branch_are_those_of_its_gradient(condition: bool) -> None:
+    x = np.float32([0.5, -1.0, 2.0])
+    found = drawn(
+        """(bool b, float[3] x) => (float[3] y) {
             y = If (b) <then_branch = t () => (float[3] p) { r = RandomNormalLike(x) p = Mul(x, r) },
-                else_branch = e () => (float[3] q) { q = Sin(x) }>
+                else_branch = e () => (float[3] q) { q = Exp(x) }>
         }""",
-    "'a' is not known to keep its shape": """(int64 n, float[3] x) => (float[K] y) {
+        b=np.array(condition),
+        x=x,
+    )
+    np.testing.assert_allclose(found["x.grad"], found["y"] / x if condition else np.exp(x), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        """(float[5,4] x) => (float[5,4] y) {
+            y = Scan (x) <num_scan_inputs = 1, body = turn (float[4] a) => (float[4] c) {
+                r = RandomUniformLike <low = 1.0, high = 2.0> (a)
+                c = Mul(a, r)
+            }>
+        }""",
+        """(float[5,4] x) => (float[5,4] y) <int64 n = {5}, bool yes = {1}> {
+            y = Loop (n, yes) <body = turn (int64 i, bool c) => (bool d, float[4] e) {
+                d = Identity(c)
+                a = Gather(x, i)
+                r = RandomUniformLike <low = 1.0, high = 2.0> (a)
+                e = Mul(a, r)
+            }>
+        }""",
+        """(float[5,4] x) => (float[5,4] y) <float ratio = {0.5}> {
+            y = Scan (x) <num_scan_inputs = 1, body = turn (float[4] a) => (float[4] c) { c = Dropout(a, ratio) }>
+        }""",
+    ],
+    ids=["scan", "loop", "dropout"],
+)
+def test_random_numbers_of_turns_are_those_of_their_gradients(text: str) -> None:
+    x = np.arange(1, 21, dtype=np.float32).reshape(5, 4)
+    found = drawn(text, x=x)
+    np.testing.assert_allclose(found["x.grad"], found["y"] / x, rtol=1e-5)
+    assert len(np.unique(found["x.grad"].round(4))) == (2 if "Dropout" in text else 20)
+
+
+REFUSED = {
+    "RandomNormalLike node .* in a graph inside a node inside it, would draw other numbers": """(bool b, float[3] x)
+        => (float[3] y) {
+            y = If (b) <then_branch = t () => (float[3] p) {
+                p = If (b) <then_branch = u () => (float[3] r) { n = RandomNormalLike(x) r = Mul(x, n) },
+                    else_branch = v () => (float[3] s) { s = Exp(x) }>
+            }, else_branch = e () => (float[3] q) { q = Sin(x) }>
+        }""",
+    "'a' in it is not known to keep its shape": """(int64 n, float[3] x) => (float[K] y) {
             y = Loop (n, , x) <body = turn (int64 i, bool c, float[A] a) => (bool d, float[B] e) {
                 d = Identity(c) s = Sin(a) e = Concat <axis = 0> (a, s)
             }>
@@ -236,12 +292,12 @@ REFUSED = {
                 d = Identity(c) b = SequenceAt(s, i) e = Mul(a, b) t = SequenceInsert(s, e)
             }>
         }""",
-    "MaxRoiPool": """(int64 n, float[1,1,4,4] x, float[2,5] rois) => (float[1,1,4,4] y, float[T,2,1,2,2] z) {
-            y, z = Loop (n, , x) <body = turn (int64 i, bool c, float[1,1,4,4] a) =>
-                (bool d, float[1,1,4,4] e, float[2,1,2,2] f) {
-                d = Identity(c) e = Sin(a) f = MaxRoiPool <pooled_shape = [2, 2]> (a, rois)
+    "RNN × 1 .it has 3 activations; 1 are needed": """(int64 n, float[2,1,3] x, float[1,3,3] w) => (float[2,1,3] y) {
+            y = Loop (n, , x) <body = turn (int64 i, bool c, float[2,1,3] a) => (bool d, float[2,1,3] e) {
+                d = Identity(c) r, s = RNN <hidden_size = 3, activations = ["Tanh", "Tanh", "Tanh"]> (a, w, w)
+                e = Squeeze(r, one)
             }>
-        }""",
+        }""".replace("(int64 n", "(int64[1] one, int64 n"),
 }
 
 
@@ -249,3 +305,16 @@ REFUSED = {
 def test_what_has_no_gradient_inside_a_branch_or_loop_is_refused_with_the_reason(why: str) -> None:
     with pytest.raises(UnsupportedError, match=why):
         gradient_model(model_of(REFUSED[why]))
+
+
+def test_an_active_dropout_without_a_mask_inside_a_loop_is_refused() -> None:
+    model = model_of(
+        """(float[5,4] x, bool training) => (float[5,4] y) <float ratio = {0.5}> {
+            y = Scan (x) <num_scan_inputs = 1, body = turn (float[4] a) => (float[4] c) { c = Dropout(a, ratio) }>
+        }"""
+    )
+    dropout = next(node for node in nodes_of(model) if node.op_type == "Dropout")
+    dropout.resize_inputs(3)
+    dropout.replace_input_with(2, model.graph.inputs[1])
+    with pytest.raises(UnsupportedError, match=r"Dropout node .* would drop other elements"):
+        gradient_model(model)
