@@ -13,6 +13,7 @@ import onnx_ir as ir
 
 from graphkit.ir.own import DOMAIN
 from graphkit.ops.codec import BOOL, FLOAT
+from graphkit.ops.gradients import flat
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, decimal, given
 from graphkit.ops.tensor.sizes import some
 
@@ -120,6 +121,7 @@ OP = Op(
     "BipartiteMatching",
     domain=DOMAIN,
     body=_body,
+    gradient=flat,
     mx=(
         MxForm(
             "_contrib_bipartite_matching",

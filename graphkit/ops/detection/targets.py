@@ -13,6 +13,7 @@ import onnx_ir as ir
 from graphkit.ir.own import DOMAIN
 from graphkit.ops.detection.boxes import numbers, single
 from graphkit.ops.detection.suppression import rows_of
+from graphkit.ops.gradients import flat
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, decimal, given
 from graphkit.ops.tensor.sizes import as_int64, some
 
@@ -217,6 +218,7 @@ OPS = (
         "MultiBoxTarget",
         domain=DOMAIN,
         body=_body,
+        gradient=flat,
         mx=(
             MxForm(
                 "_contrib_MultiBoxTarget",

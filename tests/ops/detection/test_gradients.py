@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from opcases import Use, onnx_model
 from torchgradients import assert_torch_gradients, drawn
 from torchtext import model_of
+
+from graphkit.ir.canonical import canonical
+from graphkit.ir.own import DOMAIN
+from graphkit.ops.index import index
+from graphkit.ops.spec import Case, arr, given
 
 IMAGES = "float[N, 3, H, W] x, float[N, A, B, 2] g"
 SHAPES = {"x": (2, 3, 5, 6), "g": (2, 3, 4, 2)}
@@ -102,3 +108,17 @@ def test_no_regions_give_no_gradient(mode: str) -> None:
     )
     gradients = assert_torch_gradients(model, drawn(model, {"x": (2, 3, 8, 9), "r": (0, 4), "n": (0,)}))
     assert not gradients["x"].any()
+
+
+@pytest.mark.parametrize("samples", [0, 2])
+def test_gradients_of_rotated_regions_are_torchs(samples: int) -> None:
+    """Through what the operator is in ONNX's."""
+    regions = [[0, 3, 3, 4, 2.6, 30], [1, 4, 2.5, 5, 3.2, -20], [1, 1, 1, 0.2, 0.3, 0], [0, 7, 5, 6, 9, 100]]
+    case = Case(
+        "", (arr(2, 3, 6, 8), given(regions, "float32")), {"height": 2, "width": 3, "samples": samples}, dynamic=(0,)
+    )
+    model, feeds = onnx_model(Use(index().by_onnx[DOMAIN, "RotatedRoiAlign"], case))
+    gradients = assert_torch_gradients(
+        canonical(model), {name: array.astype(np.float64) for name, array in feeds.items()}
+    )
+    assert gradients["x0"].any()
