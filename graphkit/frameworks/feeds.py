@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -144,7 +145,9 @@ def check_taps(model: ir.Model, taps: Sequence[str]) -> list[ir.Value]:
     for tap in taps:
         if not tap or tap not in known:
             _check_inside(model, tap)
-            raise FeedError(f"The model has no value {tap!r} to tap; values are named as in the converted graph.")
+            near = difflib.get_close_matches(tap, known, 1)
+            hint = f" Is it meant to be {near[0]!r}?" if near else ""
+            raise FeedError(f"The model has no value {tap!r} to tap; values are named as in the converted graph.{hint}")
     return [known[tap] for tap in taps]
 
 

@@ -91,10 +91,12 @@ def _named(text: str, names: Sequence[str]) -> tuple[str, Path]:
 
 def _known(name: str, text: str, names: Sequence[str]) -> str:
     """The input that a file is for: the one named, or the only one."""
-    if name and name not in names:
+    if name and names and name not in names:
         raise FeedError(f"{text!r} feeds input {name!r}, but the model's inputs are {', '.join(map(repr, names))}.")
+    if not names:
+        raise FeedError(f"{text!r} feeds an input, but the model has none; leave it out.")
     if not name and len(names) != 1:
-        listed = ", ".join(map(repr, names)) or "none"
+        listed = ", ".join(map(repr, names))
         raise InputError(f"{text} is for one input; say for which, as NAME={text}. The inputs are {listed}.")
     return name or names[0]
 

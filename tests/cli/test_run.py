@@ -208,7 +208,10 @@ def test_nodes_on_another_device_are_warned_of(run, monkeypatch):
         (["--mean", "half"], "'half' is no number"),
         (["--std", "0", "--feed", "x={}/x.npy"], "standard deviation of 0"),
         (["--top", "3", "--tap", "sum"], "--top is for one output"),
-        (["--tap", "summ"], "The model has no value 'summ' to tap"),
+        (
+            ["--tap", "summ"],
+            "values are named as in the converted graph. Is it meant to be 'sum'?",
+        ),
         (["-o", "out.npy"], "Outputs are written as .npz, and out.npy is called otherwise"),
         (["-o", "no/out.npz"], "its folder does not exist"),
         (["--mode", "test"], "'test' is not one of"),

@@ -146,3 +146,11 @@ def test_a_picture_and_an_array(files):
     assert found["scale"].dtype == np.float32
     with pytest.raises(InputError, match="an array and a picture"):
         read(["image=p.png", "image=x.npy", "scale=scale.json"], text)
+
+
+def test_a_model_without_inputs_is_fed_nothing():
+    constant = '<ir_version: 10, opset_import: ["": 23]> g () => (float[2] y) { y = Constant<value_floats = [1, 2]>() }'
+    assert read([], constant) == {}
+    for text in ("x.npy", "x=x.npy"):
+        with pytest.raises(FeedError, match=r"the model has none|no input 'x'"):
+            read([text], constant)

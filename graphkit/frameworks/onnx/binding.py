@@ -53,8 +53,9 @@ class Binding:
             if held is not None and is_plain(array) and tuple(held.shape()) == array.shape:
                 held.update_inplace(array)
                 continue
-            # An array that ONNX Runtime only points to would change under it.
-            self._held[name] = ort_value(array.copy(), dtypes[name], *self._where)
+            # On the CPU ONNX Runtime only points to an array, which would change under it.
+            own = array.copy() if self._where[0] == "cpu" or not is_plain(array) else array
+            self._held[name] = ort_value(own, dtypes[name], *self._where)
             self._binding.bind_ortvalue_input(name, self._held[name])
 
     def run(self) -> None:
