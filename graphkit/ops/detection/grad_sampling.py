@@ -140,12 +140,12 @@ def _of_grid(
     seen = b.op("Gather", channels_last(b, data), b.op("Reshape", rows, [-1]))
     places = b.op("Shape", cotangent, end=2)
     each = b.op("Reshape", seen, b.op("Concat", places, [-1], b.op("Shape", data, start=1, end=2), axis=0))
-    shares = b.op("MatMul", each, b.op("Unsqueeze", cotangent, [3]))
+    shares = b.op("ReduceSum", b.op("Mul", each, b.op("Unsqueeze", cotangent, [2])), [3], keepdims=0)
     found = []
     for axis in range(axes):
         derived = _product(b, [slopes[place] if place == axis else factors[place] for place in range(axes)])
-        flat = b.op("Reshape", derived, b.op("Concat", places, [1, -1], axis=0))
-        found.append(b.op("Squeeze", b.op("MatMul", flat, shares), [3]))
+        flat = b.op("Reshape", derived, b.op("Concat", places, [-1], axis=0))
+        found.append(b.op("ReduceSum", b.op("Mul", flat, shares), [2], keepdims=1))
     return b.like(found[0] if axes == 1 else b.op("Concat", *found, axis=2), grid)
 
 
