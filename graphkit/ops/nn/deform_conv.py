@@ -14,6 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.ops.codec import BOOL, ints
+from graphkit.ops.gradients import through
 from graphkit.ops.nn.windows import mx_window, onnx_ints, pad_spatial
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given
 from graphkit.ops.tensor.sizes import positions, size_along, some
@@ -21,7 +22,7 @@ from graphkit.ops.tensor.sizes import positions, size_along, some
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.builders import BodyBuilder, MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
 
@@ -85,7 +86,7 @@ def _within(b: OnnxBuilder, data: ir.Value, offset: ir.Value, options: dict[str,
     return b.op("Sub", b.op("Min", b.op("Max", places, zero), last), base), inside
 
 
-def _places(b: OnnxBuilder, offset: ir.Value, options: dict[str, Any]) -> list[ir.Value]:
+def _places(b: OnnxBuilder | BodyBuilder, offset: ir.Value, options: dict[str, Any]) -> list[ir.Value]:
     """Where each tap looks when nothing moves it: (1, 2, rows, columns) for each."""
     kind = ir.DataType.from_numpy(b.dtype(offset))
     starts = []
@@ -158,6 +159,42 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:
     return b.call("deform_conv2d", data, offset, weight, **options)
 
 
+def _by_sampling(b: BodyBuilder, node: ir.Node, x: Sequence[Any]) -> ir.Value | Refusal:
+    """What the operator computes: the data sampled where each tap looks, as columns, times the filters."""
+    data, weight, offset, bias, mask = [*x, None, None][:5]
+    if b.rank(weight) != 4:
+        return Refusal(_PLANE.format("the sampling that its gradient is made of", b.rank(weight) - 2))
+    filters, inputs, *kernel = (b.size(weight, axis) for axis in range(4))
+    channels, *lengths = (b.size(data, axis) for axis in (1, 2, 3))
+    rows, columns = (b.size(offset, axis) for axis in (2, 3))
+    taps, groups = kernel[0] * kernel[1], node.attributes.get_int("offset_group", 1)
+    options = {name: onnx_ints(node, name, 2, 1) for name in ("strides", "dilations")}
+    pads = onnx_ints(node, "pads", 4, 0)
+    base = b.op("Concat", *_places(b, offset, {**options, "kernel_shape": kernel, "pads": pads}), axis=1)
+    base = b.op("Reshape", base, [1, taps, 2, rows, columns])
+    places = b.op("Add", b.op("Reshape", offset, [-1, taps, 2, rows, columns]), base)
+    # GridSample counts from -1 to 1, between the outer edges of the outermost pixels, and right before down.
+    size = np.asarray(lengths, b.dtype(offset)).reshape(1, 1, 2, 1, 1)
+    spread = b.op("Add", b.op("Mul", places, b.const(2 / size)), b.const(1 / size - 1))
+    grid = b.op("Transpose", b.op("Gather", spread, [1, 0], axis=2), perm=(0, 1, 3, 4, 2))
+    seen = b.op(
+        "GridSample",
+        b.op("Reshape", data, [-1, channels // groups, *lengths]),
+        b.op("Reshape", grid, [-1, taps * rows, columns, 2]),
+        mode="linear",
+        padding_mode="zeros",
+        align_corners=0,
+    )
+    if mask is not None:
+        seen = b.op("Reshape", seen, [-1, channels // groups, taps, rows, columns])
+        seen = b.op("Mul", seen, b.op("Reshape", mask, [-1, 1, taps, rows, columns]))
+    parts = channels // inputs
+    seen = b.op("Reshape", seen, [-1, parts, inputs * taps, rows * columns])
+    product = b.op("MatMul", b.op("Reshape", weight, [parts, filters // parts, inputs * taps]), seen)
+    result = b.op("Reshape", product, [-1, filters, rows, columns])
+    return result if bias is None else b.op("Add", result, b.op("Reshape", bias, [-1, 1, 1]))
+
+
 def _offsets(taps: int, height: int, width: int, reach: int = 2) -> Any:
     """Offsets away from whole pixels, where interpolation has kinks."""
     rng = np.random.default_rng(taps)
@@ -204,6 +241,7 @@ OPS = (
             ),
         ),
         torch=_torch,
+        gradient=through(_by_sampling),
         cases=(
             Case("plain", (_IMAGE, _FILTERS, _offsets(9, 3, 4)), const=(1,)),
             Case(
