@@ -8,14 +8,14 @@ import warnings
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import numpy as np
 import onnx_ir as ir
 
 from graphkit.errors import InputError, MissingError
 from graphkit.files import whole
-from graphkit.frameworks.base import EXECUTION, Execution, runtime_named, runtimes
+from graphkit.frameworks.base import EXECUTION, Execution, Mode, runtime_named, runtimes
 from graphkit.frameworks.convert import input_spec, load
 from graphkit.parity.data import given_data
 from graphkit.parity.inputs import draw_inputs, guessed
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from graphkit.frameworks.base import Arrays, InputSpec, Mode, Optimization, Runtime, Setting
+    from graphkit.frameworks.base import Arrays, InputSpec, Optimization, Runtime, Setting
     from graphkit.frameworks.convert import Input
 
 __all__ = ["Run", "check_execution", "check_output", "drawn", "execute", "run", "save_outputs"]
@@ -112,6 +112,10 @@ def run(
         UnsupportedError: The runtime cannot express nodes of the model.
         ExecutionError: The runtime refused or crashed.
     """
+    if mode not in get_args(Mode):
+        raise InputError(f"A model has no mode {mode!r}; there are {', '.join(get_args(Mode))}.")
+    if seed < 0 or (batch is not None and batch < 1):
+        raise InputError("Inputs are drawn from a seed of 0 or more, for a batch of 1 or more.")
     runtime = runtime_named(on) if isinstance(on, str) else on
     given = tuple((provider_options or {}).items())
     execution = Execution(threads, fast, optimization, given, io_binding)

@@ -80,6 +80,12 @@ def test_wrong_samples_are_refused():
         graphkit.run(model(), X, taps=["nope"])
 
 
+@pytest.mark.parametrize("asked", [{"mode": "test"}, {"seed": -1}, {"batch": 0}])
+def test_what_cannot_be_drawn_or_followed_is_refused(asked):
+    with pytest.raises(InputError, match=r"no mode 'test'; there are eval, train|seed of 0 or more, for a batch of 1"):
+        graphkit.run(model(), **asked)
+
+
 def test_runtimes_are_named_rightly_and_there():
     with pytest.raises(InputError, match=r"called 'ort-cud'; .* Is it meant to be 'ort-cuda'\?"):
         graphkit.run(model(), on="ort-cud")

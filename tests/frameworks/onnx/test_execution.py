@@ -219,6 +219,25 @@ def test_a_binding_computes_again_on_the_feeds_that_it_holds():
         np.testing.assert_array_equal(binding.outputs()[0], -np.maximum(X, 0))
 
 
+def test_a_binding_lies_on_the_device_of_the_runtime_and_of_its_options(monkeypatch):
+    places = []
+
+    class Placed(Binding):
+        def __init__(self, session, outputs, device, number):
+            places.append((device, number))
+            super().__init__(session, outputs, "cpu")
+
+    monkeypatch.setattr("graphkit.frameworks.onnx.binding.Binding", Placed)
+    monkeypatch.setattr("graphkit.frameworks.onnx.run.check_options", lambda *_: None)
+    gpu = OrtRuntime("gpu", "GPU", ORT.provider, device="cuda")
+    for options in ((), (("device_id", "1"),)):
+        with gpu.open(_layer(), execution=Execution(binding=True, provider_options=options)) as session:
+            session.forward({"x": X})
+            session.forward({"x": X})
+    assert places == [("cuda", 0), ("cuda", 1)]
+    assert CUDA.device == "cuda"
+
+
 def test_types_that_numpy_lacks_are_bound_too():
     model = _model("y = Cast<to=1>(x)", 'bfloat16["n",3] x')
     with ORT.open(model, execution=Execution(binding=True)) as session:
