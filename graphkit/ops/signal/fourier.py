@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from graphkit.ops.mxgraph import MxRef
     from graphkit.ops.torchprogram import Arg
 
-__all__ = ["complex_of", "real_of", "spectrum_matrix"]
+__all__ = ["LARGE", "as_number", "by_matrix", "complex_of", "real_of", "spectrum_matrix", "transformed"]
+
+LARGE = 2**20
+"""Elements up to which a transform is passed back as a product with a matrix."""
 
 _SIZES = "the sizes of its signal are not known; give the shapes of the model's inputs with --input"
 
@@ -178,7 +181,10 @@ def _torch_computed(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | R
 
 
 def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None] | Refusal:
-    """The transform back, which the adjoint of one is but for a factor, cut or filled up to the size of the signal."""
+    """The adjoint: a matrix while it is small, as ONNX Runtime's transforms are less exact and of CPUs alone.
+
+    Else it is the transform back but for a factor, cut or filled up to the size of the signal.
+    """
     source, length = some(node.inputs[0]), operand(node, 1)
     rank, chosen = b.rank(source), known_ints(node, 2)
     if operand(node, 2) is None:
@@ -193,16 +199,36 @@ def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[
         count = sizes_at(b, source, [axis])
         count = b.op("Mul", b.op("Sub", count, [1]), [2]) if inverse and onesided else count
     count = folded(b, count)
+    size, known, parts = b.shape(source)[axis], numbers_of(count), b.shape(source)[-1]
+    if isinstance(size, int) and known is not None and isinstance(parts, int):
+        matrix = spectrum_matrix(size, known[0], parts, inverse=inverse, onesided=onesided)
+        if matrix.size <= LARGE:
+            return [by_matrix(b, dy[0], matrix, axis, parts)]
     if inverse and onesided:
-        back = transformed(b, dy[0], count, axis, onesided=1)
-        back = b.op("Mul", back, _weights(b, back, count, axis))
+        back, made = transformed(b, dy[0], count, axis, onesided=1), b.op("Add", b.op("Div", count, [2]), [1])
+        back = b.op("Mul", back, _weights(b, made, count, source, axis))
     else:
-        back = transformed(b, dy[0], count, axis, inverse=int(not inverse))
+        back, made = transformed(b, dy[0], count, axis, inverse=int(not inverse)), count
     number = as_number(b, count, source)
     back = b.op("Div" if inverse else "Mul", back, number)
     if b.shape(source)[-1] == 1:
         back = b.op("Slice", back, [0], [1], [rank - 1])
-    return [fitted(b, back, source, axis)]
+    missing = folded(b, b.op("Sub", sizes_at(b, source, [axis]), made))
+    return [back if numbers_of(missing) == [0] else b.op("Pad", back, joined(b, [0], missing), None, [axis])]
+
+
+def by_matrix(
+    b: GradientBuilder, gradient: ir.Value, matrix: npt.NDArray[np.float64], axis: int, parts: int
+) -> ir.Value:
+    """The gradient in spectra along an axis, times a matrix that makes spectra of numbers of some parts."""
+    last = b.rank(gradient) - 2
+    order = [*range(last), last, last + 1]
+    order[axis], order[last] = order[last], order[axis]
+    moved = gradient if axis == last else b.op("Transpose", gradient, perm=order)
+    flat = b.op("Reshape", moved, [*[0] * last, len(matrix)])
+    product = b.op("MatMul", flat, b.const(matrix, b.dtype(gradient)))
+    found = b.op("Reshape", product, [*[0] * last, matrix.shape[1] // parts, parts])
+    return found if axis == last else b.op("Transpose", found, perm=order)
 
 
 def transformed(b: GradientBuilder, value: ir.Value, length: ir.Value, axis: int, **way: Any) -> ir.Value:
@@ -218,22 +244,12 @@ def as_number(b: GradientBuilder, count: ir.Value, like: ir.Value) -> ir.Value:
     return b.op("Cast", b.op("Squeeze", count, [0]), to=ir.DataType.from_numpy(b.dtype(like)))
 
 
-def fitted(b: GradientBuilder, value: ir.Value, like: ir.Value, axis: int) -> ir.Value:
-    """A tensor cut, or filled up by zeros, at the end of an axis to the size that another has."""
-    wanted, found = b.shape(like)[axis], b.shape(value)[axis]
-    if wanted is not None and wanted == found:
-        return value
-    missing = folded(b, b.op("Sub", sizes_at(b, like, [axis]), sizes_at(b, value, [axis])))
-    return b.op("Pad", value, joined(b, [0], missing), None, [axis])
-
-
-def _weights(b: GradientBuilder, spectrum: ir.Value, length: ir.Value, axis: int) -> ir.Value:
+def _weights(b: GradientBuilder, size: ir.Value, length: ir.Value, like: ir.Value, axis: int) -> ir.Value:
     """How often the numbers of one side of a spectrum are in the whole: twice, but for the first and the middle."""
-    size = b.op("Squeeze", sizes_at(b, spectrum, [axis]), [0])
-    places = b.op("Range", np.asarray(0), size, np.asarray(1))
+    places = b.op("Range", np.asarray(0), b.op("Squeeze", folded(b, size), [0]), np.asarray(1))
     single = b.op("Or", b.op("Equal", places, [0]), b.op("Equal", b.op("Mul", places, [2]), length))
-    weights = b.op("Where", single, b.scalar(1.0, spectrum), b.scalar(2.0, spectrum))
-    return b.op("Reshape", weights, [-1, *[1] * (b.rank(spectrum) - 1 - axis)])
+    weights = b.op("Where", single, b.scalar(1.0, like), b.scalar(2.0, like))
+    return b.op("Reshape", weights, [-1, *[1] * (b.rank(like) - 1 - axis)])
 
 
 _REAL, _COMPLEX = arr(2, 6, 1), arr(2, 5, 2)

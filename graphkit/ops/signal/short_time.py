@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from graphkit.ops.signal.fourier import as_number, complex_of, spectrum_matrix, transformed
+from graphkit.ir.symbols import numbers_of
+from graphkit.ops.signal.fourier import LARGE, as_number, by_matrix, complex_of, spectrum_matrix, transformed
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, Tol, arr, int64
 from graphkit.ops.tensor.grad_gather import picked
 from graphkit.ops.tensor.grad_sizes import as_ints, operand, sizes_at
@@ -134,9 +135,7 @@ def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[
         length = as_ints(b, b.op("Reshape", given, [1]))
     else:
         length = sizes_at(b, signal, [1]) if window is None else sizes_at(b, window, [0])
-    back = b.op("Mul", transformed(b, dy[0], length, 2, inverse=1), as_number(b, length, signal))
-    if b.shape(signal)[2] == 1:
-        back = b.op("Slice", back, [0], [1], [3])
+    back = _pieces(b, node, dy[0], length)
     places = _places(b, node, dy[0], length)
     of_window = None
     if window is not None:
@@ -145,6 +144,18 @@ def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[
             of_window = b.op("ReduceSum", b.op("Mul", back, pieces), [0, 1, 3], keepdims=0)
         back = b.op("Mul", back, b.op("Unsqueeze", window, [1]))
     return [picked(b, back, signal, places, 1) if b.wants(signal) else None, None, of_window]
+
+
+def _pieces(b: GradientBuilder, node: ir.Node, spectra: ir.Value, length: ir.Value) -> ir.Value:
+    """The gradient in the pieces that were transformed, (batch, pieces, length, parts)."""
+    signal, known = some(node.inputs[0]), numbers_of(length)
+    parts, onesided = b.shape(signal)[2], bool(node.attributes.get_int("onesided", 1))
+    if known is not None and isinstance(parts, int):
+        matrix = spectrum_matrix(known[0], known[0], parts, onesided=onesided)
+        if matrix.size <= LARGE:
+            return by_matrix(b, spectra, matrix, 2, parts)
+    back = b.op("Mul", transformed(b, spectra, length, 2, inverse=1), as_number(b, length, signal))
+    return b.op("Slice", back, [0], [1], [3]) if parts == 1 else back
 
 
 def _places(b: GradientBuilder, node: ir.Node, spectra: ir.Value, length: ir.Value) -> ir.Value:
