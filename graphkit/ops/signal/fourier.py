@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["LARGE", "as_number", "by_matrix", "complex_of", "real_of", "spectrum_matrix", "transformed"]
 
 LARGE = 2**20
-"""Elements up to which a transform is passed back as a product with a matrix."""
+"""Numbers before times numbers after, up to which a transform is passed back as a product with a matrix."""
 
 _SIZES = "the sizes of its signal are not known; give the shapes of the model's inputs with --input"
 
@@ -200,10 +200,9 @@ def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[
         count = b.op("Mul", b.op("Sub", count, [1]), [2]) if inverse and onesided else count
     count = folded(b, count)
     size, known, parts = b.shape(source)[axis], numbers_of(count), b.shape(source)[-1]
-    if isinstance(size, int) and known is not None and isinstance(parts, int):
+    if isinstance(size, int) and known is not None and isinstance(parts, int) and size * known[0] <= LARGE:
         matrix = spectrum_matrix(size, known[0], parts, inverse=inverse, onesided=onesided)
-        if matrix.size <= LARGE:
-            return [by_matrix(b, dy[0], matrix, axis, parts)]
+        return [by_matrix(b, dy[0], matrix, axis, parts)]
     if inverse and onesided:
         back, made = transformed(b, dy[0], count, axis, onesided=1), b.op("Add", b.op("Div", count, [2]), [1])
         back = b.op("Mul", back, _weights(b, made, count, source, axis))

@@ -150,10 +150,9 @@ def _pieces(b: GradientBuilder, node: ir.Node, spectra: ir.Value, length: ir.Val
     """The gradient in the pieces that were transformed, (batch, pieces, length, parts)."""
     signal, known = some(node.inputs[0]), numbers_of(length)
     parts, onesided = b.shape(signal)[2], bool(node.attributes.get_int("onesided", 1))
-    if known is not None and isinstance(parts, int):
+    if known is not None and isinstance(parts, int) and known[0] ** 2 <= LARGE:
         matrix = spectrum_matrix(known[0], known[0], parts, onesided=onesided)
-        if matrix.size <= LARGE:
-            return by_matrix(b, spectra, matrix, 2, parts)
+        return by_matrix(b, spectra, matrix, 2, parts)
     back = b.op("Mul", transformed(b, spectra, length, 2, inverse=1), as_number(b, length, signal))
     return b.op("Slice", back, [0], [1], [3]) if parts == 1 else back
 
