@@ -26,7 +26,9 @@ def _rnn(of: Direction) -> Passed:
     b, hidden = of.b, of.hidden
     before = of.before()
     seen = b.op("Gemm", before, of.recurrence, of.seen(slice(0, hidden)), transB=1)
-    slope = of.only_active(of.gate(of.activations[0], seen).slope(b.full_like(seen, 1.0)), hidden)
+    gate, state = of.gate(of.activations[0], seen), of.rows(of.outputs, hidden)
+    slope = of.only_active(gate.slope(b.full_like(state, 1.0)), hidden)
+    gate.settle(state)
     idle = of.idle(seen)
     given = [slope, *([] if idle is None else [idle])]
 
