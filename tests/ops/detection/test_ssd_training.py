@@ -80,7 +80,7 @@ def test_its_gradients_are_mxnets(ssd: MxModel) -> None:
     model = _read(ssd, train=True)
     assert losses(model) == ["chances_loss", "location_loss"]
     results = []
-    for runtime, native in (("mxnet", True), ("torch", False), ("mxnet", False)):
+    for runtime, native in (("mxnet", True), ("torch", False), ("mxnet", False), ("ort", False)):
         with runtimes()[runtime].open(model, native=native) as session:
             outputs = session.forward(FEEDS)
             known = {**outputs, **{name: np.ones((), np.float32) for name in losses(model)}}
