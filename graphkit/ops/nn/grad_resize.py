@@ -172,17 +172,25 @@ def _at_run_time(
         square = b.op("Concat", before, before, axis=0)
         ones = b.op("ConstantOfShape", square, value=ir.tensor(np.ones(1, b.dtype(source))))
         unit = b.op("Unsqueeze", b.op("EyeLike", ones), [0, 1])
-        weights = b.op(
-            "Resize",
-            unit,
-            b.op("Gather", region, [place, place + len(numbers)]) if crops and region is not None else None,
-            None if sizes is not None or scales is None else b.op("Gather", scales, [place]),
-            None if sizes is None else after,
-            axes=[2],
-            **options,
-        )
-        matrix = b.op("Squeeze", weights, [0, 1])
+        part = factors = extents = None
+        if crops and region is not None:
+            part = _ends(b, region, place, len(numbers))
+        if sizes is None and scales is not None:
+            whole = b.const(np.ones(2), b.dtype(scales))
+            factors = b.op(
+                "Concat", whole, b.op("Gather", scales, [place]), b.const(np.ones(1), b.dtype(scales)), axis=0
+            )
+        else:
+            extents = b.op("Concat", [1, 1], after, before, axis=0)
+        matrix = b.op("Squeeze", b.op("Resize", unit, part, factors, extents, **options), [0, 1])
         if axis != rank - 1:
             matrix = b.op("Transpose", matrix, perm=[1, 0])
         found = _along(b, found, matrix, axis)
     return [_shaped(found, source)]
+
+
+def _ends(b: GradientBuilder, region: ir.Value, place: int, count: int) -> ir.Value:
+    """The part of the third of four axes that is a region's of one of its own, and all of the others."""
+    zero, one = (b.const(np.full(1, number), b.dtype(region)) for number in (0, 1))
+    start, end = (b.op("Gather", region, [at]) for at in (place, place + count))
+    return b.op("Concat", zero, zero, start, zero, one, one, end, one, axis=0)

@@ -78,3 +78,13 @@ def test_an_aspect_ratio_of_unknown_sizes_is_refused() -> None:
     )
     with pytest.raises(UnsupportedError, match="aspect ratio"):
         gradient_model(model)
+
+
+def test_a_crop_of_an_image_of_free_size_is_put_back() -> None:
+    model = model_of(
+        FREE,
+        "float[N, 3, 3, 4] y",
+        f'y = Resize <{LINEAR}, axes = [2, 3], coordinate_transformation_mode = "tf_crop_and_resize"> (x, r, "", s)',
+        "float[4] r = {0.25, 0.125, 0.75, 1.25}, int64[2] s = {3, 4}",
+    )
+    assert_torch_gradients(model, drawn(model, SHAPE))
