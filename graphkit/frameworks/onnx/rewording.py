@@ -24,6 +24,21 @@ def reword(model: ir.Model) -> None:
             _REWORDED[node.op_type](Editor(model, node))
 
 
+def _attention(edit: Editor) -> None:
+    """ONNX Runtime (1.31) takes no mask of one row for all queries."""
+    node = edit.node
+    query, mask = node.inputs[0], node.inputs[3] if len(node.inputs) > 3 else None
+    sizes, given = (None if value is None else dims_of(value) for value in (query, mask))
+    if query is None or mask is None or sizes is None or given is None or len(given) < 2 or given[-2] != 1:
+        return
+    axis = 2 if len(sizes) == 4 else 1
+    if sizes[axis] == 1:
+        return
+    rows = edit.op("Shape", query, start=axis, end=axis + 1)
+    wide = edit.op("Concat", rows, edit.const("one", [1]), axis=0)
+    node.replace_input_with(3, edit.op("Expand", mask, wide))
+
+
 def _bernoulli(edit: Editor) -> None:
     """ONNX's function body of Bernoulli, which ONNX Runtime runs, compares the wrong way round: 1 comes with 1 - p."""
     node = edit.node
@@ -84,6 +99,7 @@ def _uniform(edit: Editor) -> None:
 
 
 _REWORDED: dict[str, Callable[[Editor], None]] = {
+    "Attention": _attention,
     "Bernoulli": _bernoulli,
     "RandomNormal": _normal,
     "RandomNormalLike": _normal,

@@ -30,6 +30,7 @@ CASES: list[tuple[str, str, str, dict[str, Shape], str]] = [
     ("mask", APART, ", float[T, S] m", {"m": (3, 5)}, "Attention (q, k, v, m)"),
     ("mask of each row", SHARED, ", float[N, 1, T, S] m", {"m": (2, 1, 3, 5)}, "Attention (q, k, v, m)"),
     ("truths", SHARED, ", bool[N, 1, T, S] m", {"m": (2, 1, 3, 5)}, "Attention <is_causal = 1> (q, k, v, m)"),
+    ("truths of one row", APART, ", bool[N, 1, 1, S] m", {"m": (2, 1, 1, 5)}, "Attention (q, k, v, m)"),
     ("soft cap", FLAT, "", {}, "Attention <q_num_heads = 4, kv_num_heads = 2, softcap = 1.5> (q, k, v)"),
     (
         "past",
