@@ -289,10 +289,9 @@ class Builder(Emitter):
         """Note in a gradient what is known of its shape from what it is the gradient in."""
         if value.shape is None or (gradient.shape is not None and len(gradient.shape) != len(value.shape)):
             return
-        found = gradient.shape or value.shape
-        gradient.shape = ir.Shape(
-            [own if isinstance(own, int) else its for own, its in zip(found, value.shape, strict=True)]
-        )
+        pairs = zip(gradient.shape or value.shape, value.shape, strict=True)
+        unknown = ir.SymbolicDim(None)
+        gradient.shape = ir.Shape([own if isinstance(own, int) or its == unknown else its for own, its in pairs])
 
     @staticmethod
     def _as(gradient: ir.Value, value: ir.Value) -> ir.Value:
