@@ -112,11 +112,11 @@ def COMMAND(  # noqa: N802
     verify: bool,
 ) -> int:
     """Write the gradients of SOURCE, or a step of its training, as an ONNX model of ordinary operators."""
-    from graphkit.frameworks.convert import default_output, save
+    from graphkit.frameworks.convert import save, stem_of
     from graphkit.frameworks.grad import grad
 
     if out is None:
-        out = default_output(reading.source, "torch").with_suffix(".grad.onnx" if rule is None else ".step.onnx")
+        out = Path(stem_of(reading.source) + (".grad.onnx" if rule is None else ".step.onnx"))
     model = reading.load()
     made = grad(
         model,

@@ -25,7 +25,17 @@ if TYPE_CHECKING:
     Warn = Callable[[str], None]
     Input = InputSpec | str | Sequence[int | None]
 
-__all__ = ["convert", "default_output", "input_spec", "load", "parse_fixed", "parse_input", "save", "writer_of"]
+__all__ = [
+    "convert",
+    "default_output",
+    "input_spec",
+    "load",
+    "parse_fixed",
+    "parse_input",
+    "save",
+    "stem_of",
+    "writer_of",
+]
 
 _SOURCES = (
     "an exported program (x.pt2), a TorchScript archive (x.pt), an ONNX model (x.onnx), an MXNet symbol "
@@ -265,17 +275,25 @@ def default_output(source: Any, to: str) -> Path:
     Raises:
         InputError: The source has no name, or would be overwritten.
     """
-    if not isinstance(source, str | Path):
-        raise InputError(f"A {type(source).__name__} has no file name to write to; say where the result goes.")
-    path = Path(source)
-    if path.exists() or ":" not in path.name:
-        stem = path.stem.removesuffix("-symbol")
-    else:
-        stem = path.name.rpartition(":")[2].rpartition(".")[2]
+    stem, path = stem_of(source), Path(source)
     written = Path({"onnx": f"{stem}.onnx", "mxnet": f"{stem}-symbol.json"}.get(to, stem))
     if written.exists() and path.exists() and written.samefile(path):
         raise InputError(f"The result would overwrite its source, {str(source)!r}; say where it goes.")
     return written if to == "onnx" else Path(stem)
+
+
+def stem_of(source: Any) -> str:
+    """What a source is called, without its folder and ending.
+
+    Raises:
+        InputError: It has no name.
+    """
+    if not isinstance(source, str | Path):
+        raise InputError(f"A {type(source).__name__} has no file name to write to; say where the result goes.")
+    path = Path(source)
+    if path.exists() or ":" not in path.name:
+        return path.stem.removesuffix("-symbol")
+    return path.name.rpartition(":")[2].rpartition(".")[2]
 
 
 def _framework_of(source: Any) -> Framework:

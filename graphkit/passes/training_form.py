@@ -178,9 +178,10 @@ def _leave_out(edit: Editor) -> None:
 
 
 def _drop(edit: Editor) -> None:
-    """Replace a Dropout by one that drops, of which the mask is used.
+    """Replace a Dropout by a product with what one makes of ones.
 
-    ONNX Runtime (1.31) takes a Dropout whose mask is not used for one of inference, whatever its training_mode says.
+    So a gradient is a product with the same numbers, whether a runtime takes the node for one of training or not. Its
+    mask is used, as ONNX Runtime (1.31) otherwise takes it for one of inference, whatever its training_mode says.
     """
     node = edit.node
     x = node.inputs[0]
@@ -189,36 +190,31 @@ def _drop(edit: Editor) -> None:
     dtype = x.dtype.numpy()
     ratio = node.inputs[1] if len(node.inputs) > 1 else None
     ratio = edit.const("ratio", _RATIO, np.float32) if ratio is None else ratio
+    whole = sizes = edit.op("Shape", x)
+    nothing = edit.const("nothing", 0, dtype)
     if _share(ratio) == 1:  # which ONNX Runtime refuses
-        none = edit.op("Expand", edit.const("kept", False, np.bool_), edit.op("Shape", x)) if _is_masked(node) else None
-        edit.replace(edit.op("Mul", x, edit.const("raised", 0, dtype)), none)
+        none = edit.op("Expand", edit.const("kept", False, np.bool_), whole) if _is_masked(node) else None
+        edit.replace(edit.op("Mul", x, nothing), none)
         return
-    axes, drawn = ints(node.metadata_props.get(_AXES, "()")), x
+    axes = ints(node.metadata_props.get(_AXES, "()"))
     if axes:
         rank = len(dims_of(x) or ())
         shared = edit.const("shared", [number in {axis % rank for axis in axes} for number in range(rank)], np.bool_)
-        sizes = edit.op("Where", shared, edit.const("single", [1]), edit.op("Shape", x))
-        drawn = edit.op("Expand", edit.const("one", 1, dtype), sizes)
+        sizes = edit.op("Where", shared, edit.const("single", [1]), whole)
+    ones = edit.op("Expand", edit.const("one", 1, dtype), sizes)
     on = edit.const("training", True, np.bool_)
-    _, kept = edit.ops("Dropout", 2, drawn, ratio, on, seed=node.attributes.get_int("seed", None))
-    factor = edit.op("Mul", edit.op("Cast", kept, to=int(x.dtype)), _raised(edit, ratio, x.dtype))
-    result = edit.op("Mul", x, factor)
+    drawn, kept = edit.ops("Dropout", 2, ones, ratio, on, seed=node.attributes.get_int("seed", None))
+    result = edit.op("Mul", x, edit.op("Where", kept, drawn, nothing))
+    if _is_masked(node) and axes:
+        kept = edit.op("Expand", kept, whole)
     edit.replace(result, kept if _is_masked(node) else None)
 
 
-def _raised(edit: Editor, ratio: ir.Value, kind: ir.DataType) -> ir.Value:
-    """What the elements that stay are multiplied by, 1 / (1 - ratio)."""
-    if (share := _share(ratio)) is not None:
-        return edit.const("raised", 1 / (1 - share), kind.numpy(), 1 / (1 - share))
-    rest = edit.op("Sub", edit.const("whole", 1, kind.numpy()), edit.op("Cast", ratio, to=int(kind)))
-    return edit.op("Reciprocal", rest)
-
-
 def _share(ratio: ir.Value) -> float | None:
-    """A Dropout's ratio as its author wrote it; None where it is computed."""
+    """A Dropout's ratio; None where it is computed."""
     if ratio.const_value is None or ratio.is_graph_input():
         return None
-    return decimal(float(ratio.const_value.numpy()))
+    return float(ratio.const_value.numpy())
 
 
 def _is_masked(node: ir.Node) -> bool:

@@ -169,6 +169,13 @@ def test_dropout_drops_its_share_and_raises_the_rest(runtime: str) -> None:
     np.testing.assert_allclose(y[y != 0], np.sqrt(1 / 0.75), rtol=1e-6)
 
 
+def test_a_dropout_that_is_read_again_as_one_of_inference_leaves_its_input_as_it_is() -> None:
+    model = in_training(parsed(DROPPED, "float[n,3,k] x", ratio=np.float32(0.25)), dropout=True)
+    again = canonical(model)
+    next(node for node in again.graph if node.op_type == "Dropout").resize_inputs(2)
+    np.testing.assert_array_equal(run(again, np.ones((2, 3, 4), np.float32))["y"], 1)
+
+
 def test_axes_of_a_dropout_share_their_mask() -> None:
     model = parsed(DROPPED, "float[n,3,k] x", ratio=np.float32(0.5))
     next(node for node in model.graph if node.op_type == "Dropout").metadata_props["graphkit.dropout_axes"] = "(2,)"
