@@ -178,11 +178,7 @@ class _Contest:
         with ExitStack() as self._stack:
             entries = {timer.name: self._entry(timer, given) for timer in self.contestants}
             running: dict[str, Timed] = {}
-            able = [timer for timer in self.contestants if timer.name not in self.missing]
-            for number, timer in enumerate(able):
-                self.progress(f"start {timer.name}, batch {given.batch}", number, len(able))
-                self._start(timer, 0, given, entries, running)
-            self._check(given, entries, running)
+            self._set_up(given, entries, running)
             for name in list(running):
                 self.progress(f"warm up {name}, batch {given.batch}", 0, 0)
                 self._attempt(name, entries, running, lambda timed: self._warm(timed, given))
@@ -233,37 +229,44 @@ class _Contest:
             running.pop(name).close()
             entries[name] = replace(entries[name], status="failed", note=str(error))
 
-    def _check(self, given: Task, entries: dict[str, Entry], running: dict[str, Timed]) -> None:
-        """Check all contestants, and those that are wrong once more in each other way of setting them up."""
-        known = {timer.name: timer for timer in self.contestants}
-        pending, variant = dict(running), 0
-        usual: dict[str, str] = {}
+    def _set_up(self, given: Task, entries: dict[str, Entry], running: dict[str, Timed]) -> None:
+        """Start and check all contestants, and those that fail or are wrong once more in each other way there is."""
+        pending = [timer for timer in self.contestants if timer.name not in self.missing]
+        usual: dict[str, Entry] = {}
+        variant = 0
         while pending:
-            self.progress(f"check {', '.join(pending)}, batch {given.batch}", 0, 0)
-            wrong, crashed = check(given, pending)
-            for name, told in crashed.items():
-                running.pop(name).close()
-                entries[name] = replace(entries[name], status="failed", note=told)
-            for name, told in wrong.items():
-                running.pop(name).close()
-                usual.setdefault(name, told)
-                entries[name] = replace(entries[name], status="wrong", note=usual[name])
-            for name in pending.keys() & usual.keys() - wrong.keys() - crashed.keys():
-                note = f"in its usual settings {usual[name]}"
-                entries[name] = replace(entries[name], note=" ".join(filter(None, (entries[name].note, note))))
-            variant += 1
-            again = [known[name] for name in wrong if variant < len(known[name].variants)]
-            for timer in again:
-                before = entries[timer.name]
+            for number, timer in enumerate(pending):
+                self.progress(f"start {timer.name}, batch {given.batch}", number, len(pending))
                 self._start(timer, variant, given, entries, running)
-                if timer.name not in running:
-                    entries[timer.name] = before
-            pending = {timer.name: running[timer.name] for timer in again if timer.name in running}
+            started = {timer.name: running[timer.name] for timer in pending if timer.name in running}
+            self.progress(f"check {', '.join(started)}, batch {given.batch}", 0, 0)
+            wrong, crashed = check(given, started) if started else ({}, {})
+            for name in wrong.keys() | crashed.keys():
+                running.pop(name).close()
+                status: Status = "wrong" if name in wrong else "failed"
+                entries[name] = replace(entries[name], status=status, note=wrong.get(name) or crashed[name])
+            for name in running.keys() & usual.keys() & started.keys():
+                note = f"in its usual settings {_lowered(usual[name].note)}"
+                entries[name] = replace(entries[name], note=" ".join(filter(None, (entries[name].note, note))))
+            out = [timer for timer in pending if entries[timer.name].status in ("wrong", "failed")]
+            for timer in out:
+                usual.setdefault(timer.name, replace(entries[timer.name], setup=""))
+            variant += 1
+            pending = [timer for timer in out if variant < len(timer.variants)]
+        for name in usual.keys() - running.keys():
+            entries[name] = usual[name]
 
     def _warm(self, timed: Timed, given: Task) -> None:
         timed.call(given.feeds, given.seeds)  # checking may have left other arrays
         warm_up(timed, self.least)
         timed.settle()
+
+
+def _lowered(sentence: str) -> str:
+    """A sentence as the end of another one."""
+    first = sentence.partition(" ")[0]
+    named = any(char.isupper() for char in first[1:])
+    return (sentence if named else sentence[:1].lower() + sentence[1:]).rstrip(".")
 
 
 def _measured(entry: Entry, timed: Timed, found: Sequence[Round]) -> Entry:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
+import onnx_ir as ir
 
-from graphkit.errors import ExecutionError, GraphkitError, InputError
+from graphkit.errors import ExecutionError, GraphkitError, InputError, MissingError
 from graphkit.frameworks.base import EXECUTION, frameworks, runtimes
 from graphkit.ir.origin import source_of
 from graphkit.ir.training import losses
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
-    import onnx_ir as ir
 
     from graphkit.frameworks.base import Ability, Arrays, Execution, InputSpec, Mode, Runtime, Session, Setting
     from graphkit.frameworks.timing import Timed
@@ -140,12 +140,12 @@ def check(given: Task, contestants: Mapping[str, Timed]) -> tuple[dict[str, str]
         checks = [found for found in report.checks if found.right == side.name]
         failed = wording.worst_first(found for found in checks if found.verdict == "fail")
         if side.problem:
-            crashed[side.name] = side.problem
+            crashed[side.contestant] = side.problem
         elif failed:
-            wrong[side.name] = _told(failed)
+            wrong[side.contestant] = _told(failed)
         elif not any(found.verdict == "pass" for found in checks):
             notes = "; ".join(dict.fromkeys(found.note for found in checks if found.note))
-            wrong[side.name] = f"nothing of it could be compared{f' ({notes})' if notes else ''}"
+            wrong[side.contestant] = f"nothing of it could be compared{f' ({notes})' if notes else ''}"
     return wrong, crashed
 
 
@@ -205,7 +205,8 @@ class _Contestant:
     tappable: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, name: str, timed: Timed, given: Task) -> None:
-        self.name = self.label = name
+        self.contestant = name
+        self.name = self.label = f"{name} (timed)"  # it is not the runtime of that name
         self.problem = ""
         self._timed, self._given = timed, given
 
@@ -222,7 +223,11 @@ class _Contestant:
     def open(
         self, model: ir.Model, *, mode: Mode = "eval", native: bool = True, execution: Execution = EXECUTION
     ) -> Self:
-        del model, mode, native, execution
+        del mode, native, execution
+        doubles = [value.name for value in model.graph.outputs if value.dtype == ir.DataType.DOUBLE]
+        doubles += [value.name for value in trained_values(model) if value.dtype == ir.DataType.DOUBLE]
+        if doubles:
+            raise MissingError(f"{self.label} computes in float32.")
         return self
 
     def forward(self, feeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:

@@ -80,6 +80,11 @@ def test_a_contestant_that_computes_something_else_is_not_timed(backward):
     assert ("other", "close") in log
 
 
+def test_a_wrong_contestant_is_not_excused_by_the_runtime_that_it_is_called_as():
+    (entry,) = timed(Contestant("ort", gradients=(shifted,)), backward=True).entries
+    assert entry.status == "wrong"
+
+
 def test_wrong_gradients_do_not_matter_where_none_are_timed():
     assert timed(Contestant("one", gradients=(shifted,))).right
 
@@ -90,6 +95,22 @@ def test_a_contestant_is_set_up_in_the_fastest_way_in_which_it_is_right():
     assert found.right
     assert entry.setup == "slowest"
     assert "in its usual settings output y is off by" in entry.note
+
+
+def test_a_contestant_that_crashes_is_set_up_in_another_way(monkeypatch):
+    log = []
+    one = Contestant("one", variants=("", "slower"), log=log)
+    start = one.start
+
+    def crash_at_first(*args, variant=0, **options):
+        if not variant:
+            raise ExecutionError("The kernel is broken.")
+        return start(*args, variant=variant, **options)
+
+    monkeypatch.setattr(one, "start", crash_at_first)
+    (entry,) = timed(one).entries
+    assert (entry.status, entry.setup) == ("measured", "slower")
+    assert entry.note == "in its usual settings the kernel is broken"
 
 
 def test_a_contestant_that_is_wrong_in_every_way_is_not_timed():
