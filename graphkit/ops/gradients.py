@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from graphkit.ops.spec import Body, Gradient
 
-__all__ = ["GradientBuilder", "binary", "flat", "reshaping", "through", "unary"]
+__all__ = ["GradientBuilder", "binary", "flat", "reshaping", "shaped", "through", "unary"]
 
 
 class GradientBuilder(BodyBuilder, Protocol):
@@ -168,18 +168,24 @@ def binary(
     return rule
 
 
+def shaped(gradient: ir.Value, value: ir.Value) -> ir.Value:
+    """The gradient in a value, of which it is known now that it has the shape of that."""
+    if value.shape is not None:
+        gradient.shape = ir.Shape(value.shape)
+    return gradient
+
+
 def through(body: Body) -> Gradient:
     """The gradient of what is computed by a body: the body is emitted once more, and gradients pass its nodes."""
 
-    def rule(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None] | Refusal:
+    def rule(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> dict[ir.Value, ir.Value | None] | Refusal:
         before = len(b.nodes)
         given = body(b, node, node.inputs)
         if isinstance(given, Refusal):
             return given
         outputs = [given] if isinstance(given, ir.Value) else given
         cotangents = {value: share for value, share in zip(outputs, dy, strict=False) if share is not None}
-        wanted = [value for value in node.inputs if value is not None and b.wants(value)]
-        found = dict(zip(wanted, b.pull(b.nodes[before:], cotangents, wanted), strict=True))
-        return [None if value is None else found.get(value) for value in node.inputs]
+        wanted = [value for value in dict.fromkeys(node.inputs) if value is not None and b.wants(value)]
+        return dict(zip(wanted, b.pull(b.nodes[before:], cotangents, wanted), strict=True))
 
     return rule

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.ops.gradients import shaped
 from graphkit.ops.spec import decimal
 from graphkit.ops.tensor.sizes import some
 
@@ -134,19 +135,13 @@ def attention_gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> 
     _share(b, inputs, gradients, 1, heads[1], of_keys, cotangents[1])
     _share(b, inputs, gradients, 2, heads[2], of_values, cotangents[2])
     return [
-        None if given is None or each is None else _shaped(given, each)
+        None if given is None or each is None else shaped(given, each)
         for given, each in zip(gradients, inputs, strict=False)
     ]
 
 
 def _wanted(b: GradientBuilder, inputs: Sequence[ir.Value | None], place: int) -> bool:
     return b.wants(inputs[place]) or b.wants(inputs[place + 3])
-
-
-def _shaped(gradient: ir.Value, value: ir.Value) -> ir.Value:
-    if value.shape is not None:
-        gradient.shape = ir.Shape(value.shape)
-    return gradient
 
 
 def _size(b: GradientBuilder, value: ir.Value, axis: int) -> ir.Value:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.ops.gradients import shaped
 from graphkit.ops.nn.interpolation import Change, Method, changed_axes, method_of, repeats
 from graphkit.ops.spec import Refusal
 from graphkit.ops.tensor.sizes import some
@@ -39,7 +40,7 @@ def resize_gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> lis
         return [dy[0]]
     by_windows = _by_windows(b, source, dy[0], method, changes)
     if by_windows is not None:
-        return [_shaped(by_windows, source)]
+        return [shaped(by_windows, source)]
     if any(change.axis is None for change in changes):
         return _at_run_time(b, node, dy[0], [change.number for change in changes])
     held: dict[bytes, ir.Value] = {}
@@ -52,13 +53,7 @@ def resize_gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> lis
         if key not in held:
             held[key] = b.const(turned)
         found = _along(b, found, held[key], change.number)
-    return [_shaped(found, source)]
-
-
-def _shaped(gradient: ir.Value, source: ir.Value) -> ir.Value:
-    if source.shape is not None:
-        gradient.shape = ir.Shape(source.shape)
-    return gradient
+    return [shaped(found, source)]
 
 
 def _matrix(method: Method, change: Change) -> npt.NDArray[Any]:
@@ -186,7 +181,7 @@ def _at_run_time(
         if axis != rank - 1:
             matrix = b.op("Transpose", matrix, perm=[1, 0])
         found = _along(b, found, matrix, axis)
-    return [_shaped(found, source)]
+    return [shaped(found, source)]
 
 
 def _ends(b: GradientBuilder, region: ir.Value, place: int, count: int) -> ir.Value:

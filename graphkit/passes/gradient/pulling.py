@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
-import onnx_ir as ir
-
 from graphkit.errors import FormatError, ShapeNeededError, UnsupportedError, UnsupportedNode
 from graphkit.ir.edit import graphs_in
 from graphkit.ir.training import stops_gradient
+from graphkit.ops.gradients import through
 from graphkit.ops.index import index
 from graphkit.ops.spec import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from graphkit.ops.builders import BodyBuilder
+    import onnx_ir as ir
+
     from graphkit.ops.gradients import GradientBuilder
-    from graphkit.ops.spec import Body, Gradients
     from graphkit.passes.gradient.builder import Builder
 
 __all__ = ["depending", "is_differentiable", "pull", "read_by"]
@@ -98,13 +97,11 @@ def _through(
 ) -> list[tuple[ir.Value, ir.Value | None]] | UnsupportedError:
     """What a node's rule gives, by what it is the gradient in; or why none, for nodes inside it perhaps."""
     op = index().by_onnx.get((node.domain, node.op_type))
-    if op is None or (op.gradient is None and op.body is None):
+    rule = None if op is None else op.gradient or (through(op.body) if op.body is not None else None)
+    if rule is None:
         return _refused(node, "no rule says how gradients pass it")
     try:
-        if op.gradient is not None:
-            given = op.gradient(cast("GradientBuilder", b), node, dy)
-        else:
-            given = _through_body(b, node, dy, cast("Body", op.body))
+        given = rule(cast("GradientBuilder", b), node, dy)
     except UnsupportedError as error:
         return error
     except (ShapeNeededError, FormatError) as error:
@@ -114,18 +111,6 @@ def _through(
     if isinstance(given, Mapping):
         return list(given.items())
     return [(value, gradient) for value, gradient in zip(node.inputs, given, strict=False) if value is not None]
-
-
-def _through_body(b: Builder, node: ir.Node, dy: Sequence[ir.Value | None], body: Body) -> Gradients | Refusal:
-    """Through what an operator of graphkit's own without a rule is in ONNX's operators, computed anew."""
-    start = len(b.nodes)
-    found = body(cast("BodyBuilder", b), node, node.inputs)
-    if isinstance(found, Refusal):
-        return found
-    results = [found] if isinstance(found, ir.Value) else found
-    cotangents = {value: given for value, given in zip(results, dy, strict=False) if given is not None}
-    wanted = [value for value in dict.fromkeys(node.inputs) if value is not None and b.wants(value)]
-    return dict(zip(wanted, b.pull(b.nodes[start:], cotangents, wanted), strict=True))
 
 
 def _refused(node: ir.Node, reason: str) -> UnsupportedError:
