@@ -278,6 +278,7 @@ def _measured(entry: Entry, timed: Timed, found: Sequence[Round]) -> Entry:
         calls=sum(one.calls for one in found),
         peak=memory.peak,
         running=memory.running,
+        work=statistics.median(one.busy * one.seconds for one in found),
         busy=statistics.median(one.busy for one in found),
         others=statistics.mean(one.others for one in found),
     )

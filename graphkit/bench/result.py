@@ -69,6 +69,8 @@ class Entry:
         first: Seconds of the first call, which binds and compiles.
         peak: Bytes of memory at most, above those that the runtime takes once imported.
         running: The same, from the end of warming up on.
+        work: Processor time of a call in seconds, of all threads, the median over rounds. Other programs add to the
+            duration of a call, and hardly to this.
         busy: Processors that it kept busy, the median over rounds.
         others: Processors that other programs kept busy meanwhile, the mean over rounds.
     """
@@ -85,6 +87,7 @@ class Entry:
     first: float = 0.0
     peak: int = 0
     running: int = 0
+    work: float = 0.0
     busy: float = 0.0
     others: float = 0.0
 

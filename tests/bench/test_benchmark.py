@@ -35,6 +35,7 @@ def test_right_contestants_are_timed_in_as_many_rounds_as_asked_for():
     assert one.latency.median == pytest.approx(0.115)
     assert two.throughput.median == pytest.approx(5.0)
     assert (one.load, one.first, one.peak, one.running) == (0.5, 0.25, 3_000_000, 2_000_000)
+    assert (two.busy, two.work) == (1.0, 0.2)
     assert found.environment["one"] == "one 1.0"
 
 
