@@ -33,27 +33,32 @@ def captured(b: GradientBuilder, *graphs: ir.Graph) -> list[ir.Value]:
     return [value for value in read if value not in own and b.wants(value)]
 
 
-def drawn(*graphs: ir.Graph) -> list[ir.Value] | Refusal:
-    """The random numbers that nodes of graphs inside a node draw.
+def drawn(b: GradientBuilder, graph: ir.Graph) -> list[ir.Value] | Refusal:
+    """The random numbers that nodes of a graph inside a node draw.
 
-    Graphs are computed anew for gradients, so these are kept.
+    The graph is computed anew for gradients, so these are kept.
     """
     found: list[ir.Value] = []
-    for node in (node for graph in graphs for node in graph):
+    passed: frozenset[ir.Value] | None = None
+    for node in graph:
         drawing_ = drawing(node)
-        if drawing_ and drawing_ != [node]:
+        if not drawing_:
+            continue
+        if drawing_ != [node]:
             inner = drawing_[0]
             return Refusal(
                 f"its gradient computes it anew, and {inner.op_type} node {inner.name!r}, in a graph inside a node "
                 f"inside it, would draw other numbers; draw them outside"
             )
-        if drawing_ and node.op_type == "Dropout" and is_read(node.outputs[0]):
-            return Refusal(
-                f"its gradient computes it anew, and Dropout node {node.name!r} would drop other elements; multiply by "
-                f"the mask that it gives instead"
-            )
-        if drawing_:
-            found += [value for value in node.outputs if is_read(value)]
+        if node.op_type == "Dropout" and is_read(node.outputs[0]):
+            if passed is None:
+                passed = b.dependents(list(graph), [*graph.inputs, *captured(b, graph)])
+            if node.inputs[0] in passed:
+                return Refusal(
+                    f"its gradient computes it anew, and Dropout node {node.name!r} would drop other elements; "
+                    f"multiply by what it makes of ones instead"
+                )
+        found += [value for value in node.outputs if is_read(value)]
     return found
 
 

@@ -93,9 +93,12 @@ def _same_shape(one: Sequence[Dim], other: Sequence[Dim]) -> bool:
 def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Mapping[ir.Value, ir.Value | None] | Refusal:
     """An If on the same condition: the branch that was taken is computed anew, and gone through backwards."""
     graphs = [node.attributes[name].as_graph() for name in ("then_branch", "else_branch")]
-    random = drawn(*graphs)
-    if isinstance(random, Refusal):
-        return random
+    random: list[ir.Value] = []
+    for graph in graphs:
+        numbers = drawn(b, graph)
+        if isinstance(numbers, Refusal):
+            return numbers
+        random += numbers
     given = [[v for v, cotangent in zip(g.outputs, dy, strict=True) if cotangent is not None] for g in graphs]
     wanted = [
         value

@@ -24,7 +24,7 @@ __all__ = ["gradient"]
 def gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Mapping[ir.Value, ir.Value | None] | Refusal:
     """A Loop of as many turns, from the last to the first, each computed anew from what the node carried into it."""
     body, states = node.attributes["body"].as_graph(), len(node.inputs) - 2
-    random = drawn(body)
+    random = drawn(b, body)
     if isinstance(random, Refusal):
         return random
     number, going, *inner = body.inputs

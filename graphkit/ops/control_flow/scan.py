@@ -154,7 +154,7 @@ def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Mapping[i
     """A Scan in the other direction, of turns computed anew from what the node carried into them."""
     scan = _Scan.of(node)
     body, states = scan.body, scan.states
-    random = drawn(body)
+    random = drawn(b, body)
     if isinstance(random, Refusal):
         return random
     inner = body.inputs

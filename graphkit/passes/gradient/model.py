@@ -13,6 +13,7 @@ from graphkit.ir.training import set_gradients
 from graphkit.ops.index import index
 from graphkit.passes.expand_function import expand_function
 from graphkit.passes.gradient.builder import Builder
+from graphkit.passes.gradient.pieces import join_pieces
 from graphkit.passes.gradient.pulling import depending, is_differentiable, read_by
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def differentiate(model: ir.Model, seeds: Mapping[str, ir.Value], wrt: Sequence[
     Raises:
         UnsupportedError: Nodes through which no gradient can be expressed, all of them.
     """
+    join_pieces(model)
     _expand(model, seeds, wrt)
     builder = Builder(model)
     known = _values(model)
