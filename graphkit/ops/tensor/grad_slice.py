@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from graphkit.ops.gradients import GradientBuilder
 
-__all__ = ["slice_gradient", "spread"]
+__all__ = ["slice_gradient"]
 
 _FAR = 2**62
 """More than any axis has elements."""
@@ -29,43 +29,46 @@ _FAR = 2**62
 def slice_gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
     """The gradient in what is sliced, for starts, axes and steps of any kind."""
     source, gradient, rank = some(node.inputs[0]), dy[0], b.rank(some(node.inputs[0]))
-    starts = _starts(b, node)
-    axes, steps = known_ints(node, 3), known_ints(node, 4)
+    starts, axes, steps = _starts(b, node), known_ints(node, 3), known_ints(node, 4)
     if operand(node, 3) is None and isinstance(length := b.shape(starts)[0], int):
         axes = list(range(length))
-    computed = steps is None and operand(node, 4) is not None
-    if axes is None or computed:
+    if axes is None or (steps is None and operand(node, 4) is not None):
         starts, pace = _of_all_axes(b, node, starts, rank)
-        axes, steps = list(range(rank)), None
+        axes, steps = list(range(rank)), numbers_of(pace)
     else:
-        axes = [axis % rank for axis in axes]
-        steps = steps or [1] * len(axes)
+        axes, steps = [axis % rank for axis in axes], steps or [1] * len(axes)
         pace = b.const(np.array(steps, np.int64))
     sizes, count = sizes_at(b, source, axes), sizes_at(b, gradient, axes)
+    before = _before(b, starts, sizes, count, None if steps is not None and min(steps, default=1) > 0 else pace)
+    if steps is None:
+        gradient = _forward(b, gradient, axes, b.op("Less", pace, [0]))
+        wide = dict.fromkeys(axes)
+    else:
+        gradient = turned(b, gradient, [axis for axis, step in zip(axes, steps, strict=True) if step < 0])
+        wide = {axis: None for axis, step in zip(axes, steps, strict=True) if abs(step) > 1}
+    if wide:
+        pace = b.op("Abs", pace) if steps is None else b.const(np.abs(steps))
+        gradient, count = _spread(b, gradient, axes, pace), b.op("Mul", count, pace)
+    pads = joined(b, before, b.op("Sub", b.op("Sub", sizes, before), count))
+    known = numbers_of(pads)
+    return [gradient if known is not None and not any(known) else b.op("Pad", gradient, pads, None, axes)]
+
+
+def _before(b: GradientBuilder, starts: ir.Value, sizes: ir.Value, count: ir.Value, pace: ir.Value | None) -> ir.Value:
+    """How many elements lie before those that were cut out, of which there are so many; no pace where it is forward."""
     first = b.op("Where", b.op("Less", starts, [0]), b.op("Add", starts, sizes), starts)
     first = b.op("Max", first, [0])
-    if steps is None or min(steps) < 0:
+    if pace is not None:
         first = b.op("Min", first, b.op("Sub", sizes, [1]))
         last = b.op("Add", first, b.op("Mul", b.op("Sub", count, [1]), pace))
         first = b.op("Max", b.op("Min", first, last), [0])
-    first = folded(b, b.op("Min", first, sizes))
-    if steps is None:
-        back = b.op("Less", pace, [0])
-        starts, ends = b.op("Where", back, [-1], [0]), b.op("Where", back, [START], [END])
-        gradient = b.op("Slice", gradient, starts, ends, axes, b.op("Where", back, [-1], [1]))
-        pace = b.op("Abs", pace)
-        gradient, count = spread(b, gradient, axes, pace), b.op("Mul", count, pace)
-    else:
-        gradient = turned(b, gradient, [axis for axis, step in zip(axes, steps, strict=True) if step < 0])
-        wide = [(axis, abs(step)) for axis, step in zip(axes, steps, strict=True) if abs(step) > 1]
-        if wide:
-            paces = b.const(np.array([by for _, by in wide], np.int64))
-            gradient = spread(b, gradient, [axis for axis, _ in wide], paces)
-            count = b.op("Mul", count, b.const(np.abs(steps)))
-    after = b.op("Sub", b.op("Sub", sizes, first), count)
-    pads = joined(b, first, after)
-    known = numbers_of(pads)
-    return [gradient if known is not None and not any(known) else b.op("Pad", gradient, pads, None, axes)]
+    return folded(b, b.op("Min", first, sizes))
+
+
+def _forward(b: GradientBuilder, gradient: ir.Value, axes: Sequence[int], back: ir.Value) -> ir.Value:
+    """The gradient turned around along those axes that were cut backward, as only running tells."""
+    starts, ends = b.op("Where", back, [-1], [0]), b.op("Where", back, [START], [END])
+    return b.op("Slice", gradient, starts, ends, axes, b.op("Where", back, [-1], [1]))
 
 
 def _starts(b: GradientBuilder, node: ir.Node) -> ir.Value:
@@ -87,17 +90,19 @@ def _of_all_axes(b: GradientBuilder, node: ir.Node, starts: ir.Value, rank: int)
     return starts, pace
 
 
-def spread(b: GradientBuilder, value: ir.Value, axes: Sequence[int], steps: ir.Value) -> ir.Value:
-    """Put step - 1 zeros after each element along some axes, which are ascending or the only one."""
-    if not axes:
-        return value
-    rank = b.rank(value)
-    order = np.argsort(axes)
-    places = [int(axes[place]) + number + 1 for number, place in enumerate(order)]
-    steps = steps if list(order) == sorted(order) else folded(b, b.op("Gather", steps, order.astype(np.int64)))
-    apart = b.op("Unsqueeze", value, places)
-    gaps = joined(b, [0] * len(axes), b.op("Sub", steps, [1]))
-    apart = b.op("Pad", apart, gaps, None, places)
-    sizes = sizes_at(b, value, range(rank))
-    wide = b.op("Mul", sizes, b.op("ScatterElements", np.ones(rank, np.int64), sorted(axes), steps, axis=0))
-    return b.op("Reshape", apart, folded(b, wide), allowzero=1)
+def _spread(b: GradientBuilder, value: ir.Value, axes: Sequence[int], steps: ir.Value) -> ir.Value:
+    """Put step - 1 zeros after each element along some axes."""
+    rank, known = b.rank(value), numbers_of(steps)
+    if known is not None:
+        factors = [1] * rank
+        for axis, step in zip(axes, known, strict=True):
+            factors[axis] = step
+        paces = b.const(np.array(factors, np.int64))
+    else:
+        paces = b.op("ScatterElements", np.ones(rank, np.int64), axes, steps, axis=0)
+    wide = [axis for axis in range(rank) if known is None or factors[axis] > 1]
+    places = [axis + number + 1 for number, axis in enumerate(wide)]
+    chosen = paces if len(wide) == rank else folded(b, b.op("Gather", paces, wide))
+    gaps = joined(b, [0] * len(wide), b.op("Sub", chosen, [1]))
+    apart = b.op("Pad", b.op("Unsqueeze", value, places), gaps, None, places)
+    return b.op("Reshape", apart, folded(b, b.op("Mul", b.shape_of(value), paces)), allowzero=1)
