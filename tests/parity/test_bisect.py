@@ -14,7 +14,7 @@ from rich.console import Console
 
 import graphkit
 from graphkit.cli import main
-from graphkit.parity import lineup as lineup_module
+from graphkit.frameworks import base
 from graphkit.parity import reproduce as reproduce_module
 from graphkit.parity.bisect import bisect
 from graphkit.parity.inputs import draw_inputs
@@ -57,7 +57,7 @@ def known(monkeypatch):
     """Let the command line know a runtime."""
 
     def known(runtime):
-        for module in (lineup_module, reproduce_module):
+        for module in (base, reproduce_module):
             right = module.runtimes()
             monkeypatch.setattr(module, "runtimes", lambda right=right: {**right, runtime.name: runtime})
         return runtime

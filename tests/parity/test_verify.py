@@ -8,8 +8,8 @@ import pytest
 from fakes import Fake, model
 
 from graphkit.errors import ExecutionError, InputError, MissingError, UnsupportedError, UnsupportedNode
+from graphkit.frameworks import base
 from graphkit.frameworks.base import InputSpec
-from graphkit.parity import lineup as lineup_module
 from graphkit.parity.sample import Sampler
 from graphkit.parity.verify import verify
 
@@ -122,7 +122,7 @@ def test_a_gradient_beyond_its_bound_in_a_minority_of_samples_is_a_kink():
         return {**found, "x": found["x"] * np.float32(1.01 if len(calls) == 1 else 1)}
 
     check = by_name(verify(model(), on=[RIGHT, Fake("kinked", gradients=kinked)], backward=True, batches=[8]))["x"]
-    assert len(calls) == 4
+    assert len(calls) == 7  # four samples, and three runs that measure it against itself
     assert check.verdict == "pass"
     assert "in 1 of 4 samples" in check.note
     assert check.error < 1e-5
@@ -154,6 +154,33 @@ def test_a_sample_whose_gradient_is_zero_does_not_vote():
         Fake("b", gradients=lambda found: dead(wrong(found)) if calls else wrong(found)),
     ]
     assert by_name(verify(model(), on=sides, backward=True, batches=[8]))["x"].verdict == "fail"
+
+
+def test_a_runtime_that_adds_up_in_a_rougher_order_is_measured_against_itself():
+    def rough(found):
+        return {
+            name: array * np.float32(1 + 1e-5) if array.dtype == np.float32 else array for name, array in found.items()
+        }
+
+    assert verify(model(), on=[Fake("a"), Fake("b", gradients=rough)], backward=True).passed
+    alone = Fake("b", gradients=rough, doubles=False)
+    assert not verify(model(), on=[Fake("a"), alone], backward=True).passed
+
+
+def test_a_mistake_in_float32_alone_is_too_large_for_roughness():
+    def wrong(found):
+        return {
+            name: array * np.float32(1.001) if array.dtype == np.float32 else array for name, array in found.items()
+        }
+
+    assert not verify(model(), on=[Fake("a"), Fake("b", gradients=wrong)], backward=True).passed
+
+
+def test_a_mistake_in_both_precisions_is_none_of_roughness():
+    def wrong(found):
+        return {name: array * array.dtype.type(1 + 1e-5) for name, array in found.items()}
+
+    assert not verify(model(), on=[Fake("a"), Fake("b", gradients=wrong)], backward=True).passed
 
 
 def test_float64_gradients_are_decided_by_one_sample():
@@ -236,7 +263,7 @@ def test_a_named_runtime_that_is_not_installed_is_an_error():
 
 def test_a_default_runtime_that_is_not_installed_is_shown_as_not_available(monkeypatch):
     known = {"torch": RIGHT, "mxnet": Fake("mxnet"), "ort": Fake("ort", absent="run: pip install it")}
-    monkeypatch.setattr(lineup_module, "runtimes", lambda: known)
+    monkeypatch.setattr(base, "runtimes", lambda: known)
     report = verify(model())
     assert report.passed
     assert [(check.right, check.note) for check in report.checks if check.verdict == "unavailable"] == [
@@ -258,7 +285,7 @@ def test_a_default_runtime_that_cannot_run_the_model_is_not_available_and_one_th
     monkeypatch, problem, verdict
 ):
     known = {"torch": RIGHT, "mxnet": Fake("mxnet"), "ort": Fake("ort", fails=problem)}
-    monkeypatch.setattr(lineup_module, "runtimes", lambda: known)
+    monkeypatch.setattr(base, "runtimes", lambda: known)
     report = verify(model())
     assert {check.right: check.verdict for check in report.checks} == {"mxnet": "pass", "ort": verdict}
     assert report.passed == (verdict == "unavailable")
