@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from graphkit.bench.result import leaders, ratio
+from graphkit.bench.result import leaders
 
 if TYPE_CHECKING:
     from graphkit.bench.result import Benchmark, Entry
@@ -25,22 +25,21 @@ def to_json(benchmark: Benchmark) -> str:
 def document(benchmark: Benchmark) -> dict[str, Any]:
     """What :func:`to_json` writes: the fields of :class:`~graphkit.bench.result.Benchmark`, and what follows of them.
 
-    Durations are in seconds, memory is in bytes. ``speed`` is the ratio to the first contestant that was measured at
-    the batch size: how many times faster, with quartiles over the rounds.
+    Durations are in seconds, memory is in bytes. ``speed`` says how many times faster
+    than ``base`` a contestant is, with quartiles over the rounds.
     """
     fields = asdict(benchmark) | {"entries": [_entry(benchmark, entry) for entry in benchmark.entries]}
-    return {"graphkit_benchmark": FORMAT, "right": benchmark.right, **fields}
+    return {"graphkit_benchmark": FORMAT, "right": benchmark.right, "base": benchmark.base, **fields}
 
 
 def _entry(benchmark: Benchmark, entry: Entry) -> dict[str, Any]:
     found = asdict(entry)
     if entry.status != "measured":
         return found
-    group = benchmark.at(entry.batch)
-    first = next(one for one in group if one.status == "measured")
+    speed = benchmark.speed(entry)
     return found | {
         "latency": asdict(entry.latency),
         "throughput": asdict(entry.throughput),
-        "speed": asdict(ratio(entry, first)),
-        "fastest": entry in leaders(group),
+        "speed": None if speed is None else asdict(speed),
+        "fastest": entry in leaders(benchmark.at(entry.batch)),
     }

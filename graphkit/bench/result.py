@@ -142,6 +142,16 @@ class Benchmark:
         found = {entry.status for entry in self.entries}
         return "measured" in found and not found & {"wrong", "failed"}
 
+    @property
+    def base(self) -> str:
+        """Name of the contestant that the others' speed is told in: the first of which anything was measured."""
+        return next((entry.name for entry in self.entries if entry.status == "measured"), "")
+
+    def speed(self, entry: Entry) -> Spread | None:
+        """How many times faster an entry is than :attr:`base` at the same batch size; None where one has no figures."""
+        found = [one for one in self.at(entry.batch) if one.name == self.base and one.status == "measured"]
+        return ratio(entry, found[0]) if found and entry.status == "measured" else None
+
     def at(self, batch: int) -> tuple[Entry, ...]:
         """The contestants at one batch size."""
         return tuple(entry for entry in self.entries if entry.batch == batch)

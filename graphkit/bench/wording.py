@@ -61,17 +61,15 @@ def times(value: float) -> str:
 
 
 def ratios(benchmark: Benchmark, entry: Entry) -> str:
-    """How many times faster an entry is than the first that was measured; empty for the first."""
-    measured = [one for one in benchmark.at(entry.batch) if one.status == "measured"]
-    if entry.status != "measured" or entry is measured[0]:
-        return ""
-    return faster(ratio(entry, measured[0]))
+    """How many times faster an entry is than the base; empty for the base itself."""
+    found = benchmark.speed(entry)
+    return "" if found is None or entry.name == benchmark.base else faster(found)
 
 
 def headings(benchmark: Benchmark) -> list[str]:
     """Of the columns of a table."""
-    first = next((entry.name for entry in benchmark.entries if entry.status == "measured"), "the first")
-    return ["", "ms per call", "middle half", "samples/s", f"speed of {first}", "first call", "peak memory"]
+    base = clean(benchmark.base) or "the first"
+    return ["", "ms per call", "middle half", "samples/s", f"speed of {base}", "first call", "peak memory"]
 
 
 def setting(benchmark: Benchmark) -> str:
