@@ -30,6 +30,8 @@ _CLAIMS: Final = {
     "torch-float64": "in torch source in float64",
     "torch-backward": "gradients in torch source",
     "read-torch": "from MXNet to torch source",
+    "gradient": "gradients in ONNX operators",
+    "gradient-onnxruntime": "gradients on ONNX Runtime",
 }
 """Where a limit holds, for readers; the claims are those of ``tests/test_ops.py``."""
 
@@ -47,6 +49,7 @@ class Support:
         limits: Known gaps of what is converted, as clauses.
         aliases: Other names of it.
         room: Where its translation lives, as a path within the package.
+        differentiable: Whether gradients pass it in graphs of ONNX operators.
     """
 
     framework: str
@@ -56,6 +59,7 @@ class Support:
     limits: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     room: str = ""
+    differentiable: bool = False
 
 
 def support(framework: str | None = None, pattern: str = "") -> list[Support]:

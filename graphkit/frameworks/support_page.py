@@ -14,7 +14,10 @@ __all__ = ["markdown"]
 
 _HEADINGS: Final = {
     "mxnet": ("MXNet 1.9.1", "Operators that a symbol can hold, and the ONNX operators that they are read as."),
-    "onnx": ("ONNX", "Operators of the standard, and the MXNet operators that they are written with."),
+    "onnx": (
+        "ONNX",
+        "Operators of the standard, the MXNet operators that they are written with, and whether gradients pass.",
+    ),
     "torch": ("PyTorch", "Operators of which torch has samples, and whether ONNX Runtime computes what torch does."),
 }
 
@@ -32,11 +35,16 @@ def _section(name: str, rows: Sequence[Support]) -> Iterator[str]:
     targets = list(dict.fromkeys(target for row in rows for target in row.becomes))
     yield from (f"## {title}", "", told, "")
     reached = ", ".join(f"{sum(target in row.becomes for row in rows)} to {target}" for target in targets)
+    if slopes := sum(row.differentiable for row in rows):
+        reached += f"; gradients pass {slopes}"
     yield from (f"{len(rows)} operators; {reached}.", "")
-    yield f"| operator | {' | '.join(targets)} | why not, and what to know | room |"
-    yield f"|---|{'---|' * len(targets)}---|---|"
+    headings = [*targets, *(["gradient"] if slopes else [])]
+    yield f"| operator | {' | '.join(headings)} | why not, and what to know | room |"
+    yield f"|---|{'---|' * len(headings)}---|---|"
     for row in rows:
         cells = [", ".join(row.becomes.get(target, ("—",))) for target in targets]
+        if slopes:
+            cells.append("yes" if row.differentiable else "—")
         notes = "; ".join(filter(None, (row.reason, *row.limits)))
         yield f"| {' | '.join(_cell(text) for text in (f'`{row.operator}`', *cells, notes, row.room))} |"
 

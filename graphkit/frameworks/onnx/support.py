@@ -50,6 +50,7 @@ def _support(domain: str, name: str) -> Support:
         reason="" if len(becomes) == 2 else ledger.ONNX.get((domain, name), UNKNOWN),
         limits=told(op.limits),
         room=index().room_of(op),
+        differentiable=op.gradient is not None or bool(_body(domain, name)),
     )
 
 
@@ -59,7 +60,12 @@ def _expansion(domain: str, name: str) -> str:
         return "other operators"
     if (domain, name) == ("", "Constant"):
         return "a stored tensor"
-    if (domain, name) in ledger.ONNX or not onnx.defs.has(name, domain):
+    return "" if (domain, name) in ledger.ONNX else _body(domain, name)
+
+
+def _body(domain: str, name: str) -> str:
+    """Told of an operator that ONNX defines by others."""
+    if not onnx.defs.has(name, domain):
         return ""
     schema = onnx.defs.get_schema(name, domain)
     has_body = schema.has_function or schema.has_context_dependent_function  # type: ignore[attr-defined]  # its stub lacks it
