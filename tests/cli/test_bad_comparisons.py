@@ -204,9 +204,20 @@ def test_a_runtime_alone(refused, write, command):
     assert "There is nothing to compare" in refused(command, write(NET), "--on", "reference")
 
 
-@pytest.mark.parametrize("command", ["verify", "bisect"])
-def test_gradients_where_nothing_gives_any(refused, write, command):
-    assert "no runtime gives gradients here" in refused(command, write(NET), *ON, "--backward")
+GATHERING = """
+net (float[batch, 5] x, int64 turns) => (float[rows, 5] y) {
+    none = SequenceEmpty ()
+    all = Loop (turns, , none) <body = step (int64 turn, bool going, seq(float[m, 5]) a) => (bool on, seq(float[n, 5]) b) {
+        on = Identity (going)
+        b = SequenceInsert (a, x)
+    }>
+    y = ConcatFromSequence <axis = 0> (all)
+}
+"""
+
+
+def test_gradients_that_no_graph_of_operators_computes(refused, write):
+    assert "Loop × 1" in refused("verify", write(GATHERING), "--on", "ort,reference", "--backward")
 
 
 def test_a_model_of_integers_has_no_gradients(refused, write):
