@@ -11,9 +11,11 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812  # torch's own spelling
 
+from graphkit.errors import UnsupportedError
 from graphkit.frameworks.base import runtimes
 from graphkit.ir.canonical import canonical
 from graphkit.ir.params import set_kind
+from graphkit.passes.gradient.model import gradient_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -176,3 +178,25 @@ def test_windows_of_zeros_give_p_norm_pooling_no_gradient() -> None:
     seed, right = expected(lambda x: F.lp_pool2d(x, 2, 2), [x])
     assert np.isfinite(right[0]).all()
     assert_equal(gradients("LpPool", [x], {"kernel_shape": [2, 2], "strides": [2, 2]}, seed), right)
+
+
+def test_gradients_pass_dropout_by_its_own_mask() -> None:
+    text = """
+        <ir_version: 11, opset_import: ["": 23]> one (float[64, 64] x) => (float[64, 64] y)
+        <float ratio = {0.25}, bool training = {1}> { y = Dropout<seed = 3> (x, ratio, training) }
+    """
+    ones = np.ones((64, 64), np.float32)
+    with runtimes()["ort"].open(gradient_model(ir.from_onnx_text(text)), native=False) as session:
+        found = session.forward({"x": ones, "y.grad": ones})
+    assert 0.15 < (found["y"] == 0).mean() < 0.35
+    np.testing.assert_allclose(found["x.grad"], found["y"], rtol=1e-6)
+
+
+def test_batch_normalisation_in_training_form_is_refused() -> None:
+    text = """
+        <ir_version: 11, opset_import: ["": 23]>
+        one (float[2, 3, 4] x, float[3] s, float[3] b, float[3] m, float[3] v) => (float[2, 3, 4] y)
+        { y, mean, var = BatchNormalization<training_mode = 1> (x, s, b, m, v) }
+    """
+    with pytest.raises(UnsupportedError, match="it is in training form"):
+        gradient_model(ir.from_onnx_text(text))
