@@ -10,6 +10,7 @@ import numpy as np
 from graphkit.errors import FeedError
 from graphkit.frameworks.base import Adam, Step
 from graphkit.frameworks.feeds import check_classes, check_feeds, check_targets
+from graphkit.ir.dims import dims_of
 from graphkit.ir.params import of_kind
 from graphkit.ir.training import losses
 from graphkit.passes.gradient.step import step_model, trainable
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import onnx_ir as ir
 
-    from graphkit.frameworks.base import Arrays, Batch, Mode, Rule, Session
+    from graphkit.frameworks.base import Arrays, Batch, Loss, Mode, Rule, Session
     from graphkit.passes.gradient.loss import LossKind
     from graphkit.passes.gradient.step import StepModel
 
@@ -57,6 +58,7 @@ def steps(
         for number, batch in enumerate(batches, 1):
             feeds = check_feeds(model, batch.feeds)
             targets = check_targets(model, batch.targets, batch.loss)
+            _check_sizes(model, feeds, targets, batch.loss)
             kind: LossKind = "given" if losses(model) else batch.loss
             if kind not in opened:
                 step = step_model(model, rule, kind, training=mode != "eval", dropout=mode == "train", weighed=True)
@@ -105,6 +107,20 @@ def _settings(
         assert kind is not None
         found[name] = np.asarray(given, kind.numpy())
     return found
+
+
+def _check_sizes(model: ir.Model, feeds: Arrays, targets: Arrays, loss: Loss) -> None:
+    """Refuse targets whose sizes are not those of the inputs, as far as these tell those of the outputs."""
+    dims = {value.name or "": dims_of(value) or () for value in (*model.graph.inputs, *model.graph.outputs)}
+    sizes: dict[int | str | None, int] = {}
+    for name, array in feeds.items():
+        sizes.update(zip(dims[name], array.shape, strict=False))
+    for name, target in targets.items():
+        own = [dims[name][axis] for axis in range(len(dims[name])) if loss == "mse" or axis != 1]
+        known = [dim if isinstance(dim, int) else sizes.get(dim) if dim is not None else None for dim in own]
+        if any(size not in (None, found) for size, found in zip(known, target.shape, strict=False)):
+            told = "×".join("?" if size is None else str(size) for size in known)
+            raise FeedError(f"Target {name!r} has shape {target.shape}, for inputs of these sizes it is {told}.")
 
 
 def _check_shapes(batch: Batch, targets: Arrays, found: Mapping[str, npt.NDArray[np.generic]]) -> None:

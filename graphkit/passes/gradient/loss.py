@@ -170,7 +170,11 @@ def _distance(b: Builder, model: ir.Model, value: ir.Value, data: ir.Value, name
     """Half the mean of (data - target)²."""
     target = ir.Value(name=name, type=value.type, shape=value.shape)
     model.graph.inputs.append(target)
-    distance = b.op("Sub", data, _single(b, target))
+    fitting = _single(b, target)
+    if not _is_fixed(value):  # else a target of another size might be stretched
+        fitting = b.op("Reshape", fitting, b.shape_of(value))
+        fitting.shape = value.shape
+    distance = b.op("Sub", data, fitting)
     mean = b.op("ReduceMean", b.op("Mul", distance, distance), keepdims=0)
     return b.op("Mul", mean, b.scalar(0.5, mean))
 
@@ -178,6 +182,16 @@ def _distance(b: Builder, model: ir.Model, value: ir.Value, data: ir.Value, name
 def _entropy(b: Builder, model: ir.Model, value: ir.Value, data: ir.Value, name: str) -> ir.Value:
     """The mean of -log softmax(data)[target]."""
     dims = list(value.shape or ())
-    target = ir.val(name, ir.DataType.INT64, ir.Shape([dims[0], *dims[2:]]))
+    places = ir.Shape([dims[0], *dims[2:]])
+    target = ir.val(name, ir.DataType.INT64, places)
     model.graph.inputs.append(target)
-    return b.op("SoftmaxCrossEntropyLoss", data, target)
+    fitting = target
+    if not _is_fixed(target):
+        sizes = b.op("Gather", b.shape_of(value), [0, *range(2, len(dims))], axis=0)
+        fitting = b.op("Reshape", target, sizes)
+        fitting.shape = places
+    return b.op("SoftmaxCrossEntropyLoss", data, fitting)
+
+
+def _is_fixed(value: ir.Value) -> bool:
+    return value.shape is not None and all(isinstance(dim, int) for dim in value.shape)

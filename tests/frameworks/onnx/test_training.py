@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import onnxruntime
 import pytest
 import torch
@@ -16,6 +17,8 @@ from torch import Tensor, nn
 import graphkit
 from graphkit.errors import FeedError, InputError
 from graphkit.frameworks.base import Adam, Batch, Sgd, runtimes
+from graphkit.ir.canonical import canonical
+from graphkit.ir.training import set_losses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -167,7 +170,8 @@ def test_training_leaves_the_session_as_it_is() -> None:
     ("target", "loss", "told"),
     [
         (np.full(8, 4), "cross-entropy", "no class"),
-        (np.zeros(3, np.int64), "cross-entropy", "shape"),
+        (np.zeros(3, np.int64), "cross-entropy", "for inputs of these sizes it is 8"),
+        (np.zeros((2, 4), np.float32), "mse", "these sizes it is 8×4"),
         (np.zeros((8, 1), np.float32), "mse", "shape 8×1"),
     ],
 )
@@ -188,6 +192,24 @@ def test_a_model_without_parameters_cannot_be_trained() -> None:
     session: Any = runtimes()["ort"].open(model)
     with pytest.raises(InputError, match="no parameters of floats"):
         next(session.train([batch], Sgd()))
+
+
+def test_the_gradient_of_a_loss_that_the_model_has_is_taken_times_the_weight() -> None:
+    text = """<ir_version: 10, opset_import: ["": 23]>
+    net (float[n, 3] x) => (y, l) <float[3, 2] w = {1, 2, 3, 4, 5, 6}> {
+        y = MatMul (x, w)
+        squares = Mul (y, y)
+        l = ReduceSum <keepdims = 0> (squares)
+    }"""
+    model = canonical(ir.from_onnx_text(text))
+    set_losses(model, ["l"])
+    x = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
+    session: Any = runtimes()["ort"].open(model)
+    (one,) = session.train([Batch({"x": x}, weight=4.0)], Sgd(0.01, 0.0, 0.0))
+    (two,) = session.train([Batch({"x": x})], Sgd(0.04, 0.0, 0.0))
+    np.testing.assert_array_equal(one.loss, one.outputs["l"])
+    np.testing.assert_allclose(one.parameters["w"], two.parameters["w"], rtol=1e-6)
+    assert list(one.outputs) == ["y", "l"]
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -211,6 +233,8 @@ def test_a_file_trains_on_plain_onnx_runtime(rule: Rule, tmp_path: Path) -> None
         state = {name: results[after] for name, after in fed_back.items()}
         found.append(float(results["loss"]))
     np.testing.assert_allclose(found, losses_of_torch(net, model, rule), atol=1e-4, rtol=0)
+    with pytest.raises(Exception, match="reshape"):  # of another batch than the inputs
+        session.run(names, {**feeds, f"{output}.target": classes[:4]})
     for key, tensor in net.state_dict().items():
         if key in state:
             np.testing.assert_allclose(state[key], tensor.numpy(), atol=2e-3, rtol=0)
