@@ -38,10 +38,7 @@ def gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Mapping[ir
         return {}
     for each in turn.active:
         if not isinstance(each.before.type, ir.TensorType):
-            return Refusal(
-                f"what it carries as {each.before.name!r} is a sequence of tensors; collect the tensors of the turns "
-                f"instead, as further outputs of its body"
-            )
+            return _sequence(each.before)
     held = turn.variables()
     index, again, last = b.variable(number), b.variable(going), b.variable(number)
     stacks = {value: _stack(b, value) for value in (*inner, *random)}
@@ -50,6 +47,9 @@ def gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Mapping[ir
     def emit() -> list[ir.Value]:
         at = b.op("Sub", last, index)
         for value, stack in stacks.items():
+            if not isinstance(value.type, ir.TensorType):
+                rows[value] = stack
+                continue
             rows[value] = b.op("Gather", stack, at, axis=0)
             rows[value].type, rows[value].shape = value.type, None if value.shape is None else ir.Shape(value.shape)
         known = {number: at, going: b.const(np.ones(b.shape(going), np.bool_)), **rows}  # type: ignore[arg-type]  # () or (1,)
@@ -62,6 +62,8 @@ def gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Mapping[ir
     for value, stack in stacks.items():
         if not is_read(stack):
             continue
+        if not isinstance(value.type, ir.TensorType):
+            return _sequence(value)
         if _is_read_for_its_shape(rows[value]):
             kept.append(_collected_shapes(b, node, value, rows[value], stack))
         elif _keeps_shape(value, starts.get(value)):
@@ -77,6 +79,13 @@ def gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Mapping[ir
     _replaced(last, b.op("Sub", turns, np.array(1)))
     results = b.ops("Loop", count - 1, turns, None, *turn.ends(node), body=graph)
     return totals(b, zip([*(each.start for each in turn.active), *turn.read], results, strict=True))
+
+
+def _sequence(value: ir.Value) -> Refusal:
+    return Refusal(
+        f"what it carries as {value.name!r} is a sequence of tensors; collect the tensors of the turns instead, as "
+        f"further outputs of its body"
+    )
 
 
 def _keeps_shape(value: ir.Value, start: ir.Value | None) -> bool:

@@ -272,6 +272,21 @@ def test_random_numbers_of_turns_are_those_of_their_gradients(text: str) -> None
     assert len(np.unique(found["x.grad"].round(4))) == (2 if "Dropout" in text else 20)
 
 
+def test_a_sequence_that_a_loop_carries_beside_tensors_is_no_obstacle() -> None:
+    model = model_of(
+        """(int64 n, float[3] x) => (float[3] y) {
+            some = SequenceConstruct (x)
+            all, y = Loop (n, , some, x) <body = turn (int64 i, bool c, seq(float[3]) s, float[3] a) =>
+                (bool d, seq(float[3]) t, float[3] e) {
+                d = Identity(c) e = Sin(a) t = SequenceInsert(s, e)
+            }>
+        }"""
+    )
+    x = np.array([0.5, 1.0, -1.5])
+    expected = np.cos(np.sin(x)) * np.cos(x)
+    assert_gradients(model, {"n": np.array(2), "x": x}, {"y": np.ones(3)}, {"x": expected})
+
+
 REFUSED = {
     "RandomNormalLike node .* in a graph inside a node inside it, would draw other numbers": """(bool b, float[3] x)
         => (float[3] y) {
