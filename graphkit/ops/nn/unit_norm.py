@@ -68,7 +68,9 @@ def _gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[
     if p not in (1, 2):
         return Refusal(f"ONNX defines p = 1 and 2 only, not {p}")
     norm = b.op("ReduceL2" if p == 2 else "ReduceL1", data, axis, keepdims=1)
-    norm = b.op("Max", norm, b.scalar(float(np.finfo(b.dtype(data)).tiny), data))
+    kind = b.dtype(data)
+    tiny = np.finfo(kind if kind.kind == "f" else np.float32).tiny  # bfloat16 reaches as far as float32
+    norm = b.op("Max", norm, b.scalar(float(tiny), data))
     total = b.op("ReduceSum", b.op("Mul", dy[0], y), axis, keepdims=1)
     slope = y if p == 2 else b.op("Sign", data)
     return [b.op("Div", b.op("Sub", dy[0], b.op("Mul", slope, total)), norm)]
