@@ -58,9 +58,7 @@ _COMPARING = (
         type=click.Choice(("eval", "train")),
         help="BatchNorm with running statistics, or with the batch's; dropout is off in both.  [default: eval]",
     ),
-    click.option(
-        "--batches", "--batch", type=Numbers(1), metavar="N,…", help="Batch sizes, where free.  [default: 2]"
-    ),
+    click.option("--batches", "--batch", type=Numbers(1), metavar="N,…", help="Batch sizes, where free.  [default: 2]"),
     click.option(
         "--seeds",
         "--seed",

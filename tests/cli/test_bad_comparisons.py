@@ -207,10 +207,12 @@ def test_a_runtime_alone(refused, write, command):
 GATHERING = """
 net (float[batch, 5] x, int64 turns) => (float[rows, 5] y) {
     none = SequenceEmpty ()
-    all = Loop (turns, , none) <body = step (int64 turn, bool going, seq(float[m, 5]) a) => (bool on, seq(float[n, 5]) b) {
-        on = Identity (going)
-        b = SequenceInsert (a, x)
-    }>
+    all = Loop (turns, , none) <
+        body = step (int64 turn, bool going, seq(float[m, 5]) a) => (bool on, seq(float[n, 5]) b) {
+            on = Identity (going)
+            b = SequenceInsert (a, x)
+        }
+    >
     y = ConcatFromSequence <axis = 0> (all)
 }
 """

@@ -26,6 +26,7 @@ from graphkit.frameworks.onnx.signature import of_model, of_session
 from graphkit.frameworks.onnx.training import steps
 from graphkit.frameworks.onnx.values import is_plain, ort_value
 from graphkit.ir.origin import source_of
+from graphkit.ir.training import is_backward
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -268,7 +269,7 @@ class OrtSession:
         from graphkit.frameworks.onnx.proto import weightless_proto
 
         proto, weights = weightless_proto(self._model, taps, opset)
-        options = session_options(self._execution)
+        options = session_options(self._execution, backward=any(map(is_backward, self._model.graph)))
         for name, tensor in weights.items():
             if name not in self._weights:
                 self._weights[name] = ort_value(np.asarray(tensor.numpy()), int(tensor.dtype))

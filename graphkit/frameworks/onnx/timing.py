@@ -167,12 +167,11 @@ class _Program:
 
     def _opened(self) -> Any:
         execution = Execution(threads=self._job["threads"], fast=True)
+        options = session_options(execution, backward=bool(self._job["gradients"]))
         for path in (self._job["native"], self._job["path"]):
             if not path:
                 continue
-            session = inference_session(
-                path, session_options(execution), self._job["provider"], {}, exact=self._job["exact"]
-            )
+            session = inference_session(path, options, self._job["provider"], {}, exact=self._job["exact"])
             if path == self._job["path"] or of_session(session) == self._job["signature"]:
                 return session
         raise AssertionError("a path is always given")

@@ -230,6 +230,10 @@ class Builder(Emitter):
         if wanted == found and None not in wanted:
             return gradient
         lead = len(found) - len(wanted)
+        while lead > 1:  # ONNX Runtime adds up term by term, which loses fewer digits axis by axis
+            gradient = self.op("ReduceSum", gradient, [lead - 1], keepdims=0)
+            found = self.shape(gradient)
+            lead -= 1
         axes, certain = list(range(lead)), True
         for axis, (mine, its) in enumerate(zip(wanted, found[lead:], strict=True), lead):
             if mine == 1 and its != 1:
