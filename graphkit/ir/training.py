@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 __all__ = [
+    "cotangents_of",
     "gradients_of",
     "is_backward",
     "losses",
     "mark_backward",
+    "set_cotangents",
     "set_gradients",
     "set_losses",
     "set_targets",
@@ -32,6 +34,7 @@ _STOPS = "graphkit.stops_gradient"
 _LOSSES = "graphkit.losses"
 _BACKWARD = "graphkit.backward"
 _GRADIENTS = "graphkit.gradients"
+_COTANGENTS = "graphkit.cotangents"
 _UPDATES = "graphkit.updates"
 _TARGETS = "graphkit.targets"
 
@@ -88,6 +91,16 @@ def set_gradients(model: ir.Model, names: Mapping[str, str]) -> None:
 def gradients_of(model: ir.Model) -> dict[str, str]:
     """Names of the outputs that are gradients, by the name of what each is the gradient in; none in most models."""
     return _noted(model, _GRADIENTS, model.graph.outputs)
+
+
+def set_cotangents(model: ir.Model, names: Mapping[str, str]) -> None:
+    """Note which inputs are cotangents: the name of each by that of the output which it is for."""
+    _note(model, _COTANGENTS, names)
+
+
+def cotangents_of(model: ir.Model) -> dict[str, str]:
+    """Names of the inputs that are cotangents, by the name of the output which each is for; none in most models."""
+    return _noted(model, _COTANGENTS, model.graph.inputs)
 
 
 def set_targets(model: ir.Model, names: Mapping[str, str]) -> None:

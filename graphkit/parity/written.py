@@ -19,7 +19,7 @@ from graphkit.frameworks.onnx.plain import PlainFile
 from graphkit.ir.dims import dims_of
 from graphkit.ir.origin import source_of
 from graphkit.ir.params import kind_of
-from graphkit.ir.training import gradients_of, losses, targets_of, updates_of
+from graphkit.ir.training import cotangents_of, gradients_of, losses, targets_of, updates_of
 from graphkit.parity.deciding import decided
 from graphkit.parity.floor import UNITS, spread
 from graphkit.parity.inputs import draw_classes, draw_seeds, in_dtype, nudged
@@ -29,7 +29,6 @@ from graphkit.parity.samples import Sample
 from graphkit.parity.sides import Pool
 from graphkit.parity.statistics import Statistics
 from graphkit.parity.tolerance import Bound, single_bounds
-from graphkit.passes.gradient.model import cotangent_of
 from graphkit.report.environment import environment
 from graphkit.report.report import Check, Report
 
@@ -65,9 +64,8 @@ def check_able(model: ir.Model, made: ir.Model) -> None:
     kinds = {value.dtype for value in (*model.graph.inputs, *model.graph.initializers.values())}
     if others := [kind.name.lower() for kind in kinds if kind and kind.is_floating_point() and kind.name != "FLOAT"]:
         raise InputError(f"--verify compares models of float32, and this one has {others[0]} numbers; leave it out.")
-    fed = {value.name for value in made.graph.inputs}
-    ends = {cotangent_of(name) for name in losses(model)}
-    if ends and not ends <= fed and not fed.isdisjoint(cotangent_of(value.name or "") for value in model.graph.outputs):
+    fed = cotangents_of(made)
+    if fed and not fed.keys() >= set(losses(model)):
         raise InputError(
             "--verify compares the gradients of all the model's losses, which MXNet's output layers inject whatever "
             "cotangent they are given; leave --outputs out."
@@ -193,12 +191,7 @@ class _Compared:
 
     def _cotangents(self) -> list[str]:
         """Names of the outputs that have a cotangent."""
-        known = {value.name for value in self.made.graph.inputs}
-        return [
-            value.name or ""
-            for value in self.pool.model("float32").graph.outputs
-            if cotangent_of(value.name or "") in known
-        ]
+        return list(cotangents_of(self.made))
 
     def _drawn(self, outputs: Arrays) -> dict[str, npt.NDArray[np.generic]]:
         """Cotangents or targets, by the names of the outputs."""
@@ -240,8 +233,8 @@ class _Compared:
         )
 
     def _of_file(self, feeds: Arrays, groups: Sequence[_Group]) -> list[Arrays]:
-        targets = targets_of(self.made)
-        given = {targets.get(name, cotangent_of(name)): array for name, array in self._given.items()}
+        called = {**cotangents_of(self.made), **targets_of(self.made)}
+        given = {called[name]: array for name, array in self._given.items()}
         found = self.file.run({**feeds, **given})
         called = {**gradients_of(self.made), **updates_of(self.made)}
         return [{name: found[called[name] if group.gradients else name] for name in group.kinds} for group in groups]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from graphkit.frameworks.feeds import check_feeds, check_gradient_taps, check_seeds, inner_tensors
-from graphkit.ir.training import gradients_of
-from graphkit.passes.gradient.model import cotangent_of, gradient_model, trained_values
+from graphkit.ir.training import cotangents_of, gradients_of
+from graphkit.passes.gradient.model import gradient_model, trained_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ class Gradients:
     def __init__(self, model: ir.Model, open_: Callable[[ir.Model], Session]) -> None:
         self._model = model
         self._open = open_
-        self._held: tuple[tuple[str, ...], Session, dict[str, str]] | None = None
+        self._held: tuple[tuple[str, ...], Session, dict[str, str], dict[str, str]] | None = None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -45,9 +45,9 @@ class Gradients:
         checked = check_feeds(self._model, feeds)
         given = check_seeds(self._model, seeds)
         inner = check_gradient_taps(self._model, taps, frozenset(inner_tensors(self._model)))
-        session, names = self._session(tuple(value.name or "" for value in inner))
-        found = session.forward({**checked, **{cotangent_of(name): seed for name, seed in given.items()}})
-        return {name: found[gradient] for name, gradient in names.items()}
+        session, ends, gradients = self._session(tuple(value.name or "" for value in inner))
+        found = session.forward({**checked, **{ends[name]: seed for name, seed in given.items()}})
+        return {name: found[gradient] for name, gradient in gradients.items()}
 
     def close(self) -> None:
         """Free the session."""
@@ -55,7 +55,8 @@ class Gradients:
             self._held[1].close()
             self._held = None
 
-    def _session(self, taps: tuple[str, ...]) -> tuple[Session, dict[str, str]]:
+    def _session(self, taps: tuple[str, ...]) -> tuple[Session, dict[str, str], dict[str, str]]:
+        """A session, its cotangents by the names of the outputs, and its gradients by what they are the gradient in."""
         if self._held is None or self._held[0] != taps:
             self.close()
             wanted = [value.name or "" for value in trained_values(self._model)]
@@ -65,5 +66,5 @@ class Gradients:
             for value in [value for value in backward.graph.outputs if value.name not in kept]:
                 backward.graph.outputs.remove(value)
             RemoveUnusedNodesPass()(backward)
-            self._held = taps, self._open(backward), names
-        return self._held[1], self._held[2]
+            self._held = taps, self._open(backward), cotangents_of(backward), names
+        return self._held[1:]

@@ -12,8 +12,8 @@ from graphkit.frameworks.onnx.run import OLDER
 from graphkit.frameworks.onnx.signature import of_model, of_session
 from graphkit.frameworks.process import TimedProcess, thread_settings
 from graphkit.ir.origin import source_of
-from graphkit.ir.training import gradients_of
-from graphkit.passes.gradient.model import cotangent_of, gradient_model
+from graphkit.ir.training import cotangents_of, gradients_of
+from graphkit.passes.gradient.model import gradient_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,7 +81,7 @@ class OrtTimer:
             "signature": of_model(graph),
             "outputs": [value.name or "" for value in model.graph.outputs],
             "gradients": gradients_of(graph) if backward else {},
-            "cotangents": {v.name: cotangent_of(v.name or "") for v in model.graph.outputs},
+            "cotangents": cotangents_of(graph) if backward else {},
         }
         try:
             return self._started(graph, folder, job, None)

@@ -9,7 +9,7 @@ import onnx_ir as ir
 from graphkit.errors import InputError
 from graphkit.ir.origin import drop_source
 from graphkit.ir.params import of_kind
-from graphkit.ir.training import set_gradients
+from graphkit.ir.training import set_cotangents, set_gradients
 from graphkit.ops.index import index
 from graphkit.passes.expand_function import expand_function
 from graphkit.passes.gradient.builder import Builder
@@ -19,17 +19,12 @@ from graphkit.passes.gradient.pulling import depending, is_differentiable, read_
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["cotangent_of", "differentiate", "gradient_model", "gradient_of", "trained_values"]
+__all__ = ["differentiate", "gradient_model", "gradient_of", "trained_values"]
 
 
 def gradient_of(name: str) -> str:
     """What the gradient in a value is called."""
     return f"{name}.grad"
-
-
-def cotangent_of(name: str) -> str:
-    """What the input is called that gives the cotangent of an output."""
-    return gradient_of(name)
 
 
 def trained_values(model: ir.Model) -> list[ir.Value]:
@@ -49,7 +44,8 @@ def gradient_model(model: ir.Model, wrt: Sequence[str] | None = None, outputs: S
 
     Returns:
         The model with an input ``y.grad`` for the cotangent of each output y, and an output ``x.grad`` for the gradient
-        in each value x, zeros where nothing depends on it; :func:`graphkit.ir.training.gradients_of` names them.
+        in each value x, zeros where nothing depends on it; a name that is taken is followed by a number.
+        :func:`graphkit.ir.training.cotangents_of` and :func:`graphkit.ir.training.gradients_of` name them.
 
     Raises:
         InputError: A name is of no value, or of one that is not differentiable.
@@ -61,11 +57,14 @@ def gradient_model(model: ir.Model, wrt: Sequence[str] | None = None, outputs: S
     ends = _ends(copy, outputs)
     targets = trained_values(copy) if wrt is None else [_float(copy, name) for name in wrt]
     seeds: dict[str, ir.Value] = {}
+    free = Builder(copy).free
     for end in ends:
-        seed = ir.Value(name=cotangent_of(end.name or ""), type=end.type, shape=end.shape)
+        name = free(gradient_of(end.name or ""))
+        seed = ir.Value(name=name, type=end.type, shape=end.shape)
         copy.graph.inputs.append(seed)
         seeds[end.name or ""] = seed
     differentiate(copy, seeds, [target.name or "" for target in targets])
+    set_cotangents(copy, {name: seed.name or "" for name, seed in seeds.items()})
     return copy
 
 
