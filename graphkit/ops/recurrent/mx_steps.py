@@ -6,41 +6,26 @@ of sequences of different lengths. The definitions are those of ONNX's RNN, GRU 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from graphkit.ops.recurrent.activations import activations_of
 from graphkit.ops.recurrent.elements import is_zero
 from graphkit.ops.spec import Refusal, decimal
 from graphkit.ops.tensor.sizes import some
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     import onnx_ir as ir
 
     from graphkit.ops.builders import MxBuilder
     from graphkit.ops.mxgraph import MxRef
-
-    Activation = Callable[[MxRef], MxRef]
+    from graphkit.ops.recurrent.activations import Activation
 
 __all__ = ["write_steps"]
 
 _MOST = 256
 """Steps that are written one after the other at most."""
-_DEFAULTS: Final = {"RNN": ("tanh",), "GRU": ("sigmoid", "tanh"), "LSTM": ("sigmoid", "tanh", "tanh")}
-_SETTINGS: Final[dict[str, tuple[float | None, float | None]]] = {
-    "affine": (1.0, 0.0),
-    "elu": (1.0, None),
-    "hardsigmoid": (0.2, 0.5),
-    "leakyrelu": (0.01, None),
-    "relu": (None, None),
-    "scaledtanh": (1.0, 1.0),
-    "sigmoid": (None, None),
-    "softplus": (None, None),
-    "softsign": (None, None),
-    "tanh": (None, None),
-    "thresholdedrelu": (1.0, None),
-}
-"""ONNX's activations, with the defaults of alpha and beta; None for those without."""
 
 
 def write_steps(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None], why: Refusal) -> Sequence[MxRef] | Refusal:
@@ -54,7 +39,7 @@ def write_steps(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None], why: Ref
         return Refusal(f"{why.reason}; its {steps} steps are too many to be written one by one")
     way = node.attributes.get_string("direction", "forward")
     directions = 2 if way == "bidirectional" else 1
-    activations = _activations(b, node, directions)
+    activations = activations_of(node)
     if isinstance(activations, Refusal):
         return activations
     refs = [*x, *[None] * (8 - len(x))]
@@ -89,7 +74,8 @@ class _Side:
         *,
         batch_first: bool,
     ) -> None:
-        self._b, self._node, self._hidden, self._act = b, node, hidden, activations
+        self._b, self._node, self._hidden = b, node, hidden
+        self._act = [_function(b, activation) for activation in activations]
         self._gates = {"RNN": 1, "GRU": 3, "LSTM": 4}[node.op_type]
         self._weight, self._recurrence = (self._matrix(some(refs[place]), number) for place in (1, 2))
         bias = None if refs[3] is None else self._vector(some(refs[3]), number)
@@ -211,27 +197,8 @@ class _Side:
         return self._b.op("Reshape", own, shape=(0, -3) if batch_first else (-3, 0))
 
 
-def _activations(b: MxBuilder, node: ir.Node, directions: int) -> list[list[Activation]] | Refusal:
-    """The activations of each direction."""
-    count = len(_DEFAULTS[node.op_type])
-    names = [name.lower() for name in node.attributes.get_strings("activations", ())]
-    names = names or [*_DEFAULTS[node.op_type] * directions]
-    if len(names) != count * directions:
-        return Refusal(f"it has {len(names)} activations; {count * directions} are needed")
-    unknown = [name for name in names if name not in _SETTINGS]
-    if unknown:
-        return Refusal(f"its activation {unknown[0]} is none of {', '.join(_SETTINGS)}")
-    alphas, betas = (iter(node.attributes.get_floats(f"activation_{name}", ())) for name in ("alpha", "beta"))
-    made = [_activation(b, name, _next(alphas, _SETTINGS[name][0]), _next(betas, _SETTINGS[name][1])) for name in names]
-    return [made[at : at + count] for at in range(0, len(made), count)]
-
-
-def _next(numbers: Iterator[float], default: float | None) -> float:
-    """A setting of an activation; those without any take none."""
-    return 0.0 if default is None else decimal(next(numbers, default))
-
-
-def _activation(b: MxBuilder, name: str, alpha: float, beta: float) -> Activation:
+def _function(b: MxBuilder, activation: Activation) -> Callable[[MxRef], MxRef]:
+    name, alpha, beta = activation.name, activation.alpha or 0.0, activation.beta or 0.0
     plain = {"relu": "relu", "sigmoid": "sigmoid", "tanh": "tanh", "softsign": "softsign"}
     if name in plain:
         return lambda x: b.op(plain[name], x)
