@@ -60,13 +60,13 @@ class Graph:
         from graphkit.frameworks.base import Execution
         from graphkit.frameworks.onnx.proto import weightless_proto
         from graphkit.frameworks.onnx.providers import CPU, inference_session, session_options
-        from graphkit.ir.training import gradients_of
-        from graphkit.passes.gradient.model import cotangent_of, gradient_model
+        from graphkit.ir.training import cotangents_of, gradients_of
+        from graphkit.passes.gradient.model import gradient_model
 
         graph = gradient_model(model)
         data, result = model.graph.inputs[0].name or "", model.graph.outputs[0].name or ""
         proto, weights = weightless_proto(graph)
-        options = session_options(Execution(threads=threads))
+        options = session_options(Execution(threads=threads), backward=True)
         if profile:
             options.enable_profiling, options.profile_file_prefix = True, profile
         self.held = {
@@ -75,7 +75,7 @@ class Graph:
         }
         options.add_external_initializers(list(self.held), list(self.held.values()))
         self.session = inference_session(proto.SerializeToString(), options, CPU, {})
-        self.feeds = {data: feed, cotangent_of(result): seed}
+        self.feeds = {data: feed, cotangents_of(graph)[result]: seed}
         gradients = gradients_of(graph)
         self.wanted = [result, gradients.pop(data), *gradients.values()]
 
