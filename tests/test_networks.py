@@ -42,6 +42,15 @@ def test_outputs_and_gradients_agree_in_float32(name: str) -> None:
     assert failures(report) == []
 
 
+@pytest.mark.parametrize("name", ["mlp-relu", "mlp-sigmoid", "mlp-tanh", "lenet"])
+def test_graphs_of_gradients_agree_in_float64(name: str) -> None:
+    report = graphkit.verify(model(name), on=("torch", "reference"), backward=True, dtype="float64")
+    assert failures(report) == []
+    gradients = [check for check in report.checks if check.right == "reference" and check.kind.endswith("gradient")]
+    assert len(gradients) == sum(1 for _ in NETWORKS[name].module().parameters()) + 1
+    assert all(check.tol <= 1e-9 for check in gradients)
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_symbol_has_no_debris(name: str) -> None:
     """No shape arithmetic, no copies, no reshaping but flattening."""
