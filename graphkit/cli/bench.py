@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from graphkit.cli.comparing import Numbers
+from graphkit.cli.comparing import Numbers, report_option
 from graphkit.cli.console import results_only, stdout
 from graphkit.cli.options import command, json_option, reading_options
 
@@ -14,16 +14,6 @@ if TYPE_CHECKING:
     from graphkit.cli.options import Reading
 
 __all__ = ["COMMAND"]
-
-
-def _named(_ctx: click.Context, _param: click.Parameter, paths: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuse suffixes that name no form of report before anything runs."""
-    if paths:
-        from graphkit.bench.write import form_of
-
-        for path in paths:
-            form_of(path)
-    return paths
 
 
 @command
@@ -66,14 +56,9 @@ def _named(_ctx: click.Context, _param: click.Parameter, paths: tuple[str, ...])
     metavar="X",
     help="How long such a turn lasts at least.",
 )
-@click.option(
-    "--report",
-    "reports",
-    callback=_named,
-    multiple=True,
-    type=click.Path(dir_okay=False),
-    metavar="FILE",
-    help="Write the report as .json, .md or .html, or its chart as .svg or .png; may be given several times.",
+@report_option(
+    "Write the report as .json, .md or .html, or its chart as .svg or .png; may be given several times.",
+    "graphkit.bench.write",
 )
 @json_option
 def COMMAND(  # noqa: N802

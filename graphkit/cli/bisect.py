@@ -38,7 +38,7 @@ __all__ = ["COMMAND"]
     help="Where to write what reproduces the node: a model of it alone, its inputs and what it should give.  [default: "
     "SOURCE's name with -bisect, here]",
 )
-@report_option
+@report_option()
 @json_option
 def COMMAND(  # noqa: N802
     comparing: Comparing,

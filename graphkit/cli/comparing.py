@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -187,26 +188,24 @@ def dtype_option(told: str) -> Callable[[Any], Any]:
     return click.option("--dtype", type=click.Choice(("float32", "float64")), help=told)
 
 
-def _named(_ctx: click.Context, _param: click.Parameter, paths: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuse suffixes that name no form of report before anything runs."""
-    if paths:
-        from graphkit.report.write import form_of
+def report_option(
+    told: str = "Write the report as .json, .xml (JUnit), .html or .md; may be given several times.",
+    writer: str = "graphkit.report.write",
+) -> Callable[[Any], Any]:
+    """The option that names files which the report is written into.
 
+    Args:
+        told: Its help text.
+        writer: The module whose ``form_of`` refuses suffixes that name no form of report, before anything runs.
+    """
+
+    def check(_ctx: click.Context, _param: click.Parameter, paths: tuple[str, ...]) -> tuple[str, ...]:
         for path in paths:
-            form_of(path)
-    return paths
+            importlib.import_module(writer).form_of(path)
+        return paths
 
-
-report_option = click.option(
-    "--report",
-    "reports",
-    callback=_named,
-    multiple=True,
-    type=click.Path(dir_okay=False),
-    metavar="FILE",
-    help="Write the report as .json, .xml (JUnit), .html or .md; may be given several times.",
-)
-"""The option that names files which the report is written into."""
+    shown = click.Path(dir_okay=False)
+    return click.option("--report", "reports", callback=check, multiple=True, type=shown, metavar="FILE", help=told)
 
 
 def write_reports(report: Report, paths: tuple[str, ...], model: ir.Model) -> None:

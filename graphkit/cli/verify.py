@@ -47,7 +47,7 @@ __all__ = ["COMMAND"]
     metavar="FILE",
     help="Record the numbers of the reference, e.g. as b.npz.",
 )
-@report_option
+@report_option()
 @json_option
 def COMMAND(  # noqa: N802
     comparing: Comparing,

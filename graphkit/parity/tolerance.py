@@ -17,11 +17,10 @@ by luck:
   up to 43 were then beyond 4 times their own floor, one by 80,000 times, but none was beyond 2.4 times the largest.
   Where no activation is at a kink, the largest floor is within a few times the median, and the bound is sharp.
 - Of a gradient that would fail, the floor on the runtime under test counts as well, where that computes in float64:
-  runtimes add up in other orders. MXNet adds a bias's gradient term by term, and is 6e-6 from itself over 32 × 32
-  positions where PyTorch is 2e-7. What a runtime computes wrongly, it computes wrongly in both precisions, unless its
-  kernels for one of them are wrong; so this floor counts for bounds up to :data:`SUMMED` = 1e-4 only. The error of
-  adding up n numbers one by one grows with √n units of roundoff (Higham and Mary, 2019, A new approach to probabilistic
-  rounding error analysis): 6e-5 for a million of them.
+  runtimes add up in other orders, and MXNet adds a bias's gradient term by term. What a runtime computes wrongly, it
+  computes wrongly in both precisions, unless its kernels for one of them are wrong; so this floor counts for bounds up
+  to :data:`SUMMED` = 1e-4 only. The error of adding up n numbers one by one grows with √n units of roundoff (Higham and
+  Mary, 2019, A new approach to probabilistic rounding error analysis): 6e-5 for a million of them.
 - No bound is below what different implementations of the same elementary functions may take, which no measurement on
   one runtime shows: :data:`OUTPUT` = 1e-5 for outputs and :data:`ULPS` = 16 units in the last place for gradients, the
   error that the OpenCL specification (full profile, "Relative error as ULPs") grants a single-precision function such

@@ -169,6 +169,11 @@ class _Compared:
         sides = (self.runtime.name, "file")
         for group, one, two, floor in zip(groups, left, right, floors, strict=True):
             names = [name for name in group.kinds if name in one]
+            found += [
+                Check(kind, name, *sides, "unavailable", note=f"{self.runtime.label} does not give it")
+                for name, kind in group.kinds.items()
+                if name not in one and kind != "loss"  # MXNet's output layers give the gradient of theirs only
+            ]
             peaks = {name: magnitude(one[name]) for name in names if one[name].dtype.kind in "fV"}
             bounds = single_bounds(peaks, floor, gradients=group.gradients)
             found += [
@@ -181,7 +186,7 @@ class _Compared:
     def _loss(self) -> str:
         """What is differentiated: ``"given"``, ``"mse"``, ``"cross-entropy"``, or nothing."""
         if losses(self.pool.model("float32")):
-            return "none" if self._cotangents() else "given"
+            return "none" if cotangents_of(self.made) else "given"
         targets = targets_of(self.made)
         if not targets:
             return "none"
@@ -189,16 +194,12 @@ class _Compared:
         kind = known[next(iter(targets.values()))]
         return "mse" if kind is not None and kind.is_floating_point() else "cross-entropy"
 
-    def _cotangents(self) -> list[str]:
-        """Names of the outputs that have a cotangent."""
-        return list(cotangents_of(self.made))
-
     def _drawn(self, outputs: Arrays) -> dict[str, npt.NDArray[np.generic]]:
         """Cotangents or targets, by the names of the outputs."""
         floats = draw_seeds(outputs, self._seed)
         floats.update({name: np.ones((), np.float32) for name in losses(self.pool.model("float32"))})
         if self._loss == "none":
-            return {name: floats[name] for name in self._cotangents()}
+            return {name: floats[name] for name in cotangents_of(self.made)}
         drawn: Arrays = draw_classes(outputs, self._seed) if self._loss == "cross-entropy" else floats
         return {name: drawn[name] for name in targets_of(self.made)}
 

@@ -46,6 +46,11 @@ class Emitter:
         self._count += 1
         return f"{stem.lower()}_{self._count}"
 
+    def name_outputs(self, node: ir.Node) -> None:
+        """Give the outputs of a new node names."""
+        for output in node.outputs:
+            output.name = self.name(node.op_type)
+
     def emit(self, node: ir.Node) -> Sequence[ir.Value]:
         """Add a node, and give what stands for its outputs."""
         self.nodes.append(node)
@@ -60,8 +65,7 @@ class Emitter:
         operands = [x if x is None or isinstance(x, ir.Value) else self.const(x) for x in inputs]
         given = {name: value for name, value in attrs.items() if value is not None}
         node = ir.node(op_type, operands, given, domain=domain, num_outputs=outputs, name=self.name(op_type))
-        for output in node.outputs:
-            output.name = self.name(op_type)
+        self.name_outputs(node)
         infer_node(node)
         return tuple(self.emit(node))
 

@@ -80,3 +80,22 @@ def test_single_precision_inside_mxnet_is_allowed_for_where_it_is():
     (check,) = report.checks
     assert (check.verdict, check.tol) == ("pass", 1e-6)
     assert "float32" in check.note
+
+
+@pytest.mark.parametrize("seed", [0, 1, 3])
+def test_gradients_that_mxnet_adds_up_over_many_positions_are_in_parity(seed):
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 8, 3, padding=1),
+        torch.nn.BatchNorm2d(8),
+        torch.nn.ReLU(),
+        torch.nn.AdaptiveAvgPool2d(1),
+        torch.nn.Flatten(),
+        torch.nn.Linear(8, 10),
+    )
+    found = graphkit.load(net.eval(), inputs=[(2, 3, 32, 32)])
+    report = verify(found, on=["torch", "mxnet"], backward=True, batches=[1], seeds=[seed])
+    assert report.passed
+    gradients = [check for check in report.checks if check.kind == "parameter gradient" and check.right == "mxnet"]
+    assert all(check.error < 1e-4 for check in gradients)

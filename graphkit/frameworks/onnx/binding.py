@@ -20,7 +20,8 @@ class Binding:
     """One session's feeds and outputs as arrays on a device.
 
     A run is :meth:`feed`, which copies arrays to the device, :meth:`run`, which computes there, and :meth:`outputs`,
-    which copies the results from it. The second may be called again on the same feeds.
+    which copies the results from it. The second may be called again on the same feeds, and then writes to the same
+    memory.
 
     Args:
         session: ONNX Runtime's session.
@@ -57,6 +58,11 @@ class Binding:
             own = array.copy() if self._where[0] == "cpu" or not is_plain(array) else array
             self._held[name] = ort_value(own, dtypes[name], *self._where)
             self._binding.bind_ortvalue_input(name, self._held[name])
+        # Outputs of a former run would be taken for memory to write into, whatever their shapes are now.
+        self._binding.clear_binding_outputs()
+        for name in self._names:
+            self._binding.bind_output(name, *self._where)
+        self._binding.synchronize_inputs()
 
     def run(self) -> None:
         """Compute the outputs from what is fed, and wait for them.
@@ -64,11 +70,6 @@ class Binding:
         Raises:
             Exception: Whatever ONNX Runtime raises.
         """
-        # Outputs of a former run would be taken for memory to write into, whatever their shapes are now.
-        self._binding.clear_binding_outputs()
-        for name in self._names:
-            self._binding.bind_output(name, *self._where)
-        self._binding.synchronize_inputs()
         self._session.run_with_iobinding(self._binding)
         self._binding.synchronize_outputs()
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from onnx_ir.passes.common import RemoveUnusedNodesPass
-
 from graphkit.frameworks.feeds import check_feeds, check_gradient_taps, check_seeds, inner_tensors
+from graphkit.ir.canonical.aliases import drop_unused
 from graphkit.ir.training import cotangents_of, gradients_of
 from graphkit.passes.gradient.model import gradient_model, trained_values
 
@@ -65,6 +64,6 @@ class Gradients:
             kept = set(names.values())
             for value in [value for value in backward.graph.outputs if value.name not in kept]:
                 backward.graph.outputs.remove(value)
-            RemoveUnusedNodesPass()(backward)
+            drop_unused(backward)
             self._held = taps, self._open(backward), cotangents_of(backward), names
         return self._held[1:]

@@ -51,7 +51,7 @@ def session_options(execution: Execution, *, backward: bool = False) -> Any:
     Args:
         execution: The execution.
         backward: Whether the model computes gradients. ONNX Runtime (1.31) then plans its memory anew for each call: a
-            plan kept for the next ones takes 1.6 times the memory for a ResNet-50 at batch 4, and is no faster.
+            plan kept for the next ones takes more memory, of which gradients need much, and is no faster.
     """
     import onnxruntime
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphkit.errors import ExecutionError, MissingError
 from graphkit.frameworks.base import Execution, WriteOptions
+from graphkit.frameworks.onnx.binding import Binding
 from graphkit.frameworks.onnx.providers import CPU, inference_session, placement, session_options
 from graphkit.frameworks.onnx.run import OLDER
 from graphkit.frameworks.onnx.signature import of_model, of_session
@@ -119,40 +120,29 @@ class _Program:
             )
         self._names = [*job["outputs"], *job["gradients"].values()]
         # A binding holds tensors only.
-        self._binds = all(value.type.startswith("tensor(") for value in self._session.get_outputs())
-        self._binding: Any = None
+        binds = all(value.type.startswith("tensor(") for value in self._session.get_outputs())
+        self._binding = Binding(self._session, self._names, job["device"]) if binds else None
         self._feeds: dict[str, Any] = {}
         self._results: list[Any] = []
 
     def feed(self, feeds: Arrays, seeds: Arrays | None) -> None:
         """Make values of arrays, on the device."""
-        from graphkit.frameworks.onnx.values import ort_value
-
         given = {**feeds, **{self._job["cotangents"][name]: seed for name, seed in (seeds or {}).items()}}
-        self._feeds = dict(given)
-        if not self._binds:
-            return
-        device = self._job["device"], 0
-        self._binding = self._session.io_binding()
-        for name, array in given.items():
-            value = ort_value(array, self._job["inputs"][name], *device)
-            self._binding.bind_ortvalue_input(name, value)
-            self._feeds[name] = value, array  # the value may only point to the array
-        for name in self._names:
-            self._binding.bind_output(name, *device)
-        self._binding.synchronize_inputs()
+        if self._binding is None:
+            self._feeds = given
+        else:
+            self._binding.feed(given, self._job["inputs"])
 
     def call(self) -> None:
         """Run the session; outputs stay on the device."""
         if self._binding is None:
             self._results = self._session.run(self._names, self._feeds)
             return
-        self._session.run_with_iobinding(self._binding)
-        self._binding.synchronize_outputs()
+        self._binding.run()
 
     def results(self) -> tuple[Found, Found]:
         """The outputs as arrays."""
-        found = self._results if self._binding is None else self._binding.copy_outputs_to_cpu()
+        found = self._results if self._binding is None else self._binding.outputs()
         named = dict(zip(self._names, found, strict=True))
         gradients = {name: named[output] for name, output in self._job["gradients"].items()}
         return {name: named[name] for name in self._job["outputs"]}, gradients

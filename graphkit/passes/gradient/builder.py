@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import onnx_ir as ir
@@ -71,20 +71,18 @@ class Builder(Emitter):
         self._taken.add(found)
         return found
 
-    def ops(self, op_type: str, outputs: int, *inputs: Any, domain: str = "", **attrs: Any) -> tuple[ir.Value, ...]:
-        """Emit a node of several outputs."""
-        operands = [x if x is None or isinstance(x, ir.Value) else self.const(x) for x in inputs]
-        given = {name: value for name, value in attrs.items() if value is not None}
-        name = self.name(op_type)
-        node = ir.node(op_type, operands, given, domain=domain, num_outputs=outputs, name=name)
+    def name_outputs(self, node: ir.Node) -> None:
+        """Call the first output as the node, the others after it."""
         for index, output in enumerate(node.outputs):
-            output.name = self.free(f"{name}:{index}") if index else name
+            output.name = self.free(f"{node.name}:{index}") if index else node.name
+
+    def emit(self, node: ir.Node) -> Sequence[ir.Value]:
+        """Add a node, with the origin of the forward node that it is for."""
         if self.node is not None:
             node.metadata_props.update(self.node.metadata_props)
         if self.backward:
             mark_backward(node)
-        infer_node(node)
-        return tuple(self.emit(node))
+        return super().emit(node)
 
     def const(self, array: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> ir.Value:
         """A constant initializer of the main graph; small ones that are equal are one. Doubles are remembered."""
