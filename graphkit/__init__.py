@@ -31,7 +31,7 @@ from graphkit.errors import (
 from graphkit.render import render  # it has the name of its package, so it must be bound after that is imported
 
 if TYPE_CHECKING:
-    from graphkit.frameworks.convert import convert, load, save
+    from graphkit.frameworks.convert import convert, load, look, save
     from graphkit.frameworks.grad import grad
     from graphkit.parity.bisect import bisect
     from graphkit.parity.verify import verify
@@ -53,6 +53,7 @@ __all__ = [
     "convert",
     "grad",
     "load",
+    "look",
     "render",
     "run",
     "save",
@@ -64,6 +65,7 @@ _HOMES = {
     "convert": "graphkit.frameworks.convert",
     "grad": "graphkit.frameworks.grad",
     "load": "graphkit.frameworks.convert",
+    "look": "graphkit.frameworks.convert",
     "run": "graphkit.running.run",
     "save": "graphkit.frameworks.convert",
     "verify": "graphkit.parity.verify",

@@ -31,11 +31,25 @@ LAYERS: dict[str, frozenset[str]] = {
     "frameworks": frozenset({"errors", "files", "ir", "ops", "passes", "_version"}),
     "parity": frozenset({"errors", "files", "report", "ir", "ops", "passes", "frameworks"}),
     "running": frozenset({"errors", "files", "ir", "frameworks", "parity"}),
+    "inspecting": frozenset({"errors", "files", "text", "ir", "ops", "passes", "frameworks", "render", "_version"}),
     "bench": frozenset({"errors", "files", "text", "ir", "passes", "frameworks", "parity", "report"}),
     "testing": frozenset({"errors", "report", "ir", "frameworks", "parity"}),
     "pytest_plugin": frozenset({"errors", "report", "parity", "testing"}),
     "cli": frozenset(
-        {"errors", "_version", "report", "ir", "frameworks", "parity", "render", "running", "bench", "text", "files"}
+        {
+            "errors",
+            "_version",
+            "report",
+            "ir",
+            "frameworks",
+            "parity",
+            "render",
+            "running",
+            "bench",
+            "inspecting",
+            "text",
+            "files",
+        }
     ),
 }
 """What each part of the package may import besides itself: only what is below it."""

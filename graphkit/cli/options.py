@@ -95,18 +95,29 @@ class Reading:
 
     def load(self) -> ir.Model:
         """Read the source; deviations are printed as warnings."""
-        from graphkit.frameworks.convert import load, parse_fixed
+        from graphkit.frameworks.convert import load
 
-        return load(
-            self.source,
-            inputs=self.specs(),
-            params=self.params,
-            trust_pickle=self.trust_pickle,
-            dynamic_batch=self.dynamic_batch,
-            train=self.train,
-            fixed=dict(map(parse_fixed, self.fixed)),
-            warn=warn,
-        )
+        return load(self.source, **self._given())
+
+    def look(self, *, raw: bool = False) -> ir.Model:
+        """Read the source to be looked at, see :func:`graphkit.look`; what to know of it is printed as warnings."""
+        from graphkit.frameworks.convert import look
+
+        return look(self.source, raw=raw, **self._given())
+
+    def _given(self) -> dict[str, Any]:
+        """Arguments of :func:`graphkit.load`."""
+        from graphkit.frameworks.convert import parse_fixed
+
+        return {
+            "inputs": self.specs(),
+            "params": self.params,
+            "trust_pickle": self.trust_pickle,
+            "dynamic_batch": self.dynamic_batch,
+            "train": self.train,
+            "fixed": dict(map(parse_fixed, self.fixed)),
+            "warn": warn,
+        }
 
 
 def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:

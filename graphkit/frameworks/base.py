@@ -324,6 +324,9 @@ class Framework:
         recognises: Whether a source argument (a path or ``package.module:callable``) looks like one of its own, or an
             object is.
         read: (source, options) -> canonical model.
+        look: (source, options, raw) -> a model to be looked at only: what has a canonical form is in it, other nodes
+            stay what they are and say why (:mod:`graphkit.ir.untranslated`); where raw, all nodes stay what they are.
+            It imports neither torch nor MXNet for a file of theirs that holds a graph.
         write: (model, output, options) -> the files written, whole or not at all; None where it cannot write yet.
         runtimes: What runs models for it.
         operators: All operators of it, with what they are converted to.
@@ -334,6 +337,7 @@ class Framework:
     label: str
     recognises: Callable[[Any], bool]
     read: Callable[[Any, ReadOptions], ir.Model]
+    look: Callable[[Any, ReadOptions, bool], ir.Model]
     write: Callable[[ir.Model, Path, WriteOptions], list[Path]] | None
     runtimes: tuple[Runtime, ...]
     operators: Callable[[], list[Support]]

@@ -30,6 +30,7 @@ __all__ = [
     "default_output",
     "input_spec",
     "load",
+    "look",
     "parse_fixed",
     "parse_input",
     "save",
@@ -83,7 +84,66 @@ def load(
         UnsupportedError: Nodes that have no canonical form.
         MissingError: A package that reads such a source is not installed.
     """
-    options = ReadOptions(
+    options = _options(inputs, params, trust_pickle, dynamic_batch, train, fixed, warn)
+    framework = _framework_of(source)
+    _check_train(source, framework, train)
+    model = framework.read(source, options)
+    if fixed and framework.name != "onnx":  # an ONNX file may need them to be read at all
+        _fix(model, options)
+    check_weights(model)
+    return model
+
+
+def look(
+    source: Any,
+    *,
+    inputs: Sequence[Input] = (),
+    params: str | Path | None = None,
+    trust_pickle: bool = False,
+    dynamic_batch: bool = True,
+    train: bool = False,
+    fixed: Mapping[str, npt.ArrayLike] | None = None,
+    raw: bool = False,
+    warn: Warn | None = None,
+) -> ir.Model:
+    """Read a model to be looked at: summarised, compared and drawn, whether or not it can be converted.
+
+    What has a canonical form is in it. A node that has none stays what it is, in a domain of its own, and says why
+    (:mod:`graphkit.ir.untranslated`); what follows it may lack shapes. A ``.pt2`` file is read without torch, and
+    weights that are not there leave a graph without them.
+
+    Args:
+        source: As for :func:`load`, and so are the others.
+        inputs: Inputs that the source does not describe itself.
+        params: Parameter file of an MXNet symbol.
+        trust_pickle: Whether a pickled module may be loaded.
+        dynamic_batch: Whether the first dimension of the inputs is left free.
+        train: Whether MXNet's output layers are read in their training form.
+        fixed: Inputs that become constants.
+        raw: Whether all nodes stay what they are, with the operators and attributes that the file spells.
+        warn: Receives what the user must know of; None for Python's :mod:`warnings`.
+
+    Raises:
+        InputError: The source is not there, or is nothing that graphkit reads, or an input does not fit it.
+        FormatError: The file is damaged, or its graph contradicts itself: a cycle, a reference to nothing.
+        MissingError: A package that reads such a source is not installed.
+    """
+    options = _options(inputs, params, trust_pickle, dynamic_batch, train, fixed, warn)
+    framework = _framework_of(source)
+    _check_train(source, framework, train)
+    return framework.look(source, options, raw)
+
+
+def _options(
+    inputs: Sequence[Input],
+    params: str | Path | None,
+    trust_pickle: bool,
+    dynamic_batch: bool,
+    train: bool,
+    fixed: Mapping[str, npt.ArrayLike] | None,
+    warn: Warn | None,
+) -> ReadOptions:
+    return ReadOptions(
         inputs=tuple(map(input_spec, inputs)),
         params=None if params is None else Path(params),
         trust_pickle=trust_pickle,
@@ -92,17 +152,14 @@ def load(
         fixed=fixed or {},
         warn=warn or _warn,
     )
-    framework = _framework_of(source)
+
+
+def _check_train(source: Any, framework: Framework, train: bool) -> None:
     if train and framework.name != "mxnet":
         raise InputError(
             f"{source} has no training form of its own: only MXNet's output layers carry a loss that is left out "
             f"otherwise. Read it without --train."
         )
-    model = framework.read(source, options)
-    if fixed and framework.name != "onnx":  # an ONNX file may need them to be read at all
-        _fix(model, options)
-    check_weights(model)
-    return model
 
 
 def save(

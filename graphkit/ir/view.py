@@ -14,7 +14,8 @@ An operator also has
     ``parameters``: a :class:`~graphkit.ir.describe.Parameter` for each input that is an initializer or constant;
     ``scope``: path of the module that holds it, joined by dots; ``leaf``: its name inside that module;
     ``origin``: its :class:`~graphkit.ir.origin.Origin`;
-    ``backward``: whether it computes gradients, or is inside an operator that does.
+    ``backward``: whether it computes gradients, or is inside an operator that does;
+    ``untranslated``: why it has no canonical form, ``""`` where it has one (:mod:`graphkit.ir.untranslated`).
 
 An input, output or initializer also has ``dtype`` and ``shape``, and ``parameters``: an output's own value if it is an
 initializer, an initializer's itself.
@@ -40,6 +41,7 @@ from graphkit.ir.family import family_of
 from graphkit.ir.origin import origin_of
 from graphkit.ir.scope import place_of
 from graphkit.ir.training import is_backward
+from graphkit.ir.untranslated import untranslated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -198,6 +200,7 @@ class _Builder:
             scope=scope,
             leaf=leaf,
             origin=origin_of(node),
+            untranslated=untranslated(node),
             backward=is_backward(node) or (bool(body) and self.graph.nodes[self._owner(body)]["backward"]),
         )
         self.tails.update((value, (key, index)) for index, value in enumerate(node.outputs))

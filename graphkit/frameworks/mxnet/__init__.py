@@ -42,6 +42,12 @@ def _read(source: Any, options: ReadOptions) -> ir.Model:
     return canonical(model)
 
 
+def _look(source: Any, options: ReadOptions, raw: bool) -> ir.Model:
+    from graphkit.frameworks.mxnet.look import look
+
+    return look(source, options, raw)
+
+
 def _write(model: ir.Model, output: Path, options: WriteOptions) -> list[Path]:
     from graphkit.frameworks.mxnet import checkpoint
     from graphkit.frameworks.mxnet.write import to_symbol
@@ -72,6 +78,7 @@ FRAMEWORK = Framework(
     label="MXNet",
     recognises=_recognises,
     read=_read,
+    look=_look,
     write=_write,
     runtimes=(RUNTIME,),
     operators=_operators,

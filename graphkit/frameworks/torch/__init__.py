@@ -28,6 +28,12 @@ def _read(source: Any, options: ReadOptions) -> ir.Model:
     return read(source, options)
 
 
+def _look(source: Any, options: ReadOptions, raw: bool) -> ir.Model:
+    from graphkit.frameworks.torch.look import look
+
+    return look(source, options, raw)
+
+
 def _write(model: ir.Model, output: Path, options: WriteOptions) -> list[Path]:
     from graphkit.frameworks.torch.write import write
 
@@ -51,6 +57,7 @@ FRAMEWORK = Framework(
     label="PyTorch",
     recognises=recognises,
     read=_read,
+    look=_look,
     write=_write,
     runtimes=(RUNTIME,),
     operators=_operators,
