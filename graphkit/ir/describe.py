@@ -18,7 +18,17 @@ from graphkit.ir.params import Kind, kind_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Dims", "Parameter", "Tensor", "attributes_of", "constant_of", "element_name", "parameters_of", "tensor_of"]
+__all__ = [
+    "Dims",
+    "Parameter",
+    "Tensor",
+    "attributes_of",
+    "constant_of",
+    "element_name",
+    "parameters_of",
+    "role_of",
+    "tensor_of",
+]
 
 Dims: TypeAlias = tuple[int | str | None, ...]
 """Sizes: known, symbolic by name, or None."""
@@ -144,8 +154,9 @@ def _attribute(attribute: ir.Attr) -> Any:
     return str(value)
 
 
-def _role(node: ir.Node, index: int) -> str:
-    schema = schema_of(node.op_type, node.domain)
+def role_of(op_type: str, domain: str, index: int) -> str:
+    """ONNX's name of an operator's input, e.g. ``"W"`` or ``"inputs[2]"``; empty where it is not known."""
+    schema = schema_of(op_type, domain)
     if schema is None or not schema.inputs:
         return ""
     last = len(schema.inputs) - 1
@@ -197,7 +208,7 @@ def parameters_of(values: Iterable[ir.Value | None], node: ir.Node | None = None
                 dtype=_dtype_name(value) if tensor is None else element_name(tensor.dtype),
                 shape=dims_of(value) if tensor is None else _sizes(tensor),
                 bytes=None if tensor is None else int(tensor.nbytes),
-                role="" if node is None else _role(node, index),
+                role="" if node is None else role_of(node.op_type, node.domain, index),
                 input=index,
                 values=None if tensor is None or kind != "constant" else _elements(tensor),
             )

@@ -1,0 +1,102 @@
+"""The viewer's page: one file that needs no network, no server and no other file.
+
+Names in a model are not trusted: what the page is told is compressed JSON, which no HTML parser finds anything in, its
+scripts put text into the page as text only, and a Content-Security-Policy lets nothing run or load but the page's own
+scripts and style.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import html
+import json
+from importlib.resources import files
+from string import Template
+from typing import TYPE_CHECKING, Final
+
+from graphkit.render.viewer.payload import payload
+from graphkit.text import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from graphkit.render.viewer.payload import Comparison, Subject
+
+__all__ = ["SCRIPTS", "to_html", "write_page"]
+
+SCRIPTS: Final = (
+    "model.js",
+    "theme.js",
+    "layout.js",
+    "draw.js",
+    "scene.js",
+    "minimap.js",
+    "export.js",
+    "search.js",
+    "panel.js",
+    "outline.js",
+    "paths.js",
+    "heat.js",
+    "keyboard.js",
+    "help.js",
+    "compare.js",
+    "start.js",
+)
+"""The page's own scripts, in the order in which they are put together."""
+_STYLES: Final = ("viewer.css",)
+
+
+def to_html(subjects: Sequence[Subject], *, title: str = "", comparison: Comparison | None = None) -> str:
+    """Write a page in which graphs are explored.
+
+    Args:
+        subjects: One graph, or two to be compared.
+        title: What to call the page; what the graphs are called if empty.
+        comparison: How the two graphs differ.
+
+    Returns:
+        A whole HTML document; the same graphs give the same bytes.
+    """
+    told = payload(subjects, title=title, comparison=comparison)
+    data = json.dumps(told, separators=(",", ":"), allow_nan=False).encode()
+    style, script = "\n".join(map(_asset, _STYLES)), "\n".join(map(_asset, SCRIPTS))
+    libraries = (files("graphkit.render.viewer") / "libraries" / "libraries.js").read_text(encoding="utf-8")
+    facts = [fact for graph in told["graphs"] for fact in graph["facts"]]
+    return Template(_asset("page.html")).substitute(
+        title=html.escape(clean(told["title"])),
+        facts=html.escape(clean(" · ".join(f"{name}: {value}" for name, value in facts))),
+        style=style,
+        libraries=libraries,
+        script=script,
+        payload=base64.b64encode(gzip.compress(data, 6, mtime=0)).decode(),
+        style_hash=_hash(style),
+        libraries_hash=_hash(libraries),
+        script_hash=_hash(script),
+    )
+
+
+def write_page(
+    path: Path, subjects: Sequence[Subject], *, title: str = "", comparison: Comparison | None = None
+) -> Path:
+    """Write the page of :func:`to_html` into a file, whole or not at all.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    from graphkit.files import whole
+
+    with whole(path) as (draft,):
+        draft.write_text(to_html(subjects, title=title, comparison=comparison), encoding="utf-8")
+    return path
+
+
+def _asset(name: str) -> str:
+    return (files("graphkit.render.viewer") / "page" / name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    """A source expression of a Content-Security-Policy (https://www.w3.org/TR/CSP3/#grammardef-hash-source)."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
