@@ -23,7 +23,7 @@ LAYERS: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "files": frozenset({"errors"}),
     "text": frozenset(),
-    "ir": frozenset({"errors"}),
+    "ir": frozenset({"errors", "files"}),
     "ops": frozenset({"errors", "ir"}),
     "passes": frozenset({"errors", "ir", "ops"}),
     "render": frozenset({"errors", "files", "text", "ir"}),
