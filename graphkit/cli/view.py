@@ -1,0 +1,45 @@
+"""``graphkit view``: explore a model in the browser."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from graphkit.cli.options import command, reading_options
+
+if TYPE_CHECKING:
+    from graphkit.cli.options import Reading
+
+__all__ = ["COMMAND"]
+
+
+@command
+@reading_options
+@click.option("--raw", is_flag=True, help="Show the operators that the file spells, not their canonical form.")
+@click.option("--title", default="", metavar="TEXT", help="Heading of the page. Default: SOURCE's name.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Port to serve on. Default: one that is free."
+)
+@click.option("--browser/--no-browser", default=True, help="Open the browser, or print the address only.")
+def COMMAND(reading: Reading, raw: bool, title: str, port: int, browser: bool) -> None:  # noqa: N802
+    """Explore SOURCE in the browser: modules that open, search, parameters, paths, costs.
+
+    The page is served to this machine alone, until Ctrl-C. `graphkit render SOURCE -o x.html` writes the same page into
+    a file that needs no server.
+    """
+    import webbrowser
+
+    from graphkit.render.viewer.page import to_html
+    from graphkit.render.viewer.payload import subject
+    from graphkit.render.viewer.server import PageServer
+
+    model = reading.look(raw=raw)
+    with PageServer(to_html([subject(model, title=title)]), port) as server:
+        click.echo(f"{server.address} (Ctrl-C ends)")
+        if browser and not webbrowser.open(server.address):
+            click.echo("No browser could be opened; open the address yourself.", err=True)
+        try:
+            server.serve()
+        except KeyboardInterrupt:
+            click.echo("", err=True)
