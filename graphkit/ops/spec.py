@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxGraph, MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
+    from graphkit.ops.work import Macs
 
 __all__ = [
     "Arr",
@@ -325,6 +326,7 @@ class Op:
         domain: ONNX operator domain; ``"graphkit"`` for an operator of graphkit's own (:mod:`graphkit.ir.own`).
         body: What an operator of graphkit's own computes, in ONNX's operators; None where these cannot.
         gradient: How gradients pass it; where None, that follows from ``body``, or the one that ONNX defines it with.
+        macs: The matrix products and convolutions that it makes (:mod:`graphkit.ops.work`); None where it makes none.
     """
 
     onnx: str
@@ -335,6 +337,7 @@ class Op:
     domain: str = ""
     body: Body | None = None
     gradient: Gradient | None = None
+    macs: Macs | None = None
 
 
 @dataclass(frozen=True, slots=True)

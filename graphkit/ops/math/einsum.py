@@ -16,6 +16,7 @@ import onnx_ir as ir
 
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr
 from graphkit.ops.tensor.sizes import some
+from graphkit.ops.work import contracted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -227,6 +228,7 @@ OP = Op(
     mx=(MxForm("dot", write=_write, direction="write"),),
     torch=_torch,
     gradient=_gradient,
+    macs=contracted,
     cases=(
         _case("ij,jk->ik", (2, 3), (3, 4)),
         _case("ij,kj->ki", (2, 3), (4, 3)),

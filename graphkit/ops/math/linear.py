@@ -12,6 +12,7 @@ from graphkit.ops.nn.adaptive_pool import torch_adaptive_pool
 from graphkit.ops.producers import made_by
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given, is_float, torch_float, torch_lacks
 from graphkit.ops.stored import stored
+from graphkit.ops.work import dense, multiplied
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -332,6 +333,7 @@ OPS = (
         ),
         torch=_torch_gemm,
         gradient=gemm,
+        macs=dense(),
         cases=(
             Case("linear", (_X, _W, _BIAS), {"transB": 1}, const=(1, 2), dynamic=(0,)),
             Case("no bias", (_X, _W), {"transB": 1}, const=(1,)),
@@ -383,6 +385,7 @@ OPS = (
         ),
         torch=_torch_matmul,
         gradient=matmul,
+        macs=multiplied(),
         cases=(
             Case("matrices", (_X, arr(4, 5))),
             Case("stored matrix", (arr(2, 3, 4), arr(4, 5)), const=(1,), dynamic=(0,)),

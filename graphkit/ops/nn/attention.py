@@ -10,6 +10,7 @@ from graphkit.ops.nn.grad_attention import attention_gradient
 from graphkit.ops.nn.mx_attention import write_attention
 from graphkit.ops.nn.torch_attention import torch_attention
 from graphkit.ops.spec import Case, MxForm, Op, arr, given
+from graphkit.ops.work import attention
 
 _QUERY, _KEY, _VALUE = arr(2, 3, 4, 5), arr(2, 3, 6, 5), arr(2, 3, 6, 2)
 _PAST = (arr(2, 3, 2, 5), arr(2, 3, 2, 2))
@@ -50,6 +51,7 @@ OP = Op(
     mx=(MxForm("_linalg_gemm2", write=write_attention, direction="write"),),
     torch=torch_attention,
     gradient=attention_gradient,
+    macs=attention,
     cases=(
         _case("plain"),
         _case("scale", scale=0.25),

@@ -12,6 +12,7 @@ from graphkit.ops.codec import BOOL, ints
 from graphkit.ops.nn.grad_conv import conv_gradient
 from graphkit.ops.nn.windows import CHANNELS_FIRST, mx_window, onnx_window, pad_spatial, torch_window
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, per_axis
+from graphkit.ops.work import convolved
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -158,6 +159,7 @@ OP = Op(
     ),
     torch=_torch,
     gradient=conv_gradient,
+    macs=convolved(),
     cases=(
         Case("2-D", (_IMAGE, _FILTERS, _BIAS), {"pads": [1, 1, 1, 1]}, const=(1, 2), dynamic=(0,)),
         Case("no bias", (_IMAGE, _FILTERS), const=(1,)),

@@ -15,6 +15,7 @@ from graphkit.ops.nn.grad_conv import padded, weight_gradient
 from graphkit.ops.nn.windows import CHANNELS_FIRST, Window, mx_window, onnx_ints, pad_spatial, torch_pad
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, per_axis
 from graphkit.ops.tensor.sizes import some
+from graphkit.ops.work import transposed_convolution
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -297,6 +298,7 @@ OP = Op(
     ),
     torch=_torch,
     gradient=_gradient,
+    macs=transposed_convolution,
     cases=(
         Case("2-D", (_IMAGE, _FILTERS, _BIAS), {"strides": [2, 2], "pads": [1, 1, 1, 1]}, const=(1, 2), dynamic=(0,)),
         Case("no bias", (_IMAGE, _FILTERS), const=(1,)),

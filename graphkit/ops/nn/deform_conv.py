@@ -18,6 +18,7 @@ from graphkit.ops.gradients import through
 from graphkit.ops.nn.windows import mx_window, onnx_ints, pad_spatial
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given
 from graphkit.ops.tensor.sizes import positions, size_along, some
+from graphkit.ops.work import deformed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -242,6 +243,7 @@ OPS = (
         ),
         torch=_torch,
         gradient=through(_by_sampling),
+        macs=deformed,
         cases=(
             Case("plain", (_IMAGE, _FILTERS, _offsets(9, 3, 4)), const=(1,)),
             Case(

@@ -19,6 +19,7 @@ from graphkit.ops.quantized.rounding import (
 )
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given
 from graphkit.ops.tensor.sizes import some
+from graphkit.ops.work import convolved
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -150,6 +151,7 @@ OPS = (
         "ConvInteger",
         mx=(MxForm("Convolution", write=_write_integer, direction="write"),),
         torch=_torch_integer,
+        macs=convolved(),
         cases=(
             _case("defaults", _IMAGE, arr(6, 4, 3, 3, low=0, high=256, dtype="uint8"), const=(1,)),
             _case("zero points", _IMAGE, _FILTERS, _ZERO, _ZERO8, const=(1, 2, 3), pads=[1, 1, 1, 1], strides=[2, 1]),
@@ -164,6 +166,7 @@ OPS = (
         "QLinearConv",
         mx=(MxForm("Convolution", write=_write_quantized, direction="write"),),
         torch=_torch_quantized,
+        macs=convolved(0, 3),
         cases=(
             _case("tensor", _IMAGE, _SCALE, _ZERO, _FILTERS, _SCALE, _ZERO8, _TARGET, _ZERO, pads=[1, 1, 1, 1]),
             _case("bias", _IMAGE, _SCALE, _ZERO, _FILTERS, _SCALE, _ZERO8, _TARGET, _ZERO, _BIAS, const=range(1, 9)),

@@ -12,6 +12,7 @@ from graphkit.ops.math.linear import mx_matmul
 from graphkit.ops.quantized.rounding import factor_of, kind_of, mx_integers, mx_steps, torch_integers, torch_steps
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given
 from graphkit.ops.tensor.sizes import some
+from graphkit.ops.work import multiplied
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,6 +132,7 @@ OPS = (
         "MatMulInteger",
         mx=(MxForm("dot", write=_write_integer, direction="write"),),
         torch=_torch_integer,
+        macs=multiplied(),
         cases=(
             _case("no zero points", _LEFT, arr(4, 5, low=0, high=256, dtype="uint8"), const=(1,)),
             _case("zero points", _LEFT, _RIGHT, _ZERO, _ZERO8, const=(1, 2, 3), dynamic=(0,)),
@@ -147,6 +149,7 @@ OPS = (
         "QLinearMatMul",
         mx=(MxForm("dot", write=_write_quantized, direction="write"),),
         torch=_torch_quantized,
+        macs=multiplied(0, 3),
         cases=(
             _case("tensor", _LEFT, _SCALE, _ZERO, _RIGHT, _SCALE, _ZERO8, _TARGET, _ZERO, dynamic=(0,)),
             _case(

@@ -8,6 +8,7 @@ from graphkit.ops.recurrent.reading import READS, read
 from graphkit.ops.recurrent.samples import LIMITS, SINGLE, mx_cases, onnx_cases, step_cases
 from graphkit.ops.recurrent.writing import write
 from graphkit.ops.spec import Case, MxForm, Op, arr
+from graphkit.ops.work import recurrent
 
 _X, _WEIGHT, _BOTH = arr(4, 2, 3), arr(1, 3, 3), arr(2, 3, 3)
 
@@ -18,6 +19,7 @@ OP = Op(
         MxForm("RNN", pin={"mode": "rnn_relu"}, read=read, reads=READS, direction="read", cases=mx_cases("rnn_relu")),
     ),
     torch=as_torch,
+    macs=recurrent(1),
     cases=(
         *onnx_cases("rnn_tanh"),
         *step_cases("rnn_tanh"),

@@ -1,0 +1,51 @@
+"""Bytes of activations: what the nodes of a model compute and hand on.
+
+Every output is a buffer of its own, but for nodes that only give their input another shape, which neither ONNX Runtime
+nor PyTorch copies (:data:`VIEWS`). Nothing is reused in place, and what kernels need meanwhile is not counted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import onnx_ir as ir
+
+from graphkit.inspecting.count import total
+from graphkit.ir.symbols import product, shape_of
+
+if TYPE_CHECKING:
+    from graphkit.inspecting.count import Count
+
+__all__ = ["VIEWS", "activation_bytes", "is_view", "value_bytes"]
+
+VIEWS: Final = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
+"""Operators whose output is their first input's buffer."""
+
+
+def is_view(node: ir.Node) -> bool:
+    """Whether a node's output lies where its first input does."""
+    return node.op_type in VIEWS and node.domain in ("", "ai.onnx") and len(node.outputs) == 1
+
+
+def value_bytes(value: ir.Value) -> Count | None:
+    """Size of a value in bytes, 4-bit numbers packed; None where its dtype or a size is unknown, or it is no tensor."""
+    dtype: Any = value.dtype
+    if isinstance(value.type, ir.SequenceType | ir.OptionalType):
+        return None
+    if dtype is None and value.const_value is not None:
+        dtype = value.const_value.dtype
+    shape = shape_of(value)
+    if dtype is None or shape is None or dtype in (ir.DataType.UNDEFINED, ir.DataType.STRING):
+        return None
+    count = product(shape)
+    if count is None or dtype.bitwidth % 8 == 0:
+        return product((count, dtype.bitwidth // 8))
+    return (count * dtype.bitwidth + 7) // 8 if isinstance(count, int) else None
+
+
+def activation_bytes(node: ir.Node) -> Count | None:
+    """Bytes of the buffers that a node fills: 0 for a view, None where one of its outputs is unknown."""
+    if is_view(node):
+        return 0
+    sizes = [value_bytes(value) for value in node.outputs if value.name]
+    return None if None in sizes else total(sizes)
