@@ -328,6 +328,8 @@ class Framework:
             stay what they are and say why (:mod:`graphkit.ir.untranslated`); where raw, all nodes stay what they are.
             It imports neither torch nor MXNet for a file of theirs that holds a graph.
         write: (model, output, options) -> the files written, whole or not at all; None where it cannot write yet.
+        check: (model, options): raises what ``write`` would raise of the model, and writes nothing; None where it
+            cannot write yet.
         runtimes: What runs models for it.
         operators: All operators of it, with what they are converted to.
         timers: What is timed for it.
@@ -339,6 +341,7 @@ class Framework:
     read: Callable[[Any, ReadOptions], ir.Model]
     look: Callable[[Any, ReadOptions, bool], ir.Model]
     write: Callable[[ir.Model, Path, WriteOptions], list[Path]] | None
+    check: Callable[[ir.Model, WriteOptions], None] | None
     runtimes: tuple[Runtime, ...]
     operators: Callable[[], list[Support]]
     timers: Callable[[], tuple[Timer, ...]]

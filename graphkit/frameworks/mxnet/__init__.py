@@ -61,6 +61,15 @@ def _write(model: ir.Model, output: Path, options: WriteOptions) -> list[Path]:
     return files
 
 
+def _check(model: ir.Model, options: WriteOptions) -> None:
+    from graphkit.frameworks.mxnet import params, symbol
+    from graphkit.frameworks.mxnet.write import to_symbol
+
+    mx = to_symbol(model, options.warn)
+    symbol.dumps(mx.graph)
+    params.check({**mx.args, **mx.aux})
+
+
 def _operators() -> list[Support]:
     from graphkit.frameworks.mxnet.support import operators
 
@@ -80,6 +89,7 @@ FRAMEWORK = Framework(
     read=_read,
     look=_look,
     write=_write,
+    check=_check,
     runtimes=(RUNTIME,),
     operators=_operators,
     timers=_timers,

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from graphkit.frameworks.mxnet.arrays import Array
 
-__all__ = ["load_checkpoint_params", "read", "write"]
+__all__ = ["check", "load_checkpoint_params", "read", "write"]
 
 _LIST: Final = 0x112
 _VERSIONS: Final = {0xF993FAC8: 1, 0xF993FAC9: 2, 0xF993FACA: 3}
@@ -254,22 +254,8 @@ def write(
     Raises:
         InputError: An array has a type, size or name that MXNet 1.9.1 cannot load, or the file cannot be written.
     """
-    if not isinstance(arrays, ParamsFile):
-        plain = {name: array if _is_sparse(array) else np.asarray(array) for name, array in arrays.items()}
-        scalars = [name for name, array in plain.items() if array.shape == () and not _is_sparse(array)]
-        if scalars:
-            warn(
-                f"{scalars[0]!r} is a scalar, which MXNet's older format cannot hold: load {path.name} under "
-                "mxnet.util.np_shape(True), or give it the shape (1,)."
-            )
-        version = 3 if scalars else 2
-        arrays = ParamsFile([Record(array, version) for array in plain.values()], list(plain))
-    written: set[str] = set()
-    for (name, _), record in zip(arrays.items(), arrays.records, strict=True):
-        problem = "another array has its name; rename it" if name in written else _problem(name, record)
-        if problem:
-            raise InputError(f"Array {name!r} cannot be written to {path}: {problem}.")
-        written.add(name)
+    arrays = _as_file(arrays, path.name, warn)
+    check(arrays)
     with whole(path) as (draft,), draft.open("wb") as out:
         out.write(struct.pack("<QQQ", _LIST, 0, len(arrays.records)))
         for record in arrays.records:
@@ -277,6 +263,39 @@ def write(
         labels = [name.encode() for name in arrays.names or ()]
         out.write(struct.pack("<Q", len(labels)))
         out.writelines(struct.pack("<Q", len(label)) + label for label in labels)
+
+
+def check(arrays: Mapping[str, Array] | ParamsFile) -> None:
+    """Refuse arrays that :func:`write` would.
+
+    Raises:
+        InputError: An array has a type, size or name that MXNet 1.9.1 cannot load.
+    """
+    arrays = _as_file(arrays)
+    written: set[str] = set()
+    for (name, _), record in zip(arrays.items(), arrays.records, strict=True):
+        problem = "another array has its name; rename it" if name in written else _problem(name, record)
+        if problem:
+            raise InputError(f"Array {name!r} cannot be written to a parameter file: {problem}.")
+        written.add(name)
+
+
+def _as_file(
+    arrays: Mapping[str, Array] | ParamsFile,
+    file: str = "the file",
+    warn: Callable[[str], None] = lambda _message: None,
+) -> ParamsFile:
+    if not isinstance(arrays, ParamsFile):
+        plain = {name: array if _is_sparse(array) else np.asarray(array) for name, array in arrays.items()}
+        scalars = [name for name, array in plain.items() if array.shape == () and not _is_sparse(array)]
+        if scalars:
+            warn(
+                f"{scalars[0]!r} is a scalar, which MXNet's older format cannot hold: load {file} under "
+                "mxnet.util.np_shape(True), or give it the shape (1,)."
+            )
+        version = 3 if scalars else 2
+        arrays = ParamsFile([Record(array, version) for array in plain.values()], list(plain))
+    return arrays
 
 
 def _is_sparse(array: Array) -> TypeGuard[RowSparse | Csr]:

@@ -40,6 +40,12 @@ def _write(model: ir.Model, output: Path, options: WriteOptions) -> list[Path]:
     return write(model, output, options)
 
 
+def _check(model: ir.Model, options: WriteOptions) -> None:
+    from graphkit.frameworks.onnx.write import check
+
+    check(model, options)
+
+
 def _operators() -> list[Support]:
     from graphkit.frameworks.onnx.support import operators
 
@@ -59,6 +65,7 @@ FRAMEWORK = Framework(
     read=_read,
     look=_look,
     write=_write,
+    check=_check,
     runtimes=(
         OrtRuntime("ort", "ONNX Runtime (CPU)", "CPUExecutionProvider"),
         OrtRuntime(

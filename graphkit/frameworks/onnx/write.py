@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from graphkit.frameworks.base import WriteOptions
 
-__all__ = ["write"]
+__all__ = ["check", "write"]
 
 INLINE_LIMIT: Final = 2**31 - 2**20
 """Bytes from which on weights go into a file of their own; a protobuf ends at 2 GiB."""
@@ -74,9 +74,7 @@ def write(model: ir.Model, path: Path, options: WriteOptions) -> list[Path]:
         )
     proto, weights = _proto(model, options.opset)
     proto.producer_name, proto.producer_version = "graphkit", __version__
-    size = proto.ByteSize()
-    if size >= INLINE_LIMIT:
-        raise _too_much(model, size)
+    size = _size(model, proto)
     if size + sum(tensor.nbytes for tensor in weights.values()) < INLINE_LIMIT:
         with whole(path) as (draft,), draft.open("wb") as file:
             _write_inline(proto, weights, file)
@@ -87,6 +85,24 @@ def write(model: ir.Model, path: Path, options: WriteOptions) -> list[Path]:
             _write_beside(proto, weights, file, data.name)
         draft.write_bytes(proto.SerializeToString())
     return [path, data]
+
+
+def check(model: ir.Model, options: WriteOptions) -> None:
+    """Refuse what :func:`write` would.
+
+    Raises:
+        UnsupportedError: ``options.opset`` cannot express nodes; all of them are listed.
+    """
+    proto, _ = _proto(model, options.opset)
+    _size(model, proto)
+
+
+def _size(model: ir.Model, proto: onnx.ModelProto) -> int:
+    """Bytes of a protobuf without its weights."""
+    size: int = proto.ByteSize()
+    if size >= INLINE_LIMIT:
+        raise _too_much(model, size)
+    return size
 
 
 def _proto(model: ir.Model, opset: int | None) -> tuple[onnx.ModelProto, Mapping[str, ir.TensorProtocol]]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = ["write_weights"]
+__all__ = ["check_weights", "write_weights"]
 
 _ALIGNMENT = 8
 
@@ -45,6 +45,7 @@ def write_weights(
         UnsupportedError: Safetensors has no such element type.
         OSError: The file cannot be written.
     """
+    check_weights(tensors)
     header: dict[str, Any] = {"__metadata__": dict(metadata)}
     # The largest elements first keeps all of them aligned.
     ordered = sorted(tensors.items(), key=lambda item: -dtype_of(_dtype(item[1])).in_torch.numpy.itemsize)
@@ -52,9 +53,6 @@ def write_weights(
     for name, tensor in ordered:
         shape = stored_shape(tensor) if isinstance(tensor, Stored) else tensor.shape
         dtype = dtype_of(_dtype(tensor)).in_torch
-        if dtype.safetensors is None:
-            reason = f"it is of {dtype.name}, which safetensors files do not hold"
-            raise UnsupportedError("PyTorch", [UnsupportedNode("tensor", name, reason)])
         start, end = end, end + math.prod(shape) * dtype.numpy.itemsize
         header[name] = {"dtype": dtype.safetensors, "shape": list(shape), "data_offsets": [start, end]}
     text = json.dumps(header).encode()
@@ -68,6 +66,22 @@ def write_weights(
             array = array.astype(dtype_of(array.dtype).in_torch.numpy, copy=False)
             file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
             release(held)
+
+
+def check_weights(tensors: Mapping[str, Stored | npt.NDArray[np.generic]]) -> None:
+    """Refuse tensors that :func:`write_weights` would.
+
+    Raises:
+        UnsupportedError: Safetensors has no such element type.
+    """
+    kinds = {name: dtype_of(_dtype(tensor)).in_torch for name, tensor in tensors.items()}
+    refused = [
+        UnsupportedNode("tensor", name, f"it is of {dtype.name}, which safetensors files do not hold")
+        for name, dtype in kinds.items()
+        if dtype.safetensors is None
+    ]
+    if refused:
+        raise UnsupportedError("PyTorch", refused)
 
 
 def _dtype(tensor: Stored | npt.NDArray[np.generic]) -> ir.DataType:

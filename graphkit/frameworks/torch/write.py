@@ -14,7 +14,7 @@ from graphkit.frameworks.torch.folder import INPUTS, MAIN, MODEL, NAMES, WEIGHTS
 from graphkit.frameworks.torch.source.identifiers import camel
 from graphkit.frameworks.torch.source.program import to_program
 from graphkit.frameworks.torch.source.write import to_source
-from graphkit.frameworks.torch.weights import write_weights
+from graphkit.frameworks.torch.weights import check_weights, write_weights
 from graphkit.ir.dims import dims_of, shown
 from graphkit.ir.dtypes import dtype_of
 from graphkit.ir.origin import source_of
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from graphkit.frameworks.base import WriteOptions
     from graphkit.frameworks.torch.source.flat import Source
 
-__all__ = ["formatted", "write"]
+__all__ = ["check", "formatted", "write"]
 
 _WIDTH = 88
 
@@ -67,6 +67,15 @@ def write(model: ir.Model, folder: Path, options: WriteOptions) -> list[Path]:
         if made and folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
     return list(targets)
+
+
+def check(model: ir.Model, options: WriteOptions) -> None:
+    """Refuse what :func:`write` would.
+
+    Raises:
+        UnsupportedError: Nodes that torch cannot express, all of them, or tensors that safetensors files do not hold.
+    """
+    check_weights(to_source(to_program(model, options.warn), "model").tensors)
 
 
 def formatted(text: str) -> str:
