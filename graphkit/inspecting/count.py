@@ -69,7 +69,8 @@ def linear_in(count: Count | None) -> str:
     if len(names) != 1:
         return ""
     (symbol,) = count.free_symbols
-    return next(iter(names)) if tidy(count / symbol).is_number else ""
+    ratio = tidy(count / symbol)
+    return symbol.name if isinstance(ratio, int) or ratio.is_number else ""
 
 
 def plain(count: Count | None) -> int | str | None:
