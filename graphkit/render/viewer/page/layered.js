@@ -1,0 +1,188 @@
+// Layered layout of one level of a graph, after Sugiyama, Tagawa and Toda (1981): boxes in ranks, edges downwards.
+// The time is about linear in the boxes and edges; ranks are made here, orders in order.js, places in place.js.
+
+/**
+ * A box to lay out. `pin` -1 wants the first rank for itself and its like, 1 the last.
+ * @typedef {{w: number, h: number, pin: -1|0|1}} LayeredBox
+ *
+ * A line between two boxes, by number. `tailAt` and `headAt` are where it must meet them, from their centres; null
+ * leaves that to the layout. Lines with one `tailKey` (an output of their tail) leave it at one point.
+ * @typedef {{tail: number, head: number, tailAt: number|null, headAt: number|null, tailKey: number}} LayeredLine
+ *
+ * The result: centres of the boxes, and for each line its corners [x0, y0, x1, y1, …], between which it runs straight
+ * or, where x changes, in a curve that is vertical at both ends.
+ * @typedef {{x: Float64Array, y: Float64Array, width: number, height: number, routes: number[][]}} LayeredResult
+ */
+
+const layeredGaps = { box: 28, line: 14, rank: 34, port: 20, lane: 7 };
+
+/**
+ * Lay out boxes and lines from top to bottom.
+ * @param {LayeredBox[]} boxes In an order to prefer where the lines leave a choice.
+ * @param {LayeredLine[]} lines
+ * @param {number} [apart] Least distance of ranks.
+ * @returns {LayeredResult}
+ */
+function layered(boxes, lines, apart = layeredGaps.rank) {
+    const order = rankTopological(boxes.length, lines);
+    const segments = rankLines(boxes, lines, order);
+    const { ranks, count } = rankBoxes(boxes, segments, order);
+    layeredExempt(boxes.length, segments, ranks);
+    const net = layeredNet(boxes, segments, ranks, count);
+    orderLayers(net);
+    const across = placeAcross(net);
+    return routeAll(boxes, lines, segments, net, across, apart);
+}
+
+/** Boxes so that tails come before heads; where lines close a cycle, the box that is first in the input comes first. */
+function rankTopological(count, lines) {
+    const waiting = new Int32Array(count);
+    const heads = Array.from({ length: count }, () => []);
+    for (const { tail, head } of lines) {
+        if (tail === head) continue;
+        waiting[head]++;
+        heads[tail].push(head);
+    }
+    const position = new Int32Array(count).fill(-1);
+    const sequence = [];
+    const add = (box) => {
+        position[box] = sequence.length;
+        sequence.push(box);
+    };
+    for (let box = 0; box < count; box++) if (!waiting[box]) add(box);
+    let oldest = 0;
+    for (let at = 0; at < count; at++) {
+        if (at === sequence.length) {
+            while (position[oldest] >= 0) oldest++;
+            add(oldest);
+        }
+        for (const head of heads[sequence[at]]) if (--waiting[head] === 0 && position[head] < 0) add(head);
+    }
+    return { sequence, position };
+}
+
+/** The lines as they run downwards: `upper`, `lower`, and whether that is against the line. */
+function rankLines(boxes, lines, { position }) {
+    const found = [];
+    lines.forEach((line, number) => {
+        if (line.tail === line.head) return;
+        const against = position[line.tail] > position[line.head];
+        found.push({
+            line: number,
+            against,
+            upper: against ? line.head : line.tail,
+            lower: against ? line.tail : line.head,
+            upperAt: against ? line.headAt : line.tailAt,
+            lowerAt: against ? line.tailAt : line.headAt,
+            far: false,
+            chain: null,
+        });
+    });
+    return found;
+}
+
+/** A rank for each box: as high as its tails allow, then nearer to what it feeds where that shortens lines. */
+function rankBoxes(boxes, segments, { sequence }) {
+    const count = boxes.length;
+    const ups = Array.from({ length: count }, () => []);
+    const downs = Array.from({ length: count }, () => []);
+    for (const { upper, lower } of segments) {
+        ups[lower].push(upper);
+        downs[upper].push(lower);
+    }
+    const ports = boxes.some(({ pin }) => pin < 0) ? 1 : 0;
+    const ranks = new Int32Array(count);
+    const lowest = (box) => {
+        let rank = boxes[box].pin < 0 ? 0 : ports;
+        for (const up of ups[box]) rank = Math.max(rank, ranks[up] + 1);
+        return rank;
+    };
+    for (const box of sequence) ranks[box] = lowest(box);
+    // What depends on nothing pinned may sink to where it is used.
+    const floats = new Uint8Array(count);
+    for (const box of sequence) floats[box] = boxes[box].pin === 0 && ups[box].every((up) => floats[up]) ? 1 : 0;
+    if (!ports) layeredAnchor(floats, sequence, ups, downs);
+    for (let turn = 0; turn < 3; turn++) {
+        for (let at = count - 1; at >= 0; at--) {
+            const box = sequence[at];
+            if (boxes[box].pin || !downs[box].length) continue;
+            if (!floats[box] && downs[box].length <= ups[box].length) continue;
+            let rank = Infinity;
+            for (const down of downs[box]) rank = Math.min(rank, ranks[down] - 1);
+            if (rank > ranks[box]) ranks[box] = rank;
+        }
+        for (const box of sequence) {
+            if (!boxes[box].pin && !floats[box] && ups[box].length > downs[box].length) ranks[box] = lowest(box);
+        }
+    }
+    let deepest = 0;
+    for (let box = 0; box < count; box++) if (boxes[box].pin <= 0) deepest = Math.max(deepest, ranks[box]);
+    for (let box = 0; box < count; box++) if (boxes[box].pin > 0) ranks[box] = deepest + 1;
+    const used = [...new Set(ranks)].sort((a, b) => a - b);
+    const dense = new Map(used.map((rank, index) => [rank, index]));
+    for (let box = 0; box < count; box++) ranks[box] = dense.get(ranks[box]);
+    return { ranks, count: used.length };
+}
+
+/** Where nothing is pinned, the source with the longest way to go holds its part of the graph at the top. */
+function layeredAnchor(floats, sequence, ups, downs) {
+    const reach = new Int32Array(floats.length);
+    for (let at = sequence.length - 1; at >= 0; at--) {
+        for (const down of downs[sequence[at]]) reach[sequence[at]] = Math.max(reach[sequence[at]], reach[down] + 1);
+    }
+    let longest = -1;
+    for (const box of sequence) if (!ups[box].length && (longest < 0 || reach[box] > reach[longest])) longest = box;
+    for (const box of sequence) {
+        if (box === longest || ups[box].some((up) => !floats[up])) floats[box] = 0;
+    }
+}
+
+/** Mark the longest lines `far` (they run beside the graph) where all would need too many corners. */
+function layeredExempt(count, segments, ranks) {
+    const span = ({ upper, lower }) => ranks[lower] - ranks[upper];
+    let corners = 0;
+    for (const segment of segments) corners += span(segment) - 1;
+    const budget = Math.max(6000, 2 * count);
+    if (corners <= budget) return;
+    for (const segment of [...segments].sort((a, b) => span(b) - span(a))) {
+        if (corners <= budget) break;
+        segment.far = true;
+        corners -= span(segment) - 1;
+    }
+}
+
+/**
+ * Boxes and the corners of long lines as vertices in layers, with their neighbours above and below.
+ * A neighbour is [vertex, where the line meets this vertex, where it meets the neighbour], from their centres.
+ */
+function layeredNet(boxes, segments, ranks, count) {
+    const widths = boxes.map(({ w }) => w);
+    const rankOf = [...ranks];
+    const above = boxes.map(() => []);
+    const below = boxes.map(() => []);
+    const connect = (upper, upperAt, lower, lowerAt) => {
+        below[upper].push([lower, upperAt, lowerAt]);
+        above[lower].push([upper, lowerAt, upperAt]);
+    };
+    for (const segment of segments) {
+        if (segment.far) continue;
+        segment.chain = [];
+        let last = segment.upper;
+        let at = segment.upperAt ?? 0;
+        for (let rank = ranks[segment.upper] + 1; rank < ranks[segment.lower]; rank++) {
+            const corner = widths.length;
+            widths.push(0);
+            rankOf.push(rank);
+            above.push([]);
+            below.push([]);
+            segment.chain.push(corner);
+            connect(last, at, corner, 0);
+            last = corner;
+            at = 0;
+        }
+        connect(last, at, segment.lower, segment.lowerAt ?? 0);
+    }
+    const layers = Array.from({ length: count }, () => []);
+    rankOf.forEach((rank, vertex) => layers[rank].push(vertex));
+    return { boxes: boxes.length, widths, rankOf, above, below, layers };
+}

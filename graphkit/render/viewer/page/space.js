@@ -1,0 +1,136 @@
+// Questions of space: what is where, how large everything is, what lies next to what.
+
+/** An index of things by their rectangles; null where there is nothing. */
+function sceneIndex(things, rectangle) {
+    if (!things.length) return null;
+    const index = new libraries.Flatbush(things.length);
+    for (const thing of things) index.add(...rectangle(thing));
+    index.finish();
+    return index;
+}
+
+/** The rectangle around all boxes and links. */
+function sceneBounds(boxes, links) {
+    const bounds = { x0: Infinity, y0: Infinity, x1: -Infinity, y1: -Infinity };
+    const include = (x0, y0, x1, y1) => {
+        bounds.x0 = Math.min(bounds.x0, x0);
+        bounds.y0 = Math.min(bounds.y0, y0);
+        bounds.x1 = Math.max(bounds.x1, x1);
+        bounds.y1 = Math.max(bounds.y1, y1);
+    };
+    for (const { x, y, w, h } of boxes) include(x, y, x + w, y + h);
+    for (const { box } of links) include(...box);
+    return boxes.length ? bounds : { x0: 0, y0: 0, x1: 1, y1: 1 };
+}
+
+/** The view that shows bounds in the middle of a host, at most at scale `largest`. */
+function sceneFit({ x0, y0, x1, y1 }, { w, h }, largest) {
+    const margin = Math.min(32, w / 10, h / 10);
+    const k = Math.max(0.01, Math.min(largest, (w - 2 * margin) / (x1 - x0), (h - 2 * margin) / (y1 - y0)));
+    return { x: w / 2 - ((x0 + x1) / 2) * k, y: h / 2 - ((y0 + y1) / 2) * k, k };
+}
+
+/**
+ * What is at a point of the world: the innermost box, else a line within `reach`, else an open group.
+ * @returns {{item: Item, edges?: number[], part: "box"|"title"|"opener"|"line"|"frame"}|null}
+ */
+function sceneHit(scene, x, y, reach) {
+    if (!scene.boxIndex) return null;
+    const found = scene.boxIndex.search(x, y, x, y).map((at) => scene.boxes[at]);
+    found.sort((a, b) => b.depth - a.depth);
+    const [top] = found;
+    if (top && !top.frame) {
+        const opener = top.item.kind === "group" && x > top.x + top.w - 22 && y < top.y + scene.meter.box(top.item).head;
+        return { item: top.item, part: opener ? "opener" : "box" };
+    }
+    const title = top && y < top.y + measureBoxes.frame;
+    if (title && x < top.x + scene.meter.frame(top.item.id).w) return { item: top.item, part: "title" };
+    const link = sceneNearest(scene, x, y, reach);
+    if (link) return { item: { kind: "edge", id: link.edges[0] }, edges: link.edges, part: "line" };
+    return top ? { item: top.item, part: title ? "title" : "frame" } : null;
+}
+
+/** The link that comes nearest to a point, if within `reach`. */
+function sceneNearest(scene, x, y, reach) {
+    if (!scene.linkIndex) return null;
+    const sideways = scene.layout.direction === "LR";
+    let [best, near] = [null, reach];
+    for (const at of scene.linkIndex.search(x - reach, y - reach, x + reach, y + reach)) {
+        const distance = sceneDistance(scene.links[at].points, x, y, sideways);
+        if (distance < near) [best, near] = [scene.links[at], distance];
+    }
+    return best;
+}
+
+/** Distance of a point from a line as draw.js draws it. */
+function sceneDistance(points, x, y, sideways) {
+    let least = Infinity;
+    for (let at = 2; at < points.length; at += 2) {
+        const [px, py, qx, qy] = [points[at - 2], points[at - 1], points[at], points[at + 1]];
+        const straight = Math.abs(sideways ? qy - py : qx - px) < 0.5;
+        const steps = straight ? 1 : 12;
+        let [ax, ay] = [px, py];
+        for (let step = 1; step <= steps; step++) {
+            const t = step / steps;
+            // A cubic Bézier curve whose inner control points lie halfway along and at either end across.
+            const along = straight ? t : 1.5 * t * (1 - t) + t ** 3;
+            const across = straight ? t : t * t * (3 - 2 * t);
+            const bx = px + (qx - px) * (sideways ? along : across);
+            const by = py + (qy - py) * (sideways ? across : along);
+            least = Math.min(least, sceneSegment(ax, ay, bx, by, x, y));
+            [ax, ay] = [bx, by];
+        }
+    }
+    return least;
+}
+
+function sceneSegment(ax, ay, bx, by, x, y) {
+    const length = (bx - ax) ** 2 + (by - ay) ** 2;
+    const t = length ? Math.max(0, Math.min(1, ((x - ax) * (bx - ax) + (y - ay) * (by - ay)) / length)) : 0;
+    return Math.hypot(x - ax - t * (bx - ax), y - ay - t * (by - ay));
+}
+
+/** Along the flow to what an edge leads to; across it to the next box in that direction. */
+function sceneNeighbour(scene, item, way) {
+    const flow = scene.layout.direction === "LR" ? { right: 1, left: -1 } : { down: 1, up: -1 };
+    const from = scene.box(item?.kind === "edge" ? { kind: "node", id: scene.graph.edges[item.id][0] } : item);
+    if (!from) return scene.boxes[0]?.item ?? null;
+    const along = flow[way] ? sceneConnected(scene, from, flow[way]) : [];
+    if (along.length) return sceneClosest(from, along).item;
+    const beside = scene.boxes.filter((box) => box !== from && !box.frame && sceneLies(from, box, way));
+    return beside.length && !flow[way] ? sceneClosest(from, beside).item : null;
+}
+
+/** Boxes that edges lead to from a box (`sign` 1) or come from (-1). */
+function sceneConnected(scene, from, sign) {
+    const { graph } = scene;
+    const nodes = from.item.kind === "node" ? [from.item.id] : graph.nodesOf(from.item.id);
+    const found = new Set();
+    for (const node of nodes) {
+        for (const edge of sign > 0 ? graph.outgoing(node) : graph.incoming(node)) {
+            const other = graph.edges[edge][sign > 0 ? 2 : 0];
+            if (from.item.kind === "group" && graph.holds(from.item.id, graph.nodes[other].group)) continue;
+            found.add(scene.box({ kind: "node", id: other }));
+        }
+    }
+    found.delete(from);
+    found.delete(null);
+    return [...found];
+}
+
+function sceneCentre({ x, y, w, h }) {
+    return [x + w / 2, y + h / 2];
+}
+
+function sceneClosest(from, boxes) {
+    const [x, y] = sceneCentre(from);
+    const distance = (box) => Math.hypot(sceneCentre(box)[0] - x, sceneCentre(box)[1] - y);
+    return boxes.reduce((best, box) => (distance(box) < distance(best) ? box : best));
+}
+
+/** Whether a box lies in a direction, rather than across it. */
+function sceneLies(from, box, way) {
+    const [dx, dy] = [sceneCentre(box)[0] - sceneCentre(from)[0], sceneCentre(box)[1] - sceneCentre(from)[1]];
+    if (way === "left" || way === "right") return (way === "left" ? dx < 0 : dx > 0) && Math.abs(dy) <= Math.abs(dx);
+    return (way === "up" ? dy < 0 : dy > 0) && Math.abs(dx) <= Math.abs(dy);
+}
