@@ -88,12 +88,18 @@ class Comparison:
 
 
 def subject(
-    model: ir.Model, *, title: str = "", overlays: Sequence[Overlay] = (), facts: Sequence[tuple[str, str]] = ()
+    model: ir.Model,
+    *,
+    view: nx.MultiDiGraph | None = None,
+    title: str = "",
+    overlays: Sequence[Overlay] = (),
+    facts: Sequence[tuple[str, str]] = (),
 ) -> Subject:
     """A model to be explored.
 
     Args:
         model: Any model.
+        view: Its view, or a part of that; None for the whole.
         title: What to call it; the name of what it was read from, or its graph's, if empty.
         overlays: Numbers laid over its view.
         facts: What to say of it besides its size.
@@ -110,7 +116,8 @@ def subject(
         for value in (*graph.initializers.values(), *(output for node in graph for output in node.outputs))
         if (tensor := constant_of(value)) is not None
     }
-    return Subject(nx_view(model), title or label or model.graph.name or "model", label, facts, overlays, tensors)
+    shown = nx_view(model) if view is None else view
+    return Subject(shown, title or label or model.graph.name or "model", label, facts, overlays, tensors)
 
 
 def payload(subjects: Sequence[Subject], *, title: str = "", comparison: Comparison | None = None) -> dict[str, Any]:
