@@ -2,22 +2,48 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from graphkit.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Unpack
+
     import networkx as nx
     import onnx_ir as ir
 
-__all__ = ["DIRECTIONS", "FORMATS", "format_of", "picture", "render"]
+    from graphkit.render.overlay import Overlay
+
+__all__ = ["DIRECTIONS", "FORMATS", "TENSORBOARD", "Options", "format_of", "picture", "render"]
 
 FORMATS: Final = ("dot", "svg", "png", "pdf", "mmd")
-"""What can be drawn: Graphviz source, three formats laid out by Graphviz, and Mermaid source."""
+"""What a file's suffix can ask for: Graphviz source, three formats laid out by Graphviz, and Mermaid source."""
+
+TENSORBOARD: Final = "tensorboard"
+"""What a folder asks for: an event file with a graph."""
 
 DIRECTIONS: Final = ("TB", "LR")
 """Which way values flow: top to bottom, left to right."""
+
+
+class Options(TypedDict, total=False):
+    """How to draw; :func:`picture` says what each of them means."""
+
+    title: str
+    depth: int | None
+    direction: str
+    shapes: bool
+    parameters: bool
+    attributes: bool
+    start: Sequence[str]
+    end: Sequence[str]
+    around: Sequence[str]
+    hops: int
+    overlays: Sequence[Overlay]
+    warn: Callable[[str], None] | None
 
 
 def picture(
@@ -27,92 +53,144 @@ def picture(
     title: str = "",
     depth: int | None = None,
     direction: str = "TB",
+    shapes: bool = True,
+    parameters: bool = True,
+    attributes: bool = True,
+    start: Sequence[str] = (),
+    end: Sequence[str] = (),
+    around: Sequence[str] = (),
+    hops: int = 2,
+    overlays: Sequence[Overlay] = (),
+    warn: Callable[[str], None] | None = None,
 ) -> bytes:
     """Draw a model.
 
     Args:
         source: Any model, or a view with the keys of :mod:`graphkit.ir.view`.
-        form: One of :data:`FORMATS`.
+        form: One of :data:`FORMATS`, or :data:`TENSORBOARD`.
         title: What to call it; the name of what the model was read from, or its graph's, if empty.
         depth: Scopes nested deeper than this become one box each; 0 folds the outermost. None folds nothing, except
-            in Mermaid where its limits ask for it.
+            where the limits of Mermaid or of Graphviz ask for it.
         direction: One of :data:`DIRECTIONS`.
+        shapes: Whether shapes of values are written out.
+        parameters: Whether what operators read from the model is.
+        attributes: Whether attributes of operators are.
+        start: Nodes to draw only what depends on; :func:`graphkit.render.part.named` says how they are called.
+        end: Nodes to draw only what they depend on; with ``start``, only what lies on paths between.
+        around: Nodes to draw only what is around.
+        hops: How many edges around them.
+        overlays: Numbers that colour the boxes instead of the families of operators; one at most.
+        warn: Receives what had to be folded; None for Python's :mod:`warnings`.
 
     Returns:
         The file's content; the same model, font files and Graphviz give the same bytes.
 
     Raises:
-        InputError: The format, depth or direction is not one of those.
-        MissingError: pygraphviz or, for PNG and PDF, any font is not installed.
+        InputError: The format, depth or direction is not one of those, a name is of nothing, or there are several
+            overlays.
+        MissingError: pygraphviz or, for PNG and PDF, any font, or for TensorBoard tensorboard is not installed.
         ExecutionError: Graphviz gave up.
     """
-    if form not in FORMATS:
+    if form not in (*FORMATS, TENSORBOARD):
         raise InputError(f"Pictures are drawn as {_listed(FORMATS)}, not as {form or 'a file without a suffix'!r}.")
     if direction not in DIRECTIONS:
         raise InputError(f"A picture's direction is {_listed(DIRECTIONS)}, not {direction!r}.")
     if depth is not None and depth < 0:
         raise InputError(f"A picture's depth is 0 or more, not {depth}.")
-    from graphkit.render.compose import draw
-    from graphkit.render.dot import to_dot
-    from graphkit.render.engine import lay_out
-    from graphkit.render.mermaid import to_mermaid
+    from graphkit.render.drawing import Show
+    from graphkit.render.folding import LARGEST, Sketch, is_drawable
+    from graphkit.render.part import part
 
     view, name = _view(source)
+    view = part(view, start=start, end=end, around=around, hops=hops)
     title = title or name
+    if form == TENSORBOARD:
+        from graphkit.render.tensorboard import events
+
+        if depth is not None or overlays:
+            raise InputError("TensorBoard folds and colours a graph itself, so it is given no depth and no numbers.")
+        return events(view)
+    if len(overlays) > 1:
+        raise InputError(f"A picture has one colour for each box; give one overlay instead of {len(overlays)}.")
+    sketch = Sketch(view, title, depth, Show(shapes, parameters, attributes), next(iter(overlays), None))
+    told = warn or _warn
     if form == "mmd":
-        return to_mermaid(view, title=title, depth=depth, direction=direction).encode()
-    text = to_dot(draw(view, title=title, depth=depth), direction=direction)
+        from graphkit.render.mermaid import to_mermaid
+
+        text, folded = to_mermaid(sketch, direction=direction)
+        if folded:
+            told(f"The graph is larger than what GitHub draws of Mermaid, so {folded}; {_INSTEAD}")
+        return text.encode()
+    from graphkit.render.dot import to_dot
+    from graphkit.render.engine import lay_out
+
+    drawing, folded = sketch.drawn(is_drawable)
+    if folded:
+        told(f"The graph has more than {LARGEST:,} boxes, so {folded}; {_INSTEAD}")
+    text = to_dot(drawing, direction=direction)
     return text.encode() if form == "dot" else lay_out(text, form)
 
 
+_INSTEAD: Final = "choose what to fold with a depth, draw a part, or explore all of it in the viewer (graphkit view)."
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, stacklevel=3)
+
+
 def format_of(path: str | Path) -> str:
-    """The format that a file's suffix names, one of :data:`FORMATS`.
+    """The format that a file's suffix names, one of :data:`FORMATS`; :data:`TENSORBOARD` for a folder.
+
+    A folder is one that is there, or a path that ends in a slash.
 
     Raises:
         InputError: The suffix is not one of them.
     """
+    if str(path).endswith(("/", "\\")) or Path(path).is_dir():
+        return TENSORBOARD
     suffix = Path(path).suffix
     form = suffix.removeprefix(".").lower()
     if form not in FORMATS:
         raise InputError(
             f"{path} does not say what to draw: its suffix is {suffix or 'missing'}; give it one of "
-            f"{', '.join('.' + known for known in FORMATS)}."
+            f"{', '.join('.' + known for known in FORMATS)}, or end it in / for a folder that TensorBoard reads."
         )
     return form
 
 
-def render(
-    source: ir.Model | nx.MultiDiGraph,
-    path: str | Path,
-    *,
-    title: str = "",
-    depth: int | None = None,
-    direction: str = "TB",
-) -> Path:
+def render(source: ir.Model | nx.MultiDiGraph, path: str | Path, **options: Unpack[Options]) -> Path:
     """Draw a model into a file, written whole or not at all, in the format that its suffix names.
 
     Args:
-        source: As for :func:`picture`, and so are the others.
-        path: The file, ending in ``.dot``, ``.svg``, ``.png``, ``.pdf`` or ``.mmd``.
-        title: What to call it.
-        depth: Scopes nested deeper than this become one box each.
-        direction: Which way values flow.
+        source: Any model, or a view with the keys of :mod:`graphkit.ir.view`.
+        path: The file, ending in ``.dot``, ``.svg``, ``.png``, ``.pdf`` or ``.mmd``; or a folder, which is made if it
+            ends in a slash, for an event file that TensorBoard reads.
+        **options: Arguments of :func:`picture`.
 
     Returns:
-        The path.
+        The path of what was written.
 
     Raises:
-        InputError: The suffix, depth or direction is not a known one, or the file cannot be written.
-        MissingError: pygraphviz or, for PNG and PDF, any font is not installed.
+        InputError: The suffix, or one of the options, is not a known one, or the file cannot be written.
+        MissingError: pygraphviz or, for PNG and PDF, any font, or for TensorBoard tensorboard is not installed.
         ExecutionError: Graphviz gave up.
     """
     from graphkit.files import whole
 
-    path = Path(path)
     form = format_of(path)
-    with whole(path) as (draft,):
-        draft.write_bytes(picture(source, form, title=title, depth=depth, direction=direction))
-    return path
+    content = picture(source, form, **options)
+    target = Path(path)
+    if form == TENSORBOARD:
+        from graphkit.render.tensorboard import FILE
+
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"The folder {path} cannot be made: {error}.") from error
+        target /= FILE
+    with whole(target) as (draft,):
+        draft.write_bytes(content)
+    return target
 
 
 def _listed(choices: tuple[str, ...]) -> str:

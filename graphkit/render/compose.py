@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from graphkit.render import labels
-from graphkit.render.drawing import Arrow, Box, Drawing, Frame
+from graphkit.render.drawing import Arrow, Box, Drawing, Frame, Show
 from graphkit.render.scopes import Reach
+from graphkit.render.shading import shading
 from graphkit.text import short
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     import networkx as nx
 
     from graphkit.ir.describe import Parameter
+    from graphkit.render.overlay import Overlay
 
 __all__ = ["draw"]
 
@@ -27,39 +30,63 @@ _GENERATED: Final = "node_"
 _FORWARD: Final = "forward"
 _BACKWARD: Final = "backward"
 
+_APART: Final = 3
+"""Values between a folded module and another box that have an arrow each."""
+
 _DEEPEST: Final = 12
 """Scopes nested deeper than this are not framed."""
 
 
-def draw(view: nx.MultiDiGraph, *, title: str = "", depth: int | None = None) -> Drawing:
+_EVERYTHING: Final = Show()
+
+
+def draw(
+    view: nx.MultiDiGraph,
+    *,
+    title: str = "",
+    depth: int | None = None,
+    show: Show = _EVERYTHING,
+    overlay: Overlay | None = None,
+    note: str = "",
+) -> Drawing:
     """Decide what a picture of a view shows.
 
     Args:
-        view: As :func:`graphkit.ir.view.nx_view` makes it.
+        view: As :func:`graphkit.ir.view.nx_view` or :func:`graphkit.render.part.part` makes it.
         title: What to call it; the graph's own name if empty.
         depth: Scopes nested deeper than this become one box each; 0 folds the outermost scopes. None folds nothing.
+        show: What is written out.
+        overlay: Numbers that colour the boxes instead of the families of operators.
+        note: What to say after its size.
 
     Returns:
         The drawing; equal views give equal drawings.
     """
     from graphkit.ir.family import FAMILIES
 
-    artist = _Artist(view, depth)
+    artist = _Artist(view, depth, show)
     children = artist.body("")
-    shown = {box.family for box in artist.boxes.values()}
+    families = {box.family for box in artist.boxes.values()}
+    shown = {key: box.id for key, box in artist.boxes.items()}
+    keys: dict[str, list[str]] = {}
+    for key, box in shown.items():
+        keys.setdefault(box, []).append(key)
     return Drawing(
         short(title or view.graph["name"] or "model", 80),
-        _size(view),
+        " · ".join(filter(None, (_size(view), short(view.graph.get("part", ""), 160), note))),
         tuple(children),
         tuple(artist.arrows()),
-        tuple(family for family in FAMILIES if family in shown),
-        {key: box.id for key, box in artist.boxes.items()},
+        tuple(family for family in FAMILIES if family in families),
+        shown,
+        None if overlay is None else shading(overlay, keys),
     )
 
 
 def _size(view: nx.MultiDiGraph) -> str:
     nodes = [data for _, data in view.nodes(data=True) if data["kind"] == "operator"]
-    parts = [f"{len(nodes)} operator{'' if len(nodes) == 1 else 's'}"]
+    whole = view.graph.get("whole", len(nodes))
+    of_all = f" of {whole}" if whole != len(nodes) else ""
+    parts = [f"{len(nodes)}{of_all} operator{'' if whole == 1 else 's'}"]
     if elements := _elements(nodes):
         parts.append(f"{labels.count(elements)} parameters")
     return " · ".join(parts)
@@ -87,9 +114,10 @@ def _is_generated(data: dict[str, Any]) -> bool:
 
 
 class _Artist:
-    def __init__(self, view: nx.MultiDiGraph, depth: int | None) -> None:
+    def __init__(self, view: nx.MultiDiGraph, depth: int | None, show: Show) -> None:
         self.view = view
         self.depth = depth
+        self.show = show
         self.numbers = {key: number for number, key in enumerate(view)}
         self.members: dict[str, list[str]] = {"": []}
         for key, data in view.nodes(data=True):
@@ -205,11 +233,12 @@ class _Artist:
 
     def _operator(self, key: str, data: dict[str, Any], frame: tuple[str, ...]) -> Box:
         origin = data["origin"]
-        details = labels.attribute_lines(data["op"], data["domain"], data["attributes"])
+        details = labels.attribute_lines(data["op"], data["domain"], data["attributes"]) if self.show.attributes else []
         if data["domain"] not in ("", "ai.onnx"):
             details.insert(0, short(data["domain"]))
         tooltip = [
             f"{data['op']} {short(data['name'], 400)}",
+            *(f"not translated: {short(text, 400)}" for text in [data["untranslated"]] if text),
             *(f"scope {short(text, 400)}" for text in [data["scope"]] if text),
             *(f"from {origin.framework} {short(text, 400)}" for text in [origin.op or origin.name] if text),
             *(short(text, 400) for text in [origin.line] if text),
@@ -219,7 +248,9 @@ class _Artist:
             ),
             *(f"→ {short(out.name, 400)} {labels.tensor(out.dtype, out.shape)}" for out in data["outputs"][:20]),
         ]
-        parameters = labels.parameter_lines(data["parameters"], data["scope"], origin.name or data["name"])
+        parameters = []
+        if self.show.parameters:
+            parameters = labels.parameter_lines(data["parameters"], data["scope"], origin.name or data["name"])
         return Box(
             f"n{self.numbers[key]}",
             "operator",
@@ -229,6 +260,7 @@ class _Artist:
             tuple(details),
             tuple(parameters),
             tuple(line.strip() for line in tooltip),
+            bool(data["untranslated"]),
         )
 
     @staticmethod
@@ -241,15 +273,18 @@ class _Artist:
         return short(".".join((*rest, own))) if telling else ""
 
     def _terminal(self, key: str, data: dict[str, Any]) -> Box:
+        cut = data.get("cut", "")
+        shape = labels.tensor(data["dtype"], data["shape"])
         return Box(
             f"n{self.numbers[key]}",
             data["kind"],
             "",
             short(data["name"]) or "?",
             "",
-            tuple(filter(None, [labels.tensor(data["dtype"], data["shape"])])),
-            tuple(labels.parameter_lines(data["parameters"], "", "")),
-            (f"{data['kind']} {short(data['name'], 400)}",),
+            tuple(filter(None, [shape if self.show.shapes else "", cut])),
+            tuple(labels.parameter_lines(data["parameters"], "", "")) if self.show.parameters else (),
+            (f"{data['kind']} {short(data['name'], 400)} {shape}".strip(),),
+            cut=bool(cut),
         )
 
     def _module(self, keys: list[str], path: tuple[str, ...], around: tuple[str, ...]) -> Box:
@@ -260,8 +295,10 @@ class _Artist:
         if len(kinds) > 4:
             common.append("…")
         counts = [f"{len(operators)} operators"]
-        if elements := _elements(operators):
+        if (elements := _elements(operators)) and self.show.parameters:
             counts.append(f"{labels.count(elements)} parameters")
+        if lost := sum(bool(data["untranslated"]) for data in operators):
+            counts.append(f"{lost} not translated")
         box = Box(
             f"n{self.numbers[keys[0]]}",
             "module",
@@ -271,6 +308,7 @@ class _Artist:
             tuple(", ".join(pair) for pair in (common[:2], common[2:]) if pair),
             (("parameter", " · ".join(counts)),),
             (short(".".join(path), 400),),
+            bool(lost),
         )
         for key in self._inside(keys):
             self.boxes[key] = box
@@ -283,7 +321,10 @@ class _Artist:
                 yield from self._inside(self.members[body])
 
     def arrows(self) -> Iterator[Arrow]:
-        """Every edge whose ends are in different boxes, once for each value and pair of boxes."""
+        """Every edge whose ends are in different boxes, once for each value and pair of boxes.
+
+        Of many values between a folded module and another box there is one arrow.
+        """
         edges = [
             (tail, head, (tail, data["output"]), data["kind"] == "body", data)
             for tail, head, data in self.view.edges(data=True)
@@ -295,6 +336,7 @@ class _Artist:
             for _, head, value, body, _ in edges
             if body and nodes[head]["kind"] == "input"
         }
+        found: dict[tuple[str, str], list[Arrow]] = {}
         seen = set()
         for tail, head, value, body, data in edges:
             left, right = self.boxes[tail], self.boxes[head]
@@ -302,12 +344,30 @@ class _Artist:
             if left is right or key in seen or (not body and (value, head) in fed):
                 continue
             seen.add(key)
-            yield Arrow(
+            shape = labels.tensor(data["dtype"], data["shape"], usual="float32")
+            arrow = Arrow(
                 left.id,
                 right.id,
                 value,
-                labels.tensor(data["dtype"], data["shape"], usual="float32"),
+                shape if self.show.shapes else "",
                 body,
-                short(data["value"], 400),
+                f"{short(data['value'], 400)} {shape}".strip(),
                 bool(nodes[head].get("backward") and nodes[tail].get("backward") is False),
             )
+            found.setdefault((left.id, right.id), []).append(arrow)
+        modules = {box.id for box in self.boxes.values() if box.kind == "module"}
+        for ends, arrows in found.items():
+            yield from [_bundle(arrows)] if len(arrows) > _APART and modules & set(ends) else arrows
+
+
+def _bundle(arrows: Sequence[Arrow]) -> Arrow:
+    """One arrow for many values between two boxes."""
+    first = arrows[0]
+    more = f" and {len(arrows) - _APART} more" if len(arrows) > _APART else ""
+    return replace(
+        first,
+        label=f"{len(arrows)} values",
+        body=all(arrow.body for arrow in arrows),
+        tooltip=", ".join(short(arrow.tooltip, 80) for arrow in arrows[:_APART]) + more,
+        kept=all(arrow.kept for arrow in arrows),
+    )

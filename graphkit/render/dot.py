@@ -7,18 +7,31 @@ a shape stands on its edge without taking part in the layout, where edge labels 
 from __future__ import annotations
 
 import html
+import textwrap
 from typing import TYPE_CHECKING, Final
 
 from graphkit.render.drawing import Box
 from graphkit.render.routes import plan
-from graphkit.render.style import BACKWARD, COLOURS, FONT, FRAME_EDGE, FRAMES, KEPT, MODULE, TERMINAL, text_width
+from graphkit.render.style import (
+    BACKWARD,
+    COLOURS,
+    CUT,
+    FONT,
+    FRAME_EDGE,
+    FRAMES,
+    KEPT,
+    MODULE,
+    TERMINAL,
+    UNTRANSLATED,
+    Colour,
+    text_width,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from graphkit.render.drawing import Drawing, Frame
     from graphkit.render.routes import Line
-    from graphkit.render.style import Colour
 
 __all__ = ["to_dot"]
 
@@ -26,8 +39,11 @@ _TITLE: Final = 12
 _NAME: Final = 10
 _TEXT: Final = 9
 
-_LARGE: Final = 1000
-"""Boxes beyond which straight lines are given up for a layout in seconds rather than minutes."""
+_TOLD: Final = 12
+"""Lines of an overlay that a tooltip has."""
+
+_LIMITS: Final = ((2000, "nslimit=0.1, "), (1000, "nslimit=1, "))
+"""Boxes beyond which straight lines are given up for a layout in seconds rather than minutes, and how far."""
 
 
 def to_dot(drawing: Drawing, *, direction: str = "TB", headed: bool = True) -> str:
@@ -64,6 +80,15 @@ def _row(cells: str, width: int, size: int, align: str = "left") -> str:
     return f'<tr><td align="{align}" width="{width}" height="{round(size * 1.3)}">{cells}</td></tr>'
 
 
+def _chip(text: str, colour: Colour, *, dashed: bool = False) -> str:
+    """A cell of the legend."""
+    style = 'style="dashed" ' if dashed else ""
+    return (
+        f'<td bgcolor="{colour.fill}" color="{colour.edge}" border="1" {style}height="14" '
+        f'width="{text_width(text, _TEXT) + 10}">{_font(text, _TEXT, colour.text)}</td>'
+    )
+
+
 def _table(rows: str, **attributes: object) -> str:
     extra = "".join(f' {name}="{value}"' for name, value in attributes.items())
     return f'<table border="0" cellborder="0" cellspacing="0" cellpadding="0"{extra}>{rows}</table>'
@@ -76,13 +101,14 @@ class _Writer:
         self.headed = headed
         self.plan = plan(drawing)
         self.boxes = {box.id: box for box in drawing.boxes()}
+        self.shading = drawing.shading
         self.values: dict[str, dict[tuple[str, int], str]] = {}
         """Shapes of the values that leave each box."""
         for arrow in drawing.arrows:
             self.values.setdefault(arrow.tail, {})[arrow.value] = arrow.label
 
     def lines(self) -> Iterator[str]:
-        hurry = "nslimit=1, " if len(self.boxes) > _LARGE else ""
+        hurry = next((limit for boxes, limit in _LIMITS if len(self.boxes) > boxes), "")
         label = f"label=<{self._heading()}>, " if self.headed else ""
         yield "digraph model {"
         yield (
@@ -104,16 +130,27 @@ class _Writer:
         title, subtitle = self.drawing.title, f"   {self.drawing.subtitle}"
         head = _font(title, 16, "#111111", bold=True) + _font(subtitle, 11, "#444444")
         rows = _row(head, text_width(title, 16, bold=True) + text_width(subtitle, 11), 16)
-        chips = "".join(
-            f'<td bgcolor="{colour.fill}" color="{colour.edge}" border="1" height="14" '
-            f'width="{text_width(family, _TEXT) + 10}">{_font(family, _TEXT, colour.text)}</td>'
-            for family, colour in COLOURS.items()
-            if family in self.drawing.families
-        )
-        if chips:
+        if chips := "".join(self._chips()):
             chips = f'<table border="0" cellborder="0" cellspacing="4" cellpadding="1"><tr>{chips}</tr></table>'
             rows += f'<tr><td align="left">{_table(f"<tr><td>{chips}</td></tr>", align="left")}</td></tr>'
+        if self.shading is not None and self.shading.note:
+            for line in textwrap.wrap(self.shading.note, 100):
+                rows += _row(_font(line, _NAME, "#444444"), text_width(line, _NAME), _NAME)
         return _table(rows)
+
+    def _chips(self) -> Iterator[str]:
+        """Cells of the legend."""
+        if self.shading is not None:
+            title = f"{self.shading.title}:"
+            yield f'<td height="14" width="{text_width(title, _TEXT) + 4}">{_font(title, _TEXT, "#222222")}</td>'
+            for shade in self.shading.legend:
+                yield _chip(shade.label, shade.colour)
+        else:
+            for family, colour in COLOURS.items():
+                if family in self.drawing.families:
+                    yield _chip(family, colour)
+        if any(box.untranslated for box in self.boxes.values()):
+            yield _chip("not translated", Colour("#FFFFFF", UNTRANSLATED), dashed=True)
 
     def _items(self, items: tuple[Box | Frame, ...], level: int) -> Iterator[str]:
         for item in items:
@@ -143,7 +180,8 @@ class _Writer:
         yield f"{indent}}}"
 
     def _box(self, box: Box) -> str:
-        colour = _colour(box)
+        shaded = None if self.shading is None or box.cut else self.shading.boxes[box.id]
+        colour = _colour(box) if shaded is None else shaded.shade.colour
         name = f"  {box.name}" if box.name else ""
         align = "center" if box.kind in ("input", "output") else "left"
         head = _font(box.title, _TITLE, colour.text, bold=True) + (_font(name, _NAME, colour.text) if name else "")
@@ -152,13 +190,20 @@ class _Writer:
         for kind, text in [*(("", text) for text in box.details), *box.parameters]:
             widths.append(text_width(text, _TEXT))
             rows += _row(_font(text, _TEXT, colour.text, italic=kind == "buffer"), widths[-1], _TEXT, align)
-        border = 2 if box.kind in ("input", "output", "module") else 1
+        if shaded is not None and shaded.told:
+            widths.append(text_width(shaded.told, _TEXT, bold=True))
+            rows += _row(_font(shaded.told, _TEXT, colour.text, bold=True), widths[-1], _TEXT, align)
+        strong = box.kind in ("input", "output", "module") and not box.cut
+        border = 2 if strong or box.untranslated else 1
+        style = "rounded,dashed" if box.untranslated or box.cut else "rounded"
+        edge = UNTRANSLATED if box.untranslated else colour.edge
         painted = (
-            f'<td port="b" border="{border}" style="rounded" bgcolor="{colour.fill}" color="{colour.edge}" '
+            f'<td port="b" border="{border}" style="{style}" bgcolor="{colour.fill}" color="{edge}" '
             f'cellpadding="5">{_table(rows)}</td>'
         )
         label = self._with_shapes(box, painted, max(widths) + 12)
-        return f"{box.id} [label=<{label}>, tooltip={_tooltip(*box.tooltip)}];"
+        told = () if shaded is None else shaded.tooltip[:_TOLD]
+        return f"{box.id} [label=<{label}>, tooltip={_tooltip(*box.tooltip, *told)}];"
 
     def _with_shapes(self, box: Box, painted: str, width: int) -> str:
         """The painted box, and the shapes of its values beside or below the start of their arrows."""
@@ -206,7 +251,7 @@ class _Writer:
             options.append("style=dashed")
         if line.arrow.kept:
             options.append(f'color="{KEPT}"')
-        options.append(f"tooltip={_tooltip(f'{line.arrow.tooltip} {line.arrow.label}')}")
+        options.append(f"tooltip={_tooltip(line.arrow.tooltip)}")
         return f"  {tail} -> {head} [{', '.join(options)}];"
 
 
@@ -218,6 +263,8 @@ def _spaced(painted: str, width: int, room: int) -> str:
 
 
 def _colour(box: Box) -> Colour:
+    if box.cut:
+        return CUT
     if box.kind == "operator":
         return next(colour for family, colour in COLOURS.items() if family == box.family)
     return MODULE if box.kind == "module" else TERMINAL

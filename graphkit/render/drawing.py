@@ -8,9 +8,26 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Arrow", "Box", "Drawing", "Frame"]
+    from graphkit.render.shading import Shading
+
+__all__ = ["Arrow", "Box", "Drawing", "Frame", "Show"]
 
 BoxKind: TypeAlias = Literal["operator", "input", "output", "initializer", "module"]
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """What of a model's details a picture writes out. Tooltips have all of it either way.
+
+    Attributes:
+        shapes: Shapes and element types of values, beside the arrows and on inputs and outputs.
+        parameters: What operators read from the model.
+        attributes: Attributes of operators.
+    """
+
+    shapes: bool = True
+    parameters: bool = True
+    attributes: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +43,8 @@ class Box:
         details: Lines about attributes, or dtype and shape.
         parameters: (kind, text) for each line about parameters.
         tooltip: Lines that need no space.
+        untranslated: Whether it has no canonical form, or shows something that has none.
+        cut: Whether it stands for what is beyond the part of a graph that is shown.
     """
 
     id: str
@@ -36,6 +55,8 @@ class Box:
     details: tuple[str, ...] = ()
     parameters: tuple[tuple[str, str], ...] = ()
     tooltip: tuple[str, ...] = ()
+    untranslated: bool = False
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +92,7 @@ class Arrow:
         value: What tells it from other values: the node of the view that computes it, and which output it is.
         label: Its shape, with the dtype unless it is float32.
         body: Whether it connects a control-flow operator with its body.
-        tooltip: The value's name.
+        tooltip: The value's name and shape.
         kept: Whether it is a value of the forward pass that the backward pass reads.
     """
 
@@ -95,6 +116,7 @@ class Drawing:
         arrows: In the order of their heads.
         families: Operator families that occur, in their usual order.
         shown: Id of the box that shows each node of the view, by the node's key.
+        shading: What colours the boxes instead of their families; None where nothing does.
     """
 
     title: str
@@ -103,6 +125,7 @@ class Drawing:
     arrows: tuple[Arrow, ...]
     families: tuple[str, ...]
     shown: Mapping[str, str] = field(default_factory=dict)
+    shading: Shading | None = None
 
     def boxes(self) -> Iterator[Box]:
         """Every box, inside frames too."""

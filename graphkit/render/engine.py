@@ -29,6 +29,10 @@ _PAGE: Final = 14_000 / _POINTS
 """Inches of the longest side of a PDF; the format's readers stop at 14,400 points."""
 
 
+_PATIENCE: Final = 300
+"""Seconds after which a layout is given up."""
+
+
 def lay_out(dot: str, form: str) -> bytes:
     """Draw DOT source.
 
@@ -38,16 +42,23 @@ def lay_out(dot: str, form: str) -> bytes:
 
     Raises:
         MissingError: pygraphviz, or for PNG and PDF any font, is not installed.
-        ExecutionError: Graphviz crashed or gave up.
+        ExecutionError: Graphviz crashed, gave up or took minutes.
     """
     from graphkit.errors import ExecutionError, MissingError
 
-    done = subprocess.run(
-        [sys.executable, "-P", str(Path(__file__).resolve()), form],
-        input=dot.encode("utf-8", "replace"),
-        capture_output=True,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", str(Path(__file__).resolve()), form],
+            input=dot.encode("utf-8", "replace"),
+            capture_output=True,
+            check=False,
+            timeout=_PATIENCE,
+        )
+    except subprocess.TimeoutExpired as late:
+        raise ExecutionError(
+            f"Graphviz had not laid out this graph after {_PATIENCE} seconds. Fold modules with a depth, draw a part "
+            f"of it, or explore it in the viewer (a file that ends in .html)."
+        ) from late
     if done.returncode == 0:
         return done.stdout
     if done.returncode == _NO_PACKAGE:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree as ET
 
-from graphkit.render.compose import draw
 from graphkit.render.dot import to_dot
 from graphkit.render.engine import lay_out
+from graphkit.render.folding import Sketch, is_drawable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Inline", "inline"]
 
-_LARGEST: Final = 4000
-"""Boxes that a browser still moves smoothly, and Graphviz lays out in seconds; larger graphs are folded."""
-_DEEPEST: Final = 6
-"""Depth from which folding is tried."""
 _SVG: Final = "{http://www.w3.org/2000/svg}"
 _KEPT: Final = frozenset(
     ("x", "y", "d", "points", "cx", "cy", "rx", "ry", "text-anchor", "font-size", "stroke-dasharray")
@@ -43,16 +39,16 @@ class Inline:
     Attributes:
         svg: The ``<svg>`` element, without scripts, links, styles and colours.
         boxes: Which box (``data-box``) shows each node of the view, by the node's key.
-        folded: Depth below which modules are folded; None where nothing is.
+        folded: What had to be folded, as a clause; empty where nothing was.
     """
 
     svg: str
     boxes: Mapping[str, str]
-    folded: int | None
+    folded: str
 
 
 def inline(view: nx.MultiDiGraph, *, direction: str = "TB") -> Inline:
-    """Draw a view for a page; one of more than 4000 boxes has its innermost modules folded.
+    """Draw a view for a page; one of more than 4000 boxes is folded.
 
     Args:
         view: As :func:`graphkit.ir.view.nx_view` makes it.
@@ -60,19 +56,11 @@ def inline(view: nx.MultiDiGraph, *, direction: str = "TB") -> Inline:
 
     Raises:
         MissingError: pygraphviz is not installed.
-        ExecutionError: Graphviz gave up, or the graph is too large to be drawn even so.
+        ExecutionError: Graphviz gave up.
     """
-    from graphkit.errors import ExecutionError
-
-    for depth in (None, *range(_DEEPEST, -1, -1)):
-        drawing = draw(view, depth=depth)
-        count = sum(1 for _ in drawing.boxes())
-        if count <= _LARGEST:
-            break
-    else:
-        raise ExecutionError(f"The graph has {count:,} boxes even with all modules folded; {_LARGEST:,} can be drawn.")
+    drawing, folded = Sketch(view).drawn(is_drawable)
     root = ET.fromstring(lay_out(to_dot(drawing, direction=direction, headed=False), "svg"))
-    return Inline(ET.tostring(_picture(root, drawing), encoding="unicode"), drawing.shown, depth)
+    return Inline(ET.tostring(_picture(root, drawing), encoding="unicode"), drawing.shown, folded)
 
 
 def _picture(root: ET.Element, drawing: Drawing) -> ET.Element:

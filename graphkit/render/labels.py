@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from graphkit.ir.describe import Dims
 
-__all__ = ["attribute_lines", "count", "dims", "parameter_lines", "relative", "tensor"]
+__all__ = ["amount", "attribute_lines", "count", "dims", "parameter_lines", "relative", "tensor"]
 
 _LIST_LIMIT: Final = 6
 """Elements of a list that a label shows."""
@@ -66,6 +66,19 @@ def count(number: int) -> str:
         power, scaled = power + 1, scaled / 1000
     digits = max(0, 2 - int(math.log10(scaled)))
     return f"{scaled:.{digits}f} {'kMGT'[power - 1]}"
+
+
+def amount(number: float, unit: str = "") -> str:
+    """An amount in three digits with its unit: ``25.6 MB`` for ``"bytes"``, ``4.1 GFLOP``, ``948``."""
+    if not math.isfinite(number):
+        return f"{number} {unit}".strip()
+    if 0 < abs(number) < 1 or (number < 1000 and number != int(number)):
+        return f"{number:.3g} {unit}".strip()
+    text = count(int(number))
+    digits, _, prefix = text.partition(" ")
+    if unit in ("bytes", "B"):
+        return f"{digits} {prefix}B"
+    return f"{text} {unit}".strip() if not prefix else f"{digits} {prefix}{unit and ' '}{unit}"
 
 
 def relative(name: str, scope: str, node: str = "") -> str:

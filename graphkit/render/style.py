@@ -12,7 +12,20 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from graphkit.ir.family import Family
 
-__all__ = ["BACKWARD", "COLOURS", "FONT", "FRAMES", "FRAME_EDGE", "KEPT", "MODULE", "TERMINAL", "Colour", "text_width"]
+__all__ = [
+    "BACKWARD",
+    "COLOURS",
+    "CUT",
+    "FONT",
+    "FRAMES",
+    "FRAME_EDGE",
+    "KEPT",
+    "MODULE",
+    "TERMINAL",
+    "UNTRANSLATED",
+    "Colour",
+    "text_width",
+]
 
 FONT: Final = "Helvetica,Arial,sans-serif"
 
@@ -47,6 +60,12 @@ COLOURS: Final[dict[Family, Colour]] = {
 
 TERMINAL: Final = Colour("#FFFFFF", "#222222")
 """Graph inputs and outputs."""
+
+CUT: Final = Colour("#FFFFFF", "#888888", "#555555")
+"""What stands for the rest of a graph of which a part is shown."""
+
+UNTRANSLATED: Final = "#CC0022"
+"""Dashed outline of what has no canonical form."""
 
 MODULE: Final = Colour("#E4DDF0", "#7A68A6")
 """A folded module."""

@@ -13,20 +13,19 @@ import hashlib
 import html
 import json
 import math
-from collections import Counter
 from dataclasses import MISSING, fields
 from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING, Any, Final
 
 from graphkit.report import wording
+from graphkit.report.heat import checks_of_nodes
 from graphkit.report.report import DECADES, Check
 from graphkit.text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
-    import networkx as nx
     import onnx_ir as ir
 
     from graphkit.report.report import Report
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["to_html"]
 
 _SCRIPTS: Final = ("page.js", "charts.js", "table.js", "graph.js", "start.js")
-_ON_VALUES: Final = frozenset(("output", "value", "value gradient", "loss"))
-_ON_PARAMETERS: Final = frozenset(("parameter gradient", "parameter", "running statistic"))
 _ADDED: Final[dict[str, Any]] = {"share": 0.0, "told": [], "whole": False}
 """What the page is told of a check besides its fields: the error as a share of the bound, sentences, and whether it is
 about a whole pass; with their defaults."""
@@ -158,37 +155,7 @@ def _drawing(report: Report, model: ir.Model) -> tuple[str, dict[str, list[int]]
     except (ExecutionError, MissingError) as problem:
         return "", {}, str(problem)
     boxes: dict[str, list[int]] = {}
-    for key, found in _checks_of_nodes(report, view).items():
+    for key, found in checks_of_nodes(report, view).items():
         kept = boxes.setdefault(picture.boxes[key], [])
         kept += [index for index in found if index not in kept]
     return picture.svg, boxes, ""
-
-
-def _checks_of_nodes(report: Report, view: nx.MultiDiGraph) -> dict[str, list[int]]:
-    """Positions of the checks on each node of a view: on its outputs, and on the parameters that it alone reads."""
-    about: dict[tuple[str, str], list[int]] = {}
-    for index, check in enumerate(report.checks):
-        about.setdefault((check.kind, check.name), []).append(index)
-    readers = Counter(
-        name
-        for _, data in view.nodes(data=True)
-        if data["kind"] == "operator"
-        for name in {item.name for item in data["parameters"]}
-    )
-    found: dict[str, list[int]] = {}
-    for key, data in view.nodes(data=True):
-        tensors = [(kind, name) for kind, names in _subjects(data, readers) for name in dict.fromkeys(names)]
-        found[key] = [index for tensor in tensors for index in about.get(tensor, ())]
-    return found
-
-
-def _subjects(data: Mapping[str, Any], readers: Mapping[str, int]) -> Iterable[tuple[str, list[str]]]:
-    if data["kind"] == "operator":
-        outputs = [value.name for value in data["outputs"] if value.name]
-        own = [item.name for item in data["parameters"] if readers[item.name] == 1]
-        yield from ((kind, outputs) for kind in sorted(_ON_VALUES))
-        yield from ((kind, own) for kind in sorted(_ON_PARAMETERS))
-    elif data["kind"] == "input":
-        yield "input gradient", [data["name"]]
-    elif data["kind"] == "output":
-        yield from ((kind, [data["name"]]) for kind in ("output", "loss"))
