@@ -11,7 +11,7 @@
  */
 
 /** Below these sizes on the screen, in pixels, text is left out and boxes are plain. */
-const paintLimits = { text: 4.5, detail: 0.3, edgeText: 0.75 };
+const paintLimits = { text: 4.5, frameText: 7, detail: 0.3, edgeText: 0.75 };
 
 /** Draw a picture; the context is already moved and scaled to the world. */
 function paintPicture(context, picture) {
@@ -32,7 +32,7 @@ function paintPicture(context, picture) {
     }
     context.globalAlpha = 1;
     if (picture.scale * 11 >= paintLimits.text) paintTexts(context, boxes, picture);
-    if (picture.scale * 12 < 8) paintFarTitles(context, frames, picture);
+    if (picture.scale * 12 < paintLimits.frameText) paintFarTitles(context, frames, picture);
     for (const box of picture.boxes) {
         if (box.key === picture.selected) paintRing(context, box, picture, picture.theme.accent, 2.5);
         else if (box.key === picture.hovered) paintRing(context, box, picture, picture.theme.accent, 1.2);
@@ -81,7 +81,7 @@ function paintFrame(context, box, picture) {
 /** The words of a title bar, on a patch of its colour so that lines do not run through them. */
 function paintFrameTitle(context, box, picture) {
     const { theme, scale, graph, meter } = picture;
-    if (scale * 12 < paintLimits.text) return;
+    if (scale * 12 < paintLimits.frameText) return;
     const look = picture.look(box);
     const { label, note } = meter.frame(box.item.id);
     const after = 28 + meter.text.width(label, measureFonts.frame) + 8;
@@ -228,12 +228,10 @@ function paintTexts(context, boxes, picture) {
 function paintLinkLabels(context, picture) {
     const { theme, sideways } = picture;
     context.font = measureFonts.edge;
-    context.textAlign = "left";
-    context.lineWidth = 3;
-    context.strokeStyle = theme.page;
     for (const link of picture.links) {
         if (!link.label || link.hidden) continue;
-        const [x, y] = [link.points[0] + (sideways ? 7 : 6), link.points[1] + (sideways ? -7 : 11)];
+        const [x, y] = [link.points[0] + (sideways ? 7 : link.labelLeft ? -6 : 6), link.points[1] + (sideways ? -7 : 11)];
+        context.textAlign = link.labelLeft ? "right" : "left";
         const group = picture.group(link);
         context.globalAlpha = (group === "faded" ? 0.25 : 1) * picture.linkAlpha;
         context.fillStyle = group === "plain" || group === "faded" || group === "body" ? theme.muted : theme.ink;
@@ -243,9 +241,9 @@ function paintLinkLabels(context, picture) {
 }
 
 /** Continue a path along a link: straight, and in curves that keep the direction of flow at both ends. */
-function paintAlong(context, points, sideways) {
-    context.moveTo(points[0], points[1]);
-    for (let at = 2; at < points.length; at += 2) {
+function paintAlong(context, points, sideways, first = 0) {
+    context.moveTo(points[2 * first], points[2 * first + 1]);
+    for (let at = 2 * first + 2; at < points.length; at += 2) {
         const [px, py, x, y] = [points[at - 2], points[at - 1], points[at], points[at + 1]];
         const across = sideways ? y - py : x - px;
         if (across < 0.5 && across > -0.5) context.lineTo(x, y);
@@ -292,11 +290,12 @@ function paintLinks(context, picture) {
         context.lineWidth = width;
         if (dash && scale > 0.25) context.setLineDash(dash);
         context.beginPath();
-        for (const { points } of sorted[name]) paintAlong(context, points, sideways);
+        const common = colour === theme.line;
+        for (const { points, shared } of sorted[name]) paintAlong(context, points, sideways, common ? shared : 0);
         context.stroke();
         context.setLineDash([]);
         if (scale < 0.3) continue;
-        context.fillStyle = colour === theme.line ? theme.arrow : colour;
+        context.fillStyle = common ? theme.arrow : colour;
         context.beginPath();
         for (const { points, head } of sorted[name]) if (head) paintArrow(context, points, sideways, 6.5);
         context.fill();

@@ -6,8 +6,9 @@
  * @typedef {{w: number, h: number, pin: -1|0|1}} LayeredBox
  *
  * A line between two boxes, by number. `tailAt` and `headAt` are where it must meet them, from their centres; null
- * leaves that to the layout. Lines with one `tailKey` (an output of their tail) leave it at one point.
- * @typedef {{tail: number, head: number, tailAt: number|null, headAt: number|null, tailKey: number}} LayeredLine
+ * leaves that to the layout. Lines with one `tailKey` (an output of their tail) leave it at one point. `room` is how
+ * far, at least, the rank of the tail is from the next one.
+ * @typedef {{tail: number, head: number, tailAt: number|null, headAt: number|null, tailKey: number, room: number}} LayeredLine
  *
  * The result: centres of the boxes, and for each line its corners [x0, y0, x1, y1, …], between which it runs straight
  * or, where x changes, in a curve that is vertical at both ends.
@@ -20,18 +21,17 @@ const layeredGaps = { box: 28, line: 14, rank: 34, port: 20, lane: 7 };
  * Lay out boxes and lines from top to bottom.
  * @param {LayeredBox[]} boxes In an order to prefer where the lines leave a choice.
  * @param {LayeredLine[]} lines
- * @param {number} [apart] Least distance of ranks.
  * @returns {LayeredResult}
  */
-function layered(boxes, lines, apart = layeredGaps.rank) {
+function layered(boxes, lines) {
     const order = rankTopological(boxes.length, lines);
     const segments = rankLines(boxes, lines, order);
-    const { ranks, count } = rankBoxes(boxes, segments, order);
+    const { ranks, count, floats } = rankBoxes(boxes, segments, order);
     layeredExempt(boxes.length, segments, ranks);
-    const net = layeredNet(boxes, segments, ranks, count);
+    const net = { ...layeredNet(boxes, segments, ranks, count), floats };
     orderLayers(net);
     const across = placeAcross(net);
-    return routeAll(boxes, lines, segments, net, across, apart);
+    return routeAll(boxes, lines, segments, net, across);
 }
 
 /** Boxes so that tails come before heads; where lines close a cycle, the box that is first in the input comes first. */
@@ -74,6 +74,7 @@ function rankLines(boxes, lines, { position }) {
             lower: against ? line.tail : line.head,
             upperAt: against ? line.headAt : line.tailAt,
             lowerAt: against ? line.tailAt : line.headAt,
+            trunk: against ? `against ${number}` : `${line.tail} ${line.tailKey} ${line.tailAt}`,
             far: false,
             chain: null,
         });
@@ -121,7 +122,7 @@ function rankBoxes(boxes, segments, { sequence }) {
     const used = [...new Set(ranks)].sort((a, b) => a - b);
     const dense = new Map(used.map((rank, index) => [rank, index]));
     for (let box = 0; box < count; box++) ranks[box] = dense.get(ranks[box]);
-    return { ranks, count: used.length };
+    return { ranks, count: used.length, floats };
 }
 
 /** Where nothing is pinned, the source with the longest way to go holds its part of the graph at the top. */
@@ -137,17 +138,27 @@ function layeredAnchor(floats, sequence, ups, downs) {
     }
 }
 
-/** Mark the longest lines `far` (they run beside the graph) where all would need too many corners. */
+/**
+ * Mark the longest lines `far` (they run beside the graph) where all would need too many corners. Lines that leave a
+ * box at one point share theirs.
+ */
 function layeredExempt(count, segments, ranks) {
-    const span = ({ upper, lower }) => ranks[lower] - ranks[upper];
+    const span = ({ upper, lower }) => ranks[lower] - ranks[upper] - 1;
+    const longest = [...segments].sort((a, b) => span(b) - span(a));
+    const trunks = new Map();
+    for (const segment of longest) {
+        if (!trunks.has(segment.trunk)) trunks.set(segment.trunk, []);
+        trunks.get(segment.trunk).push(segment);
+    }
     let corners = 0;
-    for (const segment of segments) corners += span(segment) - 1;
+    for (const [first] of trunks.values()) corners += span(first);
     const budget = Math.max(6000, 2 * count);
-    if (corners <= budget) return;
-    for (const segment of [...segments].sort((a, b) => span(b) - span(a))) {
+    for (const segment of longest) {
         if (corners <= budget) break;
         segment.far = true;
-        corners -= span(segment) - 1;
+        const rest = trunks.get(segment.trunk);
+        rest.shift();
+        corners -= span(segment) - (rest.length ? span(rest[0]) : 0);
     }
 }
 
@@ -164,23 +175,24 @@ function layeredNet(boxes, segments, ranks, count) {
         below[upper].push([lower, upperAt, lowerAt]);
         above[lower].push([upper, lowerAt, upperAt]);
     };
+    const trunks = new Map();
     for (const segment of segments) {
         if (segment.far) continue;
-        segment.chain = [];
-        let last = segment.upper;
-        let at = segment.upperAt ?? 0;
-        for (let rank = ranks[segment.upper] + 1; rank < ranks[segment.lower]; rank++) {
+        if (!trunks.has(segment.trunk)) trunks.set(segment.trunk, []);
+        const corners = trunks.get(segment.trunk);
+        const steps = ranks[segment.lower] - ranks[segment.upper] - 1;
+        const start = segment.upperAt ?? 0;
+        while (corners.length < steps) {
             const corner = widths.length;
             widths.push(0);
-            rankOf.push(rank);
+            rankOf.push(ranks[segment.upper] + corners.length + 1);
             above.push([]);
             below.push([]);
-            segment.chain.push(corner);
-            connect(last, at, corner, 0);
-            last = corner;
-            at = 0;
+            connect(corners.at(-1) ?? segment.upper, corners.length ? 0 : start, corner, 0);
+            corners.push(corner);
         }
-        connect(last, at, segment.lower, segment.lowerAt ?? 0);
+        segment.chain = corners.slice(0, steps);
+        connect(segment.chain.at(-1) ?? segment.upper, steps ? 0 : start, segment.lower, segment.lowerAt ?? 0);
     }
     const layers = Array.from({ length: count }, () => []);
     rankOf.forEach((rank, vertex) => layers[rank].push(vertex));

@@ -6,7 +6,8 @@
  * @typedef {{item: Item, key: string, x: number, y: number, w: number, h: number, frame: boolean, depth: number}} Box
  *
  * A visible line: corners [x0, y0, …], the edges it stands for, the boxes at its ends (null for a port on a frame).
- * @typedef {{points: Float64Array, edges: number[], tail: Item|null, head: Item|null, box: number[], label: string}} Link
+ * @typedef {{points: Float64Array, edges: number[], tail: Item|null, head: Item|null, box: number[], label: string,
+ *     labelLeft: boolean, shared: number}} Link
  */
 
 const layoutPad = { side: 16, title: 40, bottom: 16 };
@@ -16,6 +17,31 @@ const layoutPorts = 16;
 /** Name of an item in maps. */
 function layoutKey(item) {
     return (item.kind === "node" ? "n" : item.kind === "group" ? "g" : "e") + item.id;
+}
+
+/** Note how many corners each link shares with a longer one from the same place, so that they are drawn once. */
+function layoutShared(links, sideways) {
+    const across = sideways ? 1 : 0;
+    const starts = new Map();
+    for (const link of links) {
+        link.shared = 0;
+        const key = `${link.points[0]} ${link.points[1]}`;
+        if (!starts.has(key)) starts.set(key, []);
+        starts.get(key).push(link);
+    }
+    for (const bundle of starts.values()) {
+        if (bundle.length < 2) continue;
+        bundle.sort((a, b) => b.points.length - a.points.length);
+        for (let at = 1; at < bundle.length; at++) {
+            const [longer, own] = [bundle[at - 1].points, bundle[at].points];
+            let same = 0;
+            while (same < own.length && own[same] === longer[same] && own[same + 1] === longer[same + 1]) same += 2;
+            // Where both run on straight, the shorter one turns off before the longer one has its next corner.
+            const last = own[same - 2 + across];
+            const straight = same > 0 && own[same + across] === last && longer[same + across] === last;
+            bundle[at].shared = Math.max(0, same / 2 - (straight ? 0 : 1));
+        }
+    }
 }
 
 /** Lays out what is open of a graph. */
@@ -127,13 +153,23 @@ class Layout {
                 headAt: inside[head] ? inside[head].inAt.get(portIn) : head >= children.length ? 0 : null,
                 tailKey: from * 1024 + output,
                 edges: [edge],
+                label: "",
+                labelLeft: false,
+                wide: 0,
+                room: 0,
             });
         };
         for (const { edge, from, to } of inner) join(edge, from, to);
         for (const { edge, at } of ins.ends) join(edge, inPort.get(ins.portOf.get(edge)), at);
         for (const { edge, at } of outs.ends) join(edge, at, outPort.get(outs.portOf.get(edge)));
         const list = [...lines.values()];
-        const level = this.#framed(group, children, inside, sizes, list, layered(boxes, list, sideways ? 78 : undefined), inPort, outPort);
+        for (const line of list) {
+            if (line.tail >= children.length || inside[line.tail]) continue;
+            line.label = this.#label(line.edges);
+            line.wide = line.label ? 10 + this.meter.text.width(line.label, measureFonts.edge) : 0;
+            if (sideways) line.room = Math.min(150, line.wide + 16);
+        }
+        const level = this.#framed(group, children, inside, sizes, list, layered(boxes, list), inPort, outPort);
         this.levels.set(group, level);
         return level;
     }
@@ -147,14 +183,11 @@ class Layout {
         const sideways = this.direction === "LR";
         const [contentW, contentH] = sideways ? [flat.height, flat.width] : [flat.width, flat.height];
         const pad = group === 0 ? { side: 0, title: 0, bottom: 0 } : layoutPad;
-        const labels = lines.map(({ tail, edges }) => (tail < children.length && !inside[tail] ? this.#label(edges) : ""));
-        let right = contentW;
-        lines.forEach((_, number) => {
-            const width = labels[number] ? 10 + this.meter.text.width(labels[number], measureFonts.edge) : 0;
-            if (flat.routes[number].length) right = Math.max(right, flat.routes[number][sideways ? 1 : 0] + width);
-        });
+        const spread = sideways ? [0, 0] : this.#labelRoom(lines, flat.routes);
+        const start = Math.max(0, -spread[0]);
+        const right = start + Math.max(contentW, spread[1]);
         const least = group === 0 ? 0 : this.meter.frame(group).w;
-        const left = pad.side + Math.max(0, least - right - 2 * pad.side) / 2;
+        const left = start + pad.side + Math.max(0, least - right - 2 * pad.side) / 2;
         const w = Math.max(right + 2 * pad.side, least);
         const h = contentH + pad.title + pad.bottom;
         const x = (at) => (sideways ? flat.y[at] : flat.x[at]) + left;
@@ -180,12 +213,40 @@ class Layout {
             if (line.tail >= children.length) points[along] = 0;
             if (line.head >= children.length) points[points.length - 2 + along] = sideways ? w : h;
             const end = (at) => (at < children.length && !inside[at] ? children[at] : null);
-            links.push({ points, edges: line.edges, tail: end(line.tail), head: end(line.head), label: labels[number] });
+            const { edges, label, labelLeft } = line;
+            links.push({ points, edges, tail: end(line.tail), head: end(line.head), label, labelLeft });
         });
+        layoutShared(links, sideways);
         const offset = (at) => (sideways ? y(at) - h / 2 : x(at) - w / 2);
         const inAt = new Map([...inPort].map(([port, at]) => [port, offset(at)]));
         const outAt = new Map([...outPort].map(([port, at]) => [port, offset(at)]));
         return { w, h, placed, links, inAt, outAt };
+    }
+
+    /**
+     * Put what is written beside lines on the side that they do not turn to where they begin.
+     * @returns {[number, number]} How far it reaches to the left and to the right.
+     */
+    #labelRoom(lines, routes) {
+        const turns = new Map();
+        lines.forEach(({ label, tail }, number) => {
+            const [x, y, next, below, after] = routes[number];
+            if (!label || x === undefined) return;
+            const at = next === x && below - y < 12 ? (after ?? next) : next;
+            const key = `${tail} ${x}`;
+            const seen = turns.get(key) ?? { left: false, right: false };
+            turns.set(key, { left: seen.left || at < x - 1, right: seen.right || at > x + 1 });
+        });
+        let [low, high] = [0, 0];
+        lines.forEach((line, number) => {
+            const [x] = routes[number];
+            if (!line.label || x === undefined) return;
+            const { left, right } = turns.get(`${line.tail} ${x}`);
+            line.labelLeft = right && !left;
+            if (line.labelLeft) low = Math.min(low, x - line.wide);
+            else high = Math.max(high, x + line.wide);
+        });
+        return [low, high];
     }
 
     /** All visible boxes, frames before what is in them, and lines. @returns {{boxes: Box[], links: Link[]}} */
@@ -204,7 +265,7 @@ class Layout {
         return { boxes, links };
     }
 
-    #moved({ points, edges, tail, head, label }, left, top) {
+    #moved({ points, edges, tail, head, label, labelLeft, shared }, left, top) {
         const moved = new Float64Array(points.length);
         let [x0, y0, x1, y1] = [Infinity, Infinity, -Infinity, -Infinity];
         for (let at = 0; at < points.length; at += 2) {
@@ -215,17 +276,15 @@ class Layout {
             if (y < y0) y0 = y;
             if (y > y1) y1 = y;
         }
-        return { points: moved, edges, tail, head, box: [x0, y0, x1, y1], label };
+        return { points: moved, edges, tail, head, box: [x0, y0, x1, y1], label, labelLeft, shared };
     }
 
     /** What is written beside a line where it begins: its shape, or how many values it carries. */
     #label(edges) {
         const values = new Set(edges.map((edge) => this.graph.edges[edge].slice(0, 2).join(" ")));
         if (values.size > 1) return `${values.size} values`;
-        const [tail, output, , , kind] = this.graph.edges[edges[0]];
-        const node = this.graph.nodes[tail];
-        if (node.kind !== "operator" && kind !== "body") return "";
-        const [, dtype, shape] = node.outputs[output] ?? [];
+        const [tail, output] = this.graph.edges[edges[0]];
+        const [, dtype, shape] = this.graph.nodes[tail].outputs?.[output] ?? [];
         const told = textLine(shape ?? "", 32);
         return dtype && dtype !== "float32" ? `${dtype} ${told}`.trim() : told;
     }

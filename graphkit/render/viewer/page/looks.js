@@ -11,6 +11,7 @@ class Looks {
         this.families = families;
         this.themeName = "light";
         this.overlay = null;
+        this.scaled = null;
         this.colourOf = null;
         this.highlight = null;
         this.selection = null;
@@ -22,7 +23,7 @@ class Looks {
     reset() {
         this.theme = THEMES[this.themeName];
         this.palette = this.families.map((family) => mixFamily(family, this.theme));
-        this.heat = this.overlay ? heatScale(this.overlay, this.themeName) : null;
+        this.heat = this.overlay ? heatScale(this.scaled, this.themeName) : null;
         this.boxes = new Map();
         this.links = new Map();
         this.sums = new Map();

@@ -98,11 +98,11 @@ class BoxMeter {
             const tensor = [node.dtype, node.shape].filter(Boolean).join("  ");
             return this.#sized(textLine(node.label || node.name, 40) || node.kind, textLine(tensor, 48), [], 18);
         }
-        const told = node.lines ?? node.attributes.slice(0, 3).map(([name, value]) => `${name}: ${value}`);
+        const told = [...(node.details ?? []).slice(0, 3), ...(node.reads ?? []).slice(0, 2)];
         return this.#sized(
             textLine(node.op, 40) || "?",
             textLine(node.label, 40),
-            told.slice(0, 4).map((line) => textLine(line, 48)),
+            told.map((line) => textLine(line, 48)),
         );
     }
 

@@ -111,20 +111,32 @@ function orderCrossings(net, position) {
     for (const layer of net.layers) {
         const ends = [];
         for (const vertex of layer) {
-            const own = net.below[vertex].map(([other, at, otherAt]) => [at, orderPlace(net, position, other, otherAt)]);
-            own.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
-            for (const [, place] of own) ends.push(place);
+            const side = net.below[vertex];
+            const from = ends.length;
+            for (const [other, at, otherAt] of side) ends.push([at, orderPlace(net, position, other, otherAt)]);
+            if (side.length > 1) {
+                const own = ends.splice(from);
+                own.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+                ends.push(...own);
+            }
         }
-        const sorted = [...new Set(ends)].sort((a, b) => a - b);
-        const index = new Map(sorted.map((place, at) => [place, at + 1]));
+        if (ends.length < 2) continue;
+        const sorted = Float64Array.from(ends, ([, place]) => place).sort();
         const tree = new Int32Array(sorted.length + 1);
-        ends.forEach((place, seen) => {
-            const at = index.get(place);
+        for (let seen = 0; seen < ends.length; seen++) {
+            const place = ends[seen][1];
+            let [low, high] = [0, sorted.length];
+            while (low < high) {
+                const middle = (low + high) >> 1;
+                if (sorted[middle] < place) low = middle + 1;
+                else high = middle;
+            }
+            // Equal places share a number, so that lines to one point do not count as crossing.
             let before = 0;
-            for (let i = at; i > 0; i -= i & -i) before += tree[i];
+            for (let i = low + 1; i > 0; i -= i & -i) before += tree[i];
             crossings += seen - before;
-            for (let i = at; i < tree.length; i += i & -i) tree[i]++;
-        });
+            for (let i = low + 1; i < tree.length; i += i & -i) tree[i]++;
+        }
     }
     return crossings;
 }

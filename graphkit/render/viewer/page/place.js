@@ -1,11 +1,12 @@
 // Places across the layers, after Brandes and Köpf (2001), for boxes whose lines meet them away from their centres:
-// vertices are put in blocks whose lines run straight, blocks are packed in four ways, and the ways are averaged.
+// vertices are put in blocks whose lines run straight, blocks are packed in four ways (two where there are very many), and the ways are averaged.
 
 /** Centres of all vertices of an ordered net (see layered.js). @returns {Float64Array} */
 function placeAcross(net) {
     const straight = placeStraight(net);
     const results = [];
-    for (const upwards of [false, true]) {
+    const ways = net.widths.length > 25000 ? [false] : [false, true];
+    for (const upwards of ways) {
         for (const mirrored of [false, true]) results.push(placeOnce(net, straight, upwards, mirrored));
     }
     return placeBalanced(net, results);
@@ -14,8 +15,12 @@ function placeAcross(net) {
 /** The neighbours above with which a vertex may share a block: [vertex above, its shift to the right] by vertex. */
 function placeStraight(net) {
     const corner = (vertex) => vertex >= net.boxes;
-    // A line between two boxes, or between two corners, comes before one that bends anyway.
-    const rankOfLine = (a, b) => (corner(a) === corner(b) ? 1 : 0);
+    // Between corners lines are straight if at all possible, then between boxes; a line that bends anyway comes after
+    // them, and last what feeds the flow from its side, such as a constant.
+    const rankOfLine = (a, b) => {
+        if (corner(a) || corner(b)) return corner(a) && corner(b) ? 3 : 1;
+        return net.floats[a] === net.floats[b] ? 2 : 0;
+    };
     const bestOf = (side, vertex) => side.reduce((best, [other]) => Math.max(best, rankOfLine(vertex, other)), 0);
     const bestAbove = net.above.map(bestOf);
     const bestBelow = net.below.map(bestOf);
@@ -89,41 +94,48 @@ function placeApart(net, left, right) {
 /** Blocks as far left as they go, then back towards what is right of them. */
 function placePacked(net, layers, root, shift) {
     const count = root.length;
-    const rights = Array.from({ length: count }, () => []);
+    const start = new Int32Array(count + 1);
+    for (const layer of layers) for (let at = 1; at < layer.length; at++) start[root[layer[at - 1]] + 1]++;
+    for (let block = 0; block < count; block++) start[block + 1] += start[block];
+    const rights = new Int32Array(start[count]);
+    const aparts = new Float64Array(start[count]);
+    const next = start.slice();
     const waiting = new Int32Array(count);
+    const place = new Float64Array(count);
     for (const layer of layers) {
-        for (let at = 1; at < layer.length; at++) {
-            const [left, right] = [layer[at - 1], layer[at]];
-            const apart = placeApart(net, left, right) + shift[left] - shift[right];
-            rights[root[left]].push([root[right], apart]);
-            waiting[root[right]]++;
+        for (let at = 0; at < layer.length; at++) {
+            const right = layer[at];
+            const block = root[right];
+            // A block goes no further left than where its own widest part begins at 0.
+            place[block] = Math.max(place[block], net.widths[right] / 2 - shift[right]);
+            if (!at) continue;
+            const left = layer[at - 1];
+            const to = next[root[left]]++;
+            rights[to] = block;
+            aparts[to] = placeApart(net, left, right) + shift[left] - shift[right];
+            waiting[block]++;
         }
     }
-    const sequence = [];
-    for (let block = 0; block < count; block++) if (root[block] === block && !waiting[block]) sequence.push(block);
-    const place = new Float64Array(count).fill(-Infinity);
-    // The left edges of blocks without a left neighbour are in line.
-    const leftmost = new Float64Array(count).fill(Infinity);
-    for (const layer of layers) {
-        for (const vertex of layer) {
-            leftmost[root[vertex]] = Math.min(leftmost[root[vertex]], shift[vertex] - net.widths[vertex] / 2);
-        }
-    }
-    for (let at = 0; at < sequence.length; at++) {
+    const sequence = new Int32Array(count);
+    let end = 0;
+    for (let block = 0; block < count; block++) if (root[block] === block && !waiting[block]) sequence[end++] = block;
+    for (let at = 0; at < end; at++) {
         const block = sequence[at];
-        place[block] = Math.max(place[block], -leftmost[block]);
-        for (const [right, apart] of rights[block]) {
-            place[right] = Math.max(place[right], place[block] + apart);
-            if (--waiting[right] === 0) sequence.push(right);
+        for (let to = start[block]; to < start[block + 1]; to++) {
+            const right = rights[to];
+            place[right] = Math.max(place[right], place[block] + aparts[to]);
+            if (--waiting[right] === 0) sequence[end++] = right;
         }
     }
-    for (let at = sequence.length - 1; at >= 0; at--) {
+    for (let at = end - 1; at >= 0; at--) {
         const block = sequence[at];
         let room = Infinity;
-        for (const [right, apart] of rights[block]) room = Math.min(room, place[right] - apart);
+        for (let to = start[block]; to < start[block + 1]; to++) room = Math.min(room, place[rights[to]] - aparts[to]);
         if (room < Infinity && room > place[block]) place[block] = room;
     }
-    return Float64Array.from(root, (block, vertex) => place[block] + shift[vertex]);
+    const places = new Float64Array(count);
+    for (let vertex = 0; vertex < count; vertex++) places[vertex] = place[root[vertex]] + shift[vertex];
+    return places;
 }
 
 /** The mean of the two middle places of each vertex, after putting all results beside the narrowest. */
@@ -144,10 +156,11 @@ function placeBalanced(net, results) {
         const mirrored = at % 2 === 1;
         return mirrored ? extents[narrow].high - extents[at].high : extents[narrow].low - extents[at].low;
     });
-    const four = [0, 0, 0, 0];
+    const ways = new Float64Array(results.length);
+    const middle = results.length / 2;
     return results[0].map((_, vertex) => {
-        for (let at = 0; at < 4; at++) four[at] = results[at][vertex] + moved[at];
-        four.sort((a, b) => a - b);
-        return (four[1] + four[2]) / 2;
+        for (let at = 0; at < ways.length; at++) ways[at] = results[at][vertex] + moved[at];
+        ways.sort();
+        return (ways[middle - 1] + ways[middle]) / 2;
     });
 }

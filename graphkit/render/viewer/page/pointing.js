@@ -8,7 +8,7 @@ class Pointing {
         const { canvas } = scene;
         this.behaviour = libraries
             .zoom()
-            .scaleExtent([0.01, 4])
+            .scaleExtent([0.002, 4])
             .clickDistance(5)
             .filter((event) => !event.button && event.type !== "dblclick")
             .on("zoom", ({ transform, sourceEvent }) => {
@@ -38,7 +38,7 @@ class Pointing {
     #click(event) {
         const { scene } = this;
         const hit = this.#hit(event);
-        scene.canvas.focus({ preventScroll: true });
+        scene.host.focus({ preventScroll: true });
         if (hit?.part === "title" || hit?.part === "opener") {
             if (event.detail <= 1) scene.toggle(hit.item.id);
             return;

@@ -1,9 +1,9 @@
 // Where lines run between the placed boxes of one level, and how far apart the ranks are.
 
 /** The result of a layered layout: ranks are set below one another, lines pass between the boxes of a rank. */
-function routeAll(boxes, lines, segments, net, across, apart) {
+function routeAll(boxes, lines, segments, net, across) {
     const { above: tops, below: bottoms } = routeMeetings(boxes, lines, segments, net, across);
-    const bands = routeBands(boxes, net, across, apart);
+    const bands = routeBands(boxes, lines, net, across);
     const x = new Float64Array(boxes.length);
     const y = new Float64Array(boxes.length);
     boxes.forEach((box, at) => {
@@ -81,7 +81,9 @@ function routeSpread(ends, centre, width, found) {
 }
 
 /** Top and bottom of each rank; ranks are further apart where lines go far to the side. */
-function routeBands(boxes, net, across, apart) {
+function routeBands(boxes, lines, net, across) {
+    const rooms = new Float64Array(net.layers.length);
+    for (const { tail, room } of lines) rooms[net.rankOf[tail]] = Math.max(rooms[net.rankOf[tail]], room);
     const sideways = new Float64Array(net.layers.length);
     net.below.forEach((side, vertex) => {
         for (const [other, at, otherAt] of side) {
@@ -100,7 +102,8 @@ function routeBands(boxes, net, across, apart) {
         }
         const following = net.layers[rank + 1];
         const toPorts = following?.some((vertex) => vertex < net.boxes && boxes[vertex].pin > 0);
-        const gap = ports || toPorts ? layeredGaps.port : apart;
+        const room = rooms[rank];
+        const gap = ports || toPorts ? Math.max(layeredGaps.port, room) : Math.max(layeredGaps.rank, room);
         bands.push({ top: next, bottom: next + height });
         next += height + gap + Math.min(48, Math.max(0, sideways[rank] - 120) * 0.08);
     });

@@ -18,9 +18,7 @@ class Scene extends EventTarget {
         this.looks.reset();
         this.canvas = document.createElement("canvas");
         this.canvas.className = "scene";
-        this.canvas.tabIndex = 0;
-        this.canvas.setAttribute("role", "application");
-        this.canvas.setAttribute("aria-label", `Graph ${textLine(graph.title, 80)}`);
+        this.canvas.setAttribute("aria-hidden", "true");
         host.append(this.canvas);
         this.context = this.canvas.getContext("2d", { alpha: false });
         this.transform = { x: 0, y: 0, k: 1 };
@@ -35,6 +33,14 @@ class Scene extends EventTarget {
         this.#openFirst(60);
         this.#arrange();
         this.home();
+    }
+
+    get themeName() {
+        return this.looks.themeName;
+    }
+
+    get directionName() {
+        return this.layout.direction;
     }
 
     /** Open groups. */
@@ -76,14 +82,17 @@ class Scene extends EventTarget {
 
     /** Hide what is written beside a line where it would lie on what is written beside another. */
     #spaceLabels() {
-        const labelled = this.links.filter(({ label }) => label);
-        labelled.sort((a, b) => a.points[1] - b.points[1] || a.points[0] - b.points[0]);
+        const labelled = this.links.filter(({ label }) => label).map((link) => {
+            const width = this.meter.text.width(link.label, measureFonts.edge) + 8;
+            return { link, start: link.points[0] - (link.labelLeft ? width : 0), width };
+        });
+        labelled.sort((a, b) => a.link.points[1] - b.link.points[1] || a.start - b.start);
         let [row, end] = [NaN, -Infinity];
-        for (const link of labelled) {
-            const [x, y] = link.points;
+        for (const { link, start, width } of labelled) {
+            const y = link.points[1];
             if (y !== row) [row, end] = [y, -Infinity];
-            link.hidden = x < end;
-            if (!link.hidden) end = x + this.meter.text.width(link.label, measureFonts.edge) + 8;
+            link.hidden = start < end;
+            if (!link.hidden) end = start + width;
         }
     }
 
@@ -288,20 +297,7 @@ class Scene extends EventTarget {
 
     /** The first view: everything if that can be read, else where the graph begins. */
     home() {
-        const whole = sceneFit(this.bounds, this.size, 1.25);
-        const readable = 0.6;
-        if (whole.k >= readable || !this.boxes.length) {
-            this.moveTo(whole);
-            return;
-        }
-        const { x0, y0, x1, y1 } = this.bounds;
-        const sideways = this.layout.direction === "LR";
-        const across = sideways ? this.size.h / (y1 - y0 + 60) : this.size.w / (x1 - x0 + 60);
-        const k = Math.max(readable, Math.min(0.9, across));
-        const start = this.boxes.find(({ frame }) => !frame) ?? this.boxes[0];
-        const [cx, cy] = across < readable ? [start.x + start.w / 2, start.y + start.h / 2] : [(x0 + x1) / 2, (y0 + y1) / 2];
-        if (sideways) this.moveTo({ x: 32 - x0 * k, y: this.size.h / 2 - cy * k, k });
-        else this.moveTo({ x: this.size.w / 2 - cx * k, y: 32 - y0 * k, k });
+        this.moveTo(sceneHome(this));
     }
 
     /** Bring an item to the middle, at a scale at which it can be read. */
@@ -328,7 +324,7 @@ class Scene extends EventTarget {
     /** Zoom about the middle. */
     zoomBy(factor) {
         const { x, y, k } = this.transform;
-        const scale = Math.max(0.01, Math.min(4, k * factor));
+        const scale = Math.max(0.002, Math.min(4, k * factor));
         const [cx, cy] = [this.size.w / 2, this.size.h / 2];
         this.moveTo({ x: cx - ((cx - x) * scale) / k, y: cy - ((cy - y) * scale) / k, k: scale });
     }
@@ -345,9 +341,10 @@ class Scene extends EventTarget {
         this.#relook();
     }
 
-    /** Colour by an overlay of the payload, or as usual. */
-    overlay(overlay) {
+    /** Colour by an overlay of the payload, or as usual; `scaled` is whose range the colours have, if not its own. */
+    overlay(overlay, scaled = overlay) {
         this.looks.overlay = overlay;
+        this.looks.scaled = scaled;
         this.#relook();
     }
 

@@ -4,7 +4,10 @@
 function sceneIndex(things, rectangle) {
     if (!things.length) return null;
     const index = new libraries.Flatbush(things.length);
-    for (const thing of things) index.add(...rectangle(thing));
+    for (const thing of things) {
+        const [x0, y0, x1, y1] = rectangle(thing);
+        index.add(x0, y0, x1, y1);
+    }
     index.finish();
     return index;
 }
@@ -13,21 +16,36 @@ function sceneIndex(things, rectangle) {
 function sceneBounds(boxes, links) {
     const bounds = { x0: Infinity, y0: Infinity, x1: -Infinity, y1: -Infinity };
     const include = (x0, y0, x1, y1) => {
-        bounds.x0 = Math.min(bounds.x0, x0);
-        bounds.y0 = Math.min(bounds.y0, y0);
-        bounds.x1 = Math.max(bounds.x1, x1);
-        bounds.y1 = Math.max(bounds.y1, y1);
+        if (x0 < bounds.x0) bounds.x0 = x0;
+        if (y0 < bounds.y0) bounds.y0 = y0;
+        if (x1 > bounds.x1) bounds.x1 = x1;
+        if (y1 > bounds.y1) bounds.y1 = y1;
     };
     for (const { x, y, w, h } of boxes) include(x, y, x + w, y + h);
-    for (const { box } of links) include(...box);
+    for (const { box } of links) include(box[0], box[1], box[2], box[3]);
     return boxes.length ? bounds : { x0: 0, y0: 0, x1: 1, y1: 1 };
 }
 
 /** The view that shows bounds in the middle of a host, at most at scale `largest`. */
 function sceneFit({ x0, y0, x1, y1 }, { w, h }, largest) {
     const margin = Math.min(32, w / 10, h / 10);
-    const k = Math.max(0.01, Math.min(largest, (w - 2 * margin) / (x1 - x0), (h - 2 * margin) / (y1 - y0)));
+    const k = Math.max(0.002, Math.min(largest, (w - 2 * margin) / (x1 - x0), (h - 2 * margin) / (y1 - y0)));
     return { x: w / 2 - ((x0 + x1) / 2) * k, y: h / 2 - ((y0 + y1) / 2) * k, k };
+}
+
+/** The view in which everything is visible if that can be read, else one of where the graph begins. */
+function sceneHome({ bounds, size, boxes, layout }) {
+    const whole = sceneFit(bounds, size, 1.25);
+    const readable = 0.7;
+    if (whole.k >= readable || !boxes.length) return whole;
+    const { x0, y0, x1, y1 } = bounds;
+    const sideways = layout.direction === "LR";
+    const fits = sideways ? size.h / (y1 - y0 + 60) : size.w / (x1 - x0 + 60);
+    const k = Math.max(readable, Math.min(0.9, fits));
+    const start = boxes.find(({ frame }) => !frame) ?? boxes[0];
+    const middle = fits < readable ? sceneCentre(start) : [(x0 + x1) / 2, (y0 + y1) / 2];
+    if (sideways) return { x: 32 - x0 * k, y: size.h / 2 - middle[1] * k, k };
+    return { x: size.w / 2 - middle[0] * k, y: 32 - y0 * k, k };
 }
 
 /**
