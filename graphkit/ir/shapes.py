@@ -14,6 +14,7 @@ import onnx
 import onnx_ir as ir
 
 from graphkit.errors import FormatError
+from graphkit.ir.keeping import STUMBLES
 from graphkit.ir.opset import OPSET, newest_of, schema_for
 from graphkit.ir.shape_rules import RULES
 from graphkit.ir.shape_values import VALUES
@@ -21,6 +22,8 @@ from graphkit.ir.symbols import Size, dim_of, equal, names_in, set_sizes, shape_
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from graphkit.ir.keeping import Keeping
 
 __all__ = ["CONTRADICTIONS", "infer_node", "infer_shapes", "name_unknown_dims", "type_bytes"]
 
@@ -72,18 +75,22 @@ def _infer_node(node: ir.Node) -> None:
         set_sizes(node.outputs[0], value_rule(node))
 
 
-def infer_shapes(model: ir.Model) -> None:
+def infer_shapes(model: ir.Model, keeping: Keeping | None = None) -> None:
     """Set dtype and shape of every value of a model in the canonical opset, in place.
 
     Dimensions that stay unknown get a name of their own, so that equal names are equal sizes everywhere. A name that
     only a graph output has says nothing of its size, so what is inferred takes its place.
+
+    Args:
+        model: The model.
+        keeping: Keeps nodes that contradict what they read; None refuses them.
 
     Raises:
         FormatError: A node's inputs contradict its operator's definition.
     """
     for value in model.graph.inputs:
         name_unknown_dims(value)
-    _infer_nodes(model.graph, _forget_own_names(model.graph))
+    _infer_nodes(model.graph, _forget_own_names(model.graph), keeping)
 
 
 def _forget_own_names(graph: ir.Graph) -> dict[ir.Value, ir.Shape]:
@@ -109,9 +116,16 @@ def name_unknown_dims(value: ir.Value) -> None:
     value.shape = ir.Shape(dims)
 
 
-def _infer_nodes(nodes: Iterable[ir.Node], declared: Mapping[ir.Value, ir.Shape] | None = None) -> None:
+def _infer_nodes(
+    nodes: Iterable[ir.Node], declared: Mapping[ir.Value, ir.Shape] | None = None, keeping: Keeping | None = None
+) -> None:
     for node in nodes:
-        infer_node(node)
+        try:
+            infer_node(node)
+        except (FormatError, *STUMBLES) as error:
+            if keeping is None:
+                raise
+            keeping.keep(node, error)
         for output in node.outputs:
             if _is_open(output):
                 if declared is not None and output in declared:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from graphkit.frameworks.base import ReadOptions
     from graphkit.ops.mxgraph import MxGraph
 
-__all__ = ["newest_params", "prefix_of", "read", "with_params", "write"]
+__all__ = ["newest_params", "params_of", "prefix_of", "read", "with_params", "write"]
 
 _SUFFIX = "-symbol.json"
 _FILE = r"(-symbol)?\.json|(-\d{4})?\.params"
@@ -51,12 +51,20 @@ def read(path: Path, options: ReadOptions) -> MxModel:
         FormatError: A file is damaged.
     """
     graph = symbol.read(path)
+    found = params_of(path, options)
+    return MxModel(graph) if found is None else with_params(graph, found, options)
+
+
+def params_of(path: Path, options: ReadOptions) -> Path | None:
+    """The parameter file of a symbol: ``options.params``, else the newest file beside it, None where there is none.
+
+    Raises:
+        InputError: The file that the options name is absent.
+    """
     found = options.params or newest_params(path)
-    if found is None:
-        return MxModel(graph)
-    if not found.exists():
+    if found is not None and not found.exists():
         raise InputError(f"There is no parameter file {found}; --params has to name one that belongs to {path}.")
-    return with_params(graph, found, options)
+    return found
 
 
 def with_params(graph: MxGraph, path: Path, options: ReadOptions) -> MxModel:

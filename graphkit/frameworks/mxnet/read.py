@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import numpy as np
 import onnx_ir as ir
@@ -41,9 +41,13 @@ if TYPE_CHECKING:
     from graphkit.ops.builders import Dim, Operand
     from graphkit.ops.mxgraph import MxGraph, MxModel, MxNode, MxRef
 
-__all__ = ["from_symbol"]
+__all__ = ["IR_VERSION", "POOLED_AS_IN_2015", "NotedError", "Reader", "from_symbol", "old_pools"]
 
 IR_VERSION = 10
+POOLED_AS_IN_2015: Final = (
+    "its layers fit together only if windows of its pooling may overhang what they pool, as they did in 2015; it is "
+    "read with pooling_convention=full."
+)
 
 
 def from_symbol(mx: MxModel, options: ReadOptions, label: str) -> ir.Model:
@@ -74,14 +78,21 @@ def from_symbol(mx: MxModel, options: ReadOptions, label: str) -> ir.Model:
         return model
 
 
+def old_pools(mx: MxModel) -> list[MxNode]:
+    """The pooling that may be meant as it was in 2015."""
+    if mx.graph.version != UNSTATED:
+        return []
+    return [node for node in mx.graph.nodes if node.op == "Pooling" and "pooling_convention" not in node.attrs]
+
+
 def _of_2015(mx: MxModel, options: ReadOptions, label: str) -> ir.Model | None:
     """The model with pooling as it was before MXNet knew ``pooling_convention``, None where that fits no better.
 
     Until 2015 a window that overhangs the input counted; symbols of then do not say so. Where a symbol fits together
     in that way only, its pooling is told to, so that MXNet itself runs it, too.
     """
-    pools = [node for node in mx.graph.nodes if node.op == "Pooling" and "pooling_convention" not in node.attrs]
-    if mx.graph.version != UNSTATED or not pools:
+    pools = old_pools(mx)
+    if not pools:
         return None
     for node in pools:
         node.attrs["pooling_convention"] = "full"
@@ -91,26 +102,23 @@ def _of_2015(mx: MxModel, options: ReadOptions, label: str) -> ir.Model | None:
         for node in pools:
             del node.attrs["pooling_convention"]
         return None
-    options.warn(
-        f"{label}: its layers fit together only if windows of its pooling may overhang what they pool, as they did in "
-        f"2015; it is read with pooling_convention=full."
-    )
+    options.warn(f"{label}: {POOLED_AS_IN_2015}")
     return model
 
 
 def _converted(mx: MxModel, options: ReadOptions, label: str) -> ir.Model:
-    reader = _Reader(mx, Variables(mx, options, label), label, options)
+    reader = Reader(mx, Variables(mx, options, label), label, options)
     for node in mx.graph.nodes:
         if not node.is_variable:
             reader.read(node)
     return reader.finish()
 
 
-class _NotedError(Exception):
-    """A subgraph holds a node that was not converted, which is noted."""
+class NotedError(Exception):
+    """A node cannot be converted, or one inside it, which is noted."""
 
 
-class _Reader:
+class Reader:
     """Implements :class:`graphkit.ops.builders.OnnxBuilder`."""
 
     def __init__(self, mx: MxModel, variables: Variables, label: str, options: ReadOptions) -> None:
@@ -137,30 +145,34 @@ class _Reader:
     def read(self, node: MxNode) -> None:
         """Convert one node, or note why it cannot be."""
         self._node, self._emitted = node, []
+        try:
+            result = self._result(node)
+        except ShapeNeededError as error:
+            self._unshaped.append(error)
+            return
+        except NotedError:
+            return
+        if isinstance(result, Refusal):
+            self._refused.append(UnsupportedNode(node.op, node.name, result.reason))
+        elif result is not None:
+            self._take(node, result)
+
+    def _result(self, node: MxNode) -> Sequence[ir.Value] | Refusal | None:
+        """What a node computes, why it cannot be converted, or None where that is noted elsewhere."""
         found = index().form_of(node)
         problems = schema.validate(node)
         if found is None or problems:
             unknown = "graphkit does not know this operator, or not with these parameters"
-            reason = " and ".join(problems) or ledger.MXNET.get(node.op, unknown)
-            self._refused.append(UnsupportedNode(node.op, node.name, reason))
-            return
+            return Refusal(" and ".join(problems) or ledger.MXNET.get(node.op, unknown))
         if any(not ref.node.is_variable and id(ref.node) not in self._values for ref in node.inputs):
-            return  # downstream of a node that was not converted
-        try:
-            result = self._convert(*found, node)
-        except ShapeNeededError as error:
-            self._unshaped.append(error)
-            return
-        except _NotedError:
-            return
-        if result is None:
-            return
-        if isinstance(result, Refusal):
-            self._refused.append(UnsupportedNode(node.op, node.name, result.reason))
-            return
-        values = [result] if isinstance(result, ir.Value) else list(result)
-        self._values[id(node)] = values
-        self._name_emitted(node, values)
+            return None  # downstream of a node that was not converted
+        result = self._convert(*found, node)
+        return [result] if isinstance(result, ir.Value) else result
+
+    def _take(self, node: MxNode, values: Sequence[ir.Value]) -> None:
+        """Keep what was emitted for a node."""
+        self._values[id(node)] = list(values)
+        self._name_emitted(node, self._values[id(node)])
         self._nodes.extend(self._emitted)
 
     def finish(self) -> ir.Model:
@@ -314,18 +326,22 @@ class _Reader:
         given = {name: value for name, value in attrs.items() if value is not None}
         name = None if self._node is None else self._node.name
         node = ir.node(op_type, operands, given, domain=domain, num_outputs=outputs, name=name)
+        self._emitted.append(node)
         try:
             infer_node(node)
         except FormatError as error:
             why = str(error).rpartition(" does not fit its inputs: ")[2]
             shapes = map(dims_of, self._operands)
             reads = " and ".join("?" if dims is None else shown(dims) for dims in shapes) or "none"
-            raise FormatError(
-                f"{self._label}: {self._where()} does not fit its inputs, which are {reads}: {why} If --input "
-                f"gives their sizes, give those that the model was made for; otherwise MXNet refuses the symbol, too."
-            ) from error
-        self._emitted.append(node)
+            raise self._contradiction(f"does not fit its inputs, which are {reads}: {why}") from error
         return tuple(node.outputs)
+
+    def _contradiction(self, told: str) -> Exception:
+        """The error for a node that does not fit what it reads."""
+        return FormatError(
+            f"{self._label}: {self._where()} {told} If --input gives their sizes, give those that the model was made "
+            f"for; otherwise MXNet refuses the symbol, too."
+        )
 
     def const(self, array: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> ir.Value:
         """A constant initializer."""
@@ -405,7 +421,7 @@ class _Reader:
                 self.read(node)
         self._node, self._emitted, self._operands = outside
         if any(not node.is_variable and id(node) not in self._values for node in graph.nodes):
-            raise _NotedError
+            raise NotedError
         heads = [self._operand(ref, "") for ref in graph.heads]
         found = [head for head in heads if isinstance(head, ir.Value)]
         for head in heads:
@@ -448,7 +464,7 @@ class _Reader:
         """Note why the node cannot be converted."""
         if self._node is not None:
             self._refused.append(UnsupportedNode(self._node.op, self._node.name, reason))
-        raise _NotedError
+        raise NotedError
 
     def warn(self, message: str) -> None:
         """Pass on a deviation with the name of the node."""

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from graphkit.ops.mxgraph import MxGraph, MxNode
 
 __all__ = [
+    "MANY",
     "Operator",
     "arguments",
     "aux",
@@ -45,6 +46,7 @@ __all__ = [
     "initializers",
     "operator",
     "operators",
+    "output_count",
     "outputs",
     "validate",
 ]
@@ -124,7 +126,10 @@ class Operator:
         if count == "split":
             sections = int(self.value(attrs, "sections"))
             return (sections if sections > 0 else self.value(attrs, "indices").strip("()[] ,").count(",") + 1), hidden
-        return (int(self.value(attrs, count)) if isinstance(count, str) else count), hidden
+        listed = int(self.value(attrs, count)) if isinstance(count, str) else count
+        if listed is not None and not 0 <= listed <= MANY:
+            raise FormatError(f"Parameter {count} of {self.name} is {listed}, which is no number of outputs.")
+        return listed, hidden
 
     def _case(self, attrs: Mapping[str, str]) -> Mapping[str, Any]:
         if "by" not in self._row:
@@ -134,7 +139,7 @@ class Operator:
 
     def _repeated(self, group: list[str], attrs: Mapping[str, str]) -> list[str]:
         count = int(self.value(attrs, self._row["count"]))
-        if not 0 <= count <= _MANY:
+        if not 0 <= count <= MANY:
             raise FormatError(
                 f"Parameter {self._row['count']} of {self.name} is {count}, which is no number of inputs."
             )
@@ -142,8 +147,8 @@ class Operator:
 
 
 _NONE: frozenset[int] = frozenset()
-_MANY = 65536
-"""More inputs than an operator can be meant to have."""
+MANY = 65536
+"""More inputs or outputs than an operator can be meant to have."""
 
 
 @cache
@@ -228,15 +233,14 @@ def outputs(op: str, attrs: Mapping[str, str]) -> tuple[int | None, int]:
 def aux_names(graph: MxGraph) -> set[str]:
     """Names of the variables that are auxiliary states, which a symbol does not say but its operators do.
 
-    Raises:
-        FormatError: A node has a parameter that MXNet would refuse and on which its inputs depend.
+    A node with a parameter that MXNet would refuse counts as one without auxiliary states.
     """
     names: set[str] = set()
     for node in graph.nodes:
         try:
             positions = _NONE if node.is_variable else aux(node.op, node.attrs)
-        except FormatError as error:
-            raise FormatError(f"Node {node.name!r} of the symbol cannot be read. {error}") from error
+        except FormatError:
+            continue  # said where the node is validated
         read = [node.inputs[i].node for i in positions if i < len(node.inputs)]
         names.update(variable.name for variable in read if variable.is_variable)
     return names
@@ -263,18 +267,24 @@ def validate(node: MxNode) -> list[str]:
             problems.append(f"the required parameter {name} is absent")
     if problems:
         return problems
-    names = found.arguments(node.attrs)
+    try:
+        names, _ = found.arguments(node.attrs), found.outputs(node.attrs)
+    except FormatError as error:
+        return [str(error).rstrip(".")]
     if names is not None and len(names) != len(node.inputs):
         wanted = f" ({', '.join(names)})" if names and len(names) < 10 else ""
         problems.append(f"it has {len(node.inputs)} inputs where it needs {len(names)}{wanted}")
     for position, ref in enumerate(node.inputs):
-        total = 1 if ref.node.is_variable else _outputs_of(ref.node)
+        total = output_count(ref.node)
         if total is not None and ref.output >= total:
             problems.append(f"input {position} is output {ref.output} of {ref.node.name!r}, which has only {total}")
     return problems
 
 
-def _outputs_of(node: MxNode) -> int | None:
+def output_count(node: MxNode) -> int | None:
+    """Number of a node's outputs, hidden ones included; None where unknown."""
+    if node.is_variable:
+        return 1
     try:
         shown, hidden = outputs(node.op, node.attrs)
     except FormatError:

@@ -22,8 +22,10 @@ _GRAPH_KEYS = {"nodes", "arg_nodes", "heads", "node_row_ptr", "attrs"}
 _NODE_KEYS = {"op", "name", "inputs", "attrs", "attr", "param", "control_deps", "subgraphs", "backward_source_id"}
 
 
-def read(path: Path) -> MxGraph:
+def read(path: Path, *, as_spelled: bool = False) -> MxGraph:
     """Read a symbol as MXNet 1.9.1 would load it: upgraded, with canonical operator names.
+
+    With ``as_spelled`` it is neither, but what the file says.
 
     Nodes come in the order in which MXNet visits them: depth first from the heads. What no head needs is left out, as
     MXNet leaves it out. Operators that MXNet 1.9.1 does not have are kept. Control dependencies, which order execution
@@ -37,15 +39,16 @@ def read(path: Path) -> MxGraph:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
-    return loads(data, str(path))
+    return loads(data, str(path), as_spelled=as_spelled)
 
 
-def loads(text: str | bytes, label: str = "The symbol") -> MxGraph:
+def loads(text: str | bytes, label: str = "The symbol", *, as_spelled: bool = False) -> MxGraph:
     """Parse a symbol, as :func:`read` does.
 
     Args:
         text: JSON as ``Symbol.tojson`` gives it, UTF-8 where it is bytes.
         label: What to call it in errors.
+        as_spelled: Whether operators keep the names that the file has for them, and nothing is upgraded.
 
     Raises:
         FormatError: It is not a symbol.
@@ -53,6 +56,7 @@ def loads(text: str | bytes, label: str = "The symbol") -> MxGraph:
     try:
         decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text
         data = json.loads(decoded, strict=False)  # MXNet writes control characters as they are
+        return _Reader(label, as_spelled).graph(data)
     except UnicodeDecodeError as error:
         raise FormatError(f"{label} is not an MXNet symbol: byte {error.start} is not UTF-8 text.") from error
     except json.JSONDecodeError as error:
@@ -63,14 +67,14 @@ def loads(text: str | bytes, label: str = "The symbol") -> MxGraph:
         ) from error
     except (RecursionError, ValueError) as error:
         raise FormatError(f"{label} is not an MXNet symbol: {error}.") from error
-    return _Reader(label).graph(data)
 
 
 class _Reader:
     """Turns parsed JSON into a graph; ``where`` is the place of an item in messages."""
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, as_spelled: bool) -> None:
         self._label = label
+        self._as_spelled = as_spelled
         self._version = UNSTATED
         self._np_shape = False
 
@@ -86,7 +90,8 @@ class _Reader:
             self._version = self._stamp(data["attrs"], "mxnet_version", UNSTATED)
             self._np_shape = bool(self._stamp(data["attrs"], "is_np_shape", 0))
         nodes, heads = self._connected(data, "it")
-        graph = MxGraph(upgrade(nodes, self._version), heads, self._version, self._np_shape)
+        upgraded = nodes if self._as_spelled else upgrade(nodes, self._version)
+        graph = MxGraph(upgraded, heads, self._version, self._np_shape)
         self._finish(graph)
         return graph
 
@@ -133,7 +138,7 @@ class _Reader:
             raise self._error(where, f"has the key {strange[0]!r}, which no node has")
         op, name = self._text(data.get("op"), f"the operator of {where}"), data.get("name")
         name = self._text(name, f"the name of {where} ({op})")
-        node = MxNode(schema.canonical(op), name)
+        node = MxNode(op if self._as_spelled else schema.canonical(op), name)
         for key in ("param", "attr", "attrs"):
             attrs = data.get(key, {})
             if not isinstance(attrs, dict):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from graphkit.frameworks.base import InputSpec, ReadOptions
     from graphkit.ops.mxgraph import MxModel, MxNode
 
-__all__ = ["Variables", "initializer"]
+__all__ = ["Variables", "few", "initializer"]
 
 BATCH = "batch"
 """Name of the free first dimension."""
@@ -150,7 +150,7 @@ class Variables:
 
     def _declared_dtype(self, variable: MxNode) -> ir.DataType:
         code = variable.hidden.get("__dtype__")
-        if code is not None and code.isdigit():
+        if code is not None and code.isdecimal():
             return from_mxnet(int(code))
         floats = {array.dtype for array in self._mx.args.values() if array.dtype.kind not in "iub"}
         return ir.DataType.from_numpy(floats.pop()) if len(floats) == 1 else ir.DataType.FLOAT
@@ -177,7 +177,7 @@ class Variables:
             options = " ".join(f"--input {name}:{'x'.join(map(str, shape))}" for name, shape in self._data.items())
             raise InputError(
                 f"{self._label} has no inputs, because its parameter file has a value for every variable, for "
-                f"{_few([*self._data])} too. Say which of them are inputs, as with {options}."
+                f"{few([*self._data])} too. Say which of them are inputs, as with {options}."
             )
         return read
 
@@ -202,8 +202,8 @@ class Variables:
         if lacking:
             count = "1 parameter" if len(lacking) == 1 else f"{len(lacking)} parameters"
             raise ParameterError(
-                f"{self._label}: the symbol needs a value for {count} more: {_few(lacking)}.{self._why()} Give the "
-                f"parameter file that belongs to it with --params."
+                f"{self._label}: the symbol needs a value for {count} more: {few(lacking)}.{self.why_lacking()} Give "
+                f"the parameter file that belongs to it with --params."
             )
         if self._misfits:
             cause = "Give the parameter file that belongs to it with --params"
@@ -211,9 +211,9 @@ class Variables:
                 cause = (
                     f"Either --input gives another size than the model was made for, or {cause[0].lower()}{cause[1:]}"
                 )
-            raise ParameterError(f"{self._label}: {_few(self._misfits, 3, '; ')}. {cause}.")
+            raise ParameterError(f"{self._label}: {few(self._misfits, 3, '; ')}. {cause}.")
 
-    def _why(self) -> str:
+    def why_lacking(self) -> str:
         """Why parameters may be lacking, as a sentence where something tells."""
         if not self.stored and self._options.params is None:
             return f" There is no {self._label}-NNNN.params beside it."
@@ -221,7 +221,7 @@ class Variables:
         if names.isdisjoint(self.stored):
             return (
                 f" None of the arrays of the file is named as one of the symbol's variables: it has "
-                f"{_few([*self.stored], 3)}."
+                f"{few([*self.stored], 3)}."
             )
         return ""
 
@@ -237,5 +237,6 @@ def _is_frozen(variable: MxNode) -> bool:
     return rates == ("0.0", "0.0") or variable.hidden.get("__init__", "").startswith(f"Constant_{variable.name}_")
 
 
-def _few(items: Sequence[str], most: int = 8, separator: str = ", ") -> str:
+def few(items: Sequence[str], most: int = 8, separator: str = ", ") -> str:
+    """The first of some items, and a sign where there are more."""
     return separator.join([*items[:most], *(["…"] if len(items) > most else [])])

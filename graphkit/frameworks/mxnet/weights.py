@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Dims: TypeAlias = tuple[Dim, ...]
     Rule: TypeAlias = Callable[[Mapping[str, str], Dims | None, Mapping[str, tuple[int, ...]]], dict[str, Dims]]
 
-__all__ = ["WEIGHTS", "Misfit", "misfits", "missing"]
+__all__ = ["WEIGHTS", "Misfit", "misfits", "missing", "wanted"]
 
 WEIGHTS: Final = frozenset({"weight", "bias", "gamma", "beta", "moving_mean", "moving_var", "parameters"})
 """What operators call those of their arguments that are trained or, as moving statistics, follow the training."""
@@ -77,11 +77,24 @@ def misfits(node: MxNode, data: Dims | None, stored: Mapping[str, tuple[int, ...
         return []
     found: list[Misfit] = []
     for known in (None, data):
-        wanted = rule(node.attrs, known, stored)
+        asked = rule(node.attrs, known, stored)
         for slot, shape in stored.items():
-            if slot in wanted and not _fits(shape, wanted[slot]) and all(slot != other.slot for other in found):
-                found.append(Misfit(slot, shape, wanted[slot], known))
+            if slot in asked and not _fits(shape, asked[slot]) and all(slot != other.slot for other in found):
+                found.append(Misfit(slot, shape, asked[slot], known))
     return found
+
+
+def wanted(node: MxNode, data: Dims | None) -> dict[str, Dims]:
+    """The shapes that a node asks of its parameters, by the operator's names for them, as far as they follow.
+
+    Args:
+        node: The node; MXNet accepts its attributes.
+        data: Shape of its first input as far as it is known.
+    """
+    if node.op == "LeakyReLU":
+        return {"gamma": (_size(data, 1),)} if node.attrs.get("act_type") == "prelu" else {}
+    rule = _RULES.get(node.op)
+    return {} if rule is None else rule(node.attrs, data, {})
 
 
 def _fits(shape: tuple[int, ...], wanted: Dims) -> bool:

@@ -2,19 +2,101 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import onnx_ir as ir
+import onnx
+import onnx_ir as ir
 
+from graphkit.errors import FormatError, ParameterError
+from graphkit.frameworks.onnx.load import load
+from graphkit.frameworks.onnx.read import take_inputs
+from graphkit.frameworks.onnx.validate import Findings
+from graphkit.ir.canonical import canonical
+from graphkit.ir.canonical.contrib import why_kept
+from graphkit.ir.canonical.sorting import sort_nodes
+from graphkit.ir.edit import nodes_of
+from graphkit.ir.keeping import KEPT, Keeping
+from graphkit.ir.origin import Source, set_source
+from graphkit.ir.own import DOMAIN
+from graphkit.ir.untranslated import set_untranslated, untranslated
+from graphkit.ir.weights import check_weights
+from graphkit.ops import ledger
+
+if TYPE_CHECKING:
     from graphkit.frameworks.base import ReadOptions
 
 __all__ = ["look"]
 
 
 def look(source: Any, options: ReadOptions, raw: bool) -> ir.Model:
-    """Read a model of which no node is refused; see :class:`graphkit.frameworks.base.Framework`."""
-    from graphkit.frameworks.onnx import FRAMEWORK
+    """Read a model of which no node is refused; see :class:`graphkit.frameworks.base.Framework`.
 
-    del raw
-    return FRAMEWORK.read(source, options)
+    A model may be of any opset and lack the files of its weights, which then have shapes and no values.
+    """
+    path = Path(source)
+    findings = Findings()
+    model, proto = load(path, findings)
+    version = model.opset_imports.get("", model.opset_imports.get("ai.onnx"))
+    keeping = Keeping()
+    try:
+        take_inputs(model, options)
+        if raw:
+            sort_nodes(model)
+            _infer(model, proto)
+        else:
+            canonical(model, keeping)
+            _mark(model, version)
+            _check(model, keeping)
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}") from error
+    for message in [*findings.notes, *keeping.messages(str(path))]:
+        options.warn(message)
+    set_source(model, Source("onnx", path.name, path))
+    return model
+
+
+def _mark(model: ir.Model, version: int | None) -> None:
+    """Let nodes of other domains say why they stay, and give the domain of those that were kept a version."""
+    for node in nodes_of(model):
+        if node.domain == KEPT:
+            model.opset_imports[KEPT] = version or 1
+        elif node.domain not in ("", DOMAIN) and not untranslated(node):
+            unknown = f"graphkit does not know operators of the domain {node.domain}"
+            if node.op_identifier() in model.functions:
+                unknown = "the model's functions cannot be put in place"
+            set_untranslated(node, why_kept(node) or ledger.ONNX.get((node.domain, node.op_type), unknown))
+
+
+def _check(model: ir.Model, keeping: Keeping) -> None:
+    try:
+        check_weights(model)
+    except ParameterError as error:
+        keeping.contradictions.append(str(error))
+
+
+def _infer(model: ir.Model, proto: onnx.ModelProto) -> None:
+    """Set dtypes and shapes as ONNX's own inference finds them in the model's own opset, or else the canonical one."""
+    known = onnx.ModelProto()
+    known.CopyFrom(proto)
+    del known.graph.input[:]
+    known.graph.input.extend(ir.serde.serialize_value(value) for value in model.graph.inputs)
+    values = [value for graph in model.graphs() for node in graph for value in node.outputs]
+    values.extend(model.graph.outputs)
+    try:
+        inferred = onnx.shape_inference.infer_shapes(known, data_prop=True)
+        found = {value.name: value for value in (*inferred.graph.value_info, *inferred.graph.output)}
+    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, RuntimeError, ValueError):
+        found = {}  # what contradicts itself is told by the canonical form
+    for value in values:
+        if (info := found.get(value.name or "")) is not None:
+            value.type = value.type or ir.serde.deserialize_type_proto_for_type(info.type)
+            if value.shape is None:
+                value.shape = ir.serde.deserialize_type_proto_for_shape(info.type)
+    if all(value.shape is not None for value in values):
+        return
+    other = canonical(model.clone(), Keeping())
+    named = {value.name: value for node in nodes_of(other) for value in node.outputs}
+    for value in values:
+        if value.shape is None and (twin := named.get(value.name)) is not None:
+            value.type, value.shape = value.type or twin.type, twin.shape

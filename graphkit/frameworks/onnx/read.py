@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import logging
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-import onnx
 import onnx_ir as ir
-from google.protobuf.message import DecodeError
 
 from graphkit.errors import FormatError, InputError
-from graphkit.frameworks.onnx.validate import check_complete, check_proto
+from graphkit.frameworks.onnx.load import load
 from graphkit.ir.canonical import canonical
 from graphkit.ir.chance import active_dropouts
 from graphkit.ir.edit import nodes_of
-from graphkit.ir.origin import Origin, Source, origin_of, set_origin, set_source
+from graphkit.ir.origin import Source, set_source
 from graphkit.ir.symbols import numbers_of, shape_of
 from graphkit.passes.fix_inputs import fix_inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from graphkit.frameworks.base import InputSpec, ReadOptions
 
-__all__ = ["read"]
+__all__ = ["read", "take_inputs"]
 
 _NAMED: Final = 3
 """Nodes that a warning names before it counts the others."""
@@ -44,15 +39,9 @@ def read(path: Path, options: ReadOptions) -> ir.Model:
         InputError: The file cannot be read, or a given input does not fit the model.
         UnsupportedError: Nodes have no equal in canonical form.
     """
-    model = _load(path)
+    model, _ = load(path)
     try:
-        check_complete(model)
-        _map_weights(model)
-        _note_origins(model)
-        freed = _apply_inputs(model, options.inputs)
-        fix_inputs(model, options.fixed)
-        if options.inputs or options.fixed:
-            _forget_shapes(model)
+        freed = take_inputs(model, options)
         canonical(model)
         _check_free(model, freed)
         if active := active_dropouts(model):
@@ -71,52 +60,20 @@ def _listed(names: list[str]) -> str:
     return f"{', '.join(map(repr, names[:_NAMED]))}{more}"
 
 
-def _load(path: Path) -> ir.Model:
-    try:
-        proto = onnx.ModelProto.FromString(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except DecodeError as error:
-        raise FormatError(f"{path} is not an ONNX file, or is damaged or truncated: {error}.") from error
-    if not proto.HasField("graph") or not proto.opset_import:
-        raise FormatError(f"{path} is not an ONNX file: it holds no graph, or does not say of which opset it is.")
-    check_proto(path, proto)
-    try:
-        with _quiet():
-            model = ir.serde.deserialize_model(proto)
-        ir.external_data.set_base_dir(model.graph, path.resolve().parent)
-    except Exception as error:
-        cause = error
-        while cause.__cause__ is not None:
-            cause = cause.__cause__  # type: ignore[assignment]
-        raise FormatError(f"{path} is damaged: {' '.join(str(cause).split())}.") from error
-    return model
+def take_inputs(model: ir.Model, options: ReadOptions) -> dict[str, int]:
+    """Free, pin and fix inputs as the options say, in place; shapes that followed from them are forgotten.
 
+    Returns:
+        For each dimension that the file fixed and that is free now, its new name and the number it had.
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what onnx_ir logs about damaged graphs, which are refused afterwards."""
-    logger = logging.getLogger("onnx_ir.serde")
-    before = logger.disabled
-    logger.disabled = True
-    try:
-        yield
-    finally:
-        logger.disabled = before
-
-
-def _map_weights(model: ir.Model) -> None:
-    for graph in model.graphs():
-        for value in graph.initializers.values():
-            tensor = value.const_value
-            if isinstance(tensor, ir.ExternalTensor):
-                value.const_value = ir.Tensor(tensor.numpy(), dtype=tensor.dtype, name=tensor.name)
-
-
-def _note_origins(model: ir.Model) -> None:
-    for node in nodes_of(model):
-        if origin_of(node) == Origin():
-            set_origin(node, Origin(framework="onnx", op=node.op_type, name=node.name or ""))
+    Raises:
+        InputError: An input is not one of the model's, or does not fit it.
+    """
+    freed = _apply_inputs(model, options.inputs)
+    fix_inputs(model, options.fixed)
+    if options.inputs or options.fixed:
+        _forget_shapes(model)
+    return freed
 
 
 def _apply_inputs(model: ir.Model, specs: tuple[InputSpec, ...]) -> dict[str, int]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import onnx
-from onnx_ir.passes.common import RemoveInitializersFromInputsPass, TopologicalSortPass
+from onnx_ir.passes.common import RemoveInitializersFromInputsPass
 
-from graphkit.errors import FormatError
 from graphkit.ir.canonical.aliases import drop_identities, drop_unused
 from graphkit.ir.canonical.drop_neutral import drop_neutral
 from graphkit.ir.canonical.fold_branches import fold_branches
@@ -19,12 +18,15 @@ from graphkit.ir.canonical.kinds import classify
 from graphkit.ir.canonical.literals import lift_constants
 from graphkit.ir.canonical.names import fix_names
 from graphkit.ir.canonical.raising import raise_opset
+from graphkit.ir.canonical.sorting import sort_nodes
 from graphkit.ir.canonical.spelling import spell
 from graphkit.ir.opset import OPSET
 from graphkit.ir.shapes import infer_shapes
 
 if TYPE_CHECKING:
     import onnx_ir as ir
+
+    from graphkit.ir.keeping import Keeping
 
 __all__ = ["OPSET", "canonical"]
 
@@ -34,7 +36,7 @@ _ROUNDS = 8
 """Folding reveals what can be folded next; real models settle after two or three rounds."""
 
 
-def canonical(model: ir.Model) -> ir.Model:
+def canonical(model: ir.Model, keeping: Keeping | None = None) -> ir.Model:
     """Bring a model into canonical form, in place.
 
     The steps, each in a module of this package: functions inlined; constants as initializers; every initializer has its
@@ -45,28 +47,29 @@ def canonical(model: ir.Model) -> ir.Model:
     Args:
         model: The model. Kinds, exact numbers and origins that a reader noted are kept; an
             initializer that is also an input (a default value) becomes an initializer only.
+        keeping: Keeps the nodes that have no canonical form, for a model that is only looked at; None refuses them.
 
     Returns:
         The same model.
 
     Raises:
-        FormatError: The model contradicts itself.
+        FormatError: The model contradicts itself; where nodes are kept: it has a cycle.
         UnsupportedError: Nodes have no equal in canonical form.
     """
-    inline_functions(model)
+    inline_functions(model, keeping)
     RemoveInitializersFromInputsPass()(model)
-    _sort(model)
+    sort_nodes(model)
     fix_names(model)
-    lift_constants(model)
+    lift_constants(model, keeping)
     drop_identities(model)
     drop_unused(model)
     classify(model)
-    raise_opset(model)
-    spell(model)
+    raise_opset(model, keeping)
+    spell(model, keeping)
     opset = onnx.helper.make_opsetid("", model.opset_imports[""])
     model.ir_version = max(_IR_VERSION, onnx.helper.find_min_ir_version_for([opset]))
     for _ in range(_ROUNDS):
-        infer_shapes(model)
+        infer_shapes(model, keeping)
         changed = [step(model) for step in (fold_constants, fold_shapes, fold_branches, fold_sequences, drop_neutral)]
         drop_identities(model)
         drop_unused(model)
@@ -74,10 +77,3 @@ def canonical(model: ir.Model) -> ir.Model:
             break
     fix_names(model)
     return model
-
-
-def _sort(model: ir.Model) -> None:
-    try:
-        TopologicalSortPass()(model)
-    except ValueError as error:
-        raise FormatError("The graph has a cycle: a node reads, directly or not, what it computes.") from error

@@ -13,11 +13,17 @@ from graphkit.ir.own import DOMAIN, OPERATOR, OPERATORS
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+    from graphkit.ir.keeping import Keeping
+
 __all__ = ["inline_functions"]
 
 
-def inline_functions(model: ir.Model) -> None:
+def inline_functions(model: ir.Model, keeping: Keeping | None = None) -> None:
     """Inline all functions, in place; calls of bodies of graphkit's own operators become those operators again.
+
+    Args:
+        model: The model.
+        keeping: Keeps the functions of a model whose functions cannot be put in place; None refuses them.
 
     A function may be of another opset than the model; its nodes then note the opset they are of in ``node.version``.
 
@@ -36,6 +42,10 @@ def inline_functions(model: ir.Model) -> None:
     try:
         InlinePass()(model)
     except (ValueError, InvariantError) as error:
+        if keeping is not None:
+            told = " ".join(str(error).split())
+            keeping.contradictions.append(f"The model's functions cannot be put in place: {told.rstrip('.')}.")
+            return
         raise FormatError(f"The model's functions cannot be put in place: {' '.join(str(error).split())}") from error
 
 

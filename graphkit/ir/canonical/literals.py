@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import onnx_ir as ir
@@ -14,25 +14,46 @@ from graphkit.ir.params import set_exact
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import numpy.typing as npt
+
+    from graphkit.ir.keeping import Keeping
+
 __all__ = ["lift_constants"]
+
+Literal: TypeAlias = "tuple[ir.TensorProtocol, npt.NDArray[np.float64] | None]"
+"""A constant, and its numbers as doubles where these are known."""
 
 LIFTED = "graphkit.lifted"
 """Marks an initializer that was a Constant node, for the classification that follows."""
 
 
-def lift_constants(model: ir.Model) -> None:
+def lift_constants(model: ir.Model, keeping: Keeping | None = None) -> None:
     """Turn Constant nodes and the initializers of nested graphs into initializers of the main graph, in place.
 
     A Constant that is itself an output of a graph stays as an Identity of its initializer, so that the output keeps
     its name. Every initializer gets its tensor's dtype and shape. A float32 literal (``value_float``) keeps the decimal
     that its author wrote for float64 runs.
+
+    Args:
+        model: The model.
+        keeping: Keeps Constant nodes that graphkit does not read; None refuses them.
+
+    Raises:
+        FormatError: A Constant has not exactly one value, or a sparse one.
     """
     main = model.graph
     taken = _names(graphs_of(main))
     for graph in list(graphs_of(main)):
         for node in tuple(graph):
             if node.op_type == "Constant" and node.domain == "":
-                _lift(main, graph, node, taken)
+                try:
+                    literal = _literal(node)
+                except FormatError as error:
+                    if keeping is None:
+                        raise
+                    keeping.keep(node, error)
+                    continue
+                _lift(main, graph, node, literal, taken)
         if graph is not main:
             for value in tuple(graph.initializers.values()):
                 if not value.is_graph_input():
@@ -67,9 +88,9 @@ def _free(name: str, taken: set[str]) -> str:
     return free
 
 
-def _lift(main: ir.Graph, graph: ir.Graph, node: ir.Node, taken: set[str]) -> None:
+def _lift(main: ir.Graph, graph: ir.Graph, node: ir.Node, literal: Literal, taken: set[str]) -> None:
     output = node.outputs[0]
-    tensor, exact = _literal(node)
+    tensor, exact = literal
     name = output.name or "constant"
     keeps_name = output.is_graph_output() or graph is not main
     fresh = _free(name, taken) if keeps_name else name
@@ -116,7 +137,7 @@ def _move(main: ir.Graph, graph: ir.Graph, value: ir.Value, taken: set[str]) -> 
     graph.initializers.pop(name)
 
 
-def _literal(node: ir.Node) -> tuple[ir.TensorProtocol, np.ndarray[tuple[int, ...], np.dtype[np.float64]] | None]:
+def _literal(node: ir.Node) -> Literal:
     given = [(name, attribute) for name, attribute in node.attributes.items() if name.startswith(("value", "sparse"))]
     if len(given) != 1:
         raise FormatError(f"Constant node {node.name!r} has {len(given)} values; it must have one.")

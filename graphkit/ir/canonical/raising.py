@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import onnx
 import onnx_ir as ir
 
-from graphkit.errors import FormatError, UnsupportedError, UnsupportedNode
+from graphkit.errors import FormatError, GraphkitError, UnsupportedError, UnsupportedNode
 from graphkit.ir.canonical.adapters import ADAPTERS, refusal
 from graphkit.ir.canonical.attributes import check_attributes
 from graphkit.ir.canonical.contrib import is_contrib, rewrite
@@ -15,11 +15,14 @@ from graphkit.ir.canonical.expanding import expand
 from graphkit.ir.canonical.masked_attention import say_by_mask
 from graphkit.ir.canonical.oldest import OLDEST_FORMS, forget_legacy
 from graphkit.ir.edit import Editor, nodes_of
+from graphkit.ir.keeping import STUMBLES
 from graphkit.ir.opset import NEWEST, OPSET, schema_for, schema_of
 from graphkit.ir.shapes import infer_node
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+    from graphkit.ir.keeping import Keeping
 
 __all__ = ["raise_opset"]
 
@@ -30,12 +33,16 @@ _MODERN: Final = 7
 """Opset since which operators say nothing of how a framework is to run them."""
 
 
-def raise_opset(model: ir.Model) -> None:
+def raise_opset(model: ir.Model, keeping: Keeping | None = None) -> None:
     """Rewrite the nodes of a model in the canonical opset, in place.
 
     Functions must have been inlined and Constant nodes turned into initializers. A node that came from a function of
     another opset says so in ``node.version``. What came after the canonical opset is said by its function body; what
     has none stays, and the model is then of the opset that this needs.
+
+    Args:
+        model: The model.
+        keeping: Keeps nodes that cannot be raised; None refuses them.
 
     Raises:
         FormatError: The model says no opset, or contradicts itself.
@@ -46,9 +53,22 @@ def raise_opset(model: ir.Model) -> None:
         imports.setdefault("", imports.pop("ai.onnx"))
     version = imports.get("", OPSET if all(node.domain for node in model.graph) else None)
     if version is None or version < 1:
-        raise FormatError("The model does not say which opset of ai.onnx its operators are of; it is damaged.")
+        told = "The model does not say which opset of ai.onnx its operators are of; it is damaged."
+        if keeping is None:
+            raise FormatError(told)
+        keeping.contradictions.append(told)
+        version = OPSET
     refused: list[UnsupportedNode] = []
-    _raise_nodes(model, tuple(model.graph), version, refused)
+
+    def refuse(node: ir.Node, error: Exception) -> None:
+        if keeping is not None:
+            keeping.keep(node, error)
+        elif isinstance(error, UnsupportedError):
+            refused.extend(error.nodes)
+        else:
+            raise error
+
+    _raise_nodes(model, tuple(model.graph), version, refuse)
     if refused:
         raise UnsupportedError(f"opset {OPSET}", refused)
     imports[""] = max((_needed(node) for node in nodes_of(model)), default=OPSET)
@@ -64,11 +84,13 @@ def _needed(node: ir.Node) -> int:
     return max(OPSET, since)
 
 
-def _raise_nodes(model: ir.Model, nodes: Iterable[ir.Node], version: int, refused: list[UnsupportedNode]) -> None:
+def _raise_nodes(
+    model: ir.Model, nodes: Iterable[ir.Node], version: int, refuse: Callable[[ir.Node, Exception], None]
+) -> None:
     for node in nodes:
         for attribute in node.attributes.values():
             if attribute.type == ir.AttributeType.GRAPH:
-                _raise_nodes(model, tuple(attribute.as_graph()), version, refused)
+                _raise_nodes(model, tuple(attribute.as_graph()), version, refuse)
         own = node.version or version
         node.version = None
         try:
@@ -76,12 +98,12 @@ def _raise_nodes(model: ir.Model, nodes: Iterable[ir.Node], version: int, refuse
                 continue
             made, of = _raise_node(model, node, own)
             if made:
-                _raise_nodes(model, made, of, refused)
+                _raise_nodes(model, made, of, refuse)
             elif node.graph is not None:
                 check_attributes(node)
                 _infer(node, own)
-        except UnsupportedError as error:
-            refused.extend(error.nodes)
+        except (GraphkitError, *STUMBLES) as error:
+            refuse(node, error)
 
 
 def _infer(node: ir.Node, version: int) -> None:

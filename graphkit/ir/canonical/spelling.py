@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
-from graphkit.errors import UnsupportedError, UnsupportedNode
+from graphkit.errors import GraphkitError, UnsupportedError, UnsupportedNode
 from graphkit.ir.chance import note_active
 from graphkit.ir.edit import Editor, nodes_of
+from graphkit.ir.keeping import STUMBLES
 from graphkit.ir.symbols import numbers_of, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from graphkit.ir.keeping import Keeping
+
 __all__ = ["spell"]
 
 
-def spell(model: ir.Model) -> None:
+def spell(model: ir.Model, keeping: Keeping | None = None) -> None:
     """Give every node its one spelling, in place.
 
     - BatchNormalization and Dropout are in inference form: they follow the session's mode (mode-neutral).
@@ -32,12 +35,21 @@ def spell(model: ir.Model) -> None:
 
     - A BatchNormalization in training mode whose updated statistics are used is said by other operators.
 
+    Args:
+        model: The model.
+        keeping: Keeps nodes that cannot be spelled so; None refuses them.
+
     Raises:
         UnsupportedError: Such statistics are used, and the rank of the input is not known.
     """
     for node in nodes_of(model):
         if not node.domain and (rule := _RULES.get(node.op_type)) is not None:
-            rule(Editor(model, node))
+            try:
+                rule(Editor(model, node))
+            except (GraphkitError, *STUMBLES) as error:
+                if keeping is None:
+                    raise
+                keeping.keep(node, error)
 
 
 def _batch_normalization(edit: Editor) -> None:
