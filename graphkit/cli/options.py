@@ -97,16 +97,16 @@ class Reading:
         """Read the source; deviations are printed as warnings."""
         from graphkit.frameworks.convert import load
 
-        return load(self.source, **self._given())
+        return load(self.source, **self.arguments())
 
     def look(self, *, raw: bool = False) -> ir.Model:
         """Read the source to be looked at, see :func:`graphkit.look`; what to know of it is printed as warnings."""
         from graphkit.frameworks.convert import look
 
-        return look(self.source, raw=raw, **self._given())
+        return look(self.source, raw=raw, **self.arguments())
 
-    def _given(self) -> dict[str, Any]:
-        """Arguments of :func:`graphkit.load`."""
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of :func:`graphkit.load` and :func:`graphkit.look`."""
         from graphkit.frameworks.convert import parse_fixed
 
         return {

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXECUTION",
+    "About",
     "Adam",
     "Batch",
     "Execution",
@@ -315,6 +316,21 @@ class WriteOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class About:
+    """What a source says of itself, apart from its graph.
+
+    Attributes:
+        kind: What it is, e.g. ``"ONNX model"``.
+        facts: What it says, by what it is called: ``{"opset": "ai.onnx 17", "producer": "pytorch"}``.
+        files: The files that it is made of; those that it names may not be there.
+    """
+
+    kind: str
+    facts: Mapping[str, str]
+    files: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Framework:
     """One framework: how its files are recognised, read, written and run.
 
@@ -327,6 +343,7 @@ class Framework:
         look: (source, options, raw) -> a model to be looked at only: what has a canonical form is in it, other nodes
             stay what they are and say why (:mod:`graphkit.ir.untranslated`); where raw, all nodes stay what they are.
             It imports neither torch nor MXNet for a file of theirs that holds a graph.
+        about: (source, options, model looked at) -> what the source says of itself.
         write: (model, output, options) -> the files written, whole or not at all; None where it cannot write yet.
         check: (model, options): raises what ``write`` would raise of the model, and writes nothing; None where it
             cannot write yet.
@@ -340,6 +357,7 @@ class Framework:
     recognises: Callable[[Any], bool]
     read: Callable[[Any, ReadOptions], ir.Model]
     look: Callable[[Any, ReadOptions, bool], ir.Model]
+    about: Callable[[Any, ReadOptions, ir.Model], About]
     write: Callable[[ir.Model, Path, WriteOptions], list[Path]] | None
     check: Callable[[ir.Model, WriteOptions], None] | None
     runtimes: tuple[Runtime, ...]

@@ -26,6 +26,9 @@ _GRADIENT: Final = ".grad."
 
 _DOTTED: Final = re.compile(r"[A-Za-z_][\w-]*(?:\.[\w-]+)+")
 
+_DOTTED_MODULES: Final = re.compile(r"[A-Za-z_]\w*(?:\.(?:[A-Za-z_]\w*|\d+))+")
+"""A name that a converted model brought along, such as ``layer1.0.conv1``; ``net1.0_conv0`` is MXNet's own."""
+
 _BLOCK: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*\d[a-z]?")
 """A numbered block in an MXNet name, such as ``stage1``, ``resnetv10`` or ``resnetv1d``."""
 
@@ -45,7 +48,9 @@ def place_of(node: ir.Node) -> tuple[str, str]:
     if scope := origin.scope or _torch_scope(node):
         return scope, name.removeprefix(f"{scope}.")
     if origin.framework == "mxnet":
-        return _mxnet_place(origin.name or name)
+        scope, leaf = _mxnet_place(origin.name or name)
+        is_dotted = not scope and _DOTTED_MODULES.fullmatch(leaf)
+        return _name_place(leaf, node.op_type) if is_dotted else (scope, leaf)
     return _name_place(name, node.op_type)
 
 

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     import networkx as nx
 
-__all__ = ["Body", "nx_view"]
+__all__ = ["Body", "bodies_of", "nx_view"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,8 @@ def nx_view(model: ir.Model, *, initializers: bool = False) -> nx.MultiDiGraph:
     return nx.freeze(graph)
 
 
-def _bodies(node: ir.Node) -> Iterator[tuple[str, ir.Graph]]:
+def bodies_of(node: ir.Node) -> Iterator[tuple[str, ir.Graph]]:
+    """The graphs inside a node by the attributes that hold them, with an index where one holds several."""
     for attribute in node.attributes.values():
         if attribute.is_ref():
             continue
@@ -207,7 +208,7 @@ class _Builder:
         self.uses.extend(
             _Use(value, key, index, "data") for index, value in enumerate(node.inputs) if value is not None
         )
-        for attribute, graph in _bodies(node):
+        for attribute, graph in bodies_of(node):
             self._body(node, key, attribute, graph)
 
     def _owner(self, body: str) -> str:

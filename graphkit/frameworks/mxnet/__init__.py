@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphkit.frameworks.base import Framework, ReadOptions, WriteOptions
+from graphkit.frameworks.base import About, Framework, ReadOptions, WriteOptions
 from graphkit.frameworks.mxnet.run import RUNTIME
 
 if TYPE_CHECKING:
@@ -48,6 +48,12 @@ def _look(source: Any, options: ReadOptions, raw: bool) -> ir.Model:
     return look(source, options, raw)
 
 
+def _about(source: Any, options: ReadOptions, model: ir.Model) -> About:
+    from graphkit.frameworks.mxnet.about import about
+
+    return about(source, options, model)
+
+
 def _write(model: ir.Model, output: Path, options: WriteOptions) -> list[Path]:
     from graphkit.frameworks.mxnet import checkpoint
     from graphkit.frameworks.mxnet.write import to_symbol
@@ -88,6 +94,7 @@ FRAMEWORK = Framework(
     recognises=_recognises,
     read=_read,
     look=_look,
+    about=_about,
     write=_write,
     check=_check,
     runtimes=(RUNTIME,),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphkit.frameworks.base import Framework, ReadOptions, WriteOptions
+from graphkit.frameworks.base import About, Framework, ReadOptions, WriteOptions
 from graphkit.frameworks.onnx.reference import ReferenceRuntime
 from graphkit.frameworks.onnx.run import OrtRuntime
 
@@ -32,6 +32,12 @@ def _look(source: Any, options: ReadOptions, raw: bool) -> ir.Model:
     from graphkit.frameworks.onnx.look import look
 
     return look(source, options, raw)
+
+
+def _about(source: Any, options: ReadOptions, model: ir.Model) -> About:
+    from graphkit.frameworks.onnx.about import about
+
+    return about(source, options, model)
 
 
 def _write(model: ir.Model, output: Path, options: WriteOptions) -> list[Path]:
@@ -64,6 +70,7 @@ FRAMEWORK = Framework(
     recognises=_recognises,
     read=_read,
     look=_look,
+    about=_about,
     write=_write,
     check=_check,
     runtimes=(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from graphkit.errors import MissingError
-from graphkit.frameworks.base import Framework, ReadOptions, WriteOptions
+from graphkit.frameworks.base import About, Framework, ReadOptions, WriteOptions
 from graphkit.frameworks.torch.load import recognises
 from graphkit.frameworks.torch.run import RUNTIME
 
@@ -17,12 +17,21 @@ if TYPE_CHECKING:
     from graphkit.frameworks.support import Support
     from graphkit.frameworks.timing import Timer
 
-__all__ = ["FRAMEWORK"]
+__all__ = ["FRAMEWORK", "require_torch"]
+
+
+def require_torch() -> None:
+    """Refuse to read what only PyTorch can read where it is not installed.
+
+    Raises:
+        MissingError: It is not.
+    """
+    if (problem := RUNTIME.missing()) is not None:
+        raise MissingError(f"PyTorch models are read with PyTorch: {problem}.")
 
 
 def _read(source: Any, options: ReadOptions) -> ir.Model:
-    if (problem := RUNTIME.missing()) is not None:
-        raise MissingError(f"PyTorch models are read with PyTorch: {problem}.")
+    require_torch()
     from graphkit.frameworks.torch.read import read
 
     return read(source, options)
@@ -32,6 +41,12 @@ def _look(source: Any, options: ReadOptions, raw: bool) -> ir.Model:
     from graphkit.frameworks.torch.look import look
 
     return look(source, options, raw)
+
+
+def _about(source: Any, options: ReadOptions, model: ir.Model) -> About:
+    from graphkit.frameworks.torch.about import about
+
+    return about(source, options, model)
 
 
 def _write(model: ir.Model, output: Path, options: WriteOptions) -> list[Path]:
@@ -64,6 +79,7 @@ FRAMEWORK = Framework(
     recognises=recognises,
     read=_read,
     look=_look,
+    about=_about,
     write=_write,
     check=_check,
     runtimes=(RUNTIME,),

@@ -1,0 +1,92 @@
+"""``graphkit inspect``: what a model is, made of and costs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from graphkit.cli.console import results_only, stdout
+from graphkit.cli.options import command, json_option, reading_options
+
+if TYPE_CHECKING:
+    from graphkit.cli.options import Reading
+    from graphkit.inspecting.nodes import Order
+
+__all__ = ["COMMAND"]
+
+_ORDERS = ("order", "macs", "bytes", "parameters")
+
+
+@command
+@reading_options
+@click.option("--nodes", is_flag=True, help="Tell of each operator: output, parameters, MACs, FLOPs, bytes.")
+@click.option(
+    "--sort",
+    type=click.Choice(_ORDERS),
+    default="order",
+    show_default=True,
+    help="What --nodes lists first: the model's order, or what has most.",
+)
+@click.option("--top", type=click.IntRange(1), metavar="N", help="The first N of --nodes only.")
+@click.option("--tree", is_flag=True, help="Tell of each module: output, parameters, MACs and its share of them.")
+@click.option("--depth", type=click.IntRange(0), metavar="N", help="Fold modules of --tree nested deeper than N.")
+@click.option("--weights", is_flag=True, help="Read the parameters: mean, deviation, range, zeros, NaN, infinities.")
+@click.option(
+    "--for",
+    "targets",
+    multiple=True,
+    metavar="FRAMEWORK",
+    help="Ask whether mxnet, onnx or torch takes the model; exit with 1 if one does not. Repeatable.",
+)
+@click.option("--raw", is_flag=True, help="Count operators as SOURCE spells them, not in canonical form.")
+@json_option
+def COMMAND(  # noqa: N802
+    reading: Reading,
+    nodes: bool,
+    sort: str,
+    top: int | None,
+    tree: bool,
+    depth: int | None,
+    weights: bool,
+    targets: tuple[str, ...],
+    raw: bool,
+    as_json: bool,
+) -> int:
+    """Tell what SOURCE is, what it is made of and what it costs.
+
+    Inputs and outputs, parameters, operators, multiply-adds, memory; every kind of operator, whether or not it can be
+    converted, and without torch or MXNet. What is not known is called unknown, never 0.
+    """
+    import json
+
+    from graphkit.errors import InputError
+    from graphkit.inspecting.nodes import ordered
+    from graphkit.inspecting.summary import inspect
+
+    if not nodes and (sort != "order" or top is not None):
+        raise InputError("--sort and --top are about --nodes; give it, too.")
+    if depth is not None and not tree:
+        raise InputError("--depth is about --tree; give it, too.")
+    with results_only(as_json):
+        summary = inspect(reading.source, weights=weights, targets=targets, raw=raw, **reading.arguments())
+    table = ordered(summary.nodes, cast("Order", sort))[:top] if nodes else None
+    if as_json:
+        from graphkit.inspecting.json import as_json as document
+
+        click.echo(json.dumps(document(summary, table, tree=tree), indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        from graphkit.inspecting.tables import ModuleTable, NodeTable, WeightTable
+        from graphkit.inspecting.terminal import overview, verdict_text
+
+        console = stdout()
+        console.print(overview(summary))
+        if table is not None:
+            console.print(NodeTable(table, len(summary.nodes)))
+        if tree:
+            console.print(ModuleTable(summary.tree, depth))
+        if summary.weights is not None:
+            console.print(WeightTable(summary.weights))
+        for verdict in summary.verdicts:
+            console.print(verdict_text(verdict, summary))
+    return 0 if summary.fits else 1

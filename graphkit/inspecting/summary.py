@@ -1,0 +1,197 @@
+"""What a model is, made of and costs, as one value: :func:`inspect`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import onnx_ir as ir
+
+from graphkit.errors import InputError
+from graphkit.inspecting.cost import costs
+from graphkit.inspecting.count import evaluate
+from graphkit.inspecting.nodes import node_table
+from graphkit.inspecting.operators import operators
+from graphkit.inspecting.parameters import stored
+from graphkit.inspecting.peak import peak
+from graphkit.inspecting.targets import judged
+from graphkit.inspecting.tree import module_tree
+from graphkit.inspecting.weights import weights_of
+from graphkit.ir.describe import tensor_of
+from graphkit.ir.origin import source_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graphkit.inspecting.cost import Costs
+    from graphkit.inspecting.nodes import Node
+    from graphkit.inspecting.operators import Operators
+    from graphkit.inspecting.parameters import Stored
+    from graphkit.inspecting.peak import Peak
+    from graphkit.inspecting.targets import Verdict
+    from graphkit.inspecting.tree import Module
+    from graphkit.inspecting.weights import Weights
+    from graphkit.ir.describe import Tensor
+
+__all__ = ["File", "Provenance", "Summary", "inspect"]
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that a model is made of.
+
+    Attributes:
+        path: Where it is.
+        bytes: Its size; None where it is not there.
+    """
+
+    path: str
+    bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What a model was read from.
+
+    Attributes:
+        label: What it is called: the file's name.
+        framework: ``"torch"``, ``"mxnet"`` or ``"onnx"``; empty for a model that was not read.
+        kind: What it is, e.g. ``"ONNX model"``.
+        facts: What it says of itself, by what it is called: opset, producer, version, ….
+        files: The files that it is made of.
+    """
+
+    label: str
+    framework: str
+    kind: str
+    facts: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[File, ...] = ()
+
+    @property
+    def bytes(self) -> int | None:
+        """Size of all files together; None where there is none, or one is not there."""
+        sizes = [file.bytes for file in self.files]
+        return sum(size for size in sizes if size is not None) if sizes and None not in sizes else None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a model is, made of and costs. What is not known is None and named, never 0.
+
+    Attributes:
+        origin: What it was read from.
+        name: Name of its graph.
+        inputs: Its inputs; a dimension is a number, a name, or None where it is not known.
+        outputs: Its outputs.
+        stored: Its parameters, buffers and constants.
+        operators: Its operators.
+        nodes: Each operator, in the model's order.
+        tree: Its modules.
+        cost: Its multiply-adds and bytes of activations, with names of free dimensions in them.
+        peak: Its peak of live memory.
+        weights: What numbers its parameters hold; None where that was not asked for.
+        verdicts: For each target that was asked for, whether it takes the model.
+    """
+
+    origin: Provenance
+    name: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    stored: Stored
+    operators: Operators
+    nodes: tuple[Node, ...]
+    tree: Module
+    cost: Costs
+    peak: Peak
+    weights: tuple[Weights, ...] | None = None
+    verdicts: tuple[Verdict, ...] = ()
+
+    @property
+    def largest(self) -> Node | None:
+        """The operator of the main graph with the largest outputs, free dimensions taken for 1; None without any."""
+        sizes = [
+            (number, node)
+            for node in self.nodes
+            if not node.inside and (number := evaluate(node.bytes, {}, 1)) is not None
+        ]
+        return max(sizes, key=lambda size: size[0])[1] if sizes else None
+
+    @property
+    def fits(self) -> bool:
+        """Whether every target that was asked for takes the model."""
+        return all(verdict.takes for verdict in self.verdicts)
+
+    def as_json(self, *, nodes: bool = True, tree: bool = True) -> dict[str, Any]:
+        """The summary as plain data for JSON, whose layout ``docs/inspect.schema.json`` tells.
+
+        Args:
+            nodes: Whether to tell of each operator.
+            tree: Whether to tell of each module.
+        """
+        from graphkit.inspecting.json import as_json
+
+        return as_json(self, self.nodes if nodes else None, tree=tree)
+
+
+def inspect(
+    source: Any,
+    *,
+    weights: bool = False,
+    targets: Sequence[str] = (),
+    raw: bool = False,
+    sizes: Mapping[str, int] | None = None,
+    **reading: Any,
+) -> Summary:
+    """Summarise a model of any framework, whether or not it can be converted; neither torch nor MXNet is imported.
+
+    Args:
+        source: What :func:`graphkit.look` reads, or a model that it or :func:`graphkit.load` gave.
+        weights: Whether to look at the numbers of the parameters, which reads them all.
+        targets: Frameworks, by name, to ask whether the model can be written for them.
+        raw: Whether to count operators as the source spells them.
+        sizes: Sizes of free dimensions by name, for the peak of live memory; 1 for those that are not given.
+        **reading: Further arguments of :func:`graphkit.look`.
+
+    Raises:
+        InputError: The source is not there, is nothing that graphkit reads, or there is no such target.
+        FormatError: It is damaged, or has a cycle.
+        MissingError: A package that reads such a source is not installed.
+    """
+    from graphkit.frameworks.convert import look, writer_of
+
+    for target in targets:
+        writer_of(target)
+    if targets and raw:
+        raise InputError("Which operators a target takes is asked of the canonical form, and a raw one has none of it.")
+    model = source if isinstance(source, ir.Model) else look(source, raw=raw, **reading)
+    origin = _origin(source, model, reading.get("params"))
+    found = costs(model)
+    return Summary(
+        origin=origin,
+        name=model.graph.name or "",
+        inputs=tuple(tensor_of(value) for value in model.graph.inputs if not value.is_initializer()),
+        outputs=tuple(map(tensor_of, model.graph.outputs)),
+        stored=stored(model),
+        operators=operators(model),
+        nodes=node_table(model, found),
+        tree=module_tree(model, found, origin.label),
+        cost=found,
+        peak=peak(model, sizes),
+        weights=tuple(weights_of(model)) if weights else None,
+        verdicts=tuple(judged(model, target) for target in targets),
+    )
+
+
+def _origin(source: Any, model: ir.Model, params: str | Path | None) -> Provenance:
+    from graphkit.frameworks.base import ReadOptions, frameworks
+
+    known = source_of(model)
+    name = model.graph.name or "model"
+    if known is None or isinstance(source, ir.Model):
+        framework = "" if known is None else known.framework
+        return Provenance(name if known is None else known.label, framework, "model in memory")
+    options = ReadOptions(params=None if params is None else Path(params))
+    about = frameworks()[known.framework].about(source, options, model)
+    files = tuple(File(str(path), path.stat().st_size if path.is_file() else None) for path in about.files)
+    return Provenance(known.label, known.framework, about.kind, about.facts, files)
