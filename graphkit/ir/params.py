@@ -6,6 +6,7 @@ The kind is kept in the value's ``metadata_props``, so it survives in ONNX files
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
@@ -15,7 +16,18 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import onnx_ir as ir
 
-__all__ = ["Kind", "alias_of", "exact", "kind_of", "of_kind", "set_alias", "set_exact", "set_kind"]
+__all__ = [
+    "Kind",
+    "alias_of",
+    "exact",
+    "kind_of",
+    "of_kind",
+    "set_alias",
+    "set_exact",
+    "set_kind",
+    "set_tied",
+    "tied_names",
+]
 
 Kind: TypeAlias = Literal["parameter", "buffer", "constant"]
 """A parameter is trained; a buffer is state that is not (BatchNorm's statistics); a constant is neither."""
@@ -23,6 +35,7 @@ Kind: TypeAlias = Literal["parameter", "buffer", "constant"]
 KIND = "graphkit.kind"
 ALIAS = "graphkit.alias"
 EXACT = "graphkit.exact"
+TIED = "graphkit.tied"
 
 
 def set_kind(value: ir.Value, kind: Kind) -> None:
@@ -51,6 +64,17 @@ def set_alias(value: ir.Value, name: str) -> None:
 def alias_of(value: ir.Value) -> str:
     """What the model that this one was converted from calls an initializer; its own name where nothing was noted."""
     return value.metadata_props.get(ALIAS, value.name or "")
+
+
+def set_tied(value: ir.Value, name: str) -> None:
+    """Note another name that a tensor of the source has: tied parameters are one initializer under the first name."""
+    value.metadata_props[TIED] = json.dumps([*tied_names(value), name])
+
+
+def tied_names(value: ir.Value) -> list[str]:
+    """The other names that the tensor of an initializer has in the source."""
+    names: list[str] = json.loads(value.metadata_props.get(TIED, "[]"))
+    return names
 
 
 def set_exact(value: ir.Value, array: npt.NDArray[np.float64]) -> None:

@@ -156,13 +156,13 @@ def name_nodes(model: ir.Model, attributes: Collection[str]) -> None:
     calls = {node: node.metadata_props.pop(CALL, "") for node in nodes}
     last = {calls[node]: node for node in nodes}
     last_of_op = {origin_of(node).name: node for node in nodes}
-    scopes = {origin_of(node).scope for node in nodes}
+    holders = {scope[:dot] for scope in {origin_of(node).scope for node in nodes} for dot in _dots(scope)}
     names: set[str] = set()
     for node in nodes:
         node.metadata_props.pop(NATIVE, None)
         origin = origin_of(node)
         leaf = origin.module.startswith("torch.nn.") or not origin.module
-        leaf = leaf and bool(origin.scope) and not any(scope.startswith(f"{origin.scope}.") for scope in scopes)
+        leaf = leaf and bool(origin.scope) and origin.scope not in holders
         if leaf and last[calls[node]] is node:
             wanted = origin.scope
         else:
@@ -176,6 +176,10 @@ def name_nodes(model: ir.Model, attributes: Collection[str]) -> None:
                     stem = node.name or node.op_type
                     value.name = _free(stem if len(node.outputs) == 1 else f"{stem}.{index}", taken)
     _name_constants(model, taken, fixed)
+
+
+def _dots(scope: str) -> list[int]:
+    return [place for place, char in enumerate(scope) if char == "."]
 
 
 def _scopes_of_parameters(model: ir.Model) -> None:
