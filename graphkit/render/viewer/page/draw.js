@@ -240,15 +240,30 @@ function paintLinkLabels(context, picture) {
     context.globalAlpha = 1;
 }
 
+/**
+ * How far along the flow the control points of the curve to the corner `at` are from its beginning: half of the way,
+ * or, where it turns round, a little beyond.
+ */
+function paintReach(points, at, sideways) {
+    const along = sideways ? 0 : 1;
+    const way = points[at + along] - points[at - 2 + along];
+    if (Math.abs(way) > 0.5) return way / 2;
+    return at >= 4 && points[at - 2 + along] < points[at - 4 + along] ? -18 : 18;
+}
+
 /** Continue a path along a link: straight, and in curves that keep the direction of flow at both ends. */
 function paintAlong(context, points, sideways, first = 0) {
     context.moveTo(points[2 * first], points[2 * first + 1]);
     for (let at = 2 * first + 2; at < points.length; at += 2) {
         const [px, py, x, y] = [points[at - 2], points[at - 1], points[at], points[at + 1]];
         const across = sideways ? y - py : x - px;
-        if (across < 0.5 && across > -0.5) context.lineTo(x, y);
-        else if (sideways) context.bezierCurveTo((px + x) / 2, py, (px + x) / 2, y, x, y);
-        else context.bezierCurveTo(px, (py + y) / 2, x, (py + y) / 2, x, y);
+        if (across < 0.5 && across > -0.5) {
+            context.lineTo(x, y);
+            continue;
+        }
+        const reach = paintReach(points, at, sideways);
+        if (sideways) context.bezierCurveTo(px + reach, py, x + reach - (x - px), y, x, y);
+        else context.bezierCurveTo(px, py + reach, x, y + reach - (y - py), x, y);
     }
 }
 

@@ -25,7 +25,7 @@ const layeredGaps = { box: 28, line: 14, rank: 34, port: 20, lane: 7 };
  */
 function layered(boxes, lines) {
     const order = rankTopological(boxes.length, lines);
-    const segments = rankLines(boxes, lines, order);
+    const segments = rankLines(lines, order);
     const { ranks, count, floats } = rankBoxes(boxes, segments, order);
     layeredExempt(boxes.length, segments, ranks);
     const net = { ...layeredNet(boxes, segments, ranks, count), floats };
@@ -61,25 +61,25 @@ function rankTopological(count, lines) {
     return { sequence, position };
 }
 
-/** The lines as they run downwards: `upper`, `lower`, and whether that is against the line. */
-function rankLines(boxes, lines, { position }) {
-    const found = [];
-    lines.forEach((line, number) => {
-        if (line.tail === line.head) return;
-        const against = position[line.tail] > position[line.head];
-        found.push({
+/**
+ * The lines by their upper and lower box. One that closes a cycle is `against` the flow; it and those that would need
+ * too many corners are `far`: they run beside the graph.
+ */
+function rankLines(lines, { position }) {
+    return lines.map((line, number) => {
+        const against = position[line.tail] >= position[line.head];
+        return {
             line: number,
             against,
-            upper: against ? line.head : line.tail,
-            lower: against ? line.tail : line.head,
-            upperAt: against ? line.headAt : line.tailAt,
-            lowerAt: against ? line.tailAt : line.headAt,
-            trunk: against ? `against ${number}` : `${line.tail} ${line.tailKey} ${line.tailAt}`,
-            far: false,
+            upper: line.tail,
+            lower: line.head,
+            upperAt: line.tailAt,
+            lowerAt: line.headAt,
+            trunk: `${line.tail} ${line.tailKey} ${line.tailAt}`,
+            far: against,
             chain: null,
-        });
+        };
     });
-    return found;
 }
 
 /** A rank for each box: as high as its tails allow, then nearer to what it feeds where that shortens lines. */
@@ -87,7 +87,8 @@ function rankBoxes(boxes, segments, { sequence }) {
     const count = boxes.length;
     const ups = Array.from({ length: count }, () => []);
     const downs = Array.from({ length: count }, () => []);
-    for (const { upper, lower } of segments) {
+    for (const { upper, lower, against } of segments) {
+        if (against) continue;
         ups[lower].push(upper);
         downs[upper].push(lower);
     }
@@ -144,7 +145,7 @@ function layeredAnchor(floats, sequence, ups, downs) {
  */
 function layeredExempt(count, segments, ranks) {
     const span = ({ upper, lower }) => ranks[lower] - ranks[upper] - 1;
-    const longest = [...segments].sort((a, b) => span(b) - span(a));
+    const longest = segments.filter(({ far }) => !far).sort((a, b) => span(b) - span(a));
     const trunks = new Map();
     for (const segment of longest) {
         if (!trunks.has(segment.trunk)) trunks.set(segment.trunk, []);

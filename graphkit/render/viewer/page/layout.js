@@ -286,6 +286,6 @@ class Layout {
         const [tail, output] = this.graph.edges[edges[0]];
         const [, dtype, shape] = this.graph.nodes[tail].outputs?.[output] ?? [];
         const told = textLine(shape ?? "", 32);
-        return dtype && dtype !== "float32" ? `${dtype} ${told}`.trim() : told;
+        return dtype && dtype !== "float32" ? `${textLine(dtype, 24)} ${told}`.trim() : told;
     }
 }

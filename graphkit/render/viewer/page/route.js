@@ -26,7 +26,6 @@ function routeAll(boxes, lines, segments, net, across) {
         routes[segment.line] = routeTidy(points);
     }
     routeFar(boxes, segments, net, bands, { x, y, tops, bottoms, across }, routes);
-    for (const segment of segments) if (segment.against) routes[segment.line] = routeBackwards(routes[segment.line]);
     return routeFramed(boxes, x, y, routes);
 }
 
@@ -40,7 +39,7 @@ function routeMeetings(boxes, lines, segments, net, across) {
         const { upper, lower, chain } = segment;
         const next = chain?.length ? across[chain[0]] : across[lower] + (segment.lowerAt ?? 0);
         const last = chain?.length ? across[chain[chain.length - 1]] : across[upper] + (segment.upperAt ?? 0);
-        const key = segment.against ? segment.line + 1e6 : lines[segment.line].tailKey;
+        const key = lines[segment.line].tailKey;
         if (segment.upperAt !== null) below.set(segment, segment.upperAt);
         else atBottom[upper].push({ segment, towards: segment.far ? 1e9 : next, key });
         if (segment.lowerAt !== null) above.set(segment, segment.lowerAt);
@@ -110,28 +109,28 @@ function routeBands(boxes, lines, net, across) {
     return bands;
 }
 
-/** Lines that are too long to be led through the graph run in lanes on its right. */
+/** Lines that are not led through the graph run in lanes on its right, those against the flow from below to above. */
 function routeFar(boxes, segments, net, bands, { x, y, tops, bottoms, across }, routes) {
     const far = segments.filter((segment) => segment.far);
     if (!far.length) return;
     let right = -Infinity;
     across.forEach((place, vertex) => (right = Math.max(right, place + net.widths[vertex] / 2)));
-    far.sort((a, b) => net.rankOf[a.upper] - net.rankOf[b.upper]);
+    const highest = ({ upper, lower }) => Math.min(net.rankOf[upper], net.rankOf[lower]);
+    far.sort((a, b) => highest(a) - highest(b));
     const lanes = [];
     for (const segment of far) {
         const { upper, lower } = segment;
         const [from, to] = [net.rankOf[upper], net.rankOf[lower]];
-        let lane = lanes.findIndex((end) => end < from);
+        let lane = lanes.findIndex((end) => end < highest(segment));
         if (lane < 0) lane = lanes.push(0) - 1;
-        lanes[lane] = to;
+        lanes[lane] = Math.max(from, to);
         const beside = right + 24 + lane * layeredGaps.lane;
         const [start, end] = [x[upper] + bottoms.get(segment), x[lower] + tops.get(segment)];
-        const leave = (bands[from + 1] ?? bands[from]).top;
-        const enter = bands[to - 1].bottom;
+        const [below, above] = [bands[from].bottom, bands[to].top];
+        const [leave, enter] = segment.against ? [below, above] : [bands[from + 1].top, bands[to - 1].bottom];
         routes[segment.line] = routeTidy([
-            start, y[upper] + boxes[upper].h / 2, start, bands[from].bottom,
-            beside, leave, beside, enter,
-            end, bands[to].top, end, y[lower] - boxes[lower].h / 2,
+            ...[start, y[upper] + boxes[upper].h / 2, start, below, beside, leave],
+            ...[beside, enter, end, above, end, y[lower] - boxes[lower].h / 2],
         ]);
     }
 }
@@ -148,12 +147,6 @@ function routeTidy(points) {
         kept.push(x, y);
     }
     return kept;
-}
-
-function routeBackwards(points) {
-    const turned = [];
-    for (let at = points.length - 2; at >= 0; at -= 2) turned.push(points[at], points[at + 1]);
-    return turned;
 }
 
 /** Move everything so that it begins at 0, 0, and tell its size. */

@@ -71,7 +71,7 @@ class Scene extends EventTarget {
         this.links = links;
         this.byKey = new Map(boxes.map((box) => [box.key, box]));
         this.boxIndex = sceneIndex(boxes, ({ x, y, w, h }) => [x, y, x + w, y + h]);
-        this.linkIndex = sceneIndex(links, ({ box: [x0, y0, x1, y1] }) => [x0 - 4, y0 - 4, x1 + 4, y1 + 4]);
+        this.linkIndex = sceneIndex(links, ({ box: [x0, y0, x1, y1] }) => [x0 - 16, y0 - 16, x1 + 16, y1 + 16]);
         this.bounds = sceneBounds(boxes, links);
         this.#spaceLabels();
         this.looks.reset();

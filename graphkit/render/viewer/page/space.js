@@ -86,15 +86,17 @@ function sceneDistance(points, x, y, sideways) {
     for (let at = 2; at < points.length; at += 2) {
         const [px, py, qx, qy] = [points[at - 2], points[at - 1], points[at], points[at + 1]];
         const straight = Math.abs(sideways ? qy - py : qx - px) < 0.5;
+        const reach = straight ? 0 : paintReach(points, at, sideways);
+        const way = sideways ? qx - px : qy - py;
         const steps = straight ? 1 : 12;
         let [ax, ay] = [px, py];
         for (let step = 1; step <= steps; step++) {
             const t = step / steps;
-            // A cubic Bézier curve whose inner control points lie halfway along and at either end across.
-            const along = straight ? t : 1.5 * t * (1 - t) + t ** 3;
+            // A cubic Bézier curve both of whose inner control points lie at `reach` along the flow.
+            const along = straight ? t * way : 3 * t * (1 - t) * reach + t ** 3 * way;
             const across = straight ? t : t * t * (3 - 2 * t);
-            const bx = px + (qx - px) * (sideways ? along : across);
-            const by = py + (qy - py) * (sideways ? across : along);
+            const bx = px + (sideways ? along : (qx - px) * across);
+            const by = py + (sideways ? (qy - py) * across : along);
             least = Math.min(least, sceneSegment(ax, ay, bx, by, x, y));
             [ax, ay] = [bx, by];
         }

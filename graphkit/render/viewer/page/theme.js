@@ -65,7 +65,7 @@ function mixLuminance(colour) {
 
 /** Black or white, whichever is read better on a colour. */
 function mixTextOn(colour) {
-    return /^#[0-9a-f]{6}$/i.test(colour) && mixLuminance(colour) < 0.19 ? "#ffffff" : "#111111";
+    return /^#[0-9a-f]{6}$/i.test(colour) && mixLuminance(colour) < 0.179 ? "#ffffff" : "#000000";
 }
 
 /** A family's colours in a theme: as the payload has them by day, toned down by night. */
