@@ -89,7 +89,8 @@ class LenientVariables(Variables):
         """Parameters without numbers, by name."""
 
     def _input(self, variable: MxNode, slot: str) -> ir.Value:
-        if variable.name in self._given or not (slot in WEIGHTS or _initialised(variable)):
+        is_parameter = variable.name and (slot in WEIGHTS or _initialised(variable))
+        if variable.name in self._given or not is_parameter:
             return super()._input(variable, slot)
         shape = self._declared_shape(variable)
         value = ir.Value(

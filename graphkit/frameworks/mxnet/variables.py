@@ -60,7 +60,7 @@ class Variables:
         self._label = label
         self._values: dict[str, ir.Value] = {}
         named = {spec.name for spec in options.inputs} | (label_names(mx.graph) if options.train else set())
-        self._arrays = {name: array for name, array in {**mx.args, **mx.aux}.items() if name not in named}
+        self._arrays = {name: array for name, array in {**mx.args, **mx.aux}.items() if name and name not in named}
         self.stored = {name: array.shape for name, array in self._arrays.items()}
         self._fed = list(dict.fromkeys(v.name for v in mx.graph.variables() if v.name not in self._arrays))
         self._data: dict[str, tuple[int, ...]] = {}
