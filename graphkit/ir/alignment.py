@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Final
-
-import numpy as np
 
 from graphkit.ir.anchors import anchor, unfold
 from graphkit.ir.dims import dims_of
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from graphkit.ir.pairing import How
 
-__all__ = ["Alignment", "Pair", "align"]
+__all__ = ["Alignment", "Pair", "align", "align_bodies", "ends_of"]
 
 _ENOUGH: Final = 2.0
 """Evidence from which on two nodes are taken for each other; see :meth:`Pairing.evidence`."""
@@ -92,8 +91,40 @@ def align(left: ir.Model, right: ir.Model, given: Mapping[str, str] | None = Non
             known; other inputs and outputs meet by name, else by position.
     """
     given = given or {}
-    inputs = _meet(_fed(left), _fed(right), given)
-    pairs = Pairing(Outline(left), Outline(right), given, dict(_meet(left.graph.outputs, right.graph.outputs, given)))
+    inputs, outputs = ends_of(left.graph, right.graph, given)
+    return _aligned(left.graph, right.graph, given, inputs, outputs)
+
+
+def align_bodies(left: ir.Graph, right: ir.Graph, around: Mapping[ir.Value, ir.Value]) -> Alignment:
+    """Find out which node and which value of one control-flow body is which of another.
+
+    Their inputs and outputs meet by position.
+
+    Args:
+        left: Graph in an attribute of a node.
+        right: Another.
+        around: Values of the graphs around the left one -> those of the graphs around the right one that they are.
+    """
+    inputs = [*around.items(), *zip(left.inputs, right.inputs, strict=False)]
+    return _aligned(left, right, {}, inputs, list(zip(left.outputs, right.outputs, strict=False)))
+
+
+def ends_of(
+    left: ir.Graph, right: ir.Graph, given: Mapping[str, str] | None = None
+) -> tuple[list[tuple[ir.Value, ir.Value]], list[tuple[ir.Value, ir.Value]]]:
+    """Inputs and outputs of two models that are each other: as given, else by name, else by position."""
+    given = given or {}
+    return _meet(_fed(left), _fed(right), given), _meet(left.outputs, right.outputs, given)
+
+
+def _aligned(
+    left: ir.Graph,
+    right: ir.Graph,
+    given: Mapping[str, str],
+    inputs: Sequence[tuple[ir.Value, ir.Value]],
+    outputs: Sequence[tuple[ir.Value, ir.Value]],
+) -> Alignment:
+    pairs = Pairing(Outline(left), Outline(right), given, dict(outputs))
     for one, two in inputs:
         pairs.equate(one, two)
     anchor(pairs, inputs)
@@ -102,8 +133,8 @@ def align(left: ir.Model, right: ir.Model, given: Mapping[str, str] | None = Non
     return _told(pairs)
 
 
-def _fed(model: ir.Model) -> list[ir.Value]:
-    return [value for value in model.graph.inputs if not value.is_initializer()]
+def _fed(graph: ir.Graph) -> list[ir.Value]:
+    return [value for value in graph.inputs if not value.is_initializer()]
 
 
 def _meet(
@@ -350,7 +381,7 @@ def _rising(numbers: Sequence[int]) -> list[int]:
     for index, number in enumerate(numbers):
         if number < 0:
             continue
-        low = int(np.searchsorted(np.asarray(tails), number))
+        low = bisect_left(tails, number)
         if low:
             before[index] = ends[low - 1]
         if low == len(tails):

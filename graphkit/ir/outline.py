@@ -21,15 +21,16 @@ if TYPE_CHECKING:
 
     Print: TypeAlias = Hashable
 
-__all__ = ["LINEAR", "Outline", "fingerprint", "is_weight", "may_be_equal"]
+__all__ = ["COMMUTATIVE", "LINEAR", "Outline", "fingerprint", "is_weight", "may_be_equal"]
 
 _SAMPLED: Final = 64
 """Elements of an array that its fingerprint reads; an array may be gigabytes in a mapped file."""
 _ANYWHERE: Final = -1
 """Position of an input of an operator that does not tell its inputs apart."""
-_COMMUTATIVE: Final = frozenset(
+COMMUTATIVE: Final = frozenset(
     ("Add", "And", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Equal", "Max", "Mean", "Min", "Mul", "Or", "Sum", "Xor")
 )
+"""Operators that do not tell their inputs apart."""
 LINEAR: Final = frozenset(("Conv", "ConvTranspose", "Gemm", "MatMul"))
 """Operators whose weights can take up a scaling of their results."""
 _SUFFIXES: Final = ("_output_0", "_output0", "_output")
@@ -71,7 +72,7 @@ def may_be_equal(left: ir.Value, right: ir.Value) -> bool | None:
 
 
 class Outline:
-    """The main graph of a model.
+    """The main graph of a model, or the body of a control-flow operator.
 
     Attributes:
         nodes: Nodes in the order in which the outputs need them, whatever the order of the file.
@@ -86,8 +87,8 @@ class Outline:
         sources: For a node that computes from stored arrays alone, their fingerprints.
     """
 
-    def __init__(self, model: ir.Model) -> None:
-        self.graph = model.graph
+    def __init__(self, graph: ir.Graph) -> None:
+        self.graph = graph
         known = set(self.graph)
         self.reads: dict[ir.Node, tuple[ir.Value | None, ...]] = {
             node: (*_given(node), *_captured(node, known)) for node in self.graph
@@ -99,7 +100,7 @@ class Outline:
         self.users: dict[ir.Value, list[tuple[ir.Node, int]]] = {}
         self._prints: dict[ir.Value, Print] = {}
         for node in self.nodes:
-            told = node.domain or node.op_type not in _COMMUTATIVE
+            told = node.domain or node.op_type not in COMMUTATIVE
             places = enumerate(self.reads[node])
             slots = [(index if told else _ANYWHERE, value) for index, value in places if value is not None]
             self.data[node] = [slot for slot in slots if not is_weight(slot[1])]
@@ -166,7 +167,7 @@ class Outline:
                 else:
                     key = self.print(value) if is_weight(value) else known.get(value, ("alone", id(value)))
                 keys.append(numbers.setdefault(key, len(numbers)))
-            if not node.domain and node.op_type in _COMMUTATIVE:
+            if not node.domain and node.op_type in COMMUTATIVE:
                 keys.sort(key=str)
             full = ("node", node.domain, node.op_type, self.settings[node], tuple(keys))
             found[node] = numbers.setdefault(full, len(numbers))
