@@ -96,7 +96,7 @@ class Tabs {
                 }),
             );
         }
-        byId(`tab-${name}`).textContent = short(title, 24);
+        byId(`tab-${name}`).textContent = legible(short(title, 24));
         this.open(name);
         return byId(`list-${name}`);
     }

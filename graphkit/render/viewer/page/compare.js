@@ -44,9 +44,8 @@ class Comparison {
         });
         this.paint();
         if (viewer.diff.summary.length) {
-            document.querySelector(".facts").textContent = viewer.diff.summary
-                .map((line) => line.join(" "))
-                .join(" · ");
+            const told = viewer.diff.summary.map((line) => line.join(" ")).join(" · ");
+            document.querySelector(".facts").textContent = legible(short(told, 400));
         }
     }
 
@@ -202,9 +201,8 @@ class Comparison {
         const [one, two, status] = this.pairs[this.listed[at]];
         const index = two === null || (one !== null && this.viewer.active === 0) ? 0 : 1;
         this.viewer.choose(index, { kind: "node", id: index ? two : one });
-        say(
-            `${STATUS[status].title}: ${this.viewer.called(index, this.viewer.chosen)}, ${count(at + 1)} of ${count(this.listed.length)}`,
-        );
+        const where = `${count(at + 1)} of ${count(this.listed.length)}`;
+        say(`${STATUS[status].title}: ${this.viewer.called(index, this.viewer.chosen)}, ${where}`);
     }
 
     /** @param {1|-1} by */

@@ -6,6 +6,16 @@ const ICONS = "http://www.w3.org/2000/svg";
 const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
 /**
+ * A text of a model, of which control characters become visible signs and none turns the direction of what follows.
+ * @param {string} text
+ */
+function legible(text) {
+    return text
+        .replace(/[\u0000-\u001f]/g, (char) => String.fromCharCode(0x2400 + char.charCodeAt(0)))
+        .replace(/[\u007f-\u009f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g, "\ufffd");
+}
+
+/**
  * An element with attributes, handlers and children.
  * @param {string} tag
  * @param {Record<string, string|number|boolean|null|undefined|((event: Event) => void)>} attributes A function is a
@@ -17,12 +27,12 @@ function make(tag, attributes = {}, ...children) {
     for (const [name, value] of Object.entries(attributes)) {
         if (typeof value === "function") element.addEventListener(name, value);
         else if (value !== null && value !== undefined && value !== false)
-            element.setAttribute(name, value === true ? "" : String(value));
+            element.setAttribute(name, value === true ? "" : legible(String(value)));
     }
     element.append(
         ...children
             .filter((child) => child !== null && child !== undefined && child !== "")
-            .map((child) => (child instanceof Node ? child : String(child))),
+            .map((child) => (child instanceof Node ? child : legible(String(child)))),
     );
     return element;
 }
@@ -71,7 +81,7 @@ const STEPS = ["", " k", " M", " G", " T", " P", " E"];
 function quantity(value, unit = "") {
     const number = real(value);
     if (unit === "bytes") return bytes(number);
-    const tail = unit && unit !== "bound" ? ` ${unit}` : "";
+    const tail = unit ? ` ${short(unit, 16)}` : "";
     const size = Math.abs(number);
     if (!Number.isFinite(number) || size < 1e4) return brief(value) + tail;
     const step = Math.min(Math.floor(Math.log10(size) / 3), STEPS.length - 1);
@@ -105,7 +115,7 @@ function short(text, limit = 80) {
 
 /** Tells a reader that listens what has happened. @param {string} text */
 function say(text) {
-    byId("said").textContent = short(text, 300);
+    byId("said").textContent = legible(short(text, 300));
 }
 
 /** Puts a text on the clipboard. @param {string} text */

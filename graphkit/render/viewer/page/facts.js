@@ -32,7 +32,7 @@ function long(text) {
             type: "button",
             class: "link",
             click: () => {
-                shown.textContent = text;
+                shown.textContent = legible(text);
                 more.remove();
             },
         },
@@ -223,7 +223,7 @@ function overlayFacts(graph, node) {
                 make(
                     "div",
                     { class: "line" },
-                    make("b", {}, overlay.title),
+                    make("b", {}, short(overlay.title, 80)),
                     make("span", { class: "amount" }, amount(overlay, value)),
                     verdict ? make("span", { class: `tag ${verdict}` }, verdict) : null,
                 ),

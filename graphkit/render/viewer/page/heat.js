@@ -77,7 +77,8 @@ class Heat {
     gradient(overlay) {
         const scale = heatScale(this.merged, this.viewer.theme);
         const strip = make("div", { class: "strip", "aria-hidden": "true" });
-        strip.style.background = `linear-gradient(to right, ${scale.stops.map(({ colour, at }) => `${colour} ${at * 100}%`).join(", ")})`;
+        const stops = scale.stops.map(({ colour, at }) => `${colour} ${at * 100}%`);
+        strip.style.background = `linear-gradient(to right, ${stops.join(", ")})`;
         const bound = overlay.scale === "bound";
         const ends = bound
             ? ["1/1000 of the bound", "the bound", "1000 ×"]
@@ -127,6 +128,7 @@ class Heat {
 
     /** Lists nodes, those with the most first, NaN before all. */
     rank() {
+        this.list?.close();
         this.ranked = this.overlays.flatMap((overlay, index) =>
             Object.entries(overlay?.marks ?? {}).map(([node, [value, verdict]]) => ({
                 index,

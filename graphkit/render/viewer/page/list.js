@@ -33,7 +33,13 @@ class VirtualList {
         host.addEventListener("click", (event) => this.clicked(event));
         host.addEventListener("keydown", (event) => this.pressed(event));
         how.input?.addEventListener("keydown", (event) => this.pressed(event));
-        new ResizeObserver(() => this.draw()).observe(host);
+        this.observer = new ResizeObserver(() => this.draw());
+        this.observer.observe(host);
+    }
+
+    /** Draws no more; for a list that is taken off the page. */
+    close() {
+        this.observer.disconnect();
     }
 
     /** Shows that many rows anew. @param {number} length @param {number} [active] */

@@ -43,7 +43,7 @@ class Outline {
         add(0, 1);
         this.rows = rows;
         const many = this.viewer.graphs.length > 1;
-        this.title.textContent = many ? `${"AB"[this.shown]} · ${short(this.graph.title, 60)}` : "";
+        this.title.replaceChildren(make("span", {}, `${"AB"[this.shown]} · ${short(this.graph.title, 60)}`));
         this.title.hidden = !many;
         this.list.show(
             rows.length,

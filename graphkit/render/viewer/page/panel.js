@@ -374,10 +374,9 @@ class Panel {
                 title: "Go to the next of them",
                 click: () => {
                     next = (next + 1) % members.length;
-                    this.viewer.place(index, { kind: "node", id: members[next] });
-                    say(
-                        `${this.viewer.called(index, { kind: "node", id: members[next] })}, ${next + 1} of ${members.length}`,
-                    );
+                    const item = { kind: "node", id: members[next] };
+                    this.viewer.place(index, item);
+                    say(`${this.viewer.called(index, item)}, ${next + 1} of ${members.length}`);
                 },
             },
             make("span", { class: "text" }, short(name, 60)),

@@ -119,7 +119,13 @@ class Paths {
         );
     }
 
-    /** Lets nodes stand out. @param {number[]} nodes In order. @param {number[]} [edges] All between the nodes if left out. */
+    /**
+     * Lets nodes stand out.
+     * @param {number} index Which graph.
+     * @param {number[]} nodes In order.
+     * @param {string} title What they are.
+     * @param {number[]} [edges] All between the nodes if left out.
+     */
     show(index, nodes, title, edges) {
         this.start = null;
         if (this.shown && this.shown.index !== index) this.viewer.emphasise("path", this.shown.index, null);

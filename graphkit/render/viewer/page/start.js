@@ -7,7 +7,8 @@ async function openPayload() {
     if (element.dataset.encoding !== "gzip") return JSON.parse(text);
     if (typeof DecompressionStream === "undefined") {
         throw new Error(
-            "This browser is too old to unpack the graph: it has no DecompressionStream. Current versions of Chrome, Edge, Firefox and Safari have it.",
+            "This browser is too old to unpack the graph: it has no DecompressionStream. " +
+                "Current versions of Chrome, Edge, Firefox and Safari have it.",
         );
     }
     const packed = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));

@@ -65,9 +65,8 @@ class Toolbar {
     toggle(index, group) {
         const scene = this.viewer.scenes[index];
         scene.toggle(group);
-        say(
-            `${this.viewer.called(index, { kind: "group", id: group })} ${scene.expanded.has(group) ? "expanded" : "collapsed"}`,
-        );
+        const now = scene.expanded.has(group) ? "expanded" : "collapsed";
+        say(`${this.viewer.called(index, { kind: "group", id: group })} ${now}`);
     }
 
     switchTheme() {

@@ -182,7 +182,10 @@ class Viewer extends EventTarget {
         this.scenes[index].highlight(kept.search ?? kept.path ?? null);
     }
 
-    /** Colours of a node's family; null for what is not an operator. @returns {{fill: string, edge: string, text: string}|null} */
+    /**
+     * Colours of a node's family; null for what is not an operator.
+     * @returns {{fill: string, edge: string, text: string}|null}
+     */
     familyOf(node) {
         const family = this.families[node.family];
         return node.kind === "operator" && family ? mixFamily(family, THEMES[this.theme]) : null;
