@@ -195,7 +195,7 @@ function paintBox(context, box, look, picture) {
 
 /** The words in boxes: by font, since changing fonts is slow. */
 function paintTexts(context, boxes, picture) {
-    const { meter, theme, graph } = picture;
+    const { meter, theme } = picture;
     context.textBaseline = "middle";
     context.textAlign = "center";
     const { pad, title, line } = measureBoxes;
@@ -222,20 +222,19 @@ function paintTexts(context, boxes, picture) {
         text.lines.forEach((words, at) => context.fillText(words, centre, first + at * line));
     });
     context.globalAlpha = 1;
-    if (picture.scale >= paintLimits.edgeText) paintLinkLabels(context, picture, graph);
+    if (picture.scale >= paintLimits.edgeText) paintLinkLabels(context, picture);
 }
 
 function paintLinkLabels(context, picture) {
-    const { theme, sideways } = picture;
+    const { theme } = picture;
     context.font = measureFonts.edge;
     for (const link of picture.links) {
-        if (!link.label || link.hidden) continue;
-        const [x, y] = [link.points[0] + (sideways ? 7 : link.labelLeft ? -6 : 6), link.points[1] + (sideways ? -7 : 11)];
-        context.textAlign = link.labelLeft ? "right" : "left";
+        if (Number.isNaN(link.labelY)) continue;
+        context.textAlign = link.labelAlign;
         const group = picture.group(link);
         context.globalAlpha = (group === "faded" ? 0.25 : 1) * picture.linkAlpha;
         context.fillStyle = group === "plain" || group === "faded" || group === "body" ? theme.muted : theme.ink;
-        context.fillText(link.label, x, y);
+        context.fillText(link.label, link.labelX, link.labelY);
     }
     context.globalAlpha = 1;
 }

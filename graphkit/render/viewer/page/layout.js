@@ -7,7 +7,7 @@
  *
  * A visible line: corners [x0, y0, …], the edges it stands for, the boxes at its ends (null for a port on a frame).
  * @typedef {{points: Float64Array, edges: number[], tail: Item|null, head: Item|null, box: number[], label: string,
- *     labelLeft: boolean, shared: number}} Link
+ *     labelTurned: boolean, shared: number}} Link
  */
 
 const layoutPad = { side: 16, title: 40, bottom: 16 };
@@ -154,7 +154,7 @@ class Layout {
                 tailKey: from * 1024 + output,
                 edges: [edge],
                 label: "",
-                labelLeft: false,
+                labelTurned: false,
                 wide: 0,
                 room: 0,
             });
@@ -183,7 +183,8 @@ class Layout {
         const sideways = this.direction === "LR";
         const [contentW, contentH] = sideways ? [flat.height, flat.width] : [flat.width, flat.height];
         const pad = group === 0 ? { side: 0, title: 0, bottom: 0 } : layoutPad;
-        const spread = sideways ? [0, 0] : this.#labelRoom(lines, flat.routes);
+        const room = this.#labelRoom(lines, flat.routes, sideways);
+        const spread = sideways ? [0, 0] : room;
         const start = Math.max(0, -spread[0]);
         const right = start + Math.max(contentW, spread[1]);
         const least = group === 0 ? 0 : this.meter.frame(group).w;
@@ -213,8 +214,8 @@ class Layout {
             if (line.tail >= children.length) points[along] = 0;
             if (line.head >= children.length) points[points.length - 2 + along] = sideways ? w : h;
             const end = (at) => (at < children.length && !inside[at] ? children[at] : null);
-            const { edges, label, labelLeft } = line;
-            links.push({ points, edges, tail: end(line.tail), head: end(line.head), label, labelLeft });
+            const { edges, label, labelTurned } = line;
+            links.push({ points, edges, tail: end(line.tail), head: end(line.head), label, labelTurned });
         });
         layoutShared(links, sideways);
         const offset = (at) => (sideways ? y(at) - h / 2 : x(at) - w / 2);
@@ -224,10 +225,11 @@ class Layout {
     }
 
     /**
-     * Put what is written beside lines on the side that they do not turn to where they begin.
+     * Put what is written beside lines on the side that they do not turn to where they begin: usually on the right or,
+     * where the flow is to the right, above.
      * @returns {[number, number]} How far it reaches to the left and to the right.
      */
-    #labelRoom(lines, routes) {
+    #labelRoom(lines, routes, sideways) {
         const turns = new Map();
         lines.forEach(({ label, tail }, number) => {
             const [x, y, next, below, after] = routes[number];
@@ -242,8 +244,8 @@ class Layout {
             const [x] = routes[number];
             if (!line.label || x === undefined) return;
             const { left, right } = turns.get(`${line.tail} ${x}`);
-            line.labelLeft = right && !left;
-            if (line.labelLeft) low = Math.min(low, x - line.wide);
+            line.labelTurned = sideways ? left && !right : right && !left;
+            if (line.labelTurned) low = Math.min(low, x - line.wide);
             else high = Math.max(high, x + line.wide);
         });
         return [low, high];
@@ -265,7 +267,7 @@ class Layout {
         return { boxes, links };
     }
 
-    #moved({ points, edges, tail, head, label, labelLeft, shared }, left, top) {
+    #moved({ points, edges, tail, head, label, labelTurned, shared }, left, top) {
         const moved = new Float64Array(points.length);
         let [x0, y0, x1, y1] = [Infinity, Infinity, -Infinity, -Infinity];
         for (let at = 0; at < points.length; at += 2) {
@@ -276,7 +278,7 @@ class Layout {
             if (y < y0) y0 = y;
             if (y > y1) y1 = y;
         }
-        return { points: moved, edges, tail, head, box: [x0, y0, x1, y1], label, labelLeft, shared };
+        return { points: moved, edges, tail, head, box: [x0, y0, x1, y1], label, labelTurned, shared };
     }
 
     /** What is written beside a line where it begins: its shape, or how many values it carries. */

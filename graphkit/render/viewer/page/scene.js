@@ -1,6 +1,12 @@
 // The scene: a canvas that shows what is open of a graph, and everything that can be done to it.
 
-/** One canvas with a graph. Its events are told in docs/viewer.md. */
+/**
+ * One canvas with a graph. Its events, with what `detail` holds:
+ * "select" {item: Item|null, edges?: number[]}, `edges` being all that a selected line stands for;
+ * "hover" {item: Item|null, edges?: number[], x, y}, where the pointer is on the page;
+ * "expand" {group, expanded}, of group 0 where many change at once; "laid-out" {milliseconds};
+ * "view" {x, y, k}, the new transform; "looks" {}, when colours or fading have changed.
+ */
 class Scene extends EventTarget {
     /**
      * @param {HTMLElement} host Holds the canvas and gives it its size.
@@ -73,27 +79,11 @@ class Scene extends EventTarget {
         this.boxIndex = sceneIndex(boxes, ({ x, y, w, h }) => [x, y, x + w, y + h]);
         this.linkIndex = sceneIndex(links, ({ box: [x0, y0, x1, y1] }) => [x0 - 16, y0 - 16, x1 + 16, y1 + 16]);
         this.bounds = sceneBounds(boxes, links);
-        this.#spaceLabels();
+        spaceLabels(this);
         this.looks.reset();
         const milliseconds = performance.now() - began;
         this.redraw();
         this.#tell("laid-out", { milliseconds });
-    }
-
-    /** Hide what is written beside a line where it would lie on what is written beside another. */
-    #spaceLabels() {
-        const labelled = this.links.filter(({ label }) => label).map((link) => {
-            const width = this.meter.text.width(link.label, measureFonts.edge) + 8;
-            return { link, start: link.points[0] - (link.labelLeft ? width : 0), width };
-        });
-        labelled.sort((a, b) => a.link.points[1] - b.link.points[1] || a.start - b.start);
-        let [row, end] = [NaN, -Infinity];
-        for (const { link, start, width } of labelled) {
-            const y = link.points[1];
-            if (y !== row) [row, end] = [y, -Infinity];
-            link.hidden = start < end;
-            if (!link.hidden) end = start + width;
-        }
     }
 
     #tell(type, detail) {

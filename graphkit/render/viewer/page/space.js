@@ -1,4 +1,4 @@
-// Questions of space: what is where, how large everything is, what lies next to what.
+// Questions of space: what is where, how large everything is, what lies next to what, where there is room.
 
 /** An index of things by their rectangles; null where there is nothing. */
 function sceneIndex(things, rectangle) {
@@ -10,6 +10,48 @@ function sceneIndex(things, rectangle) {
     }
     index.finish();
     return index;
+}
+
+/**
+ * Decide where the words beside lines stand: `labelX`, `labelY` of a link are where they begin or, to the left of the
+ * line, end. They keep clear of boxes and of each other; those for which there is no room are not shown.
+ */
+function spaceLabels({ links, boxes, boxIndex, meter, layout }) {
+    const sideways = layout.direction === "LR";
+    const ends = new Map();
+    const told = links.filter(({ label }) => label).sort((a, b) => a.points[0] - b.points[0]);
+    for (const link of links) link.labelY = NaN;
+    for (const link of told) {
+        const { points, labelTurned } = link;
+        const labelLeft = labelTurned && !sideways;
+        const width = meter.text.width(link.label, measureFonts.edge);
+        link.labelX = points[0] + (sideways ? 7 : labelLeft ? -6 : 6);
+        link.labelAlign = labelLeft ? "right" : "left";
+        const left = labelLeft ? link.labelX - width : link.labelX;
+        const y = spaceClear(link, left, width, boxes, boxIndex, sideways);
+        const row = Math.round(y);
+        if (Number.isNaN(y) || left < (ends.get(row) ?? -Infinity)) continue;
+        link.labelY = y;
+        ends.set(row, left + width + 6);
+    }
+}
+
+/** The height at which the words beside a link meet no box: where it begins, or further down; NaN for none. */
+function spaceClear({ points, labelTurned }, left, width, boxes, boxIndex, sideways) {
+    let y = points[1] + (!sideways ? 11 : labelTurned ? 9 : -7);
+    const lowest = sideways ? y : points[2] === points[0] ? Math.max(y, points[3] - 6) : y;
+    for (let turn = 0; turn < 4; turn++) {
+        let below = y;
+        for (const at of boxIndex.search(left, y - 5, left + width, y + 5)) {
+            const box = boxes[at];
+            const around = box.x < left && box.y < y - 5 && box.x + box.w > left + width && box.y + box.h > y + 5;
+            if (!box.frame || !around) below = Math.max(below, box.y + box.h + 8);
+        }
+        if (below === y) return y;
+        if (below > lowest) return NaN;
+        y = below;
+    }
+    return NaN;
 }
 
 /** The rectangle around all boxes and links. */

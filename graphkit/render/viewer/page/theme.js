@@ -71,7 +71,8 @@ function mixTextOn(colour) {
 /** A family's colours in a theme: as the payload has them by day, toned down by night. */
 function mixFamily(family, theme) {
     if (!theme.dark) return { fill: family.fill, edge: family.edge, text: family.text };
-    const grey = mixLuminance(family.fill) > 0.9 || mixLuminance(family.fill) < 0.1;
+    const parts = mixParts(family.fill);
+    const grey = Math.max(...parts) - Math.min(...parts) < 16;
     const fill = mixColours(theme.surface, grey ? "#8b96a4" : family.fill, grey ? 0.22 : 0.42);
     return { fill, edge: mixColours(theme.surface, grey ? "#8b96a4" : family.fill, 0.75), text: "#f2f4f6" };
 }
