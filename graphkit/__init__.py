@@ -13,6 +13,7 @@ Importing graphkit imports no framework; each is imported when it is first neede
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from graphkit._version import __version__
@@ -82,3 +83,16 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Show models as pictures in a notebook: ``%load_ext graphkit``, for one that imported graphkit elsewhere."""
+    from graphkit.render.notebook import register
+
+    register(shell)
+
+
+if "IPython" in sys.modules:
+    from graphkit.render.notebook import register_here
+
+    register_here()

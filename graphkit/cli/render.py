@@ -86,7 +86,7 @@ def COMMAND(  # noqa: N802
     **options: Any,
 ) -> None:
     """Draw SOURCE as a graph: operators by colour, tensors' shapes, parameters, modules."""
-    format_of(out)
+    form = format_of(out)
     if parity is not None and cost is not None:
         raise InputError("A picture has one colour for each box; give --parity or --colour.")
     if raw and (backward or parity is not None):
@@ -105,7 +105,7 @@ def COMMAND(  # noqa: N802
         end=end,
         around=around,
         hops=2 if hops is None else hops,
-        overlays=_overlays(model, parity, cost),
+        overlays=_overlays(model, form, parity, cost),
         warn=warn,
         **options,
     )
@@ -137,22 +137,23 @@ def _sourced(made: ir.Model, model: ir.Model) -> ir.Model:
     return made
 
 
-def _overlays(model: ir.Model, parity: Path | None, cost: str | None) -> list[Overlay]:
-    """The numbers that colour the picture."""
-    if parity is None and cost is None:
+def _overlays(model: ir.Model, form: str, parity: Path | None, cost: str | None) -> list[Overlay]:
+    """The numbers that colour the picture; the viewer has all costs to choose from, the ones asked for first."""
+    if parity is None and cost is None and form != "html":
         return []
+    from graphkit.inspecting.overlays import overlays
     from graphkit.ir.view import nx_view
 
     view = nx_view(model)
-    if parity is not None:
-        return [_errors(parity, view)]
-    from graphkit.inspecting.overlays import overlays
-
-    title = _COSTS[cost or ""]
-    for overlay in overlays(model, view):
-        if overlay.title == title:
-            return [overlay]
-    raise InputError(f"There is nothing to colour: no operator has {title[:1].lower()}{title[1:]}.")
+    errors = [] if parity is None else [_errors(parity, view)]
+    if parity is not None and form != "html":
+        return errors
+    found = overlays(model, view)
+    title = _COSTS.get(cost or "", "")
+    asked = [overlay for overlay in found if overlay.title == title]
+    if cost is not None and not asked:
+        raise InputError(f"There is nothing to colour: no operator has {title[:1].lower()}{title[1:]}.")
+    return [*errors, *asked, *(overlay for overlay in found if form == "html" and overlay not in asked)]
 
 
 def _errors(path: Path, view: nx.MultiDiGraph) -> Overlay:

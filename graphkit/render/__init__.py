@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DIRECTIONS", "FORMATS", "TENSORBOARD", "Options", "format_of", "picture", "render"]
 
-FORMATS: Final = ("dot", "svg", "png", "pdf", "mmd")
-"""What a file's suffix can ask for: Graphviz source, three formats laid out by Graphviz, and Mermaid source."""
+FORMATS: Final = ("dot", "svg", "png", "pdf", "mmd", "html")
+"""What a file's suffix can ask for: Graphviz source, three formats laid out by Graphviz, Mermaid source, the viewer."""
 
 TENSORBOARD: Final = "tensorboard"
 """What a folder asks for: an event file with a graph."""
@@ -79,15 +79,15 @@ def picture(
         end: Nodes to draw only what they depend on; with ``start``, only what lies on paths between.
         around: Nodes to draw only what is around.
         hops: How many edges around them.
-        overlays: Numbers that colour the boxes instead of the families of operators; one at most.
+        overlays: Numbers that colour the boxes instead of the families of operators; one at most, but in HTML.
         warn: Receives what had to be folded; None for Python's :mod:`warnings`.
 
     Returns:
         The file's content; the same model, font files and Graphviz give the same bytes.
 
     Raises:
-        InputError: The format, depth or direction is not one of those, a name is of nothing, or there are several
-            overlays.
+        InputError: The format, depth or direction is not one of those, a name is of nothing, or there are more
+            overlays, or a depth, than the format takes.
         MissingError: pygraphviz or, for PNG and PDF, any font, or for TensorBoard tensorboard is not installed.
         ExecutionError: Graphviz gave up.
     """
@@ -110,6 +110,10 @@ def picture(
         if depth is not None or overlays:
             raise InputError("TensorBoard folds and colours a graph itself, so it is given no depth and no numbers.")
         return events(view)
+    if form == "html":
+        if depth is not None:
+            raise InputError("The viewer folds and opens modules itself, so it is given no depth.")
+        return _page(source, view, title, overlays)
     if len(overlays) > 1:
         raise InputError(f"A picture has one colour for each box; give one overlay instead of {len(overlays)}.")
     sketch = Sketch(view, title, depth, Show(shapes, parameters, attributes), next(iter(overlays), None))
@@ -132,6 +136,22 @@ def picture(
 
 
 _INSTEAD: Final = "choose what to fold with a depth, draw a part, or explore all of it in the viewer (graphkit view)."
+
+
+def _page(source: ir.Model | nx.MultiDiGraph, view: nx.MultiDiGraph, title: str, overlays: Sequence[Overlay]) -> bytes:
+    """The viewer's page."""
+    from dataclasses import replace
+
+    import onnx_ir as ir
+
+    from graphkit.render.viewer.page import to_html
+    from graphkit.render.viewer.payload import Subject, subject
+
+    if isinstance(source, ir.Model):
+        shown = replace(subject(source, title=title, overlays=overlays), view=view)
+    else:
+        shown = Subject(view, title or view.graph["name"] or "model", overlays=overlays)
+    return to_html([shown]).encode()
 
 
 def _warn(message: str) -> None:
@@ -163,8 +183,8 @@ def render(source: ir.Model | nx.MultiDiGraph, path: str | Path, **options: Unpa
 
     Args:
         source: Any model, or a view with the keys of :mod:`graphkit.ir.view`.
-        path: The file, ending in ``.dot``, ``.svg``, ``.png``, ``.pdf`` or ``.mmd``; or a folder, which is made if it
-            ends in a slash, for an event file that TensorBoard reads.
+        path: The file, ending in ``.dot``, ``.svg``, ``.png``, ``.pdf``, ``.mmd`` or ``.html``; or a folder, which is
+            made if it ends in a slash, for an event file that TensorBoard reads.
         **options: Arguments of :func:`picture`.
 
     Returns:

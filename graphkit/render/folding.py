@@ -92,7 +92,7 @@ def _in_runs(view: nx.MultiDiGraph) -> Iterator[tuple[nx.MultiDiGraph, int, dict
     order = [key for key in _ordered(view) if view.nodes[key]["kind"] == "operator" and not view.nodes[key]["body"]]
     previous = 0
     for runs in _RUNS:
-        length = -(-len(order) // runs)
+        length = max(1, -(-len(order) // runs))
         if length <= previous:
             continue
         previous = length

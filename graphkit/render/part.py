@@ -1,7 +1,8 @@
 """A part of a graph: what lies on paths between nodes, or around them, as a view of its own.
 
-What is cut off ends in stubs: inputs and outputs that stand for the rest of the graph, marked ``cut``. Operators with
-bodies stay whole, so a node inside a body stands for the operator that holds it.
+What is cut off ends in stubs: inputs and outputs that stand for the rest of the graph, marked ``cut``. The graph's own
+inputs are read by whom they are read, and have none. Operators with bodies stay whole, so a node inside a body stands
+for the operator that holds it.
 """
 
 from __future__ import annotations
@@ -191,7 +192,7 @@ def _cut(view: nx.MultiDiGraph, kept: set[str], told: str) -> nx.MultiDiGraph:
             inside.append((tail, head, data))
         elif head in kept:
             arriving.setdefault((tail, data["output"]), []).append((head, data))
-        elif tail in kept:
+        elif tail in kept and view.nodes[tail]["kind"] == "operator":
             leaving.setdefault((tail, data["output"]), []).append((head, data))
     operators = sum(data["kind"] == "operator" for _, data in view.nodes(data=True))
     bodies = {body: info for body, info in view.graph["bodies"].items() if info.owner in kept}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from graphkit.errors import MissingError
@@ -66,8 +67,9 @@ def events(view: nx.MultiDiGraph) -> bytes:
 def graph_def(view: nx.MultiDiGraph) -> Any:
     """A view as a ``GraphDef``.
 
-    Inputs are placeholders, parameters constants beside the operator that reads them first, and attributes those of the
-    operator, with shapes and element types of its outputs as ``_output_shapes`` and ``_output_types``.
+    A module of one operator without parameters is that operator. Inputs are placeholders, parameters constants beside
+    the operator that reads them first, and attributes those of the operator, with shapes and element types of its
+    outputs as ``_output_shapes`` and ``_output_types``.
 
     Raises:
         MissingError: tensorboard is not installed.
@@ -100,10 +102,17 @@ class _Writer:
     def write(self) -> None:
         """Fill the graph."""
         places = {key: self._place(key) for key in self.view}
-        for place in places.values():
-            self.groups |= {"/".join(place[:level]) for level in range(1, len(place) + 1)}
+        members = Counter(place[:level] for place in places.values() for level in range(1, len(place) + 1))
+        alone = {
+            key
+            for key, data in self.view.nodes(data=True)
+            if places[key] and members[places[key]] == 1 and not data["parameters"]
+        }
+        for key, place in places.items():
+            depth = len(place) - (key in alone)
+            self.groups |= {"/".join(place[:level]) for level in range(1, depth + 1)}
         for key, data in self.view.nodes(data=True):
-            self.names[key] = self._free((*places[key], _part(_leaf(data))))
+            self.names[key] = self._free(places[key] if key in alone else (*places[key], _part(_leaf(data))))
         for key, data in self.view.nodes(data=True):
             self._node(key, data, places[key])
 

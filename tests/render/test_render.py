@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import logging
+import os
 import struct
 import subprocess
 import sys
 from itertools import pairwise
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import onnx_ir as ir
@@ -18,7 +21,7 @@ from graphkit.cli import main
 from graphkit.errors import ExecutionError, InputError, MissingError
 from graphkit.ir.origin import Source, set_source
 from graphkit.ir.view import nx_view
-from graphkit.render import FORMATS, picture, render
+from graphkit.render import FORMATS, TENSORBOARD, picture, render
 from graphkit.render.engine import lay_out
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -177,3 +180,22 @@ def test_the_command_refuses_a_suffix_before_it_reads(run):
 def test_the_command_folds_and_titles(run, tmp_path):
     assert run("render", "net.onnx", "-o", "net.mmd", "--depth", "0", "--title", "My net")[0] == 0
     assert 'title: "My net' in (tmp_path / "net.mmd").read_text()
+
+
+def test_other_processes_give_the_same_bytes():
+    """Hashes of strings, and so the order of sets, differ between these."""
+    forms = [form for form in FORMATS if form not in ("pdf", "png")]
+    forms += [TENSORBOARD] if importlib.util.find_spec("tensorboard") else []
+    code = (
+        "import hashlib; from drawn import block; from graphkit.render import picture; "
+        "from graphkit.passes.gradient.model import gradient_model; model = gradient_model(block()); "
+        "marked = dict(around=['body'], hops=1); "
+        f"print(*(hashlib.sha256(picture(model, form, **marked)).hexdigest() for form in {forms}))"
+    )
+    path = str(Path(__file__).parents[1])
+    told = []
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": path}
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        told.append(dict(zip(forms, done.stdout.split(), strict=True)))
+    assert told[0] == told[1]
