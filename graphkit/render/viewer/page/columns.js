@@ -5,9 +5,10 @@ const WIDTHS = { least: 160, most: 620, step: 24 };
 const NARROW = 1100;
 
 class Columns {
-    constructor() {
-        this.column("left", innerWidth >= NARROW, innerWidth >= 1400 ? 264 : 230, 1);
-        this.column("right", innerWidth >= 760, innerWidth >= NARROW ? 340 : 286, -1);
+    /** @param {boolean} compared Whether graphs are compared, of which the list of differences is what matters most. */
+    constructor(compared) {
+        this.column("left", compared || innerWidth >= NARROW, innerWidth >= 1400 ? 264 : 230, 1);
+        this.column("right", innerWidth >= (compared ? NARROW : 760), innerWidth >= NARROW ? 340 : 286, -1);
     }
 
     column(side, shown, width, sign) {
@@ -74,7 +75,11 @@ class Tabs {
         });
     }
 
-    /** A place for a list, which is opened; the one of that name if it is there. @param {string} name @param {string} title */
+    /**
+     * A place for a list, which is opened; the one of that name if it is there.
+     * @param {string} name
+     * @param {string} title
+     */
     add(name, title) {
         if (!this.names.includes(name)) {
             this.names.push(name);

@@ -139,6 +139,3 @@ function saveFile(blob, name) {
 function fileName(text) {
     return short(text.replace(/[^\p{L}\p{N}._-]+/gu, "-").replace(/^[-.]+|[-.]+$/g, ""), 60) || "graph";
 }
-
-/** Whether a reader wants things to move. */
-const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;

@@ -202,7 +202,8 @@ class Heat {
         const overlay = this.overlays[index];
         const node = this.viewer.graphs[index].nodes[id];
         const fill = make("span", { class: "fill", "aria-hidden": "true" });
-        fill.style.width = `${this.most > 0 && value > 0 ? Math.max(1, (100 * Math.min(value, this.most)) / this.most) : 0}%`;
+        const share = this.most > 0 && value > 0 ? Math.min(1, value / this.most) : 0;
+        fill.style.width = `${share && Math.max(1, 100 * share)}%`;
         fill.style.background = this.colours.colour(value, verdict);
         row.append(
             this.viewer.graphs.length > 1 ? make("span", { class: "side" }, "AB"[index]) : "",

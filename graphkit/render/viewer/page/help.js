@@ -30,7 +30,7 @@ class Help {
             make(
                 "p",
                 { class: "quiet" },
-                'Words must all be found, "quoted ones" with their spaces. With a prefix, a word is looked for in one place:',
+                'Words must all be found, "quoted ones" with their spaces. With a prefix, a word is sought in one place:',
             ),
             make(
                 "dl",

@@ -95,11 +95,13 @@ class VirtualList {
         this.draw(true);
     }
 
-    /** Scrolls no more than it takes. @param {number} index */
+    /** Scrolls no more than it takes; to what is far away, so that it is in the middle. @param {number} index */
     bring(index) {
         const top = index * this.how.height;
         const room = this.host.clientHeight;
-        if (top < this.host.scrollTop) this.host.scrollTop = top;
+        const far = top < this.host.scrollTop - room || top > this.host.scrollTop + 2 * room;
+        if (far) this.host.scrollTop = top - room / 2;
+        else if (top < this.host.scrollTop) this.host.scrollTop = top;
         else if (top + this.how.height > this.host.scrollTop + room) this.host.scrollTop = top + this.how.height - room;
     }
 

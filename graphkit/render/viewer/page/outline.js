@@ -90,7 +90,7 @@ class Outline {
             return;
         }
         const node = this.graph.nodes[item.id];
-        const name = calledNode(node);
+        const name = withinGroup(calledNode(node), this.graph.groups[node.group].name);
         row.append(
             make("span", { class: "twist" }),
             dot(this.viewer, node),
@@ -141,4 +141,10 @@ class Outline {
         } else return false;
         return true;
     }
+}
+
+/** A name without that of the group that holds it: "mul" of "h.0.act.mul" in "h.0.act". */
+function withinGroup(name, group) {
+    const inside = group && name.length > group.length + 1 && name.startsWith(group) && /[./]/.test(name[group.length]);
+    return inside ? name.slice(group.length + 1) : name;
 }

@@ -96,6 +96,7 @@ class SearchBox {
             return;
         }
         const node = graph.nodes[item.id];
+        const where = node.name === calledNode(node) ? graph.groups[node.group].name : node.name;
         const shape = node.kind === "operator" ? node.outputs[0]?.[2] : node.shape;
         row.append(
             dot(this.viewer, node),
@@ -108,7 +109,7 @@ class SearchBox {
             ),
             make("span", { class: "aside quiet" }, shape ?? ""),
             side ?? "",
-            make("span", { class: "under quiet text" }, short(node.name, 120)),
+            make("span", { class: "under quiet text" }, short(where, 120)),
         );
     }
 

@@ -26,7 +26,7 @@ function tellMessage(text) {
 function showGraphs(payload) {
     byId("message").hidden = true;
     byId("main").hidden = false;
-    const columns = new Columns();
+    const columns = new Columns(payload.diff !== null);
     const viewer = new Viewer(payload);
     byId("stages").classList.toggle("two", payload.graphs.length > 1);
     const tabs = new Tabs(columns);

@@ -15,15 +15,6 @@ const fullOp = (node) => (node.kind === "operator" && node.domain ? `${node.doma
 /** What a group is called in lists. @param {object} group */
 const calledGroup = (group) => group.label || group.name || group.note || group.kind;
 
-/** What of a graph is shown in place of a node: itself, or the closed group that holds it. @returns {Item} */
-function shownAs(scene, graph, node) {
-    let shown = { kind: "node", id: node };
-    for (let group = graph.nodes[node].group; group > 0; group = graph.groups[group].parent) {
-        if (!scene.expanded.has(group)) shown = { kind: "group", id: group };
-    }
-    return shown;
-}
-
 /**
  * The graphs of a page and what is chosen in them.
  *
