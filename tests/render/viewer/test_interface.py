@@ -23,6 +23,7 @@ def file(tmp_path_factory):
 @pytest.fixture
 def page(browser, file):
     with shown(browser, file) as page:
+        page.select_option("#heat", label="Operator families")
         yield page
 
 
@@ -305,11 +306,19 @@ def test_the_address_leads_to_a_node(browser, file):
     page.wait_for_selector("html[data-viewer=ready]", state="attached")
     assert chosen(page) == "proj"
     choose(page, "add")
-    assert page.evaluate("location.hash") == "#node=add"
-    page.evaluate("location.hash = '#group=body.down'")
-    page.wait_for_timeout(50)
+    page.wait_for_url("**#heat=Parity&node=add")
+    page.evaluate("location.hash = '#group=body.down&heat=FLOPs'")
+    page.wait_for_selector("#legend:has-text('FLOPs')")
     assert chosen(page) == "body.down"
+    page.evaluate("location.hash = '#node=nobody'")
+    page.wait_for_selector("#said:has-text('This graph has no node nobody')", state="attached")
     context.close()
+
+
+def test_errors_are_shown_when_the_page_opens(browser, file):
+    with shown(browser, file) as page:
+        assert page.locator("#heat option:checked").inner_text() == "Parity"
+        assert "add" in page.locator("#ranked-list .row").first.inner_text()
 
 
 def test_everything_is_reached_by_tab(page):

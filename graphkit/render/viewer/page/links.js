@@ -3,30 +3,38 @@
 /** Names longer than this are not put into the address. */
 const LINKED_NAME = 500;
 
+/** Milliseconds after the last choice at which the address follows; browsers refuse to change it too often. */
+const LINK_DELAY = 150;
+
 class DeepLink {
-    /** @param {Viewer} viewer */
-    constructor(viewer) {
+    /** @param {Viewer} viewer @param {Heat} heat */
+    constructor(viewer, heat) {
         this.viewer = viewer;
-        viewer.addEventListener("choose", (event) => this.write(event.detail));
+        this.heat = heat;
+        this.timer = 0;
+        for (const type of ["choose", "heat"]) viewer.addEventListener(type, () => this.writeSoon());
         addEventListener("hashchange", () => this.follow());
     }
 
-    write({ index, item }) {
-        const graph = this.viewer.graphs[index];
+    writeSoon() {
+        clearTimeout(this.timer);
+        this.timer = setTimeout(() => this.write(), LINK_DELAY);
+    }
+
+    write() {
+        const { active: index, chosen: item, graph } = this.viewer;
         const parts = new URLSearchParams();
+        if (this.heat.title && this.heat.title.length <= LINKED_NAME) parts.set("heat", this.heat.title);
         if (item?.kind === "node" || item?.kind === "group") {
             const { name } = (item.kind === "node" ? graph.nodes : graph.groups)[item.id];
-            if (name.length > LINKED_NAME) parts.set("at", String(item.id));
-            else {
-                parts.set(item.kind, name);
-                if (item.kind === "node" && this.named(index, "node", name) !== item.id)
-                    parts.set("at", String(item.id));
+            if (name.length <= LINKED_NAME) parts.set(item.kind, name);
+            if (name.length > LINKED_NAME || this.named(index, item.kind, name) !== item.id) {
+                parts.set(item.kind === "node" ? "at" : "in", String(item.id));
             }
             if (index) parts.set("side", "b");
         }
-        this.written = parts.size ? `#${parts}` : "";
         try {
-            history.replaceState(null, "", this.written || location.pathname + location.search);
+            history.replaceState(null, "", parts.size ? `#${parts}` : location.pathname + location.search);
         } catch {
             // A page inside another may have no address of its own.
         }
@@ -43,18 +51,26 @@ class DeepLink {
     /** Goes where the address says. */
     follow() {
         const parts = new URLSearchParams(location.hash.slice(1));
+        if (this.heat.titles.includes(parts.get("heat"))) this.heat.show(parts.get("heat"));
         const index = parts.get("side") === "b" && this.viewer.graphs.length > 1 ? 1 : 0;
-        const graph = this.viewer.graphs[index];
-        for (const kind of ["node", "group"]) {
-            const name = parts.get(kind);
-            if (name === null && !(kind === "node" && parts.has("at"))) continue;
-            const at = parts.has("at") ? Number(parts.get("at")) : -1;
-            const among = kind === "node" ? graph.nodes : graph.groups;
-            const id = among[at] && (name === null || among[at].name === name) ? at : this.named(index, kind, name);
-            if (among[id]) this.viewer.choose(index, { kind, id });
-            else say(`This graph has no ${kind} ${short(name ?? String(at), 100)}`);
+        for (const [kind, number] of [
+            ["node", "at"],
+            ["group", "in"],
+        ]) {
+            if (!parts.has(kind) && !parts.has(number)) continue;
+            const id = this.numbered(index, kind, parts.get(kind), parts.get(number));
+            if (id >= 0) this.viewer.choose(index, { kind, id });
+            else say(`This graph has no ${kind} ${short(parts.get(kind) ?? parts.get(number), 100)}`);
             return;
         }
+    }
+
+    /** The number of what an address names; the number in it is for names that repeat, or are too long. */
+    numbered(index, kind, name, number) {
+        const among = kind === "node" ? this.viewer.graphs[index].nodes : this.viewer.graphs[index].groups;
+        const at = number === null ? -1 : Number(number);
+        if (among[at] && (name === null || among[at].name === name)) return at;
+        return name === null ? -1 : this.named(index, kind, name);
     }
 }
 
