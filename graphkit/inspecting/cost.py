@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graphkit.inspecting.count import Count, times, total
-from graphkit.inspecting.flops import Work, bodies_of, runs_of, work_of
-from graphkit.inspecting.memory import activation_bytes, value_bytes
+from graphkit.inspecting.flops import runs_of, work_of
+from graphkit.inspecting.memory import activation_bytes, fixed_nodes, value_bytes
 from graphkit.inspecting.trained import trained
 from graphkit.ir.describe import constant_of
 from graphkit.ir.training import is_backward
+from graphkit.ir.view import bodies_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -35,7 +36,8 @@ class NodeCost:
         backward: Multiply-adds that it takes in a backward pass for the gradients of all parameters, as PyTorch counts
             them; None where not known. 0 in a model that has the nodes of its backward pass itself.
         backward_exact: The same as they are: less than ``backward`` for convolutions in groups.
-        bytes: Size of its outputs; 0 for a view of its input, None where not known.
+        bytes: Size of its outputs; 0 for a view of its input and for what depends on no input of the model, None where
+            not known.
         parameter_bytes: Size of the parameters, buffers and constants that it reads; None where not known. What several
             nodes read counts at each of them.
         in_backward: Whether it belongs to the computation of gradients.
@@ -128,14 +130,16 @@ def costs(model: ir.Model) -> Costs:
     has_backward = any(is_backward(node) for node in model.graph)
     gradients = None if has_backward else trained(model)
 
+    fixed = fixed_nodes(model.graph)
+
     def cost(node: ir.Node, runs: Count | None) -> NodeCost:
-        work: Work = work_of(node, gradients)
+        work = work_of(node, gradients)
         return NodeCost(
             node,
             work.macs,
             work.backward,
             work.exact,
-            activation_bytes(node),
+            0 if node in fixed else activation_bytes(node),
             _parameter_bytes(node),
             is_backward(node),
             runs,
@@ -171,7 +175,7 @@ def _is_constant(node: ir.Node) -> bool:
 def _inside(graph: ir.Graph, runs: Count | None) -> Iterator[tuple[ir.Node, Count | None]]:
     """The nodes inside the control-flow operators of a graph, with how often they run."""
     for node in graph:
-        for body in bodies_of(node):
+        for _, body in bodies_of(node):
             often = times(runs, runs_of(node))
             yield from ((each, often) for each in body if not _is_constant(each))
             yield from _inside(body, often)

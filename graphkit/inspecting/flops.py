@@ -11,21 +11,23 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-import onnx_ir as ir
-
+from graphkit.inspecting import aten
 from graphkit.inspecting.count import times, total
 from graphkit.ir.family import family_of
 from graphkit.ir.symbols import equal, shape_of, sizes_of, tidy
 from graphkit.ir.training import is_backward
+from graphkit.ir.view import bodies_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    import onnx_ir as ir
 
     from graphkit.inspecting.count import Count
     from graphkit.inspecting.trained import Trained
     from graphkit.ops.work import Macs, Product
 
-__all__ = ["NONE_MADE", "Work", "bodies_of", "larger", "makes_none", "runs_of", "work_of"]
+__all__ = ["NONE_MADE", "Work", "larger", "makes_none", "runs_of", "work_of"]
 
 _LIGHT: Final = frozenset({"normalisation", "activation", "pooling", "shape", "arithmetic", "reduction"})
 """Families whose operators make no matrix product."""
@@ -76,6 +78,8 @@ def _common(domain: str) -> bool:
 
 def makes_none(op_type: str, domain: str = "") -> bool:
     """Whether an operator is known to make no matrix product and no convolution."""
+    if domain == aten.DOMAIN or domain in aten.PYTHON:
+        return domain != aten.DOMAIN or aten.packet_of(op_type) in aten.WITHOUT
     name = op_type if _common(domain) else f"{domain}:{op_type}"
     return name in NONE_MADE or family_of(op_type, domain) in _LIGHT
 
@@ -86,21 +90,10 @@ def _macs_of(op_type: str, domain: str) -> Macs | None:
     from graphkit.inspecting.foreign import FOREIGN
     from graphkit.ops.index import index
 
+    if domain == aten.DOMAIN:
+        return aten.ATEN.get(aten.packet_of(op_type))
     room = index().by_onnx.get(("" if _common(domain) else domain, op_type))
     return FOREIGN.get((domain, op_type)) if room is None or room.macs is None else room.macs
-
-
-def bodies_of(node: ir.Node) -> list[ir.Graph]:
-    """The graphs that a node runs."""
-    found: list[ir.Graph] = []
-    for attribute in node.attributes.values():
-        if attribute.is_ref():
-            continue
-        if attribute.type == ir.AttributeType.GRAPH:
-            found.append(attribute.as_graph())
-        elif attribute.type == ir.AttributeType.GRAPHS:
-            found.extend(attribute.as_graphs())
-    return found
 
 
 def work_of(node: ir.Node, trained: Trained | None = None) -> Work:
@@ -110,7 +103,7 @@ def work_of(node: ir.Node, trained: Trained | None = None) -> Work:
         node: Any node, of any domain.
         trained: Which values have gradients; None for no backward pass.
     """
-    bodies = bodies_of(node)
+    bodies = [body for _, body in bodies_of(node)]
     if bodies:
         return _of_bodies(node, bodies, trained)
     if makes_none(node.op_type, node.domain):

@@ -7,7 +7,8 @@ apart from what it found:
 
 - **Cuts.** A task that every other comes before or after splits all orders alike, so the parts are searched alone.
 - **Bound.** While a task runs, a buffer is there in every order if a task before it makes the buffer, and the task
-  itself, one after it, or the world reads it. The most that any task needs so is a bound below all orders.
+  itself, one after it, or the world reads it. The most that any task needs so is a bound below all orders, and so is
+  what is left at the end.
 - **Search.** Sets of tasks that are done are visited by the peak on the way to them, the least first; the first
   complete set has the least peak. A task that fits below that peak and frees no less than it keeps is run at once:
   doing it first makes no order worse.
@@ -200,10 +201,11 @@ class _Part:
 
     def bound(self) -> int:
         """Bytes that no order of the part gets below."""
-        if self.count == 0:
-            return 0
-        if self.count > _WIDE:
-            return self._quick_bound()
+        left = sum(size for size, _, readers in self.lives if readers < 0)
+        return max(left, self._quick_bound() if self.count > _WIDE else self._full_bound())
+
+    def _full_bound(self) -> int:
+        """What has to be there while a task runs, for the task where that is most."""
         behind = [0] * self.count  # those that lead to a task, as bits, itself included
         for index in range(self.count):
             bits = self.before[index]

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from graphkit.inspecting.cost import costs
 from graphkit.inspecting.count import evaluate, shown, shown_bytes
-from graphkit.inspecting.flops import bodies_of
 from graphkit.ir.describe import constant_of
 from graphkit.ir.symbols import names_in
+from graphkit.ir.view import bodies_of
 from graphkit.render.overlay import Mark, Overlay
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def _in_order(graph: ir.Graph) -> Iterator[ir.Node]:
         if node.outputs and constant_of(node.outputs[0]) is not None:
             continue
         yield node
-        for body in bodies_of(node):
+        for _, body in bodies_of(node):
             yield from _in_order(body)
 
 

@@ -2,7 +2,8 @@
 
 An activation lives from the node that makes it to the last that reads it; while a node runs, its inputs and outputs are
 there together. The model's inputs are there all the time, since the caller holds them, and its outputs to the end.
-Parameters are not counted, and neither is what kernels need for themselves or what an allocator wastes.
+Parameters are not counted and neither is what depends on no input, which runtimes compute once and keep like them;
+neither what kernels need for themselves or what an allocator wastes.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graphkit.inspecting.count import evaluate, linear_in
-from graphkit.inspecting.flops import bodies_of
-from graphkit.inspecting.memory import is_view, value_bytes
+from graphkit.inspecting.memory import fixed_nodes, is_view, value_bytes
 from graphkit.inspecting.ordering import Buffer, Task, best_order, peak_of
 from graphkit.ir.describe import constant_of
 from graphkit.ir.symbols import names_in
+from graphkit.ir.view import bodies_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -97,6 +98,7 @@ class _Plan:
         self.free: set[str] = set()
         self.unknown: dict[ir.Value, None] = {}
         self.per: str | None = None
+        fixed = fixed_nodes(graph)
         self.nodes = [node for node in graph if not (node.outputs and constant_of(node.outputs[0]) is not None)]
         place = {node: index for index, node in enumerate(self.nodes)}
         fed = [value for value in graph.inputs if not value.is_initializer()]
@@ -117,6 +119,7 @@ class _Plan:
         self.buffers = [
             Buffer(self._bytes(value), index, frozenset(readers.get(value, ())), value in ends)
             for index, node in enumerate(self.nodes)
+            if node not in fixed
             for value in node.outputs
             if value.name and _root(value) is value
         ]
@@ -136,7 +139,7 @@ class _Plan:
     def _inner(self, node: ir.Node) -> int:
         """What the bodies of a control-flow operator need while one of them runs, in their own order."""
         most = 0
-        for body in bodies_of(node):
+        for _, body in bodies_of(node):
             plan = _Plan(body, self.sizes)
             self.free |= plan.free
             self.unknown |= plan.unknown
@@ -158,7 +161,7 @@ def _root(value: ir.Value) -> ir.Value:
 def _read_by(node: ir.Node) -> Iterator[ir.Value]:
     """The values that a node reads, those that graphs inside it read from around included."""
     yield from (value for value in node.inputs if value is not None)
-    for body in bodies_of(node):
+    for _, body in bodies_of(node):
         for each in body:
             yield from _read_by(each)
         yield from body.outputs

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from graphkit.inspecting.flops import bodies_of
+from graphkit.inspecting import aten
 from graphkit.ir.params import of_kind
 from graphkit.ir.training import stops_gradient
+from graphkit.ir.view import bodies_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -78,15 +79,22 @@ def _ties(graph: ir.Graph) -> tuple[dict[ir.Value, list[ir.Value]], dict[ir.Valu
 
 def _pairs(graph: ir.Graph) -> Iterator[tuple[ir.Value, ir.Value]]:
     for node in graph:
-        bodies = bodies_of(node)
+        bodies = [body for _, body in bodies_of(node)]
         for body in bodies:
             yield from _pairs(body)
         if bodies:
             yield from _around(node, bodies)
-        elif not (node.domain in ("", "ai.onnx") and node.op_type in _NO_GRADIENT) and not stops_gradient(node):
+        elif not _stops(node):
             for value in node.inputs:
                 if value is not None:
                     yield from ((value, made) for made in node.outputs)
+
+
+def _stops(node: ir.Node) -> bool:
+    """Whether no gradient flows back through a node."""
+    if node.domain == aten.DOMAIN:
+        return aten.packet_of(node.op_type) == "detach"
+    return stops_gradient(node) or (node.domain in ("", "ai.onnx") and node.op_type in _NO_GRADIENT)
 
 
 def _around(node: ir.Node, bodies: Sequence[ir.Graph]) -> Iterator[tuple[ir.Value, ir.Value]]:
