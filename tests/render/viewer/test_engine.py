@@ -200,6 +200,17 @@ class TestLayout:
             widest = page.evaluate("Math.max(...scene.links.map(({ points }) => points.length))")
             assert widest < 50
 
+    def test_many_results_of_one_place_stand_in_rows(self, browser, tmp_path) -> None:
+        fan = graph([operator() for _ in range(101)], [(0, k) for k in range(1, 101)])
+        with shown(browser, tmp_path, fan) as page:
+            rows = page.evaluate("new Set(scene.boxes.map(({ y, h }) => Math.round(y + h / 2))).size")
+        assert 5 < rows < 15
+
+    def test_a_group_that_holds_nearly_everything_is_open(self, browser, tmp_path) -> None:
+        nodes = [operator(group=1) for _ in range(100)] + [operator()]
+        with shown(browser, tmp_path, graph(nodes, [(k, k + 1) for k in range(100)], [0])) as page:
+            assert page.evaluate("[...scene.expanded]") == [1]
+
 
 class TestScene:
     def test_the_outermost_groups_are_open_while_few_boxes_are_shown(self, browser, tmp_path) -> None:

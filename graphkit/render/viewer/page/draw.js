@@ -225,6 +225,9 @@ function paintTexts(context, boxes, picture) {
     if (picture.scale >= paintLimits.edgeText) paintLinkLabels(context, picture);
 }
 
+/** Styles of links that do not stand out. */
+const paintQuiet = { faded: true, kept: true, plain: true, body: true };
+
 function paintLinkLabels(context, picture) {
     const { theme } = picture;
     context.font = measureFonts.edge;
@@ -233,7 +236,7 @@ function paintLinkLabels(context, picture) {
         context.textAlign = link.labelAlign;
         const group = picture.group(link);
         context.globalAlpha = (group === "faded" ? 0.25 : 1) * picture.linkAlpha;
-        context.fillStyle = group === "plain" || group === "faded" || group === "body" ? theme.muted : theme.ink;
+        context.fillStyle = group in paintQuiet ? theme.muted : theme.ink;
         context.fillText(link.label, link.labelX, link.labelY);
     }
     context.globalAlpha = 1;
@@ -285,10 +288,13 @@ function paintLinks(context, picture) {
     const { theme, scale, sideways } = picture;
     const thin = Math.max(1.2, 0.75 / scale);
     const thick = Math.max(2.4, 1.8 / scale);
+    // From afar many lines lie side by side, and must not hide the boxes.
+    const far = Math.max(0.4, Math.min(1, 5 * scale));
     const styles = {
         faded: { colour: theme.line, width: thin, alpha: 0.16 },
-        plain: { colour: theme.line, width: thin, alpha: 1 },
-        body: { colour: theme.line, width: thin, alpha: 1, dash: [5, 4] },
+        kept: { colour: theme.line, width: thin, alpha: 0.55 * far },
+        plain: { colour: theme.line, width: thin, alpha: far },
+        body: { colour: theme.line, width: thin, alpha: far, dash: [5, 4] },
         path: { colour: theme.accent, width: thick, alpha: 1 },
         out: { colour: theme.accent, width: thick, alpha: 1 },
         in: { colour: theme.producer, width: thick, alpha: 1 },
@@ -304,7 +310,7 @@ function paintLinks(context, picture) {
         context.lineWidth = width;
         if (dash && scale > 0.25) context.setLineDash(dash);
         context.beginPath();
-        const common = colour === theme.line;
+        const common = name in paintQuiet;
         for (const { points, shared } of sorted[name]) paintAlong(context, points, sideways, common ? shared : 0);
         context.stroke();
         context.setLineDash([]);

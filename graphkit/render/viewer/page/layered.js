@@ -117,6 +117,7 @@ function rankBoxes(boxes, segments, { sequence }) {
             if (!boxes[box].pin && !floats[box] && ups[box].length > downs[box].length) ranks[box] = lowest(box);
         }
     }
+    layeredFold(boxes, segments, ranks, downs);
     let deepest = 0;
     for (let box = 0; box < count; box++) if (boxes[box].pin <= 0) deepest = Math.max(deepest, ranks[box]);
     for (let box = 0; box < count; box++) if (boxes[box].pin > 0) ranks[box] = deepest + 1;
@@ -124,6 +125,23 @@ function rankBoxes(boxes, segments, { sequence }) {
     const dense = new Map(used.map((rank, index) => [rank, index]));
     for (let box = 0; box < count; box++) ranks[box] = dense.get(ranks[box]);
     return { ranks, count: used.length, floats };
+}
+
+/** Put what only one place feeds, and feeds nothing, in rows below one another where one would be very wide. */
+function layeredFold(boxes, segments, ranks, downs) {
+    const fed = new Int32Array(boxes.length);
+    for (const { lower } of segments) fed[lower]++;
+    const rows = new Map();
+    for (const { trunk, lower, upper } of segments) {
+        if (fed[lower] > 1 || downs[lower].length || boxes[lower].pin || ranks[lower] !== ranks[upper] + 1) continue;
+        if (!rows.has(trunk)) rows.set(trunk, []);
+        rows.get(trunk).push(lower);
+    }
+    for (const row of rows.values()) {
+        if (row.length <= 14) continue;
+        const length = Math.ceil(1.3 * Math.sqrt(row.length));
+        row.forEach((box, at) => (ranks[box] += Math.floor(at / length)));
+    }
 }
 
 /** Where nothing is pinned, the source with the longest way to go holds its part of the graph at the top. */

@@ -151,7 +151,7 @@ class Layout {
                 head,
                 tailAt: inside[tail] ? inside[tail].outAt.get(portOut) : tail >= children.length ? 0 : null,
                 headAt: inside[head] ? inside[head].inAt.get(portIn) : head >= children.length ? 0 : null,
-                tailKey: from * 1024 + output,
+                tailKey: tail >= children.length ? -1 : from * 1024 + output,
                 edges: [edge],
                 label: "",
                 labelTurned: false,

@@ -165,6 +165,8 @@ class Looks {
                 if (from !== to) return from ? "out" : "in";
             }
         }
-        return graph.edges[link.edges[0]][4] === "body" ? "body" : "plain";
+        const [tail, , head, , kind] = graph.edges[link.edges[0]];
+        if (kind === "body") return "body";
+        return graph.nodes[head].backward && !graph.nodes[tail].backward ? "kept" : "plain";
     }
 }

@@ -25,6 +25,7 @@ class Scene extends EventTarget {
         this.canvas = document.createElement("canvas");
         this.canvas.className = "scene";
         this.canvas.setAttribute("aria-hidden", "true");
+        this.canvas.style.touchAction = "none";
         host.append(this.canvas);
         this.context = this.canvas.getContext("2d", { alpha: false });
         this.transform = { x: 0, y: 0, k: 1 };
@@ -54,18 +55,22 @@ class Scene extends EventTarget {
         return this.layout.expanded;
     }
 
-    /** Open the outermost groups as long as there are fewer than about `limit` boxes. */
+    /** Open the outermost groups as long as about `limit` boxes are visible, and one that holds nearly everything. */
     #openFirst(limit) {
-        let shown = this.graph.children(0).length;
-        let level = this.graph.children(0).filter(({ kind }) => kind === "group");
-        while (level.length) {
-            const costs = level.map(({ id }) => this.graph.children(id).length);
-            const total = costs.reduce((sum, cost) => sum + cost, 0);
-            const alone = level.length === 1 && this.graph.children(0).length < limit && costs[0] <= 2 * limit;
-            if (shown + total > limit && !alone) break;
-            for (const { id } of level) this.layout.set(id, true);
-            shown += total;
-            level = level.flatMap(({ id }) => this.graph.children(id).filter(({ kind }) => kind === "group"));
+        const { graph } = this;
+        const groupsIn = (group) => graph.children(group).filter(({ kind }) => kind === "group").map(({ id }) => id);
+        let shown = graph.children(0).length;
+        for (let level = groupsIn(0); level.length; level = level.flatMap(groupsIn)) {
+            const total = level.reduce((sum, group) => sum + graph.children(group).length, 0);
+            if (shown + total > limit) {
+                const main = level.find((group) => graph.nodesOf(group).length > 0.8 * graph.nodes.length);
+                if (main === undefined || shown > limit || graph.children(main).length > 2.5 * limit) return;
+                level = [main];
+            }
+            for (const group of level) {
+                this.layout.set(group, true);
+                shown += graph.children(group).length;
+            }
         }
     }
 
@@ -95,6 +100,7 @@ class Scene extends EventTarget {
         const ratio = window.devicePixelRatio || 1;
         const fresh = this.size.w === 0 || this.size.h === 0;
         this.size = { w, h };
+        this.ratio = ratio;
         this.canvas.width = Math.max(1, Math.round(w * ratio));
         this.canvas.height = Math.max(1, Math.round(h * ratio));
         this.canvas.style.width = `${w}px`;
@@ -141,7 +147,11 @@ class Scene extends EventTarget {
     #paint() {
         if (!this.boxes) return;
         const { context, transform } = this;
-        const ratio = window.devicePixelRatio || 1;
+        if (this.ratio !== (window.devicePixelRatio || 1)) {
+            this.#resize();
+            return;
+        }
+        const { ratio } = this;
         context.setTransform(1, 0, 0, 1, 0, 0);
         context.globalAlpha = 1;
         context.fillStyle = this.looks.theme.page;
