@@ -62,14 +62,18 @@ class Sketch:
         drawing = self._draw(self.view, self.depth, "")
         if fits(drawing):
             return drawing, ""
-        for depth in range(_DEEPEST if self.depth is None else self.depth - 1, -1, -1):
+        deepest = max(
+            (data["scope"].count(".") + 1 for _, data in self.view.nodes(data=True) if data.get("scope")), default=0
+        )
+        passes = any(data.get("backward") for _, data in self.view.nodes(data=True))
+        start = min(_DEEPEST, deepest + passes - 1) if self.depth is None else min(self.depth, deepest + passes) - 1
+        for depth in range(start, -1, -1):
             told = f"modules nested deeper than {depth} are folded"
             drawing = self._draw(self.view, depth, told)
             if fits(drawing):
                 return drawing, told
         for view, length, gathered in _in_runs(self.view):
             told = f"every {length} consecutive operators are folded" if length > 1 else "inputs and outputs are folded"
-            passes = any(data.get("backward") for _, data in view.nodes(data=True))
             drawing = self._draw(view, 1 if passes else 0, told)
             drawing = replace(
                 drawing, shown={**drawing.shown, **{key: drawing.shown[to] for key, to in gathered.items()}}
