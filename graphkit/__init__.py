@@ -34,6 +34,8 @@ from graphkit.render import render  # it has the name of its package, so it must
 if TYPE_CHECKING:
     from graphkit.frameworks.convert import convert, load, look, save
     from graphkit.frameworks.grad import grad
+    from graphkit.inspecting.diff import diff
+    from graphkit.inspecting.summary import inspect
     from graphkit.parity.bisect import bisect
     from graphkit.parity.verify import verify
     from graphkit.running.run import run
@@ -52,7 +54,9 @@ __all__ = [
     "__version__",
     "bisect",
     "convert",
+    "diff",
     "grad",
+    "inspect",
     "load",
     "look",
     "render",
@@ -64,7 +68,9 @@ __all__ = [
 _HOMES = {
     "bisect": "graphkit.parity.bisect",
     "convert": "graphkit.frameworks.convert",
+    "diff": "graphkit.inspecting.diff",
     "grad": "graphkit.frameworks.grad",
+    "inspect": "graphkit.inspecting.summary",
     "load": "graphkit.frameworks.convert",
     "look": "graphkit.frameworks.convert",
     "run": "graphkit.running.run",

@@ -35,6 +35,7 @@ LAYERS: dict[str, frozenset[str]] = {
     "bench": frozenset({"errors", "files", "text", "ir", "passes", "frameworks", "parity", "report"}),
     "testing": frozenset({"errors", "report", "ir", "frameworks", "parity"}),
     "pytest_plugin": frozenset({"errors", "report", "parity", "testing"}),
+    "__main__": frozenset({"cli"}),
     "cli": frozenset(
         {
             "errors",

@@ -14,6 +14,7 @@ from realmxnet import mxnet
 
 import graphkit
 from graphkit.cli import main
+from graphkit.render.viewer.server import PageServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,14 +60,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             def __init__(self) -> None:
                 super().__init__()
                 self.body = nets.resnet()
+                self.fc = torch.nn.Linear(2, 2)
 
             def forward(self, x: torch.Tensor) -> torch.Tensor:
-                return self.body(x)
+                return self.fc(self.body(x))
 
         net = Net().eval()
         batch = ({0: torch.export.Dim.DYNAMIC},)
         program = torch.export.export(net, (torch.randn(2, 3, 16, 16),), dynamic_shapes=batch, strict=False)
         torch.export.save(program, "model.pt2")
+        graphkit.convert("model.pt2", "mxnet", "out/model")
         symbol = mxnet().sym
         data = symbol.Convolution(symbol.var("data"), kernel=(3, 3), num_filter=4, name="conv")
         data.save("net-symbol.json")
@@ -84,11 +87,22 @@ def test_there_are_commands_and_code_to_run() -> None:
 
 @pytest.mark.mxnet
 @pytest.mark.parametrize("command", commands())
-def test_a_command_runs(command: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_command_runs(
+    command: str, folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert folder.is_dir()
+    opened = []
+    monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or True)
+    monkeypatch.setattr(PageServer, "serve", _interrupted)
     with pytest.raises(SystemExit) as left:
         main(shlex.split(command)[1:])
-    assert left.value.code == 0, capfd.readouterr()
+    assert left.value.code in ((0, 1) if " diff " in command else (0,)), capfd.readouterr()
+    assert bool(opened) == (" view " in command)
+
+
+def _interrupted(_server: object) -> None:
+    """What Ctrl-C does to a command that serves until then."""
+    raise KeyboardInterrupt
 
 
 @pytest.mark.mxnet

@@ -199,7 +199,7 @@ class _Graph:
         facts = [("operators", f"{operators:,}")]
         if elements:
             facts.append(("parameters", count(elements)))
-            facts.append(("size of parameters", f"{count(bytes_)}B"))
+            facts.append(("size of parameters", f"{count(bytes_)}{'' if bytes_ >= 1000 else ' '}B"))
         return facts
 
     def _node(self, number: int, key: str, data: Mapping[str, Any]) -> dict[str, Any]:
