@@ -113,6 +113,10 @@ def test_a_search_lists_marks_and_goes_to_what_it_finds(page):
     assert highlighted(page) is None
     assert page.locator("#found").is_hidden()
     page.keyboard.press("/")
+    page.keyboard.type("add")
+    page.click("#found .row:has-text('Add')")
+    assert chosen(page) == "add"
+    page.keyboard.press("/")
     page.keyboard.type("nothing of the kind")
     assert page.locator("#found .row").count() == 0
     page.keyboard.press("Escape")

@@ -43,10 +43,19 @@ class Comparison {
             scene.addEventListener("expand", (event) => this.openAlong(index, event.detail));
         });
         this.paint();
+        byId("link").hidden = false;
+        byId("link").addEventListener("click", () => this.link());
         if (viewer.diff.summary.length) {
             const told = viewer.diff.summary.map((line) => line.join(" ")).join(" · ");
             document.querySelector(".facts").textContent = legible(short(told, 400));
         }
+    }
+
+    /** Links the two graphs, or lets go. */
+    link() {
+        this.linked = !this.linked;
+        byId("link").setAttribute("aria-pressed", String(this.linked));
+        say(this.linked ? "The graphs are linked" : "The graphs are not linked");
     }
 
     /** Moves the view of a side as the other's was moved. */

@@ -217,6 +217,8 @@ function overlayFacts(graph, node) {
         "Measured",
         ...found.map((overlay) => {
             const [value, verdict, lines] = overlay.marks[node];
+            const named = `${overlay.title}: `;
+            const exact = lines.find((line) => line.startsWith(named));
             return make(
                 "div",
                 { class: "measured" },
@@ -224,10 +226,12 @@ function overlayFacts(graph, node) {
                     "div",
                     { class: "line" },
                     make("b", {}, short(overlay.title, 80)),
-                    make("span", { class: "amount" }, amount(overlay, value)),
+                    make("span", { class: "amount" }, exact ? long(exact.slice(named.length)) : amount(overlay, value)),
                     verdict ? make("span", { class: `tag ${verdict}` }, verdict) : null,
                 ),
-                ...lines.map((line) => make("div", { class: "quiet value" }, long(line))),
+                ...lines
+                    .filter((line) => line !== exact)
+                    .map((line) => make("div", { class: "quiet value" }, long(line))),
             );
         }),
     );

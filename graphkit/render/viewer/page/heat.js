@@ -72,6 +72,7 @@ class Heat {
         const overlay = this.overlays.find(Boolean);
         this.legend.replaceChildren(...(overlay ? this.gradient(overlay) : this.families()));
         this.legend.hidden = !this.legend.childElementCount;
+        this.legend.classList.toggle("usual", !overlay && !this.viewer.diff);
     }
 
     gradient(overlay) {

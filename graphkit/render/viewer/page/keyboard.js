@@ -57,7 +57,7 @@ class Keyboard {
                     [["h"], "colour nodes by the next number", () => heat.next()],
                     ...(comparison
                         ? [
-                              [["l"], "link the two graphs, or let go", () => this.link()],
+                              [["l"], "link the two graphs, or let go", () => comparison.link()],
                               [["b"], "go to the other graph", () => viewer.focus(1 - viewer.active)],
                           ]
                         : []),
@@ -154,12 +154,6 @@ class Keyboard {
         if (lists[tabs.current]?.step(by)) return;
         if (comparison?.step(by) || heat.step(by)) return;
         say("There is no list to step through");
-    }
-
-    link() {
-        const { comparison } = this.parts;
-        comparison.linked = !comparison.linked;
-        say(comparison.linked ? "The graphs are linked" : "The graphs are not linked");
     }
 
     escape() {
