@@ -51,7 +51,7 @@ def diff(
     Args:
         left: The first model: what :func:`graphkit.load` takes, or what it gave.
         right: The second.
-        raw: Whether nodes are compared as the files spell them.
+        raw: Whether nodes are compared as the files spell them; what is written otherwise is a difference then.
         ignore: Aspects that do not count, of ``"names"``, ``"parameters"`` and ``"metadata"``; they are told
             nevertheless, but for metadata.
         left_options: Arguments of :func:`graphkit.load` for the first model only, e.g. ``{"params": "a-0001.params"}``.
@@ -141,7 +141,7 @@ def compare(
     arrays = Arrays()
     stored = match_arrays(left, right, paired, arrays)
     nodes = Nodes(paired, stored, arrays)
-    found = regions(paired, nodes, arrays, main=(left.graph, right.graph))
+    found = [] if reading == "as spelled" else regions(paired, nodes, arrays, main=(left.graph, right.graph))
     entries = Entries(left, right, paired, stored, arrays, nodes, found)
     sides = [side_of(model, label, reading) for model, label in zip((left, right), labels, strict=True)]
     aspects = check_aspects(ignore)

@@ -38,6 +38,8 @@ def attribute_changes(left: ir.Node, right: ir.Node, *, shared: bool = False) ->
         right: Node of the second.
         shared: Whether only those count that both have, as for different operators.
     """
+    if _equal_as_spelled(left, right):
+        return []
     ours, theirs = _meaning(left), _meaning(right)
     names = list(ours | theirs)
     if shared:
@@ -54,6 +56,19 @@ def attribute_changes(left: ir.Node, right: ir.Node, *, shared: bool = False) ->
                     told = f"max|d| {numbers.max_abs:.2g}, {numbers.differing:,} of {numbers.elements:,} elements"
                     changes[-1] = Change("attribute", name, changes[-1].old, f"{changes[-1].new} ({told})")
     return changes
+
+
+def _equal_as_spelled(left: ir.Node, right: ir.Node) -> bool:
+    """Whether two nodes have the same attributes in so many words, which is the usual case."""
+    if len(left.attributes) != len(right.attributes) or left.op_type != right.op_type:
+        return False
+    for name, one in left.attributes.items():
+        two = right.attributes.get(name)
+        if two is None or one.type != two.type or one.type in (*_BODIES, ir.AttributeType.TENSOR) or one.is_ref():
+            return False
+        if two.is_ref() or one.value != two.value:
+            return False
+    return True
 
 
 def _meaning(node: ir.Node) -> dict[str, Any]:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from graphkit.inspecting.diff_arrays import Arrays
     from graphkit.inspecting.diff_pairs import Paired
 
-    Slot: TypeAlias = tuple[str, ir.Value | None, ir.Value | None]
+    Slot: TypeAlias = tuple[ir.Node, int, ir.Value | None, ir.Value | None]
+    """A node, which of its inputs, and what the left and the right node read there."""
 
 __all__ = ["Nodes"]
 
@@ -45,9 +46,16 @@ class Nodes:
         self._paired = paired
         self._stored = stored
         self._arrays = arrays
+        self._own: dict[ir.Node, list[Change]] = {}
+        self._slots: dict[ir.Node, list[Slot]] = {}
 
     def own(self, left: ir.Node, right: ir.Node) -> list[Change]:
         """What is otherwise whatever the two read: operator, attributes, small constants, gradients."""
+        if left not in self._own:
+            self._own[left] = self._compared(left, right)
+        return self._own[left]
+
+    def _compared(self, left: ir.Node, right: ir.Node) -> list[Change]:
         changes = []
         other = kind(left) != kind(right)
         if other:
@@ -57,25 +65,27 @@ class Nodes:
             words = ("passes", "is stopped")
             changes.append(Change("gradient", "", words[stops_gradient(left)], words[stops_gradient(right)]))
         if not other:
-            for name, old, new in self.unequal(left, right):
+            for node, index, old, new in self.unequal(left, right):
                 if all(value is None or _constant(value) for value in (old, new)):
+                    name = _input_name(node, index)
                     changes.append(Change("constant", name, self._shown(old), self._shown(new)))
         return changes
 
     def read(self, left: ir.Node, right: ir.Node) -> list[tuple[Change, ir.Value | None, ir.Value | None]]:
         """Inputs that are other values; not those that nodes without counterparts stand in front of."""
         found = []
-        for name, old, new in self.unequal(left, right):
+        for node, index, old, new in self.unequal(left, right):
             if (_constant(old) or old is None) and (_constant(new) or new is None):
                 continue
             if old is not None and new is not None and self.explained(old, new):
                 continue
+            name = _input_name(node, index)
             found.append((Change("input", name, self._shown(old), self._shown(new)), old, new))
         return found
 
     def unequal(self, left: ir.Node, right: ir.Node) -> list[Slot]:
         """Inputs at which two nodes of one operator do not read what is each other."""
-        return [slot for slot in self.slots(left, right) if not self.corresponds(slot[1], slot[2])]
+        return [slot for slot in self.slots(left, right) if not self.corresponds(slot[2], slot[3])]
 
     def corresponds(self, old: ir.Value | None, new: ir.Value | None) -> bool:
         """Whether two values are each other, or equal small constants."""
@@ -99,13 +109,18 @@ class Nodes:
         return bool({value for value in before & after if not _constant(value)})
 
     def slots(self, left: ir.Node, right: ir.Node) -> list[Slot]:
-        """Inputs of two nodes of one operator by their place, with its name."""
+        """Inputs of two nodes that are each other, and which meets which."""
+        if left not in self._slots:
+            self._slots[left] = self._met(left, right)
+        return self._slots[left]
+
+    def _met(self, left: ir.Node, right: ir.Node) -> list[Slot]:
         mine, theirs = read_by(left), read_by(right)
         if not is_commutative(left):
             size = max(len(mine), len(theirs))
             mine += [None] * (size - len(mine))
             theirs += [None] * (size - len(theirs))
-            return [(_input_name(left, i), old, new) for i, (old, new) in enumerate(zip(mine, theirs, strict=True))]
+            return [(left, i, old, new) for i, (old, new) in enumerate(zip(mine, theirs, strict=True))]
         rest = list(theirs)
         found: list[Slot] = []
         open_: list[tuple[int, ir.Value | None]] = []
@@ -115,7 +130,7 @@ class Nodes:
                 open_.append((index, old))
             else:
                 _drop(rest, new)
-                found.append((_input_name(left, index), old, new))
+                found.append((left, index, old, new))
         for index, old in open_:
             alike = (
                 each for each in rest if old is not None and each is not None and is_stored(old) == is_stored(each)
@@ -124,8 +139,8 @@ class Nodes:
             new = near if near is not None else next(alike, rest[0] if rest else None)
             if new is not None:
                 _drop(rest, new)
-            found.append((_input_name(left, index), old, new))
-        found += [(_input_name(right, len(mine) + index), None, new) for index, new in enumerate(rest)]
+            found.append((left, index, old, new))
+        found += [(right, len(mine) + index, None, new) for index, new in enumerate(rest)]
         return found
 
     def _shown(self, value: ir.Value | None) -> str | None:

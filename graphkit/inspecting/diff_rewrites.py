@@ -130,7 +130,7 @@ class _Finder:
             if left is None or right is None or left.graph is not self._main[0] or left in self.merged:
                 continue
             if self._settles(left):
-                for _, old, new in self._nodes.slots(left, right):
+                for _, _, old, new in self._nodes.slots(left, right):
                     if old is not None and new is not None:
                         yield old, new
             else:
@@ -160,7 +160,7 @@ class _Finder:
                 and kind(pair[0]) == kind(pair[1])
                 and not any(each in self._paired.folded for each in pair)
                 and not self._nodes.own(pair[0], pair[1])
-                and not any((old is None) != (new is None) for _, old, new in self._nodes.slots(pair[0], pair[1]))
+                and not any((old is None) != (new is None) for _, _, old, new in self._nodes.slots(pair[0], pair[1]))
             )
         return self._settled[node]
 

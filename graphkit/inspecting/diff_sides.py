@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from graphkit.errors import MissingError, ParameterError, UnsupportedError
 from graphkit.inspecting.diff_pairs import places_of
@@ -13,6 +13,7 @@ from graphkit.ir.edit import graphs_of
 from graphkit.ir.origin import origin_of, source_of
 from graphkit.ir.params import kind_of
 from graphkit.ir.untranslated import untranslated
+from graphkit.text import short
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,7 +26,9 @@ Reader: TypeAlias = "Callable[[str], ir.Model]"
 """Reads a source in one of the ways ``"canonical"``, ``"looked at"``, ``"as spelled"``."""
 Reading: TypeAlias = Literal["canonical", "looked at", "as spelled"]
 
-_OWN = "graphkit."
+_OWN: Final = "graphkit."
+_REASON: Final = 300
+"""Characters of a reason."""
 
 
 def read_both(
@@ -44,7 +47,7 @@ def read_both(
     try:
         return left("canonical"), right("canonical"), "canonical"
     except (UnsupportedError, MissingError, ParameterError) as problem:
-        reason = " ".join(str(problem).split())
+        reason = short(" ".join(str(problem).split()), _REASON)
     found = left("looked at"), right("looked at")
     warn(f"Both models are compared as far as they can be looked at, as one cannot be converted: {reason}")
     return *found, "looked at"

@@ -55,7 +55,6 @@ def told(difference: Difference, *, unabridged: bool = False) -> Group:
     parts: list[Text] = [Text(f"A  {_side(difference.left)}", "red"), Text(f"B  {_side(difference.right)}", "green")]
     if difference.left.reading != "canonical":
         parts.append(Text(f"both {_reading(difference.left.reading)}", "dim"))
-    parts += [Text(clean(f"warning: {each}"), "yellow") for each in difference.warnings]
     parts += teller.ends()
     parts += teller.nodes()
     parts += teller.rewritten()
