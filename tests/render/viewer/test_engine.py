@@ -169,6 +169,20 @@ class TestLayout:
     def test_no_line_runs_through_a_box(self, arranged) -> None:
         assert arranged[3] == []
 
+    def test_what_lines_share_is_drawn_by_one_of_them(self, browser, tmp_path) -> None:
+        nodes = [operator(group=1) for _ in range(5)] + [operator()]
+        told = graph(nodes, [(0, 1), (1, 2), (2, 3), (3, 4), (0, 4), (0, 5)], [0])
+        with shown(browser, tmp_path, told) as page:
+            links = page.evaluate(
+                "scene.links.map(({ points, shared, edges }) => ({ points: [...points], shared, edges }))"
+            )
+        near = next(link for link in links if link["edges"] == [4])
+        far = next(link for link in links if link["edges"] == [5] and link["points"][:2] == near["points"][:2])
+        assert (far["shared"], near["shared"] > 0) == (0, True)
+        x, y = near["points"][2 * near["shared"] : 2 * near["shared"] + 2]
+        xs, ys = far["points"][::2], far["points"][1::2]
+        assert any(x == a == b and top <= y <= low for a, b, top, low in zip(xs, xs[1:], ys, ys[1:], strict=False))
+
     def test_a_chain_is_straight_and_a_skip_runs_beside_it(self, browser, tmp_path) -> None:
         skip = graph([operator("Conv") for _ in range(5)], [(0, 1), (1, 2), (2, 3), (3, 4), (1, 4)])
         with shown(browser, tmp_path, skip) as page:

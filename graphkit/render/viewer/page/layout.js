@@ -31,14 +31,19 @@ function layoutShared(links, sideways) {
     }
     for (const bundle of starts.values()) {
         if (bundle.length < 2) continue;
-        bundle.sort((a, b) => b.points.length - a.points.length);
+        const end = ({ points }) => points[points.length - 1 - across];
+        bundle.sort((a, b) => end(b) - end(a));
         for (let at = 1; at < bundle.length; at++) {
             const [longer, own] = [bundle[at - 1].points, bundle[at].points];
             let same = 0;
             while (same < own.length && own[same] === longer[same] && own[same + 1] === longer[same + 1]) same += 2;
             // Where both run on straight, the shorter one turns off before the longer one has its next corner.
             const last = own[same - 2 + across];
-            const straight = same > 0 && own[same + across] === last && longer[same + across] === last;
+            const straight =
+                same > 0 &&
+                own[same + across] === last &&
+                longer[same + across] === last &&
+                own[same + 1 - across] <= longer[same + 1 - across];
             bundle[at].shared = Math.max(0, same / 2 - (straight ? 0 : 1));
         }
     }
