@@ -30,7 +30,7 @@ _ORDERS = ("order", "macs", "bytes", "parameters")
 )
 @click.option("--top", type=click.IntRange(1), metavar="N", help="The first N of --nodes only.")
 @click.option("--tree", is_flag=True, help="Tell of each module: output, parameters, MACs and its share of them.")
-@click.option("--depth", type=click.IntRange(0), metavar="N", help="Fold modules of --tree nested deeper than N.")
+@click.option("--depth", type=click.IntRange(0), metavar="N", help="Fold modules of --tree deeper than N. Default: 16.")
 @click.option("--weights", is_flag=True, help="Read the parameters: mean, deviation, range, zeros, NaN, infinities.")
 @click.option(
     "--for",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "convert",
     "default_output",
+    "framework_of",
     "input_spec",
     "load",
     "look",
@@ -85,7 +86,7 @@ def load(
         MissingError: A package that reads such a source is not installed.
     """
     options = _options(inputs, params, trust_pickle, dynamic_batch, train, fixed, warn)
-    framework = _framework_of(source)
+    framework = framework_of(source)
     _check_train(source, framework, train)
     model = framework.read(source, options)
     if fixed and framework.name != "onnx":  # an ONNX file may need them to be read at all
@@ -129,7 +130,7 @@ def look(
         MissingError: A package that reads such a source is not installed.
     """
     options = _options(inputs, params, trust_pickle, dynamic_batch, train, fixed, warn)
-    framework = _framework_of(source)
+    framework = framework_of(source)
     _check_train(source, framework, train)
     return framework.look(source, options, raw)
 
@@ -353,7 +354,12 @@ def stem_of(source: Any) -> str:
     return path.name.rpartition(":")[2].rpartition(".")[2]
 
 
-def _framework_of(source: Any) -> Framework:
+def framework_of(source: Any) -> Framework:
+    """The framework that reads a source.
+
+    Raises:
+        InputError: There is none.
+    """
     for framework in frameworks().values():
         if framework.recognises(source):
             return framework

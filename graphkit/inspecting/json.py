@@ -152,6 +152,7 @@ def _module(module: Module, whole: Module) -> dict[str, Any]:
         "outputs": [asdict(tensor) for tensor in module.outputs],
         "operators": module.operators,
         "direct": module.direct,
+        "in_bodies": module.in_bodies,
         "parameters": module.parameters,
         "own_parameters": module.own_parameters,
         "buffers": module.buffers,

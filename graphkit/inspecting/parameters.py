@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from graphkit.ir.describe import constant_of, element_name
 from graphkit.ir.edit import graphs_of
+from graphkit.ir.origin import source_of
 from graphkit.ir.params import kind_of
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Stored:
             constants.
         dtypes: The same for each kind and element type.
         shared: Parameters that are tied, in the model's order.
-        unused: Names of initializers that nothing reads.
+        unused: Names of stored tensors that nothing reads, in the source or in the model.
         absent: Names of initializers whose data the model was read without.
     """
 
@@ -126,7 +127,9 @@ def stored(model: ir.Model) -> Stored:
         if found.tensor is None:
             absent.append(value.name or "")
     shared = tuple(tie for place in places.values() if (tie := _shared(place)) is not None)
-    return Stored(kinds, dtypes, shared, tuple(unused), tuple(absent))
+    source = source_of(model)
+    all_unused = dict.fromkeys([*(source.unused if source is not None else ()), *unused])
+    return Stored(kinds, dtypes, shared, tuple(all_unused), tuple(absent))
 
 
 def is_stored(value: ir.Value) -> bool:

@@ -184,14 +184,16 @@ def inspect(
 
 
 def _origin(source: Any, model: ir.Model, params: str | Path | None) -> Provenance:
-    from graphkit.frameworks.base import ReadOptions, frameworks
+    from graphkit.frameworks.base import ReadOptions
+    from graphkit.frameworks.convert import framework_of
 
     known = source_of(model)
-    name = model.graph.name or "model"
-    if known is None or isinstance(source, ir.Model):
-        framework = "" if known is None else known.framework
-        return Provenance(name if known is None else known.label, framework, "model in memory")
-    options = ReadOptions(params=None if params is None else Path(params))
-    about = frameworks()[known.framework].about(source, options, model)
+    if isinstance(source, ir.Model):
+        label, framework = (model.graph.name or "model", "") if known is None else (known.label, known.framework)
+        return Provenance(label, framework, "model in memory")
+    reader = framework_of(source)
+    about = reader.about(source, ReadOptions(params=None if params is None else Path(params)), model)
+    is_named = isinstance(source, str | Path)
+    label = known.label if known is not None else Path(source).name if is_named else type(source).__name__
     files = tuple(File(str(path), path.stat().st_size if path.is_file() else None) for path in about.files)
-    return Provenance(known.label, known.framework, about.kind, about.facts, files)
+    return Provenance(label, reader.name, about.kind, about.facts, files)

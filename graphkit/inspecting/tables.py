@@ -30,6 +30,8 @@ _WIDE: Final = 100
 _SHAPE: Final = 24
 """Columns of a shape in a wide table."""
 _BARS: Final = "▁▂▃▄▅▆▇█"
+_DEEPEST: Final = 16
+"""How deep modules are shown where nobody says."""
 _GROUP: Final = 4
 """Bins of a histogram that one bar stands for."""
 
@@ -68,10 +70,10 @@ class NodeTable:
                 _bytes(node.bytes),
             )
         yield Text()
-        yield table
+        yield table if self.nodes else Text("No operators.", style="dim")
         notes = [_sizes(count for node in self.nodes for count in (node.macs, node.bytes))]
         if len(self.nodes) < self.total:
-            notes.append(f"{self.total - len(self.nodes):,} operators more")
+            notes.append(f"{self.total - len(self.nodes):,} more")
         yield from _notes(notes)
 
 
@@ -80,12 +82,12 @@ class ModuleTable:
 
     Args:
         whole: The model.
-        depth: How deep modules are shown; those deeper are part of what they lie in. None for all.
+        depth: How deep modules are shown; those deeper are part of what they lie in. None for 16 deep.
     """
 
     def __init__(self, whole: Module, depth: int | None) -> None:
         self.whole = whole
-        self.depth = depth
+        self.depth = _DEEPEST if depth is None else depth
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.text import Text
@@ -113,10 +115,9 @@ class ModuleTable:
             name,
             _outputs(module.outputs),
             _least(_number(module.parameters), module.unknown_parameters),
-            _least(_number(module.macs), module.unknown),
-            self._share(module.macs),
+            *self._work(module),
         )
-        if self.depth is not None and depth >= self.depth:
+        if depth >= self.depth:
             return
         rest = self._rest(module)
         for index, child in enumerate(module.children):
@@ -125,6 +126,13 @@ class ModuleTable:
             yield from self._rows(child, below + turn, below + side, depth + 1, width)
         if rest is not None:
             yield (Text(f"{below}└─ ", style="dim").append(rest, style="dim italic"), *self._own(module))
+
+    def _work(self, module: Module) -> tuple[Text, Text]:
+        from rich.text import Text
+
+        if 0 < module.operators == module.in_bodies:
+            return Text("in a body", style="dim"), Text()
+        return _least(_number(module.macs), module.unknown), self._share(module.macs)
 
     def _rest(self, module: Module) -> str | None:
         """What to call the operators of a module that lie in none of its children, where there is something to say."""
@@ -178,7 +186,7 @@ class WeightTable:
             name.append(f"\n{bad}" if bad else "", style="bold red")
             table.add_row(name, *([_shape(each)] if wide else []), *_cells(found, wide))
         yield Text()
-        yield table
+        yield table if self.weights else Text("No parameters, buffers or constants.", style="dim")
         reasons = dict.fromkeys(each.why for each in self.weights if each.why)
         notes = [f"unknown: {clean(reason)}" for reason in reasons]
         if faulty:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import onnx_ir as ir
 
-from graphkit.errors import GraphkitError, UnsupportedError
+from graphkit.errors import GraphkitError, ShapeNeededError, UnsupportedError
 from graphkit.inspecting.operators import operator_of, walk
 from graphkit.ir.untranslated import untranslated
 from graphkit.ir.weights import check_weights
 
 __all__ = ["Refused", "Verdict", "judged"]
+
+_REST: Final = "Whether it takes the others is not known, since what some of them read is not."
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +91,14 @@ def judged(model: ir.Model, target: str) -> Verdict:
             if (node.op, node.name) not in told:
                 found = Refused(node.op, node.name, node.reason, node.fix)
                 (unknown if (node.op, node.name) in blind else refused).append(found)
+    except ShapeNeededError as error:
+        problem = _REST if kept else str(error)
     except GraphkitError as error:
         problem = str(error)
-    except Exception as error:
+    except Exception:
         if not kept:
             raise
-        problem = f"What else it does not take is not known: its writer asks for canonical nodes ({error})."
+        problem = _REST
     takes = not (refused or unknown or problem)
     return Verdict(target, writer.label, takes, tuple(refused), tuple(unknown), problem, tuple(dict.fromkeys(warnings)))
 

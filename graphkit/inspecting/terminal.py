@@ -125,7 +125,7 @@ def _stored(summary: Summary) -> Iterator[tuple[str, Text]]:
     if lines:
         yield "Tied", Text("\n".join(_some(lines)))
     if found.unused:
-        yield "Unused", Text(f"{_count(len(found.unused), 'initializer')}: {named(found.unused)}")
+        yield "Unused", Text(f"{_count(len(found.unused), 'tensor')}: {named(found.unused)}")
     if found.absent:
         yield "Without data", Text(f"{_count(len(found.absent), 'tensor')}: {named(found.absent)}")
 
@@ -187,9 +187,9 @@ def _costs(summary: Summary) -> Iterator[tuple[str, RenderableType]]:
     from rich.text import Text
 
     cost, peak = summary.cost, summary.peak
-    yield "Forward", Text(f"{_sum(cost.forward, 'MACs')} = {_sum(cost.forward.doubled(), 'FLOPs')}")
+    yield "Forward", Text(_work(cost.forward))
     note = "" if cost.has_backward else ", for all parameters"
-    yield "Backward", Text(f"{_sum(cost.backward, 'MACs')} = {_sum(cost.backward.doubled(), 'FLOPs')}{note}")
+    yield "Backward", Text(_work(cost.backward) + note)
     yield "Activations", Text(_activations(summary))
     if peak.given is None or peak.best is None:
         names = [value.name or "" for value in peak.unknown]
@@ -200,13 +200,14 @@ def _costs(summary: Summary) -> Iterator[tuple[str, RenderableType]]:
     if unknown:
         reasons = Counter(each.why for each in unknown)
         lines = [f"MACs of {_count(count, 'operator')}: {short(why, 120)}" for why, count in reasons.most_common()]
-        yield "Unknown", Text("\n".join(_some(lines)), style="yellow")
+        yield "Unknown", Text("\n".join(_some(lines, _NAMED)), style="yellow")
 
 
-def _sum(found: Sum, unit: str) -> str:
-    if not found.unknown:
-        return shown(found.known, unit)
-    return f"unknown {unit}" if plain(found.known) == 0 else f"at least {shown(found.known, unit)}"
+def _work(found: Sum) -> str:
+    if found.unknown and plain(found.known) == 0:
+        return "unknown"
+    least = "at least " if found.unknown else ""
+    return f"{least}{shown(found.known, 'MACs')} = {least}{shown(found.doubled().known, 'FLOPs')}"
 
 
 def _activations(summary: Summary) -> str:
@@ -271,8 +272,8 @@ def _grouped(nodes: Iterable[tuple[str, str, str]]) -> list[Text]:
     return lines
 
 
-def _some(lines: list[str]) -> list[str]:
-    return lines if len(lines) <= _LISTED else [*lines[:_LISTED], f"{len(lines) - _LISTED:,} more"]
+def _some(lines: list[str], limit: int = _LISTED) -> list[str]:
+    return lines if len(lines) <= limit else [*lines[:limit], f"{len(lines) - limit:,} more"]
 
 
 def _count(number: int, singular: str, plural: str = "") -> str:

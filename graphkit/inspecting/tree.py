@@ -47,6 +47,7 @@ class Module:
         outputs: What it hands to others, in order.
         operators: Number of its operators, those in bodies of control flow among them.
         direct: Number of those that lie in none of its children.
+        in_bodies: Number of those in bodies of control flow, whose multiply-adds are their control-flow operator's.
         parameters: Elements of parameters, which are trained.
         buffers: Elements of buffers, which are not.
         unknown_parameters: Number of parameters whose size is not known.
@@ -54,7 +55,7 @@ class Module:
         backward: Those of the backward pass, as PyTorch counts them.
         unknown: Number of operators whose multiply-adds are not known.
         own_parameters: Of ``parameters``, those of no child.
-        own_macs: Of ``macs``, those of no child; what bodies of control flow do is part of their operator.
+        own_macs: Of ``macs``, those of no child.
         own_unknown: Of ``unknown``, those in no child.
     """
 
@@ -66,6 +67,7 @@ class Module:
     outputs: list[Tensor] = field(default_factory=list)
     operators: int = 0
     direct: int = 0
+    in_bodies: int = 0
     parameters: int = 0
     buffers: int = 0
     unknown_parameters: int = 0
@@ -173,7 +175,9 @@ class _Tree:
             home = layer
         self.homes[node] = home
         home.module.direct += 1
-        if (cost := self.costs.get(node)) is not None:
+        cost = self.costs.get(node)
+        home.module.in_bodies += cost is None
+        if cost is not None:
             if cost.in_backward:
                 home.backward.append(cost.macs)
             else:
@@ -220,6 +224,7 @@ class _Tree:
         module.buffers += sum(child.buffers for child in inner)
         module.unknown_parameters += sum(child.unknown_parameters for child in inner)
         module.unknown = module.own_unknown + sum(child.unknown for child in inner)
+        module.in_bodies += sum(child.in_bodies for child in inner)
         module.operators = module.direct + sum(child.operators for child in inner)
 
     def _add_outputs(self) -> None:

@@ -58,6 +58,7 @@ class Source:
         label: How to call it in messages and reports, e.g. the file's name.
         handle: The framework's own object (an ``ExportedProgram``, an :class:`~graphkit.ops.mxgraph.MxModel`, …).
         names: Native name by IR value name, for inputs, outputs and initializers whose names differ.
+        unused: Names of stored arrays that nothing in the source reads, where that was looked for.
         dtype: Float type that the model was cast to after it was read, e.g. ``"float64"``; empty for none.
     """
 
@@ -65,6 +66,7 @@ class Source:
     label: str
     handle: Any
     names: dict[str, str] = field(default_factory=dict)
+    unused: tuple[str, ...] = ()
     dtype: str = ""
 
 

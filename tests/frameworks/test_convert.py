@@ -39,7 +39,7 @@ def test_deviations_are_python_warnings_unless_somebody_hears_them(monkeypatch, 
         return model()
 
     framework = convert.frameworks()["onnx"]
-    monkeypatch.setattr(convert, "_framework_of", lambda _source: _replaced(framework, deviating))
+    monkeypatch.setattr(convert, "framework_of", lambda _source: _replaced(framework, deviating))
     with pytest.warns(UserWarning, match="it deviates"):
         graphkit.load(source)
     heard = []

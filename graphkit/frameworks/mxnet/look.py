@@ -50,7 +50,9 @@ def look(source: Any, options: ReadOptions, raw: bool) -> ir.Model:
         canonical(model, keeping)
         for message in [*dict.fromkeys(told), *keeping.messages(name)]:
             options.warn(message)
-    set_source(model, Source("mxnet", label, mx))
+    read = {variable.name for variable in mx.graph.variables()}
+    unused = tuple(name for name in (*mx.args, *mx.aux) if name not in read)
+    set_source(model, Source("mxnet", label, mx, unused=unused))
     return model
 
 

@@ -14,6 +14,7 @@ from graphkit.frameworks.onnx.read import take_inputs
 from graphkit.frameworks.onnx.validate import Findings
 from graphkit.ir.canonical import canonical
 from graphkit.ir.canonical.contrib import why_kept
+from graphkit.ir.canonical.kinds import classify
 from graphkit.ir.canonical.sorting import sort_nodes
 from graphkit.ir.edit import nodes_of
 from graphkit.ir.keeping import KEPT, Keeping
@@ -39,11 +40,13 @@ def look(source: Any, options: ReadOptions, raw: bool) -> ir.Model:
     model, proto = load(path, findings)
     version = model.opset_imports.get("", model.opset_imports.get("ai.onnx"))
     keeping = Keeping()
+    unused = tuple(name for graph in model.graphs() for name, value in graph.initializers.items() if _is_unused(value))
     try:
         take_inputs(model, options)
         if raw:
             sort_nodes(model)
             _infer(model, proto)
+            classify(model)
         else:
             canonical(model, keeping)
             _mark(model, version)
@@ -52,8 +55,12 @@ def look(source: Any, options: ReadOptions, raw: bool) -> ir.Model:
         raise FormatError(f"{path}: {error}") from error
     for message in [*findings.notes, *keeping.messages(str(path))]:
         options.warn(message)
-    set_source(model, Source("onnx", path.name, path))
+    set_source(model, Source("onnx", path.name, path, unused=unused))
     return model
+
+
+def _is_unused(value: ir.Value) -> bool:
+    return not value.uses() and not value.is_graph_output()
 
 
 def _mark(model: ir.Model, version: int | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 from graphkit.ir.canonical.literals import LIFTED
@@ -83,7 +84,7 @@ def classify(model: ir.Model) -> None:
     if not noted:
         for node in nodes_of(model):
             for index, value in enumerate(node.inputs):
-                if value is None or value.const_value is None:
+                if value is None or not (value.const_value is not None or value.is_initializer()):
                     continue
                 if node.domain:
                     if node.domain == "com.microsoft" and index in CONTRIB_SETTINGS.get(node.op_type, ()):
@@ -101,14 +102,21 @@ def classify(model: ir.Model) -> None:
         lifted = value.metadata_props.pop(LIFTED, None) is not None
         if KIND in value.metadata_props:
             continue
-        tensor = value.const_value
-        if noted or tensor is None or not tensor.dtype.is_floating_point():
+        dtype = value.dtype if value.const_value is None else value.const_value.dtype
+        if noted or dtype is None or not dtype.is_floating_point():
             set_kind(value, "constant")
         elif value in statistics:
             set_kind(value, "buffer")
-        elif value in weights and (tensor.size > 1 or not lifted):
+        elif value in weights and (not lifted or _size(value) > 1):
             set_kind(value, "parameter")
-        elif value in settings or tensor.size <= 1 or lifted:
+        elif value in settings or lifted or _size(value) <= 1:
             set_kind(value, "constant")
         else:
             set_kind(value, "parameter")
+
+
+def _size(value: ir.Value) -> int:
+    """Number of elements; of a weight that a model was read without, as far as its shape tells."""
+    if value.const_value is not None:
+        return int(value.const_value.size)
+    return math.prod(dim for dim in value.shape if isinstance(dim, int)) if value.shape is not None else 0
