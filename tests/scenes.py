@@ -29,7 +29,7 @@ const host = document.getElementById("host");
 const data = new Graph(payload.graph);
 const scene = new Scene(host, data, { families: payload.families, theme: payload.theme });
 const map = new Minimap(document.getElementById("map"), scene);
-Object.assign(window, { scene, data, heatScale, mixTextOn, sceneDistance });
+Object.assign(window, { scene, data, map, heatScale, mixTextOn, sceneDistance });
 """
 
 

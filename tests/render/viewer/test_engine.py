@@ -320,6 +320,18 @@ class TestScene:
             assert middle[0] == pytest.approx((bounds["x0"] + bounds["x1"]) / 2, abs=8)
             assert middle[1] == pytest.approx((bounds["y0"] + bounds["y1"]) / 2, abs=8)
 
+    def test_the_minimap_slides_along_a_long_graph(self, browser, tmp_path) -> None:
+        chain = graph([operator() for _ in range(300)], [(k, k + 1) for k in range(299)])
+        with shown(browser, tmp_path, chain) as page:
+            fitted = page.evaluate("180 / (scene.bounds.y1 - scene.bounds.y0)")
+            page.evaluate("new Promise(requestAnimationFrame)")
+            assert page.evaluate("map.scale") > 2 * fitted
+            for share in (0.9, 0.5):
+                page.mouse.click(1095, 600 + 180 * share)
+                middle = page.evaluate("(400 - scene.transform.y) / scene.transform.k - scene.bounds.y0")
+                length = page.evaluate("scene.bounds.y1 - scene.bounds.y0")
+                assert middle / length == pytest.approx(share, abs=0.01)
+
     def test_a_fine_screen_gets_fine_pixels(self, browser, tmp_path) -> None:
         with shown(browser, tmp_path, DIAMOND):
             context = browser.new_context(device_scale_factor=2)
