@@ -20,6 +20,8 @@ __all__ = ["checks_of_nodes", "parity_overlay", "strays"]
 
 _ON_VALUES: Final = frozenset(("output", "value", "value gradient", "loss"))
 _ON_PARAMETERS: Final = frozenset(("parameter gradient", "parameter", "running statistic"))
+_GRADIENTS: Final = ("input gradient", "parameter gradient", "value gradient")
+_GRADIENT: Final = ".grad"
 _NAMED: Final = 3
 """Checks of no node that a note names."""
 
@@ -45,7 +47,10 @@ def parity_overlay(report: Report, view: nx.MultiDiGraph) -> Overlay:
 
 
 def checks_of_nodes(report: Report, view: nx.MultiDiGraph) -> dict[str, list[int]]:
-    """Positions of the checks on each node of a view: on its outputs, and on the parameters that it alone reads."""
+    """Positions of the checks on each node of a view: on its outputs, and on the parameters that it alone reads.
+
+    Where a graph computes gradients, checks on gradients are on the nodes that compute them too.
+    """
     about: dict[tuple[str, str], list[int]] = {}
     for index, check in enumerate(report.checks):
         about.setdefault((check.kind, check.name), []).append(index)
@@ -75,10 +80,18 @@ def _subjects(data: Mapping[str, Any], readers: Mapping[str, int]) -> Iterable[t
         own = [item.name for item in data["parameters"] if readers[item.name] == 1]
         yield from ((kind, outputs) for kind in sorted(_ON_VALUES))
         yield from ((kind, own) for kind in sorted(_ON_PARAMETERS))
+        if data["backward"]:
+            yield from ((kind, _differentiated(outputs)) for kind in _GRADIENTS)
     elif data["kind"] == "input":
         yield "input gradient", [data["name"]]
     elif data["kind"] == "output":
         yield from ((kind, [data["name"]]) for kind in ("output", "loss"))
+        yield from ((kind, _differentiated([data["name"]])) for kind in _GRADIENTS)
+
+
+def _differentiated(names: Iterable[str]) -> list[str]:
+    """What values are the gradients in, where they are called as :mod:`graphkit.passes.gradient` calls gradients."""
+    return [name.removesuffix(_GRADIENT) for name in names if name.endswith(_GRADIENT)]
 
 
 def _mark(checks: list[Check]) -> Mark:

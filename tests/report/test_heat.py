@@ -6,6 +6,7 @@ import onnx_ir as ir
 from drawn import block
 
 from graphkit.ir.view import nx_view
+from graphkit.passes.gradient.model import gradient_model
 from graphkit.render import picture
 from graphkit.report.heat import checks_of_nodes, parity_overlay, strays
 from graphkit.report.report import Check, Report
@@ -80,3 +81,12 @@ def test_a_picture_of_it():
         text = picture(view, form, overlays=[parity_overlay(REPORT, view)]).decode()
         assert "fails: 5 × its bound" in text
         assert "2 checks" in text
+
+
+def test_gradients_are_on_what_computes_them():
+    model = gradient_model(block())
+    overlay = parity_overlay(REPORT, nx_view(model))
+    assert overlay.marks["output:body.conv1.weight.grad"].verdict == "fail"
+    (key,) = [key for key in overlay.marks if key.startswith("op:conv1.grad") and overlay.marks[key].verdict == "fail"]
+    assert nx_view(model).nodes[key]["outputs"][0].name == "body.conv1.weight.grad"
+    assert strays(REPORT, nx_view(model))[0].name == "tied"
