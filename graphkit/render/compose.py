@@ -69,8 +69,9 @@ def draw(
     families = {box.family for box in artist.boxes.values()}
     shown = {key: box.id for key, box in artist.boxes.items()}
     keys: dict[str, list[str]] = {}
-    for key, box in shown.items():
-        keys.setdefault(box, []).append(key)
+    for key, box in artist.boxes.items():
+        if box.kind in ("operator", "module") or (overlay is not None and key in overlay.marks):
+            keys.setdefault(box.id, []).append(key)
     return Drawing(
         short(title or view.graph["name"] or "model", 80),
         " · ".join(filter(None, (_size(view), short(view.graph.get("part", ""), 160), note))),

@@ -180,7 +180,7 @@ class _Writer:
         yield f"{indent}}}"
 
     def _box(self, box: Box) -> str:
-        shaded = None if self.shading is None or box.cut else self.shading.boxes[box.id]
+        shaded = None if self.shading is None else self.shading.boxes.get(box.id)
         colour = _colour(box) if shaded is None else shaded.shade.colour
         name = f"  {box.name}" if box.name else ""
         align = "center" if box.kind in ("input", "output") else "left"

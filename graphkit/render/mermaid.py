@@ -98,17 +98,17 @@ def _lines(drawing: Drawing, direction: str, note: str) -> Iterator[str]:
 
 def _painted(drawing: Drawing) -> dict[str, Colour]:
     """Colours of the classes that boxes have."""
-    boxes = list(drawing.boxes())
-    found: dict[str, Colour] = {}
+    shaded = {} if drawing.shading is None else drawing.shading.boxes
+    boxes = [box for box in drawing.boxes() if box.id not in shaded]
+    kinds = {box.kind for box in boxes if not box.cut}
     if drawing.shading is not None:
         found = {shade.name: shade.colour for shade in drawing.shading.legend}
     else:
-        kinds = {box.kind for box in boxes if not box.cut}
         found = {_class(family): colour for family, colour in COLOURS.items() if family in drawing.families}
-        if "module" in kinds:
-            found["module"] = MODULE
-        if kinds & {"input", "output", "initializer"}:
-            found["terminal"] = TERMINAL
+    if "module" in kinds:
+        found["module"] = MODULE
+    if kinds & {"input", "output", "initializer"}:
+        found["terminal"] = TERMINAL
     if any(box.cut for box in boxes):
         found["cut"] = CUT
     return found
@@ -134,7 +134,7 @@ def _items(drawing: Drawing, items: tuple[Box | Frame, ...], level: int) -> Iter
     indent = "  " * level
     for item in items:
         if isinstance(item, Box):
-            yield indent + _box(item, None if drawing.shading is None else drawing.shading.boxes[item.id])
+            yield indent + _box(item, None if drawing.shading is None else drawing.shading.boxes.get(item.id))
         else:
             note = f" {item.note}" if item.note else ""
             yield f'{indent}subgraph {item.id}["{_escape(item.title + note) or " "}"]'

@@ -73,8 +73,8 @@ def part(
         chosen &= _reached(middle, lambda key: (*flow.successors(key), *flow.predecessors(key)), hops)
         if not chosen:
             raise InputError(
-                f"Nothing {_between(start, end)} is within {hops} hops of {_listed(around)}; give more hops, or other "
-                f"nodes."
+                f"Nothing {_between(start, end)} is within {_hops(hops)} of {_listed(around)}; give more hops, or "
+                "other nodes."
             )
     chosen |= {key for key in _beside(flow, chosen) if view.nodes[key]["kind"] != "operator"}
     told = " ".join(filter(None, (_between(start, end), _told_around(around, hops) if around else "")))
@@ -85,8 +85,9 @@ def named(view: nx.MultiDiGraph, names: Iterable[str]) -> list[str]:
     """Keys of the nodes that names are of, in the view's order.
 
     A name is a node's (its own, or that in the source), a module's with all that is in it (``layer1.0``), a value's
-    (the node that computes it), or a key of the view (``op:conv1``); where it is of several of these, the first counts.
-    ``value:x`` and ``scope:x`` are those alone. A pattern (``layer1.*.conv2``) is of all nodes and modules it fits.
+    (the node that computes it), a parameter's (those that read it), or a key of the view (``op:conv1``); where it is of
+    several of these, the first counts. ``value:x`` and ``scope:x`` are those alone. A pattern (``layer1.*.conv2``) is
+    of all nodes and modules it fits.
 
     Raises:
         InputError: A name is of nothing; the message has the nearest ones.
@@ -102,7 +103,7 @@ def named(view: nx.MultiDiGraph, names: Iterable[str]) -> list[str]:
 
 
 def _tables(view: nx.MultiDiGraph) -> tuple[dict[str, set[str]], dict[str, set[str]], dict[str, set[str]]]:
-    """Keys of nodes by name, by module and by value."""
+    """Keys of nodes by name, by module, and by the values that they compute and the parameters that they read."""
     nodes: dict[str, set[str]] = {}
     scopes: dict[str, set[str]] = {}
     values: dict[str, set[str]] = {}
@@ -112,7 +113,7 @@ def _tables(view: nx.MultiDiGraph) -> tuple[dict[str, set[str]], dict[str, set[s
             continue
         for name in filter(None, (data["name"], data["origin"].name)):
             nodes.setdefault(name, set()).add(key)
-        for value in data["outputs"]:
+        for value in (*data["outputs"], *data["parameters"]):
             values.setdefault(value.name, set()).add(key)
         path = data["scope"]
         while path:
@@ -247,7 +248,11 @@ def _between(start: Sequence[str], end: Sequence[str]) -> str:
 
 
 def _told_around(around: Sequence[str], hops: int) -> str:
-    return f"around {_listed(around)}, {hops} hop{'' if hops == 1 else 's'}"
+    return f"around {_listed(around)}, {_hops(hops)}"
+
+
+def _hops(number: int) -> str:
+    return f"{number} hop{'' if number == 1 else 's'}"
 
 
 def _apart(start: Sequence[str], end: Sequence[str], reverse: bool) -> str:

@@ -83,7 +83,7 @@ class Shading:
         title: What the colours are.
         note: What readers must know of it as a whole; may be empty.
         legend: The steps, the least first; of costs, and of what is not known, only those that occur.
-        boxes: Every box, by id.
+        boxes: Every box that it colours, by id: operators, modules, and of inputs and outputs those with a number.
     """
 
     title: str

@@ -96,6 +96,7 @@ def test_keys_stay_and_edges_fit():
         ("scope:body.down.0", ["proj"]),
         ("x4", ["proj"]),
         ("value:x4", ["proj"]),
+        ("body.down.0.weight", ["proj"]),
         ("body.down.*", ["proj", "scale"]),
         ("relu_?", ["relu_a", "relu_b"]),
     ],
@@ -139,7 +140,7 @@ def test_two_nodes_without_a_path_are_told_whether_it_is_the_other_way():
         part(view, start=["add"], end=["conv1"])
     with pytest.raises(InputError, match="No path leads from bn to proj; look"):
         part(view, start=["bn"], end=["proj"])
-    with pytest.raises(InputError, match="Nothing from last is within 1 hops of conv1"):
+    with pytest.raises(InputError, match="Nothing from last is within 1 hop of conv1"):
         part(view, start=["last"], around=["conv1"], hops=1)
     with pytest.raises(InputError, match="0 hops or more"):
         part(view, around=["bn"], hops=-1)

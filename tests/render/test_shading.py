@@ -102,6 +102,16 @@ def test_a_picture_has_the_colours_a_legend_and_the_note():
     assert "normalisation" not in dot
 
 
+@pytest.mark.parametrize("form", ["dot", "mmd"])
+def test_inputs_outputs_and_what_is_cut_are_coloured_only_where_they_have_a_number(form):
+    overlay = Overlay("Errors", {"op:add": Mark(0.2, verdict="pass"), "output:out": Mark(0.5, verdict="pass")}, "bound")
+    assert "not compared" not in picture(block(), form, around=["add"], hops=0, overlays=[overlay]).decode()
+    text = picture(block(), form, overlays=[overlay]).decode()
+    assert "50 % of its bound" in text.replace("#37;", "%")
+    drawing = draw(nx_view(block()), overlay=overlay)
+    assert {box.title for box in drawing.boxes() if box.id not in drawing.shading.boxes} == {"image"}
+
+
 def test_what_is_not_translated_is_dashed_and_told():
     model = block()
     assert "not translated" not in picture(model, "dot").decode()
