@@ -189,13 +189,7 @@ class Comparison {
         const lines = this.viewer.diff.told?.[pair] ?? [];
         row.append(
             this.badge(status),
-            make(
-                "span",
-                { class: "main text" },
-                make("b", {}, short(opOf(node), 40)),
-                " ",
-                [...new Set(names)].join(" → "),
-            ),
+            opAndName(node, [...new Set(names)].join(" → ")),
             make(
                 "span",
                 { class: "under quiet text" },

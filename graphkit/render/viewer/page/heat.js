@@ -208,13 +208,7 @@ class Heat {
         fill.style.background = this.colours.colour(value, verdict);
         row.append(
             this.viewer.graphs.length > 1 ? make("span", { class: "side" }, "AB"[index]) : "",
-            make(
-                "span",
-                { class: "main text" },
-                make("b", {}, short(opOf(node), 40)),
-                " ",
-                short(node.name || calledNode(node), 80),
-            ),
+            opAndName(node, short(node.name || calledNode(node), 80)),
             make(
                 "span",
                 { class: "aside" },

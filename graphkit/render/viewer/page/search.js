@@ -100,13 +100,7 @@ class SearchBox {
         const shape = node.kind === "operator" ? node.outputs[0]?.[2] : node.shape;
         row.append(
             dot(this.viewer, node),
-            make(
-                "span",
-                { class: "main text" },
-                make("b", {}, short(opOf(node), 50)),
-                " ",
-                short(calledNode(node), 90),
-            ),
+            opAndName(node, short(calledNode(node), 90)),
             make("span", { class: "aside quiet" }, shape ?? ""),
             side ?? "",
             make("span", { class: "under quiet text" }, short(where, 120)),
@@ -146,4 +140,15 @@ function dot(viewer, node) {
         mark.style.borderColor = family.edge;
     }
     return mark;
+}
+
+/** An operator and a name in one line; where there is little room, the end of the name is seen, which tells most. */
+function opAndName(node, name) {
+    return make(
+        "span",
+        { class: "main" },
+        make("b", { class: "text" }, short(opOf(node), 50)),
+        " ",
+        make("span", { class: "text tail" }, make("bdi", {}, name)),
+    );
 }
