@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import onnx_ir as ir
 import pytest
 from drawn import chain
 from viewing import BYTES, FLOPS, PARITY, boxes, choose, chosen, click_on, highlighted, net, shown
@@ -162,6 +163,26 @@ def test_a_value_is_shown_with_who_makes_and_who_reads_it(page):
     panel = page.inner_text("#panel").upper()
     assert re.search(r"MADE BY\s+RELU RELU_A\s+READ BY\s+ADD ADD", panel.replace("RELU RELU\n", "RELU RELU_A\n"))
     assert page.evaluate("graphkitViewer.scenes[0].selection.kind") == "edge"
+
+
+def test_of_many_inputs_and_readers_a_few_are_shown_until_more_are_asked_for(browser, tmp_path):
+    lines = "".join(f"v{at} = Relu(x)" for at in range(150))
+    names = ", ".join(f"v{at}" for at in range(150))
+    model = ir.from_onnx_text(
+        f'<ir_version: 10, opset_import: ["": 23]> net (float[4] x) => (float[4] y) {{ {lines} y = Sum({names}) }}'
+    )
+    path = tmp_path / "wide.html"
+    path.write_text(to_html([subject(model)]), encoding="utf-8")
+    with shown(browser, path) as page:
+        page.evaluate("graphkitViewer.viewer.choose(0, { kind: 'node', id: 0 })")
+        assert page.locator("#panel .jump").count() == 8
+        page.click("#panel button:has-text('142 more')")
+        page.click("#panel button:has-text('42 more')")
+        assert page.locator("#panel .jump").count() == 150
+        page.evaluate("graphkitViewer.viewer.choose(0, { kind: 'node', id: 151 })")
+        assert page.locator("#panel section:has-text('Inputs') .port").count() == 20
+        page.click("#panel button:has-text('130 more')")
+        assert page.locator("#panel section:has-text('Inputs') .port").count() == 120
 
 
 def test_arrows_walk_along_the_graph_and_are_told(page):

@@ -80,36 +80,33 @@ function jump(viewer, index, item) {
     );
 }
 
-const FEW = 8;
+/** Entries that follow when more are asked for. */
+const MORE = 100;
 
-/** Buttons that go to nodes; of many the first few, until more are asked for. @param {number[]} nodes */
-function jumps(viewer, index, nodes) {
-    const list = make(
-        "div",
-        { class: "jumps" },
-        ...nodes.slice(0, FEW).map((id) => jump(viewer, index, { kind: "node", id })),
+/**
+ * What is made of the first few of many things, and a button in whose place come more.
+ * @template T
+ * @param {T[]} things
+ * @param {number} few
+ * @param {(thing: T) => Node} build
+ * @returns {Node[]}
+ */
+function several(things, few, build) {
+    const shown = things.slice(0, few).map(build);
+    const rest = things.slice(few);
+    if (!rest.length) return shown;
+    const more = make(
+        "button",
+        { type: "button", class: "link more", click: () => more.replaceWith(...several(rest, MORE, build)) },
+        `${count(rest.length)} more`,
     );
-    const grow = (from) => {
-        if (nodes.length <= from) return;
-        const more = make(
-            "button",
-            {
-                type: "button",
-                class: "link",
-                click: () => {
-                    more.remove();
-                    list.append(
-                        ...nodes.slice(from, from + 100).map((id) => jump(viewer, index, { kind: "node", id })),
-                    );
-                    grow(from + 100);
-                },
-            },
-            `${count(nodes.length - from)} more`,
-        );
-        list.append(more);
-    };
-    grow(FEW);
-    return list;
+    return [...shown, more];
+}
+
+/** Buttons that go to nodes. @param {number[]} nodes */
+function jumps(viewer, index, nodes) {
+    const entries = several(nodes, 8, (id) => jump(viewer, index, { kind: "node", id }));
+    return make("div", { class: "jumps" }, ...entries);
 }
 
 /** The groups around something, as buttons. @param {number} group The innermost. */

@@ -97,7 +97,9 @@ class Panel {
             this.outputs(index, id),
             section(
                 "Parameters",
-                ...(node.parameters ?? []).map(([role, number]) => parameterCard(role, graph.parameters[number])),
+                ...several(node.parameters ?? [], 12, ([role, number]) =>
+                    parameterCard(role, graph.parameters[number]),
+                ),
             ),
             this.origin(node),
         ];
@@ -108,26 +110,19 @@ class Panel {
         const node = graph.nodes[id];
         const edges = [...graph.incoming(id)];
         const read = new Set((node.parameters ?? []).map(([, number]) => graph.parameters[number].name));
-        const told = (node.inputs ?? [])
-            .filter(([, name]) => !read.has(name))
-            .map(([role, name]) => {
-                const edge = edges.find((number) => valueOf(graph, number).name === name);
+        const byName = new Map(edges.map((edge) => [valueOf(graph, edge).name, edge]));
+        const told = (node.inputs ?? []).filter(([, name]) => !read.has(name));
+        const names = new Set(told.map(([, name]) => name));
+        const rest = [...byName]
+            .filter(([name]) => !names.has(name))
+            .map(([name, edge]) => [graph.edges[edge][4] ?? "", name]);
+        return section(
+            "Inputs",
+            ...several([...told, ...rest], 20, ([role, name]) => {
+                const edge = byName.get(name);
                 return this.value(index, role, name, edge, edge === undefined ? [] : [graph.edges[edge][0]], "from");
-            });
-        const names = new Set((node.inputs ?? []).map(([, name]) => name));
-        const rest = edges
-            .filter((edge) => !names.has(valueOf(graph, edge).name))
-            .map((edge) =>
-                this.value(
-                    index,
-                    graph.edges[edge][4] ?? "",
-                    valueOf(graph, edge).name,
-                    edge,
-                    [graph.edges[edge][0]],
-                    "from",
-                ),
-            );
-        return section("Inputs", ...told, ...rest);
+            }),
+        );
     }
 
     outputs(index, id) {
@@ -137,7 +132,7 @@ class Panel {
         const title = node.kind === "operator" ? "Outputs" : "Value";
         return section(
             title,
-            ...own.map(([name, dtype, shape], output) => {
+            ...several([...own.entries()], 20, ([output, [name, dtype, shape]]) => {
                 const edges = [...graph.outgoing(id)].filter((edge) => graph.edges[edge][1] === output);
                 const readers = [...new Set(edges.map((edge) => graph.edges[edge][2]))];
                 return this.value(index, "", name, edges[0], readers, "to", { dtype, shape });
@@ -264,21 +259,20 @@ class Panel {
     /** What a page says of its graph while nothing is chosen. */
     whole(index) {
         const graph = this.viewer.graphs[index];
+        const inBody = (node) => graph.path(node.group).some((group) => graph.groups[group].kind === "body");
         const ends = (kind) =>
-            graph.nodes.flatMap((node, number) => (node.kind === kind && node.group === 0 ? [number] : []));
+            graph.nodes.flatMap((node, number) => (node.kind === kind && !inBody(node) ? [number] : []));
         const terminals = (title, kind) =>
             section(
                 title,
-                ...ends(kind)
-                    .slice(0, 50)
-                    .map((id) =>
-                        make(
-                            "div",
-                            { class: "port" },
-                            make("div", { class: "line" }, jump(this.viewer, index, { kind: "node", id })),
-                            make("div", {}, typeOf(graph.nodes[id].dtype ?? null, graph.nodes[id].shape ?? null)),
-                        ),
+                ...several(ends(kind), 12, (id) =>
+                    make(
+                        "div",
+                        { class: "port" },
+                        make("div", { class: "line" }, jump(this.viewer, index, { kind: "node", id })),
+                        make("div", {}, typeOf(graph.nodes[id].dtype ?? null, graph.nodes[id].shape ?? null)),
                     ),
+                ),
             );
         return [
             make("div", { class: "title" }, make("span", { class: "op group" }, "graph")),
@@ -328,7 +322,7 @@ class Panel {
                     ? make(
                           "div",
                           { class: "bars" },
-                          ...most.map(([name, members]) => this.bar(index, name, members, most[0][1].length)),
+                          ...several(most, 30, ([name, members]) => this.bar(index, name, members, most[0][1].length)),
                       )
                     : null,
             ),
