@@ -108,8 +108,11 @@ def number_of(size: Size, sizes: Mapping[str, int]) -> int | None:
 
 def tidy(size: Size) -> Size:
     """A size in the form that equal sizes share where sympy sees that they are equal; numbers as Python's."""
-    if not isinstance(size, sympy.Basic):
-        return size
+    return _tidied(size) if isinstance(size, sympy.Basic) else size
+
+
+@lru_cache(maxsize=8192, typed=True)
+def _tidied(size: sympy.Basic) -> Size:
     if isinstance(size, sympy.logic.boolalg.BooleanAtom):
         return bool(size)
     size = sympy.expand(size)
@@ -138,8 +141,13 @@ def product(sizes: Iterable[Size]) -> Size:
     for size in sizes:
         if size is None:
             return None
-        found = found * size
+        found = _times(found, size)
     return tidy(found)
+
+
+@lru_cache(maxsize=8192, typed=True)
+def _times(left: Size, right: Size) -> Size:
+    return left * right
 
 
 def quotient(total: Size, part: Size) -> Size:
@@ -155,14 +163,24 @@ def floor_div(left: Size, right: int) -> Size:
     """``⌊left / right⌋``."""
     if left is None:
         return None
-    return left // right if isinstance(left, int) else tidy(sympy.floor(left / sympy.Integer(right)))
+    return left // right if isinstance(left, int) else _floor(left, right)
+
+
+@lru_cache(maxsize=8192)
+def _floor(left: sympy.Basic, right: int) -> Size:
+    return tidy(sympy.floor(left / sympy.Integer(right)))
 
 
 def ceil_div(left: Size, right: int) -> Size:
     """``⌈left / right⌉``."""
     if left is None:
         return None
-    return -(-left // right) if isinstance(left, int) else tidy(-sympy.floor(-left / sympy.Integer(right)))
+    return -(-left // right) if isinstance(left, int) else _ceiling(left, right)
+
+
+@lru_cache(maxsize=8192)
+def _ceiling(left: sympy.Basic, right: int) -> Size:
+    return tidy(-sympy.floor(-left / sympy.Integer(right)))
 
 
 def broadcast(shapes: Sequence[tuple[Size, ...]]) -> tuple[Size, ...]:

@@ -194,7 +194,18 @@ def arr(*shape: int, low: float = -1.0, high: float = 1.0, dtype: str | None = N
 
 def given(values: Any, dtype: str | None = None) -> Arr:
     """Test input with given values, e.g. ``given([0, 2], "int64")``."""
-    return Arr(np.shape(values), dtype=dtype, values=values)
+    return Arr(_shape(values), dtype=dtype, values=values)
+
+
+def _shape(values: Any) -> tuple[int, ...]:
+    """``numpy.shape`` of an array or nested sequences, without making an array of them as rooms are imported."""
+    if isinstance(values, np.ndarray | np.generic):
+        return values.shape
+    dims: list[int] = []
+    while isinstance(values, list | tuple):
+        dims.append(len(values))
+        values = values[0] if values else None
+    return tuple(dims)
 
 
 def int64(values: Any) -> Arr:

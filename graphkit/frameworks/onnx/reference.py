@@ -10,9 +10,6 @@ import numpy as np
 from graphkit.errors import ExecutionError
 from graphkit.frameworks.base import EXECUTION
 from graphkit.frameworks.feeds import check_feeds, check_taps, inner_tensors
-from graphkit.frameworks.onnx.gradients import Gradients
-from graphkit.frameworks.onnx.mode import in_mode
-from graphkit.frameworks.onnx.training import steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -81,6 +78,8 @@ class ReferenceSession:
         from onnx.reference import ReferenceEvaluator
 
         from graphkit.frameworks.onnx.corrections import CORRECTIONS
+        from graphkit.frameworks.onnx.gradients import Gradients
+        from graphkit.frameworks.onnx.mode import in_mode
         from graphkit.frameworks.onnx.proto import self_contained
 
         self._neutral, self._mode = model, mode
@@ -138,6 +137,8 @@ class ReferenceSession:
             UnsupportedError: Nodes through which no gradient can be expressed.
             ExecutionError: An operator failed.
         """
+        from graphkit.frameworks.onnx.training import steps
+
         return steps(self._neutral, self._mode, ReferenceSession, batches, rule)
 
     def close(self) -> None:

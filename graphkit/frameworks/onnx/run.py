@@ -11,8 +11,6 @@ import numpy as np
 from graphkit.errors import ExecutionError, MissingError
 from graphkit.frameworks.base import EXECUTION
 from graphkit.frameworks.feeds import check_feeds, check_taps, inner_tensors
-from graphkit.frameworks.onnx.gradients import Gradients
-from graphkit.frameworks.onnx.mode import in_mode
 from graphkit.frameworks.onnx.providers import (
     CPU,
     absent,
@@ -23,7 +21,6 @@ from graphkit.frameworks.onnx.providers import (
     session_options,
 )
 from graphkit.frameworks.onnx.signature import of_model, of_session
-from graphkit.frameworks.onnx.training import steps
 from graphkit.frameworks.onnx.values import is_plain, ort_value
 from graphkit.ir.origin import source_of
 from graphkit.ir.training import is_backward
@@ -141,6 +138,9 @@ class OrtSession:
         mode: Mode = "eval",
         execution: Execution = EXECUTION,
     ) -> None:
+        from graphkit.frameworks.onnx.gradients import Gradients
+        from graphkit.frameworks.onnx.mode import in_mode
+
         self._runtime = runtime
         self._neutral, self._mode = model, mode
         self._model = in_mode(model, mode)
@@ -209,6 +209,8 @@ class OrtSession:
             UnsupportedError: Nodes through which no gradient can be expressed.
             ExecutionError: ONNX Runtime refused or crashed.
         """
+        from graphkit.frameworks.onnx.training import steps
+
         return steps(self._neutral, self._mode, self._another, batches, rule)
 
     def close(self) -> None:
