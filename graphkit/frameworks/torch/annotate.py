@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 
     import torch
 
-__all__ = ["CALL", "NATIVE", "annotate"]
+__all__ = ["CALL", "NATIVE", "STEM", "annotate"]
 
 CALL: Final = "graphkit.torch.call"
 """Which call of a module a node belongs to, while names are being given."""
 NATIVE: Final = "graphkit.torch.native"
 """The node of the program whose value a node computes, while names are being given."""
+STEM: Final = "graphkit.torch.stem"
+"""What to call a node by in place of its operator, while names are being given."""
 
 _EXPORTERS_NOTES: Final = ("pkg.torch.", "namespace")
 _SYMBOL: Final = re.compile(r"(?<!\w)[su]\d+(?!\w)")

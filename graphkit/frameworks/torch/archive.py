@@ -55,8 +55,11 @@ def _kind_of_zip(path: Path) -> ArchiveKind:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
             damaged = archive.testzip()
+            start = min((entry.header_offset for entry in archive.infolist()), default=0)
     except (zipfile.BadZipFile, OSError, NotImplementedError, EOFError, ValueError, zlib.error) as error:
         raise FormatError(f"{path} is a damaged zip archive ({error}); copy or export the model again.") from error
+    if start:  # the end found is that of an archive within this one
+        raise FormatError(f"{path} is a zip archive that is cut off; copy or export the model again.")
     if damaged is not None:
         raise FormatError(f"{path} is damaged: {damaged} in it fails its checksum; copy or export the model again.")
     parts = {name.partition("/")[2] for name in names}

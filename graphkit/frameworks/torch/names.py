@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import onnx_ir as ir
 from onnx.defs import OpSchema
 
-from graphkit.frameworks.torch.annotate import CALL, NATIVE
+from graphkit.frameworks.torch.annotate import CALL, NATIVE, STEM
 from graphkit.ir.edit import graphs_of, nodes_of
 from graphkit.ir.opset import schema_of
 from graphkit.ir.origin import Origin, origin_of, set_origin
@@ -154,6 +154,7 @@ def name_nodes(model: ir.Model, attributes: Collection[str]) -> None:
     ends = set(graph.outputs)
     nodes = nodes_of(model)
     calls = {node: node.metadata_props.pop(CALL, "") for node in nodes}
+    stems = {node: node.metadata_props.pop(STEM, "") for node in nodes}
     last = {calls[node]: node for node in nodes}
     last_of_op = {origin_of(node).name: node for node in nodes}
     holders = {scope[:dot] for scope in {origin_of(node).scope for node in nodes} for dot in _dots(scope)}
@@ -166,7 +167,7 @@ def name_nodes(model: ir.Model, attributes: Collection[str]) -> None:
         if leaf and last[calls[node]] is node:
             wanted = origin.scope
         else:
-            op = _operator(origin.op) if last_of_op[origin.name] is node else ""
+            op = (stems[node] or _operator(origin.op)) if last_of_op[origin.name] is node else ""
             wanted = ".".join(filter(None, (origin.scope, op or _snake(node.op_type))))
         node.name = _free(wanted, names)
     for inner in graphs_of(graph):

@@ -68,6 +68,9 @@ class Archive:
         except _FAILURES as error:
             raise DamageError(f"it is a damaged zip archive ({error})") from error
         self._entries = {entry.filename: entry for entry in self._zip.infolist()}
+        if min((entry.header_offset for entry in self._zip.infolist()), default=0) != 0:
+            # the archive found is one within the file, of weights or example inputs, whose own end is lost
+            raise DamageError("it is a zip archive that is cut off")
 
     def __contains__(self, name: str) -> bool:
         return name in self._entries

@@ -50,12 +50,14 @@ def call(row: Callable[..., Any], emit: Recorder, arguments: Sequence[tuple[str,
     more: list[Any] = []
     for place, (name, value) in enumerate(arguments):
         key = next((one for one in (name, f"_{name}") if one in by_position or one in by_name), None)
-        if key is None and (name in _IGNORED or value is None):
+        if key is None and name in _IGNORED:
             continue
         if holds(value, Text) or holds(value, Body) or holds(value, complex):
             raise UnfitError(f"its argument {name!r} is not known before it runs")
         if key is None and place < len(by_position) and by_position[place] not in named:
             key = by_position[place]
+        if key is None and value is None:
+            continue
         if key is not None:
             named[key] = _plain(value)
         elif takes_more:

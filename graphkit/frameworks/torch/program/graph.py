@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import onnx_ir as ir
 
-from graphkit.frameworks.torch.annotate import CALL
+from graphkit.errors import FormatError
+from graphkit.frameworks.torch.annotate import CALL, STEM
 from graphkit.frameworks.torch.program.arguments import Body, Text, argument, attribute, holds, tensors_in
 from graphkit.frameworks.torch.program.binding import call
 from graphkit.frameworks.torch.program.damage import DamageError
@@ -20,6 +21,7 @@ from graphkit.frameworks.torch.program.schema import chosen, size, tensor_meta
 from graphkit.frameworks.torch.program.sizes import size_node
 from graphkit.frameworks.torch.program.targets import target_of
 from graphkit.ir.origin import set_origin
+from graphkit.ir.shapes import infer_node
 from graphkit.ir.untranslated import set_untranslated
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ __all__ = ["GraphReader"]
 
 _MISFITS: Final = (
     UnfitError,
+    FormatError,
     TypeError,
     ValueError,
     IndexError,
@@ -45,6 +48,10 @@ _MISFITS: Final = (
 _WRITES: Final = "it writes to its operand in place, which other values may share memory with"
 _OF_SHAPES: Final = ("sym_size", "sym_numel", "sym_stride", "sym_storage_offset")
 """Functions of a tensor that read no element of it."""
+_DECOMPOSED: Final = dict.fromkeys(("flatten", "reshape", "unflatten", "view_as", "reshape_as", "ravel"), "view")
+"""What conversion names nodes after: the operators that torch decomposes these to."""
+_SIZED: Final = frozenset({"ConstantOfShape", "Expand", "OneHot", "Pad", "Range", "Tile"})
+"""Operators whose results can be of any size, which the file must tell rightly."""
 _INLINED: Final = frozenset(
     {
         "wrap_with_set_grad_enabled",
@@ -195,6 +202,7 @@ class GraphReader:
                 raise UnfitError("its result has another shape in ONNX")
             bound[name] = value
         emit.infer()
+        _check_sizes(emit.nodes)
         for name, value in bound.items():
             self.bind(name, value)
         self._add(emit.nodes, node, target)
@@ -202,12 +210,14 @@ class GraphReader:
     def _add(self, nodes: Sequence[ir.Node], node: Json, target: Target) -> None:
         """Append nodes that a node of the file became, with what torch noted on it."""
         metadata = node.get("metadata") or {}
-        name = node.get("name") or next((name for _, name in _outputs(node["outputs"]) if name), "")
+        name = _name_of(node, target)
         came = origin(target.label, name, metadata)
         module_call = called(metadata)
         for one in nodes:
             set_origin(one, came)
             one.metadata_props[CALL] = module_call
+            if target.packet in _DECOMPOSED:
+                one.metadata_props[STEM] = _DECOMPOSED[target.packet]
         self.nodes.extend(nodes)
 
     def _foreign(
@@ -236,7 +246,7 @@ class GraphReader:
             set_untranslated(made_node, why)
         self._add([made_node], node, target)
         if self.shared.raw:
-            made_node.name = node.get("name") or next((name for _, name in outputs if name), None)
+            made_node.name = _name_of(node, target)
 
     def _is_operand(self, value: ir.Value) -> bool:
         """Whether a node reads a value as a tensor, rather than as a symbolic size that its attributes tell."""
@@ -387,6 +397,43 @@ _TABLES: Final = {
     "as_sym_float": "sym_float_values",
     "as_sym_bool": "sym_bool_values",
 }
+
+
+def _check_sizes(nodes: Iterable[ir.Node]) -> None:
+    """Refuse results whose size is another than the file tells.
+
+    Raises:
+        UnfitError: One is.
+    """
+    for node in nodes:
+        if node.op_type not in _SIZED or node.domain:
+            continue
+        told = node.outputs[0].shape
+        found = _inferred(node)
+        if found is None or told is None:
+            continue
+        pairs = zip(found, told, strict=False)
+        if len(found) != len(told) or any(
+            isinstance(one, int) and isinstance(other, int) and one != other for one, other in pairs
+        ):
+            raise UnfitError("its result is of another size than the file tells")
+
+
+def _inferred(node: ir.Node) -> ir.Shape | None:
+    """The shape that a node's first result has by ONNX's rules."""
+    result = node.outputs[0]
+    told = result.shape
+    result.shape = None
+    infer_node(node)
+    found: ir.Shape | None = result.shape
+    result.shape = told
+    return found
+
+
+def _name_of(node: Json, target: Target) -> str:
+    """Name of a node: files before PyTorch 2.9 have those of results only."""
+    names = [name for _, name in _outputs(node["outputs"])]
+    return str(node.get("name") or (names[0] if len(names) == 1 else target.packet))
 
 
 def _symbol(held: Json) -> int | float | str:

@@ -16,12 +16,14 @@ from graphkit.frameworks.torch.program.damage import DamageError
 from graphkit.frameworks.torch.program.expressions import SYMBOL, infix
 from graphkit.frameworks.torch.program.graph import GraphReader
 from graphkit.frameworks.torch.program.layouts import contents, is_program
-from graphkit.frameworks.torch.program.pruning import pruned
+from graphkit.frameworks.torch.program.pruning import prune, pruned
 from graphkit.frameworks.torch.program.schema import NEWEST, chosen, program, tensor_meta
 from graphkit.frameworks.torch.program.shared import Shared
 from graphkit.frameworks.torch.program.trees import leaf_paths
+from graphkit.ir.canonical.drop_neutral import drop_neutral
+from graphkit.ir.canonical.fold_constants import fold_constants
 from graphkit.ir.edit import graphs_of, nodes_of
-from graphkit.ir.opset import OPSET
+from graphkit.ir.opset import OPSET, schema_of
 from graphkit.ir.own import DOMAIN, VERSION
 from graphkit.ir.params import Kind, set_kind, set_tied
 
@@ -167,10 +169,14 @@ class _Reader:
                 _register(graph, value)
         model = ir.Model(graph, ir_version=_IR_VERSION)
         graph.outputs.extend(results)
+        if not self.raw and (fold_constants(model) | drop_neutral(model)):
+            prune(graph, self.shared.kept)
         self._name(model, _output_names([path for path, _ in kept]))
         for inner in graphs_of(graph):
             for node in inner:
                 model.opset_imports.setdefault(node.domain, VERSION if node.domain == DOMAIN else 1)
+                if not node.domain and (schema := schema_of(node.op_type)) is not None:
+                    model.opset_imports[""] = max(model.opset_imports[""], schema.since_version)
         return model
 
     def _tensors(self) -> None:

@@ -7,6 +7,8 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final
 
+from graphkit.frameworks.torch.aten import rows
+
 __all__ = ["CONVERTED", "reason"]
 
 CONVERTED: Final = "in ONNX it is several operators, which conversion makes with PyTorch; it is shown as PyTorch's own"
@@ -24,6 +26,8 @@ _PREFIXES: Final = ("", "nn_functional_", "linalg_", "special_", "fft_")
 def reason(namespace: str, packet: str) -> str:
     """Why an operator has no canonical form here: a clause."""
     if namespace == "aten":
+        if any(name.startswith(f"aten.{packet}.") for name in rows()):
+            return CONVERTED
         plain = packet.strip("_")
         for prefix in _PREFIXES:
             row = _samples().get(f"{prefix}{plain}")

@@ -110,7 +110,11 @@ class Recorder(Emit):
     def operand(self, given: ir.Value | float, dtype: ir.DataType) -> ir.Value:
         """A tensor, or a number, in an element type."""
         if isinstance(given, ir.Value):
-            return given if given.dtype == dtype else self.op("Cast", given, to=dtype)
+            if given.dtype == dtype:
+                return given
+            cast = self.op("Cast", given, to=dtype)
+            cast.type, cast.shape = ir.TensorType(dtype), given.shape
+            return cast
         if dtype.is_floating_point():
             return self.floats(given, ir.Value(type=ir.TensorType(dtype)))
         if isinstance(given, float) and given != int(given):

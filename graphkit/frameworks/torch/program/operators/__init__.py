@@ -3,9 +3,9 @@
 Rows are like those of :mod:`graphkit.frameworks.torch.aten`, which come after these: functions by operator, called with
 what emits nodes (:class:`~graphkit.frameworks.torch.program.recorder.Recorder`) and the operator's arguments, whose
 names are those of ATen's schema (the tensor in front is ``x``). A key is the operator (``"max.dim"``) or its packet
-(``"relu"``) for all overloads; an operator in place is read as the one without the underscore. A row that does not fit
-raises :class:`~graphkit.frameworks.torch.program.recorder.UnfitError`. They give what torch.onnx gives, operators and
-attributes, so that a program looks as it does converted; where torch.onnx makes many nodes there is no row.
+(``"relu"``) for all overloads; an operator in place, or one that copies, is read as the plain one. A row that does not
+fit raises :class:`~graphkit.frameworks.torch.program.recorder.UnfitError`. They give what torch.onnx gives, operators
+and attributes, so that a program looks as it does converted; where torch.onnx makes many nodes there is no row.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _own() -> dict[str, Callable[..., Any]]:
 def row_of(packet: str, overload: str) -> Callable[..., Any] | None:
     """The row that reads an ATen operator, None where there is none."""
     plain = packet.rstrip("_") or packet
-    for name in dict.fromkeys((packet, plain)):
+    for name in dict.fromkeys((packet, plain, plain.removesuffix("_copy"))):
         for key in (f"{name}.{overload}", name):
             if (row := _own().get(key)) is not None:
                 return row

@@ -25,6 +25,8 @@ def _select(emit: Recorder, x: ir.Value, dim: int, index: int | ir.Value) -> ir.
 
 
 def _index_select(emit: Recorder, x: ir.Value, dim: int, index: ir.Value) -> ir.Value:
+    if not rank(x):
+        raise UnfitError("it indexes a scalar")
     return emit.op("Gather", x, index, axis=dim)
 
 
@@ -79,8 +81,8 @@ def _scattered(
 
 
 def _one_hot(emit: Recorder, x: ir.Value, num_classes: int = -1) -> ir.Value:
-    if num_classes < 0:
-        raise UnfitError("its number of classes depends on data")
+    if num_classes < 0 or not rank(x):
+        raise UnfitError("its number of classes depends on data" if rank(x) else "ONNX has no OneHot of a scalar")
     return emit.op("OneHot", x, emit.array(np.asarray(num_classes)), emit.array(np.asarray([0, 1])), axis=-1)
 
 

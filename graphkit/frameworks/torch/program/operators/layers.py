@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from graphkit.frameworks.torch.aten import rows
 from graphkit.frameworks.torch.aten.emit import rank
 from graphkit.frameworks.torch.lasting import DROPOUTS, NAMESPACE
-from graphkit.frameworks.torch.program.recorder import UnfitError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,11 +83,10 @@ def _max_pool(dims: int) -> Callable[..., Any]:
         dilation: int | Sequence[int] = 1,
         ceil_mode: bool = False,
     ) -> Any:
-        if rank(x) != dims + 2:
-            raise UnfitError("it pools a tensor without a batch")
+        single = rank(x) == dims + 1
         result = emit.op(
             "MaxPool",
-            x,
+            emit.op("Unsqueeze", x, emit.ints(0)) if single else x,
             kernel_shape=_each(kernel_size, dims),
             strides=_each(stride or kernel_size, dims),
             pads=_each(padding, dims) * 2,
@@ -96,6 +94,8 @@ def _max_pool(dims: int) -> Callable[..., Any]:
             ceil_mode=int(ceil_mode),
             storage_order=0,
         )
+        if single:
+            result = emit.op("Squeeze", result, emit.ints(0))
         # torch counts places within a plane, ONNX within the tensor
         return [result, *emit.untranslated("ONNX counts places otherwise", len(emit.results) - 1, x)]
 

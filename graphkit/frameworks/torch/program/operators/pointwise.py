@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -291,6 +292,8 @@ def _softmax(op_type: str) -> Callable[..., ir.Value]:
         dtype: ir.DataType | None = None,  # noqa: ARG001 -- that of the result
         half_to_float: bool = False,  # noqa: ARG001 -- the same
     ) -> ir.Value:
+        if not rank(x):
+            raise UnfitError("ONNX has no softmax of a scalar")
         return emit.op(op_type, emit.operand(x, emit.dtype), axis=dim)
 
     return row
@@ -299,6 +302,47 @@ def _softmax(op_type: str) -> Callable[..., ir.Value]:
 def _glu(emit: Recorder, x: ir.Value, dim: int = -1) -> ir.Value:
     halves = emit.ops("Split", 2, x, axis=dim, num_outputs=2)
     return emit.op("Mul", halves[0], emit.op("Sigmoid", halves[1]))
+
+
+def _log_of(base: float) -> Callable[..., ir.Value]:
+    def row(emit: Recorder, x: ir.Value) -> ir.Value:
+        to = emit.dtype
+        return emit.op("Div", emit.op("Log", emit.operand(x, to)), emit.operand(math.log(base), to))
+
+    return row
+
+
+def _exp2(emit: Recorder, x: ir.Value) -> ir.Value:
+    return emit.op("Pow", emit.operand(2.0, emit.dtype), emit.operand(x, emit.dtype))
+
+
+def _erfc(emit: Recorder, x: ir.Value) -> ir.Value:
+    return emit.op("Sub", emit.operand(1.0, emit.dtype), emit.op("Erf", emit.operand(x, emit.dtype)))
+
+
+def _scaled(factor: float) -> Callable[..., ir.Value]:
+    def row(emit: Recorder, x: ir.Value) -> ir.Value:
+        return emit.op("Mul", emit.operand(x, emit.dtype), emit.operand(factor, emit.dtype))
+
+    return row
+
+
+def _add_combined(op_type: str) -> Callable[..., ir.Value]:
+    """X + value · (tensor1 op tensor2)."""
+
+    def row(emit: Recorder, x: ir.Value, tensor1: ir.Value, tensor2: ir.Value, value: float = 1) -> ir.Value:
+        to = emit.dtype
+        added = emit.op(op_type, emit.operand(tensor1, to), emit.operand(tensor2, to))
+        if value != 1:
+            added = emit.op("Mul", added, emit.operand(value, to))
+        return emit.op("Add", emit.operand(x, to), added)
+
+    return row
+
+
+def _lerp(emit: Recorder, x: ir.Value, end: ir.Value, weight: ir.Value | float) -> ir.Value:
+    step = emit.op("Mul", emit.operand(weight, emit.dtype), emit.op("Sub", end, x))
+    return emit.op("Add", x, step)
 
 
 def _cast(emit: Recorder, x: ir.Value, *_rest: Any) -> ir.Value:
@@ -361,4 +405,13 @@ ROWS: dict[str, Callable[..., Any]] = {
     "log_softmax.int": _softmax("LogSoftmax"),
     "_log_softmax": _softmax("LogSoftmax"),
     "glu": _glu,
+    "log2": _log_of(2),
+    "log10": _log_of(10),
+    "exp2": _exp2,
+    "erfc": _erfc,
+    "deg2rad": _scaled(math.pi / 180),
+    "rad2deg": _scaled(180 / math.pi),
+    "addcmul": _add_combined("Mul"),
+    "addcdiv": _add_combined("Div"),
+    "lerp": _lerp,
 }

@@ -47,6 +47,16 @@ def _baddbmm(
     return emit.op("Add", product, added)
 
 
+def _addmv(emit: Recorder, x: ir.Value, mat: ir.Value, vec: ir.Value, beta: float = 1, alpha: float = 1) -> ir.Value:
+    return _baddbmm(emit, x, mat, vec, beta, alpha)
+
+
+def _outer(emit: Recorder, x: ir.Value, vec2: ir.Value) -> ir.Value:
+    to = emit.dtype
+    column = emit.op("Unsqueeze", emit.operand(x, to), emit.ints(1))
+    return emit.op("Mul", column, emit.operand(vec2, to))
+
+
 ROWS: dict[str, Callable[..., Any]] = {
     "matmul": _product,
     "mm.default": _product,
@@ -56,6 +66,9 @@ ROWS: dict[str, Callable[..., Any]] = {
     "linear": _linear,
     "addmm.default": _addmm,
     "baddbmm.default": _baddbmm,
+    "addmv": _addmv,
+    "outer": _outer,
+    "ger": _outer,
     "det": lambda emit, x: emit.op("Det", x),
     "linalg_det": lambda emit, x: emit.op("Det", x),
 }

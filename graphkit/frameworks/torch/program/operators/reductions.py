@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.frameworks.torch.aten import rows
 from graphkit.frameworks.torch.aten.emit import known, rank
 from graphkit.frameworks.torch.program.recorder import UnfitError
 
@@ -20,9 +21,13 @@ __all__ = ["ROWS"]
 Axes = int | list[int] | None
 
 
+def _has_axes(x: ir.Value) -> bool:
+    return x.shape is None or bool(len(x.shape))
+
+
 def _reduced(emit: Recorder, op_type: str, x: ir.Value, dim: Axes, keepdim: bool) -> ir.Value:
     axes = [dim] if isinstance(dim, int) else list(dim or ())
-    if not rank(x):
+    if not _has_axes(x):
         return x
     given = (emit.ints(*axes),) if axes else ()
     return emit.op(op_type, x, *given, keepdims=int(keepdim), noop_with_empty_axes=0)
@@ -80,6 +85,10 @@ def _norm(
     dtype: ir.DataType | None = None,  # noqa: ARG001 -- that of the result
 ) -> ir.Value:
     op_type = {1.0: "ReduceL1", 2.0: "ReduceL2"}.get(float(ord))
+    if not rank(x) and ord:
+        return emit.op("Abs", emit.operand(x, emit.dtype))
+    if ord == float("inf"):
+        return _reduced(emit, "ReduceMax", emit.op("Abs", emit.operand(x, emit.dtype)), dim, keepdim)
     if op_type is None:
         raise UnfitError(f"ONNX has no norm of order {ord}")
     return _reduced(emit, op_type, emit.operand(x, emit.dtype), dim, keepdim)
@@ -104,6 +113,8 @@ def _topk(
     largest: bool = True,
     sorted: bool = True,  # noqa: A002
 ) -> list[ir.Value]:
+    if not rank(x):
+        raise UnfitError("ONNX sorts no scalars")
     count = emit.size_list([k])
     return list(emit.ops("TopK", 2, x, count, axis=dim, largest=int(largest), sorted=int(sorted)))
 
@@ -118,6 +129,10 @@ def _sorted(emit: Recorder, x: ir.Value, stable: bool | None = None, dim: int = 
     return _sort(emit, x, dim, descending)
 
 
+def _argsorted(emit: Recorder, x: ir.Value, stable: Any = None, dim: int = -1, descending: bool = False) -> ir.Value:  # noqa: ARG001
+    return _sort(emit, x, dim, descending)[1]
+
+
 def _argsort(emit: Recorder, x: ir.Value, dim: int = -1, descending: bool = False) -> ir.Value:
     return _sort(emit, x, dim, descending)[1]
 
@@ -126,7 +141,25 @@ def _einsum(emit: Recorder, equation: str, tensors: Sequence[ir.Value], path: An
     return emit.op("Einsum", *tensors, equation=equation)
 
 
+def _spread(name: str) -> Callable[..., Any]:
+    """A variance or deviation of the overloads that have ``unbiased`` in place of a correction."""
+
+    def row(emit: Recorder, x: ir.Value, dim: Any = None, unbiased: bool = True, keepdim: bool = False) -> Any:
+        return rows()[f"aten.{name}.correction"](emit, x, dim, correction=int(unbiased), keepdim=keepdim)
+
+    return row
+
+
+def _spread_of_all(name: str) -> Callable[..., Any]:
+    def row(emit: Recorder, x: ir.Value, unbiased: bool = True) -> Any:
+        return _spread(name)(emit, x, None, unbiased)
+
+    return row
+
+
 ROWS: dict[str, Callable[..., Any]] = {
+    **{f"{name}.dim": _spread(name) for name in ("std", "var", "var_mean")},
+    **{f"{name}.default": _spread_of_all(name) for name in ("std", "var", "var_mean")},
     "mean": _reduce("ReduceMean", cast=True),
     "sum": _reduce("ReduceSum", cast=True),
     "prod": _reduce("ReduceProd", cast=True),
@@ -150,5 +183,6 @@ ROWS: dict[str, Callable[..., Any]] = {
     "sort.default": _sort,
     "sort.stable": _sorted,
     "argsort.default": _argsort,
+    "argsort.stable": _argsorted,
     "einsum": _einsum,
 }

@@ -225,6 +225,29 @@ def _narrow(emit: Recorder, x: ir.Value, dim: int, start: Size, length: Size) ->
     return emit.op("Slice", x, emit.size_list([start]), emit.size_list([ends]), emit.ints(dim))
 
 
+def _flip_one(axis: int) -> Callable[..., ir.Value]:
+    def row(emit: Recorder, x: ir.Value) -> ir.Value:
+        return _flip(emit, x, [axis])
+
+    return row
+
+
+def _diff(
+    emit: Recorder,
+    x: ir.Value,
+    n: int = 1,
+    dim: int = -1,
+    prepend: ir.Value | None = None,
+    append: ir.Value | None = None,
+) -> ir.Value:
+    if n != 1 or x.dtype == ir.DataType.BOOL:
+        raise UnfitError("it takes differences of differences, or of truth values")
+    parts = [part for part in (prepend, x, append) if part is not None]
+    whole = emit.op("Concat", *parts, axis=dim) if len(parts) > 1 else x
+    later = emit.op("Slice", whole, emit.ints(1), emit.ints(_END), emit.ints(dim))
+    return emit.op("Sub", later, emit.op("Slice", whole, emit.ints(0), emit.ints(-1), emit.ints(dim)))
+
+
 ROWS: dict[str, Callable[..., Any]] = {
     "view.default": _view,
     "_unsafe_view": _view,
@@ -261,6 +284,9 @@ ROWS: dict[str, Callable[..., Any]] = {
     "unsafe_split.Tensor": _split,
     "unbind": _unbind,
     "flip": _flip,
+    "fliplr": _flip_one(1),
+    "flipud": _flip_one(0),
+    "diff": _diff,
     "repeat": _repeat,
     "tile": _tile,
     "pad": _pad,
