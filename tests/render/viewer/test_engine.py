@@ -220,6 +220,29 @@ class TestLayout:
             rows = page.evaluate("new Set(scene.boxes.map(({ y, h }) => Math.round(y + h / 2))).size")
         assert 5 < rows < 15
 
+    def test_many_sources_of_one_box_stand_in_rows_inside_their_frame(self, browser, tmp_path) -> None:
+        nodes = [operator(), *(operator(group=1) for _ in range(50)), operator()]
+        edges = [*((k, 50) for k in range(1, 50)), (0, 50), (50, 51)]
+        with shown(browser, tmp_path, graph(nodes, edges, [0])) as page:
+            page.evaluate("scene.expand(1)")
+            frame = page.evaluate("scene.byKey.get('g1')")
+            inner = page.evaluate("scene.boxes.filter(({ depth }) => depth === 1)")
+        assert len({round(box["y"] + box["h"] / 2) for box in inner}) > 4
+        assert len(inner) == 50
+        assert all(inside(box, frame) for box in inner)
+
+    def test_very_many_values_share_a_port(self, browser, tmp_path) -> None:
+        nodes = [operator(group=1) for _ in range(60)] + [operator() for _ in range(60)]
+        with shown(browser, tmp_path, graph(nodes, [(k, k + 60) for k in range(60)], [0])) as page:
+            page.evaluate("scene.expand(1)")
+            ends = "scene.links.filter(({ tail, head }) => tail && !head).map(({ points }) => points.at(-2))"
+            assert page.evaluate(f"new Set({ends}).size") == 1
+
+    def test_hubs_of_very_many_lines_hold_nothing_up(self, browser, tmp_path) -> None:
+        hubs = graph([operator() for _ in range(300)], [(k % 20, 20 + k % 280) for k in range(4000)])
+        with shown(browser, tmp_path, hubs) as page:
+            assert page.evaluate("scene.boxes.length") == 300
+
     def test_a_group_that_holds_nearly_everything_is_open(self, browser, tmp_path) -> None:
         nodes = [operator(group=1) for _ in range(100)] + [operator()]
         with shown(browser, tmp_path, graph(nodes, [(k, k + 1) for k in range(100)], [0])) as page:

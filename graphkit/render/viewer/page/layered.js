@@ -28,7 +28,8 @@ function layered(boxes, lines) {
     const segments = rankLines(lines, order);
     const { ranks, count, floats } = rankBoxes(boxes, segments, order);
     layeredExempt(boxes.length, segments, ranks);
-    const net = { ...layeredNet(boxes, segments, ranks, count), floats };
+    const ports = boxes.map(({ pin }) => pin !== 0);
+    const net = { ...layeredNet(boxes, segments, ranks, count), floats, ports };
     orderLayers(net);
     const across = placeAcross(net);
     return routeAll(boxes, lines, segments, net, across);
@@ -117,31 +118,45 @@ function rankBoxes(boxes, segments, { sequence }) {
             if (!boxes[box].pin && !floats[box] && ups[box].length > downs[box].length) ranks[box] = lowest(box);
         }
     }
-    layeredFold(boxes, segments, ranks, downs);
-    let deepest = 0;
-    for (let box = 0; box < count; box++) if (boxes[box].pin <= 0) deepest = Math.max(deepest, ranks[box]);
-    for (let box = 0; box < count; box++) if (boxes[box].pin > 0) ranks[box] = deepest + 1;
+    layeredFold(boxes, segments, ranks, ups, downs);
+    let [first, last] = [Infinity, -Infinity];
+    for (let box = 0; box < count; box++) {
+        if (boxes[box].pin) continue;
+        first = Math.min(first, ranks[box]);
+        last = Math.max(last, ranks[box]);
+    }
+    for (let box = 0; box < count; box++) if (boxes[box].pin) ranks[box] = boxes[box].pin < 0 ? first - 1 : last + 1;
     const used = [...new Set(ranks)].sort((a, b) => a - b);
     const dense = new Map(used.map((rank, index) => [rank, index]));
     for (let box = 0; box < count; box++) ranks[box] = dense.get(ranks[box]);
     return { ranks, count: used.length, floats };
 }
 
-/** Put what only one place feeds, and feeds nothing, in rows below one another where one would be very wide. */
-function layeredFold(boxes, segments, ranks, downs) {
-    const fed = new Int32Array(boxes.length);
-    for (const { lower } of segments) fed[lower]++;
-    const rows = new Map();
-    for (const { trunk, lower, upper } of segments) {
-        if (fed[lower] > 1 || downs[lower].length || boxes[lower].pin || ranks[lower] !== ranks[upper] + 1) continue;
-        if (!rows.has(trunk)) rows.set(trunk, []);
-        rows.get(trunk).push(lower);
+/**
+ * Put what would stand side by side in a very long row into several: what one box alone feeds, or is fed by, and what
+ * has no lines at all.
+ */
+function layeredFold(boxes, segments, ranks, ups, downs) {
+    const rows = { below: new Map(), above: new Map() };
+    const add = (found, key, box) => {
+        if (!found.has(key)) found.set(key, []);
+        found.get(key).push(box);
+    };
+    for (const { upper, lower, trunk, against } of segments) {
+        if (against || ranks[lower] !== ranks[upper] + 1) continue;
+        if (ups[lower].length === 1 && !downs[lower].length && !boxes[lower].pin) add(rows.below, trunk, lower);
+        if (downs[upper].length === 1 && !ups[upper].length && !boxes[upper].pin) add(rows.above, lower, upper);
     }
-    for (const row of rows.values()) {
-        if (row.length <= 14) continue;
+    const alone = boxes.map((_, box) => box).filter((box) => !boxes[box].pin && !ups[box].length && !downs[box].length);
+    const fold = (row, way) => {
+        if (row.length <= 14) return;
         const length = Math.ceil(1.3 * Math.sqrt(row.length));
-        row.forEach((box, at) => (ranks[box] += Math.floor(at / length)));
-    }
+        row.forEach((box, at) => (ranks[box] += way * Math.floor(at / length)));
+    };
+    fold(alone, 1);
+    // Lines with one beginning share their corners, others have too many of them at some point.
+    for (const row of rows.below.values()) fold(row, 1);
+    for (const row of rows.above.values()) if (row.length <= 300) fold(row, -1);
 }
 
 /** Where nothing is pinned, the source with the longest way to go holds its part of the graph at the top. */

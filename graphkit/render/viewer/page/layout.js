@@ -11,8 +11,8 @@
  */
 
 const layoutPad = { side: 16, title: 40, bottom: 16 };
-/** Values that enter or leave a frame one by one; beyond that they share ports. */
-const layoutPorts = 16;
+/** Values that enter or leave a frame one by one; more share ports by where they come from or go to, or all share one. */
+const layoutPorts = { values: 16, places: 40 };
 
 /** Name of an item in maps. */
 function layoutKey(item) {
@@ -81,7 +81,8 @@ class Layout {
 
     /**
      * What the edges of a group are to its children: between them, into it, out of it.
-     * Ports are numbers: the value they carry, or, negative, the sibling of the group that it comes from or goes to.
+     * Ports are numbers: the value they carry, or, negative, what is beside the group that it comes from or goes to, or
+     * -1 for all of them.
      */
     #project(group) {
         const known = this.projections.get(group);
@@ -113,9 +114,13 @@ class Layout {
 
     #ports(ends, group, other) {
         const value = (edge) => this.graph.edges[edge][0] * 1024 + Math.min(1023, this.graph.edges[edge][1]);
-        const few = new Set(ends.map(({ edge }) => value(edge))).size <= layoutPorts;
-        const portOf = new Map();
-        for (const { edge } of ends) portOf.set(edge, few ? value(edge) : this.#beside(group, this.graph.edges[edge][other]));
+        const portsBy = (key) => new Map(ends.map(({ edge }) => [edge, key(edge)]));
+        const count = (portOf) => new Set(portOf.values()).size;
+        let portOf = portsBy(value);
+        if (count(portOf) > layoutPorts.values) {
+            portOf = portsBy((edge) => this.#beside(group, this.graph.edges[edge][other]));
+            if (count(portOf) > layoutPorts.places) portOf = portsBy(() => -1);
+        }
         return { ends, portOf, ports: [...new Set(portOf.values())] };
     }
 
@@ -124,7 +129,7 @@ class Layout {
         let outer = this.graph.groups[group].parent;
         while (outer > 0 && !this.graph.childHolding(outer, node)) outer = this.graph.groups[outer].parent;
         const item = this.graph.childHolding(outer, node);
-        return item.kind === "node" ? -1 - 2 * item.id : -2 - 2 * item.id;
+        return item.kind === "node" ? -2 - 2 * item.id : -3 - 2 * item.id;
     }
 
     /** The layout of one open group in its own coordinates. */
@@ -156,7 +161,7 @@ class Layout {
                 head,
                 tailAt: inside[tail] ? inside[tail].outAt.get(portOut) : tail >= children.length ? 0 : null,
                 headAt: inside[head] ? inside[head].inAt.get(portIn) : head >= children.length ? 0 : null,
-                tailKey: tail >= children.length ? -1 : from * 1024 + output,
+                tailKey: portOut ?? (tail < children.length ? from * 1024 + output : -1),
                 edges: [edge],
                 label: "",
                 labelTurned: false,

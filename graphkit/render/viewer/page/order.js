@@ -73,13 +73,20 @@ function orderSweep(net, position, downwards) {
     }
 }
 
+/** Comparisons that exchanging may cost in one turn, so that hubs of very many lines hold nothing up. */
+const orderPatience = 400000;
+
 /** Exchange neighbours as long as that removes crossings. */
 function orderExchange(net, position) {
+    const lines = (side, left, right) => side[left].length * side[right].length;
+    let patience = orderPatience;
     for (let pass = 0, better = true; better && pass < 8; pass++) {
         better = false;
         for (const layer of net.layers) {
             for (let at = 0; at + 1 < layer.length; at++) {
                 const [left, right] = [layer[at], layer[at + 1]];
+                patience -= lines(net.above, left, right) + lines(net.below, left, right);
+                if (patience < 0) return;
                 const now = orderPair(net, position, net.above, left, right) + orderPair(net, position, net.below, left, right);
                 if (!now) continue;
                 const then = orderPair(net, position, net.above, right, left) + orderPair(net, position, net.below, right, left);

@@ -86,7 +86,7 @@ function placeOnce(net, straight, upwards, mirrored) {
 
 /** Room between the centres of two neighbours in a layer. */
 function placeApart(net, left, right) {
-    const box = (vertex) => vertex < net.boxes;
+    const box = (vertex) => vertex < net.boxes && !net.ports[vertex];
     const gap = box(left) && box(right) ? layeredGaps.box : layeredGaps.line + (box(left) || box(right) ? 4 : 0);
     return (net.widths[left] + net.widths[right]) / 2 + gap;
 }
