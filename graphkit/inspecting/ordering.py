@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -115,7 +116,7 @@ def best_order(tasks: Sequence[Task], buffers: Sequence[Buffer], budget: int = _
         budget: Runs of tasks that are tried.
     """
     given = list(range(len(tasks)))
-    parts = [_Part(tasks, buffers, span) for span in _spans(tasks)]
+    parts = _parts(tasks, buffers)
     bound = max((part.bound() for part in parts), default=0)
     proved, order, peak = bound, [], bound
     for part in parts:
@@ -127,6 +128,26 @@ def best_order(tasks: Sequence[Task], buffers: Sequence[Buffer], budget: int = _
     if before <= peak:
         return Order(tuple(given), before, proved)
     return Order(tuple(order), peak, proved)
+
+
+def _parts(tasks: Sequence[Task], buffers: Sequence[Buffer]) -> list[_Part]:
+    spans = _spans(tasks)
+    part_of = [index for index, span in enumerate(spans) for _ in span]
+    inside: list[list[Buffer]] = [[] for _ in spans]
+    change = [0] * (len(spans) + 1)
+    for buffer in buffers:
+        first = part_of[buffer.maker]
+        last = len(spans) if buffer.kept else part_of[max(buffer.readers, default=buffer.maker)]
+        inside[first].append(buffer)
+        if first < last < len(spans):
+            inside[last].append(buffer)
+        if first + 1 < last:  # it is there all through the parts between
+            change[first + 1] += buffer.size
+            change[last] -= buffer.size
+    return [
+        _Part(tasks, span, held, through)
+        for span, held, through in zip(spans, inside, accumulate(change[:-1]), strict=True)
+    ]
 
 
 def _spans(tasks: Sequence[Task]) -> list[range]:
@@ -154,10 +175,18 @@ def _spans(tasks: Sequence[Task]) -> list[range]:
 
 
 class _Part:
-    """Tasks between two cuts, with what is there from before and what is needed after."""
+    """Tasks between two cuts.
 
-    def __init__(self, tasks: Sequence[Task], buffers: Sequence[Buffer], span: range) -> None:
+    Args:
+        tasks: All tasks.
+        span: Positions of those of the part.
+        buffers: Those that the part makes, and those from before whose last reader is in the part.
+        through: Bytes that are there before the part and after it.
+    """
+
+    def __init__(self, tasks: Sequence[Task], span: range, buffers: Sequence[Buffer], through: int) -> None:
         self.span = span
+        self.through = through
         self.count = len(span)
         self.before = [
             sum(1 << (earlier - span.start) for earlier in tasks[index].before if earlier >= span.start)
@@ -170,38 +199,34 @@ class _Part:
                     self.after[earlier - span.start].append(index - span.start)
         self.need = [tasks[index].extra for index in span]
         self.keep = [0] * self.count
-        self.start = 0
+        self.start = through
         self.freed: list[list[tuple[int, int]]] = [[] for _ in span]
         """For each task, the readers (as bits) and sizes of the buffers that end in this part and that it reads."""
         self.lives: list[tuple[int, int, int]] = []
         """Size, maker and readers of each buffer: -1 for a maker before the part, and for readers after it."""
-        self._place(buffers)
-
-    def _place(self, buffers: Sequence[Buffer]) -> None:
-        start, end = self.span.start, self.span.stop
         for buffer in buffers:
-            last = max(buffer.readers, default=buffer.maker)
-            outlives = buffer.kept or last >= end
-            inside = start <= buffer.maker < end
-            if buffer.maker >= end or (buffer.maker < start and not buffer.kept and last < start):
-                continue
-            if inside:
-                self.need[buffer.maker - start] += buffer.size
-            else:
-                self.start += buffer.size
-            readers = sum(1 << (reader - start) for reader in buffer.readers if reader >= start) if not outlives else -1
-            maker = buffer.maker - start if inside else -1
-            if inside and (outlives or readers):
-                self.keep[maker] += buffer.size
-            if not outlives:
-                for reader in buffer.readers:
-                    if reader >= start:
-                        self.freed[reader - start].append((readers, buffer.size))
-            self.lives.append((buffer.size, maker, readers))
+            self._place(buffer)
+
+    def _place(self, buffer: Buffer) -> None:
+        start, end = self.span.start, self.span.stop
+        outlives = buffer.kept or max(buffer.readers, default=buffer.maker) >= end
+        readers = -1 if outlives else sum(1 << (reader - start) for reader in buffer.readers if reader >= start)
+        maker = buffer.maker - start
+        if maker < 0:
+            maker = -1
+            self.start += buffer.size
+        else:
+            self.need[maker] += buffer.size
+            self.keep[maker] += buffer.size if readers else 0
+        if not outlives:
+            for reader in buffer.readers:
+                if reader >= start:
+                    self.freed[reader - start].append((readers, buffer.size))
+        self.lives.append((buffer.size, maker, readers))
 
     def bound(self) -> int:
         """Bytes that no order of the part gets below."""
-        left = sum(size for size, _, readers in self.lives if readers < 0)
+        left = self.through + sum(size for size, _, readers in self.lives if readers < 0)
         return max(left, self._quick_bound() if self.count > _WIDE else self._full_bound())
 
     def _full_bound(self) -> int:
@@ -236,12 +261,11 @@ class _Part:
             elif where:
                 packed = np.frombuffer(where.to_bytes((self.count + 7) // 8, "little"), np.uint8)
                 needs[np.unpackbits(packed, count=self.count, bitorder="little").astype(bool)] += size
-        return int(needs.max())
+        return self.through + int(needs.max())
 
     def _quick_bound(self) -> int:
         """A bound that is quick: what outlives the part from before it, and what a task reads and makes."""
-        through = sum(size for size, maker, readers in self.lives if maker < 0 and readers < 0)
-        return through + max(
+        return self.through + max(
             need + sum(size for _, size in freed) for need, freed in zip(self.need, self.freed, strict=True)
         )
 

@@ -98,6 +98,7 @@ class _Plan:
         self.free: set[str] = set()
         self.unknown: dict[ir.Value, None] = {}
         self.per: str | None = None
+        self._known: dict[Count, int | None] = {}
         fixed = fixed_nodes(graph)
         self.nodes = [node for node in graph if not (node.outputs and constant_of(node.outputs[0]) is not None)]
         place = {node: index for index, node in enumerate(self.nodes)}
@@ -126,15 +127,24 @@ class _Plan:
 
     def _bytes(self, value: ir.Value) -> int:
         count: Count | None = value_bytes(value)
-        number = evaluate(count, self.sizes, 1)
-        if count is None or number is None:
+        number = count if isinstance(count, int) else self._number(count)
+        if number is None:
             self.unknown[value] = None
             return 0
-        self.free |= names_in(count) - self.sizes.keys()
-        if number:
-            name = linear_in(count)
-            self.per = name if self.per in (None, name) else ""
+        if number and isinstance(count, int):
+            self.per = ""
         return number
+
+    def _number(self, count: Count | None) -> int | None:
+        """A polynomial at the sizes; few are many nodes'."""
+        if count not in self._known:
+            number = evaluate(count, self.sizes, 1)
+            self._known[count] = number
+            if number is not None:
+                self.free |= names_in(count) - self.sizes.keys()
+                name = linear_in(count)
+                self.per = name if self.per in (None, name) else ""
+        return self._known[count]
 
     def _inner(self, node: ir.Node) -> int:
         """What the bodies of a control-flow operator need while one of them runs, in their own order."""
