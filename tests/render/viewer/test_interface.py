@@ -194,6 +194,13 @@ def test_arrows_walk_along_the_graph_and_are_told(page):
     assert "BatchNormalization" in page.inner_text("#said")
     page.keyboard.press("ArrowUp")
     assert chosen(page) == "conv1"
+    page.focus("#fit")
+    page.keyboard.press("ArrowDown")
+    assert chosen(page) == "bn"
+    page.focus("#panel .jump >> nth=0")
+    page.keyboard.press("Enter")
+    assert chosen(page) == "conv1"
+    assert page.evaluate("document.activeElement.id") == "panel"
     page.keyboard.press("x")
     assert "conv1" not in boxes(page)
     page.keyboard.press("Escape")

@@ -21,6 +21,10 @@ class Heat {
             make("option", { value: "" }, viewer.diff ? "Differences" : "Operator families"),
             ...this.titles.map((title, at) => make("option", { value: at + 1 }, short(title, 40))),
         );
+        // Keys go back to the graph after a choice with the pointer; one by keys may go on.
+        this.choice.addEventListener("pointerdown", () => (this.pointed = true));
+        this.choice.addEventListener("keydown", () => (this.pointed = false));
+        this.choice.addEventListener("change", () => this.pointed && viewer.focus(viewer.active));
         this.choice.addEventListener("change", () => this.show(this.titles[Number(this.choice.value) - 1] ?? ""));
         viewer.addEventListener("theme", () => this.dress());
         this.paint();

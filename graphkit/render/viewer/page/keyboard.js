@@ -82,8 +82,9 @@ class Keyboard {
         const focused = /** @type {HTMLElement} */ (event.target);
         if (focused.closest("input, select, textarea, dialog, [popover]")) return;
         const onGraph = focused === document.body || focused === this.viewer.scene.host;
+        const walks = onGraph || focused.id === "panel" || focused.closest("#tools") !== null;
         if (event.key === "Escape") this.escape();
-        else if (onGraph && ARROWS[event.key]) this.arrow(ARROWS[event.key], event.shiftKey);
+        else if (walks && ARROWS[event.key]) this.arrow(ARROWS[event.key], event.shiftKey);
         else if (onGraph && (event.key === "Enter" || event.key === " ")) this.enter();
         else {
             const act = this.acts.get(event.key.length === 1 && !event.shiftKey ? event.key.toLowerCase() : event.key);

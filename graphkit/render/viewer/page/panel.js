@@ -17,8 +17,10 @@ class Panel {
     show() {
         const { active: index, chosen: item } = this.viewer;
         const both = item?.kind === "node" ? this.sides(index, item.id) : null;
+        const focused = this.host.contains(document.activeElement);
         this.host.replaceChildren(...(both ?? this.facts(index, item)).filter(Boolean));
         this.host.parentElement.scrollTop = 0;
+        if (focused) this.host.focus({ preventScroll: true });
     }
 
     /** A node beside its counterpart, where graphs are compared. */

@@ -11,7 +11,9 @@ async function openPayload() {
                 "Current versions of Chrome, Edge, Firefox and Safari have it.",
         );
     }
-    const packed = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+    const letters = atob(text);
+    const packed = new Uint8Array(letters.length);
+    for (let at = 0; at < packed.length; at++) packed[at] = letters.charCodeAt(at);
     const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
     return new Response(stream).json();
 }
