@@ -89,6 +89,7 @@ def _prefer_names(nodes: Sequence[Met], found: Paired) -> list[Met]:
     alone = [node for node, (two, _) in partner.items() if two is None]
     others = [two for one, two, _ in nodes if one is None and two is not None]
     spare, free = ({node.name or "": node for node in side if node not in found.folded} for side in (alone, others))
+    holders = set(found.folded.values())
     known = dict(found.values)
     for one, two, _ in nodes:
         if one is not None and two is not None:
@@ -96,12 +97,14 @@ def _prefer_names(nodes: Sequence[Met], found: Paired) -> list[Met]:
     for one, two, _ in nodes:
         if one is None or two is None or not one.name or not two.name or one.name == two.name:
             continue
-        reads = _read_alike(one, two, known)
+        if one in holders or two in holders:
+            continue
+        reads, replaced = _read_alike(one, two, known), kind(one) != kind(two)
         there, here = free.get(one.name), spare.get(two.name)
-        if there is not None and kind(there) == kind(one) and _read_alike(one, there, known) >= reads:
+        if there is not None and (replaced or kind(there) == kind(one)) and _read_alike(one, there, known) >= reads:
             partner[one] = there, "name"
             del free[one.name]
-        elif here is not None and kind(here) == kind(two) and _read_alike(here, two, known) >= reads:
+        elif here is not None and (replaced or kind(here) == kind(two)) and _read_alike(here, two, known) >= reads:
             partner[one] = None, "alone"
             partner[here] = two, "name"
             del spare[two.name]
