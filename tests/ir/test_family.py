@@ -6,6 +6,7 @@ import onnx
 import pytest
 
 from graphkit.ir.family import FAMILIES, family_of
+from graphkit.ops.index import index
 
 
 @pytest.mark.parametrize(
@@ -18,11 +19,27 @@ from graphkit.ir.family import FAMILIES, family_of
         ("Normalizer", "ai.onnx.ml", "normalisation"),
         ("RotatedRoiAlign", "graphkit", "pooling"),
         ("Conv", "com.acme", "other"),
+        ("Upsample", "onnx", "shape"),
+        ("Convolution", "mxnet", "convolution"),
+        ("flatten", "mxnet", "shape"),
+        ("_contrib_AdaptiveAvgPooling2D", "mxnet", "pooling"),
+        ("_rminus_scalar", "mxnet", "arithmetic"),
+        ("broadcast_add", "mxnet", "arithmetic"),
+        ("broadcast_to", "mxnet", "shape"),
+        ("Custom", "mxnet", "other"),
         ("Nonsense", "", "other"),
     ],
 )
 def test_an_operator_has_a_family(op, domain, family):
     assert family_of(op, domain) == family
+
+
+def test_an_operator_of_mxnet_has_the_family_of_what_it_is_read_as():
+    read = {
+        name: {family_of(op.onnx, op.domain) for op, _ in forms if op.onnx} for name, forms in index().by_mx.items()
+    }
+    wrong = {name: found for name, found in read.items() if len(found) == 1 and {family_of(name, "mxnet")} != found}
+    assert wrong == {}
 
 
 def test_every_family_has_an_onnx_operator():
