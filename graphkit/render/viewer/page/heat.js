@@ -13,6 +13,7 @@ class Heat {
         this.choice = /** @type {HTMLSelectElement} */ (byId("heat"));
         this.legend = byId("legend");
         this.title = "";
+        this.merged = null;
         /** @type {{index: number, node: number, value: number, verdict: string}[]} */
         this.ranked = [];
         this.titles = [...new Set(viewer.graphs.flatMap((graph) => graph.overlays.map((overlay) => overlay.title)))];
@@ -41,8 +42,8 @@ class Heat {
     show(title) {
         this.title = title;
         this.choice.value = title ? String(this.titles.indexOf(title) + 1) : "";
-        const merged = this.merged;
-        this.overlays.forEach((overlay, index) => this.viewer.scenes[index].overlay(overlay, merged));
+        this.merged = this.joined();
+        this.overlays.forEach((overlay, index) => this.viewer.scenes[index].overlay(overlay, this.merged));
         this.paint();
         this.rank();
         this.viewer.dispatchEvent(new Event("heat"));
@@ -56,7 +57,7 @@ class Heat {
     }
 
     /** The overlays of both graphs as one, for a common scale. */
-    get merged() {
+    joined() {
         const all = this.overlays.filter(Boolean);
         if (all.length < 2) return all[0] ?? null;
         const marks = all.flatMap((overlay, index) =>
