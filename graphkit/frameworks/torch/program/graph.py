@@ -14,22 +14,23 @@ from graphkit.frameworks.torch.program.damage import DamageError
 from graphkit.frameworks.torch.program.expressions import infix
 from graphkit.frameworks.torch.program.notes import called, origin
 from graphkit.frameworks.torch.program.operators import row_of
+from graphkit.frameworks.torch.program.parts import SCALARS, TABLES, flat, names_in, outputs_in, symbol
 from graphkit.frameworks.torch.program.pruning import pruned
 from graphkit.frameworks.torch.program.reasons import reason
 from graphkit.frameworks.torch.program.recorder import Recorder, UnfitError
-from graphkit.frameworks.torch.program.schema import chosen, size, tensor_meta
+from graphkit.frameworks.torch.program.schema import tensor_meta
 from graphkit.frameworks.torch.program.sizes import size_node
 from graphkit.frameworks.torch.program.targets import target_of
 from graphkit.ir.origin import set_origin
-from graphkit.ir.shapes import infer_node
 from graphkit.ir.untranslated import set_untranslated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from graphkit.frameworks.torch.program.schema import Json
     from graphkit.frameworks.torch.program.shared import Shared
     from graphkit.frameworks.torch.program.targets import Target
+    from graphkit.ir.untranslated import Conversion
 
 __all__ = ["GraphReader"]
 
@@ -50,8 +51,6 @@ _OF_SHAPES: Final = ("sym_size", "sym_numel", "sym_stride", "sym_storage_offset"
 """Functions of a tensor that read no element of it."""
 _DECOMPOSED: Final = dict.fromkeys(("flatten", "reshape", "unflatten", "view_as", "reshape_as", "ravel"), "view")
 """What conversion names nodes after: the operators that torch decomposes these to."""
-_SIZED: Final = frozenset({"ConstantOfShape", "Expand", "OneHot", "Pad", "Range", "Tile"})
-"""Operators whose results can be of any size, which the file must tell rightly."""
 _INLINED: Final = frozenset(
     {
         "wrap_with_set_grad_enabled",
@@ -122,7 +121,7 @@ class GraphReader:
         """Read all nodes."""
         for node in self.graph["nodes"]:
             target = target_of(node["target"])
-            outputs = list(_outputs(node["outputs"]))
+            outputs = list(outputs_in(node["outputs"]))
             self._at = f"node {(node.get('name') or next(filter(None, (name for _, name in outputs)), '?'))!r}"
             arguments = [(given["name"], argument(given["arg"], self.lookup)) for given in node["inputs"]]
             self._node(node, target, arguments, outputs)
@@ -136,7 +135,7 @@ class GraphReader:
         self, node: Json, target: Target, arguments: list[tuple[str, Any]], outputs: list[tuple[str, str]]
     ) -> None:
         if self.shared.raw:
-            self._foreign(node, target, arguments, outputs, "")
+            self._foreign(node, target, arguments, outputs)
             return
         if all(kind.startswith("as_sym") for kind, _ in outputs) and outputs:
             self._symbolic(node, target, arguments, outputs[0])
@@ -147,7 +146,7 @@ class GraphReader:
             return  # an assertion
         if self._writes_unseen(target, outputs):
             if not _is_buffer(arguments):
-                self._foreign(node, target, arguments, outputs, _WRITES)
+                self._foreign(node, target, arguments, outputs, _WRITES, "made")
                 self.shared.kept.add(self.nodes[-1])
             else:
                 self._bind_fresh(outputs)
@@ -159,14 +158,10 @@ class GraphReader:
                 return
             except _MISFITS as error:
                 why = str(error) if isinstance(error, UnfitError) else ""
-        self._foreign(node, target, arguments, outputs, self._reason(target, why))
+        told, conversion = reason(target.namespace, target.packet)
+        self._foreign(node, target, arguments, outputs, f"{told} ({why})" if why else told, conversion)
         if not outputs:
             self.shared.kept.add(self.nodes[-1])
-
-    @staticmethod
-    def _reason(target: Target, why: str) -> str:
-        told = reason(target.namespace, target.packet)
-        return f"{told} ({why})" if why else told
 
     def _row(
         self,
@@ -202,7 +197,7 @@ class GraphReader:
                 raise UnfitError("its result has another shape in ONNX")
             bound[name] = value
         emit.infer()
-        _check_sizes(emit.nodes)
+        emit.check_sizes()
         for name, value in bound.items():
             self.bind(name, value)
         self._add(emit.nodes, node, target)
@@ -226,7 +221,8 @@ class GraphReader:
         target: Target,
         arguments: list[tuple[str, Any]],
         outputs: list[tuple[str, str]],
-        why: str,
+        why: str = "",
+        conversion: Conversion = "refused",
     ) -> None:
         """Keep a node as PyTorch's own."""
         operands: list[ir.Value | None] = []
@@ -243,7 +239,7 @@ class GraphReader:
             target.domain, target.op_type, operands, attributes.values(), outputs=results, version=1, name=None
         )
         if why:
-            set_untranslated(made_node, why)
+            set_untranslated(made_node, why, conversion)
         self._add([made_node], node, target)
         if self.shared.raw:
             made_node.name = _name_of(node, target)
@@ -256,8 +252,8 @@ class GraphReader:
         results = []
         for kind, name in outputs:
             value = self.fresh(name) if kind == "as_tensor" else ir.Value(name=name or None)
-            if kind in _SCALARS:
-                value.type, value.shape = self.shared.type_of(_SCALARS[kind]), ir.Shape(())
+            if kind in SCALARS:
+                value.type, value.shape = self.shared.type_of(SCALARS[kind]), ir.Shape(())
                 self.shared.sizes[value] = self._size_text(kind, name)
             if name:
                 self.bind(name, value)
@@ -265,23 +261,23 @@ class GraphReader:
         return results
 
     def _size_text(self, kind: str, name: str) -> str:
-        held = (self.graph.get(_TABLES[kind]) or {}).get(name)
+        held = (self.graph.get(TABLES[kind]) or {}).get(name)
         if held is None:
             return name
-        return infix(str(_symbol(held)), self.shared.dims)
+        return infix(str(symbol(held)), self.shared.dims)
 
     def _symbolic(self, node: Json, target: Target, arguments: list[tuple[str, Any]], output: tuple[str, str]) -> None:
         """A node that computes a size: bound to its number, to nodes that compute it, or to text."""
         kind, name = output
-        held = (self.graph.get(_TABLES[kind]) or {}).get(name)
-        known = None if held is None else _symbol(held)
+        held = (self.graph.get(TABLES[kind]) or {}).get(name)
+        known = None if held is None else symbol(held)
         if isinstance(known, int | float):
             self.bind(name, known)
             return
         tensors = [one for _, given in arguments for one in tensors_in(given) if one not in self.shared.sizes]
         if tensors and target.packet not in _OF_SHAPES:
             # it depends on data
-            self._foreign(node, target, arguments, [output], reason(target.namespace, target.packet))
+            self._foreign(node, target, arguments, [output], *reason(target.namespace, target.packet))
             self.shared.sizes.pop(self.values[name])
             return
         text = self._size_text(kind, name)
@@ -303,11 +299,11 @@ class GraphReader:
         given = [value for _, value in arguments]
         bodies = [value for value in given if isinstance(value, Body)]
         if target.packet in _INLINED and len(bodies) == 1:
-            operands = _flat(given[given.index(bodies[0]) + 1 :])
+            operands = flat(given[given.index(bodies[0]) + 1 :])
             inner = self._inside(bodies[0], operands, self.nodes)
             if inner is None:
                 return False
-            results = _flat(inner.outputs(bodies[0].graph["outputs"]))
+            results = flat(inner.outputs(bodies[0].graph["outputs"]))
             if len(results) != len(outputs):
                 raise DamageError(f"{self._at} gives {len(outputs)} results, its graph {len(results)}")
             for (_, name), value in zip(outputs, results, strict=True):
@@ -315,7 +311,7 @@ class GraphReader:
                     self.bind(name, value)
             return True
         if target.packet == "cond" and len(bodies) == 2 and isinstance(given[0], ir.Value):
-            branches = [self._branch(body, _flat(given[given.index(bodies[1]) + 1 :])) for body in bodies]
+            branches = [self._branch(body, flat(given[given.index(bodies[1]) + 1 :])) for body in bodies]
             if any(branch is None or len(branch.outputs) != len(outputs) for branch in branches):
                 return False
             attributes = [
@@ -330,7 +326,7 @@ class GraphReader:
 
     def _inside(self, body: Body, operands: Sequence[Any], nodes: list[ir.Node] | None) -> GraphReader | None:
         """The graph of a body, read with its inputs bound to operands; None where they are not as many."""
-        inputs = [name for given in body.graph["inputs"] for _, name in _outputs([given])]
+        inputs = [name for given in body.graph["inputs"] for _, name in outputs_in([given])]
         if len(inputs) != len(operands):
             return None
         inner = GraphReader(body.graph, self.shared, nodes)
@@ -347,7 +343,7 @@ class GraphReader:
             return None
         results: list[ir.Value] = []
         own = {value for one in inner.nodes for value in one.outputs}
-        for value in _flat(inner.outputs(body.graph["outputs"])):
+        for value in flat(inner.outputs(body.graph["outputs"])):
             if not isinstance(value, ir.Value):
                 return None
             if value not in own or value in results:
@@ -363,13 +359,13 @@ class GraphReader:
         """The graph of a body, with inputs of its own."""
         inner = GraphReader(body.graph, self.shared)
         inputs = []
-        for kind, name in (found for given in body.graph["inputs"] for found in _outputs([given])):
+        for kind, name in (found for given in body.graph["inputs"] for found in outputs_in([given])):
             if not name:
                 continue
             value = inner._bind_fresh([(kind, name)])[0]
             inputs.append(value)
         inner.run()
-        results = [value for value in _flat(inner.outputs(body.graph["outputs"])) if isinstance(value, ir.Value)]
+        results = [value for value in flat(inner.outputs(body.graph["outputs"])) if isinstance(value, ir.Value)]
         if not self.shared.raw:
             pruned(inner.nodes, results, self.shared.kept)
         return ir.Graph(inputs, results, nodes=inner.nodes, name=body.name)
@@ -383,103 +379,14 @@ class GraphReader:
         """Names that nodes and outputs of the graph read."""
         if self._used is None:
             given = [one["arg"] for node in self.graph["nodes"] for one in node["inputs"]]
-            self._used = frozenset(name for one in (*given, *self.graph["outputs"]) for name in _names(one))
+            self._used = frozenset(name for one in (*given, *self.graph["outputs"]) for name in names_in(one))
         return self._used
-
-
-_SCALARS: Final = {
-    "as_sym_int": ir.DataType.INT64,
-    "as_sym_float": ir.DataType.DOUBLE,
-    "as_sym_bool": ir.DataType.BOOL,
-}
-_TABLES: Final = {
-    "as_sym_int": "sym_int_values",
-    "as_sym_float": "sym_float_values",
-    "as_sym_bool": "sym_bool_values",
-}
-
-
-def _check_sizes(nodes: Iterable[ir.Node]) -> None:
-    """Refuse results whose size is another than the file tells.
-
-    Raises:
-        UnfitError: One is.
-    """
-    for node in nodes:
-        if node.op_type not in _SIZED or node.domain:
-            continue
-        told = node.outputs[0].shape
-        found = _inferred(node)
-        if found is None or told is None:
-            continue
-        pairs = zip(found, told, strict=False)
-        if len(found) != len(told) or any(
-            isinstance(one, int) and isinstance(other, int) and one != other for one, other in pairs
-        ):
-            raise UnfitError("its result is of another size than the file tells")
-
-
-def _inferred(node: ir.Node) -> ir.Shape | None:
-    """The shape that a node's first result has by ONNX's rules."""
-    result = node.outputs[0]
-    told = result.shape
-    result.shape = None
-    infer_node(node)
-    found: ir.Shape | None = result.shape
-    result.shape = told
-    return found
 
 
 def _name_of(node: Json, target: Target) -> str:
     """Name of a node: files before PyTorch 2.9 have those of results only."""
-    names = [name for _, name in _outputs(node["outputs"])]
+    names = [name for _, name in outputs_in(node["outputs"])]
     return str(node.get("name") or (names[0] if len(names) == 1 else target.packet))
-
-
-def _symbol(held: Json) -> int | float | str:
-    if not isinstance(held, dict):
-        return size(held)
-    kind, value = chosen(held)
-    if kind in ("as_int", "as_float", "as_bool"):
-        number: int | float = value
-        return number
-    return size(held)
-
-
-def _outputs(given: Iterable[Json]) -> Iterable[tuple[str, str]]:
-    """Kind and name of each result, lists one by one; the name is empty for one that is absent."""
-    for union in given:
-        kind, held = chosen(union)
-        if kind == "as_tensors":
-            yield from (("as_tensor", one["name"]) for one in held)
-        elif kind in _SCALARS:
-            yield kind, held.get("as_name") or ""
-        elif isinstance(held, dict) and isinstance(held.get("name"), str):
-            yield kind, held["name"]
-        else:
-            yield kind, ""
-
-
-def _names(union: Json) -> Iterable[str]:
-    if isinstance(union, dict):
-        for key, held in union.items():
-            if key in ("name", "as_name") and isinstance(held, str):
-                yield held
-            elif key != "graph":
-                yield from _names(held)
-    elif isinstance(union, list):
-        for one in union:
-            yield from _names(one)
-
-
-def _flat(given: Iterable[Any]) -> list[Any]:
-    found: list[Any] = []
-    for one in given:
-        if isinstance(one, list):
-            found.extend(_flat(one))
-        else:
-            found.append(one)
-    return found
 
 
 def _is_buffer(arguments: list[tuple[str, Any]]) -> bool:

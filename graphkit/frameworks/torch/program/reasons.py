@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from functools import cache
 from importlib import resources
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from graphkit.frameworks.torch.aten import rows
+
+if TYPE_CHECKING:
+    from graphkit.ir.untranslated import Conversion
 
 __all__ = ["CONVERTED", "reason"]
 
@@ -23,24 +26,24 @@ _PREFIXES: Final = ("", "nn_functional_", "linalg_", "special_", "fft_")
 
 
 @cache
-def reason(namespace: str, packet: str) -> str:
-    """Why an operator has no canonical form here: a clause."""
+def reason(namespace: str, packet: str) -> tuple[str, Conversion]:
+    """Why an operator has no canonical form here, as a clause, and what becomes of it in conversion."""
     if namespace == "aten":
         if any(name.startswith(f"aten.{packet}.") for name in rows()):
-            return CONVERTED
+            return CONVERTED, "made"
         plain = packet.strip("_")
         for prefix in _PREFIXES:
             row = _samples().get(f"{prefix}{plain}")
             if row is not None:
                 return _told(row)
-    return _UNKNOWN
+    return _UNKNOWN, "unknown"
 
 
-def _told(row: dict[str, Any]) -> str:
+def _told(row: dict[str, Any]) -> tuple[str, Conversion]:
     if not row["converted"]:
         why = (row.get("why") or ["torch.onnx has no translation of it"])[0]
-        return f"it is not converted: {why.partition(': ')[2] or why}"
-    return CONVERTED if row["converted"] == row["samples"] else _MOSTLY
+        return f"it is not converted: {why.partition(': ')[2] or why}", "refused"
+    return (CONVERTED, "made") if row["converted"] == row["samples"] else (_MOSTLY, "unknown")
 
 
 @cache

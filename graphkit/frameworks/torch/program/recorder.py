@@ -23,6 +23,9 @@ __all__ = ["Constants", "Recorder", "UnfitError"]
 _SHARED: Final = 1024
 """Elements up to which equal constants are one."""
 
+_SIZED: Final = frozenset({"ConstantOfShape", "Expand", "OneHot", "Pad", "Range", "Tile"})
+"""Operators whose results can be of any size, which the file must tell rightly."""
+
 
 class UnfitError(Exception):
     """A node has no equal in the operators that a row emits; the message is a clause."""
@@ -137,3 +140,32 @@ class Recorder(Emit):
                     infer_node(node)
                 except FormatError as error:
                     raise UnfitError(str(error)) from error
+
+    def check_sizes(self) -> None:
+        """Refuse results whose size is another than the file tells.
+
+        Raises:
+            UnfitError: One is.
+        """
+        for node in self.nodes:
+            told = node.outputs[0].shape
+            if node.op_type not in _SIZED or node.domain or told is None:
+                continue
+            found = _inferred(node)
+            if found is not None and (len(found) != len(told) or not all(map(_agree, found, told))):
+                raise UnfitError("its result is of another size than the file tells")
+
+
+def _agree(one: int | ir.SymbolicDim, other: int | ir.SymbolicDim) -> bool:
+    return not (isinstance(one, int) and isinstance(other, int)) or one == other
+
+
+def _inferred(node: ir.Node) -> ir.Shape | None:
+    """The shape that a node's first result has by ONNX's rules."""
+    result = node.outputs[0]
+    told = result.shape
+    result.shape = None
+    infer_node(node)
+    found: ir.Shape | None = result.shape
+    result.shape = told
+    return found
