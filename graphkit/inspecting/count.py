@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from graphkit.ir.symbols import names_in, number_of, product, tidy
+from graphkit.text import short
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +17,10 @@ Count: TypeAlias = Any
 """An int, or a sympy expression over names of dimensions, each a positive integer. ``Count | None`` has None for what
 is unknown, which is never 0."""
 
+_TERMS: Final = 4
+"""Terms of a polynomial up to which it is shown."""
+_NAMES: Final = 4
+"""Names of dimensions that are shown where the terms are not."""
 _METRIC: Final = ((10**15, "P"), (10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
 _BINARY: Final = ((2**50, "PiB"), (2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
@@ -49,15 +54,17 @@ def evaluate(count: Count | None, sizes: Mapping[str, int], default: int | None 
     Args:
         count: A count; None stays None.
         sizes: Sizes of dimensions by name.
-        default: Size of the dimensions that are not among them; None where these have none.
+        default: Size of the dimensions that are not among them, where the count is a polynomial in these: a size of 1
+            tells nothing of what windows and strides leave of it. None where they have none.
 
     Returns:
         The number, or None where a size is missing.
     """
     if count is None or isinstance(count, int):
         return count
-    if default is not None:
-        sizes = {**dict.fromkeys(names_in(count), default), **sizes}
+    free = [symbol for symbol in count.free_symbols if symbol.name not in sizes]
+    if default is not None and count.is_polynomial(*free):
+        sizes = {**{symbol.name: default for symbol in free}, **sizes}
     return number_of(count, sizes)
 
 
@@ -81,6 +88,9 @@ def plain(count: Count | None) -> int | str | None:
 def shown(count: Count | None, unit: str = "") -> str:
     """A count for people: ``"1.82 G"``, ``"1.82 G × batch"``, ``"3.40 M × n + 12.0 k × n × time²"``, ``"unknown"``.
 
+    Of one that is longer, or no polynomial since windows and strides cut a free size, only that is said which it
+    depends on.
+
     Args:
         count: A count.
         unit: What is counted, e.g. ``"FLOPs"``, which stands after the prefix: ``"1.82 GFLOPs × batch"``.
@@ -101,6 +111,10 @@ def _shown(count: Count | None, number: Any) -> str:
     import sympy
 
     terms: Sequence[Any] = sympy.Add.make_args(sympy.expand(count))
+    if len(terms) > _TERMS or not count.is_polynomial():
+        names = [short(name) for name in sorted(names_in(count))]
+        more = [f"{len(names) - _NAMES} more"] if len(names) > _NAMES else []
+        return f"a function of {', '.join([*names[:_NAMES], *more])}"
     shares = sorted((term.as_coeff_Mul() for term in terms), key=lambda share: (-_degree(share[1]), str(share[1])))
     text = ""
     for coefficient, rest in shares:
@@ -125,7 +139,7 @@ def _powers(rest: Any) -> str:
     words = []
     for factor in sorted(sympy.Mul.make_args(rest), key=str):
         base, power = factor.as_base_exp()
-        name = str(base) if base.is_Symbol else f"({base})"
+        name = short(str(base)) if base.is_Symbol else f"({base})"
         words.append(name if power == 1 else name + str(power).translate(_RAISED) if power.is_Integer else str(factor))
     return " × ".join(words)
 

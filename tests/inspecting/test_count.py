@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 import pytest
+import sympy
 
 from graphkit.inspecting.count import evaluate, linear_in, plain, shown, shown_bytes, times, total
 from graphkit.ir.symbols import size_of
@@ -26,6 +27,20 @@ N, T = (size_of(ir.SymbolicDim(name)) for name in ("batch", "time"))
 )
 def test_counts_are_shown_with_prefixes_and_powers(count: object, text: str) -> None:
     assert shown(count, "FLOPs") == text
+
+
+def test_what_is_no_short_polynomial_is_said_to_depend_on_its_names() -> None:
+    halved = sympy.floor(T / 2) * N * 3
+    assert shown(halved) == "a function of batch, time"
+    assert shown(sum(N**power for power in range(1, 7))) == "a function of batch"
+    names = [size_of(ir.SymbolicDim(f"d{index}")) for index in range(6)]
+    assert shown(sum(names)) == "a function of d0, d1, d2, d3, 2 more"
+    # At time = 1 nothing would be left, which tells nothing of other sizes.
+    assert (evaluate(halved, {}, 1), evaluate(halved, {"time": 5}, 1), evaluate(halved, {"time": 5, "batch": 2})) == (
+        None,
+        6,
+        12,
+    )
 
 
 def test_bytes_are_shown_in_powers_of_two() -> None:
