@@ -214,6 +214,15 @@ class TestLayout:
             widest = page.evaluate("Math.max(...scene.links.map(({ points }) => points.length))")
             assert widest < 50
 
+    def test_many_open_groups_make_a_column(self, browser, tmp_path) -> None:
+        nodes = [operator(group=k // 4 + 1) for k in range(32)]
+        edges = [(k, k + 1) for k in range(31) if k % 4 != 1] + [(k, k + 2) for k in range(0, 32, 4)]
+        with shown(browser, tmp_path, graph(nodes, edges, [0] * 8)) as page:
+            page.evaluate("scene.expandAll()")
+            frames = page.evaluate("scene.boxes.filter(({ frame }) => frame)")
+        assert len(frames) == 8
+        assert len({round(frame["x"] + frame["w"] / 2) for frame in frames}) == 1
+
     def test_many_results_of_one_place_stand_in_rows(self, browser, tmp_path) -> None:
         fan = graph([operator() for _ in range(101)], [(0, k) for k in range(1, 101)])
         with shown(browser, tmp_path, fan) as page:
@@ -265,6 +274,15 @@ class TestScene:
             again = page.evaluate("scene.screen(scene.byKey.get('g2'))")
             assert page.evaluate("scene.byKey.get('g2').frame") is True
             assert (again["x"], again["y"]) == pytest.approx((before["x"], before["y"]), abs=0.5)
+
+    def test_a_title_stays_in_view_and_can_be_clicked_there(self, browser, tmp_path) -> None:
+        row = graph([operator(group=1) for _ in range(13)], [(0, k) for k in range(1, 13)], [0])
+        with shown(browser, tmp_path, row) as page:
+            page.evaluate("const { x, y } = scene.byKey.get('g1'); scene.moveTo({ x: -x - 500, y: 100 - y, k: 1 })")
+            page.mouse.click(20, 110)
+            assert page.evaluate("[...scene.expanded]") == []
+            closed = page.evaluate("scene.screen(scene.byKey.get('g1'))")
+            assert closed["x"] >= 0
 
     def test_a_click_selects_a_box_an_edge_or_nothing(self, browser, tmp_path) -> None:
         with shown(browser, tmp_path, DIAMOND) as page:

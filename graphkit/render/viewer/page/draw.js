@@ -6,7 +6,7 @@
  *
  * What is drawn: the boxes and links in view, how they look, and how large a world pixel is on the screen.
  * @typedef {{boxes: Box[], links: Link[], look: (box: Box) => Look, group: (link: Link) => string, theme: object,
- *     meter: BoxMeter, graph: Graph, scale: number, sideways: boolean, selected: string|null, hovered: string|null,
+ *     meter: BoxMeter, graph: Graph, scale: number, left: number, sideways: boolean, selected: string|null, hovered: string|null,
  *     linkAlpha: number, alphaOf: null|((box: Box) => number)}} Picture
  */
 
@@ -78,6 +78,11 @@ function paintFrame(context, box, picture) {
     context.globalAlpha = 1;
 }
 
+/** Where the words of a title bar begin: where the bar does or, if that is not visible, at the edge of the view. */
+function paintTitleLeft(box, edge, width) {
+    return Math.max(box.x, Math.min(edge, box.x + box.w - width));
+}
+
 /** The words of a title bar, on a patch of its colour so that lines do not run through them. */
 function paintFrameTitle(context, box, picture) {
     const { theme, scale, graph, meter } = picture;
@@ -88,20 +93,21 @@ function paintFrameTitle(context, box, picture) {
     const words = note ? after + meter.text.width(note, measureFonts.label) : after - 8;
     const shades = graph.isBackward(box.item.id) ? theme.backward : theme.frames;
     const middle = box.y + measureBoxes.frame / 2;
+    const left = paintTitleLeft(box, picture.left, words + 12);
     context.globalAlpha = (look.faded ? 0.45 : 1) * (picture.alphaOf?.(box) ?? 1);
     context.fillStyle = shades[(box.depth + 1) % shades.length];
-    context.fillRect(box.x + 9, box.y + 4, Math.min(words - 5, box.w - 16), measureBoxes.frame - 8);
+    context.fillRect(left + 9, box.y + 4, Math.min(words - 5, box.w - 16), measureBoxes.frame - 8);
     context.fillStyle = theme.muted;
-    paintTriangle(context, box.x + 17, middle, 4.5, true);
+    paintTriangle(context, left + 17, middle, 4.5, true);
     context.textBaseline = "middle";
     context.textAlign = "left";
     context.font = measureFonts.frame;
     context.fillStyle = theme.ink;
-    context.fillText(label, box.x + 28, middle + 0.5);
+    context.fillText(label, left + 28, middle + 0.5);
     if (note) {
         context.font = measureFonts.label;
         context.fillStyle = theme.muted;
-        context.fillText(note, box.x + after, middle + 0.5);
+        context.fillText(note, left + after, middle + 0.5);
     }
     context.globalAlpha = 1;
 }
@@ -118,9 +124,11 @@ function paintFarTitles(context, frames, picture) {
         const font = `600 ${size}px ${measureFamily}`;
         const { label } = meter.frame(box.item.id);
         const text = meter.text.fit(label, measureFonts.frame, (box.w * scale - 14) * (12 / 11));
-        const room = { x: box.x + 4 / scale, y: box.y + 4 / scale, w: (meter.text.width(text, measureFonts.frame) * 11) / 12 / scale + 8 / scale, h: 17 / scale };
-        const meets = (other) => room.x < other.x + other.w && other.x < room.x + room.w && room.y < other.y + other.h && other.y < room.y + room.h;
-        if (taken.some(meets)) continue;
+        const width = ((meter.text.width(text, measureFonts.frame) * 11) / 12 + 8) / scale;
+        const left = paintTitleLeft(box, picture.left, width + 8 / scale);
+        const room = { x: left + 4 / scale, y: box.y + 4 / scale, w: width, h: 17 / scale };
+        const meets = (a, b) => a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h;
+        if (taken.some((other) => meets(room, other))) continue;
         taken.push(room);
         context.globalAlpha = 0.88;
         context.fillStyle = theme.surface;

@@ -2,8 +2,8 @@
 // The time is about linear in the boxes and edges; ranks are made here, orders in order.js, places in place.js.
 
 /**
- * A box to lay out. `pin` -1 wants the first rank for itself and its like, 1 the last.
- * @typedef {{w: number, h: number, pin: -1|0|1}} LayeredBox
+ * A box to lay out. `pin` -1 wants the first rank for itself and its like, 1 the last; a `frame` is an open group.
+ * @typedef {{w: number, h: number, pin: -1|0|1, frame: boolean}} LayeredBox
  *
  * A line between two boxes, by number. `tailAt` and `headAt` are where it must meet them, from their centres; null
  * leaves that to the layout. Lines with one `tailKey` (an output of their tail) leave it at one point. `room` is how
@@ -17,6 +17,9 @@
 
 const layeredGaps = { box: 28, line: 14, rank: 34, port: 20, lane: 7 };
 
+/** From so many open groups on they stand in a column, rather than have their lines straight. */
+const layeredColumn = 5;
+
 /**
  * Lay out boxes and lines from top to bottom.
  * @param {LayeredBox[]} boxes In an order to prefer where the lines leave a choice.
@@ -29,7 +32,10 @@ function layered(boxes, lines) {
     const { ranks, count, floats } = rankBoxes(boxes, segments, order);
     layeredExempt(boxes.length, segments, ranks);
     const ports = boxes.map(({ pin }) => pin !== 0);
-    const net = { ...layeredNet(boxes, segments, ranks, count), floats, ports };
+    // Many frames would drift to one side if each began where the last one ends; they make a column instead.
+    const frames = boxes.map(({ frame }) => frame);
+    const column = frames.filter(Boolean).length >= layeredColumn;
+    const net = { ...layeredNet(boxes, segments, ranks, count), floats, ports, frames, column };
     orderLayers(net);
     const across = placeAcross(net);
     return routeAll(boxes, lines, segments, net, across);

@@ -140,11 +140,14 @@ class Layout {
         const sideways = this.direction === "LR";
         const inside = children.map((item) => (this.#isOpen(item) ? this.#level(item.id) : null));
         const sizes = children.map((item, at) => inside[at] ?? this.meter.box(item));
-        const boxes = sizes.map(({ w, h }) => (sideways ? { w: h, h: w, pin: 0 } : { w, h, pin: 0 }));
+        const boxes = sizes.map(({ w, h }, at) => {
+            const [width, height] = sideways ? [h, w] : [w, h];
+            return { w: width, h: height, pin: 0, frame: inside[at] !== null };
+        });
         const inPort = new Map(ins.ports.map((port, at) => [port, boxes.length + at]));
-        for (const _ of ins.ports) boxes.push({ w: 6, h: 0, pin: -1 });
+        for (const _ of ins.ports) boxes.push({ w: 6, h: 0, pin: -1, frame: false });
         const outPort = new Map(outs.ports.map((port, at) => [port, boxes.length + at]));
-        for (const _ of outs.ports) boxes.push({ w: 6, h: 0, pin: 1 });
+        for (const _ of outs.ports) boxes.push({ w: 6, h: 0, pin: 1, frame: false });
         const lines = new Map();
         const join = (edge, tail, head) => {
             const portOut = inside[tail] ? this.#project(children[tail].id).outs.portOf.get(edge) : undefined;

@@ -84,7 +84,8 @@ class Looks {
         const fill = this.heat.colour(value, verdict);
         const known = !Number.isNaN(heatNumber(value)) || verdict === "fail";
         const text = known ? mixTextOn(fill) : this.theme.muted;
-        Object.assign(look, { fill, text, edge: verdict === "fail" ? this.theme.untranslated : mixColours(fill, this.theme.ink, 0.35) });
+        const edge = verdict === "fail" ? this.theme.untranslated : mixColours(fill, this.theme.ink, 0.35);
+        Object.assign(look, { fill, text, edge });
     }
 
     /**

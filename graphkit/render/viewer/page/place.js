@@ -1,5 +1,6 @@
 // Places across the layers, after Brandes and Köpf (2001), for boxes whose lines meet them away from their centres:
-// vertices are put in blocks whose lines run straight, blocks are packed in four ways (two where there are very many), and the ways are averaged.
+// vertices are put in blocks whose lines run straight, blocks are packed in four ways (two where there are very many),
+// and the ways are averaged.
 
 /** Centres of all vertices of an ordered net (see layered.js). @returns {Float64Array} */
 function placeAcross(net) {
@@ -43,7 +44,8 @@ function placeStraight(net) {
                 const rank = rankOfLine(vertex, up);
                 if (rank < bestAbove[vertex] || rank < bestBelow[up]) continue;
                 if (!(corner(vertex) && corner(up)) && crossed(vertex, up)) continue;
-                straight[vertex].push([up, upAt - at]);
+                const stacked = net.column && net.frames[up] && net.frames[vertex];
+                straight[vertex].push([up, stacked ? 0 : upAt - at]);
             }
         }
     }

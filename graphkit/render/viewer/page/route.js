@@ -62,7 +62,8 @@ function routeSpread(ends, centre, width, found) {
     const half = Math.max(0, width / 2 - 12);
     const spots = [...bundles.values()].map((bundle) => {
         const near = bundle.map(({ towards }) => towards - centre).sort((a, b) => Math.abs(a) - Math.abs(b))[0];
-        return { bundle, at: bundle.length > 1 || bundles.size === 1 ? (Math.abs(near) < half ? near : 0) : Math.max(-half, Math.min(half, near)) };
+        const free = bundle.length === 1 && bundles.size > 1;
+        return { bundle, at: free ? Math.max(-half, Math.min(half, near)) : Math.abs(near) < half ? near : 0 };
     });
     spots.sort((a, b) => a.at - b.at);
     const apart = Math.min(12, (2 * half) / Math.max(1, spots.length - 1));

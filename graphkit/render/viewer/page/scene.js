@@ -136,6 +136,7 @@ class Scene extends EventTarget {
             meter: this.meter,
             graph: this.graph,
             scale,
+            left: this.view()[0],
             sideways: this.layout.direction === "LR",
             selected: this.selection && layoutKey(this.selection),
             hovered: looks.hovered && layoutKey(looks.hovered),

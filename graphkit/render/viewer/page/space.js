@@ -104,7 +104,11 @@ function sceneHit(scene, x, y, reach) {
         return { item: top.item, part: opener ? "opener" : "box" };
     }
     const title = top && y < top.y + measureBoxes.frame;
-    if (title && x < top.x + scene.meter.frame(top.item.id).w) return { item: top.item, part: "title" };
+    if (title) {
+        const width = scene.meter.frame(top.item.id).w;
+        const left = paintTitleLeft(top, scene.view()[0], width);
+        if (x >= left && x < left + width) return { item: top.item, part: "title" };
+    }
     const link = sceneNearest(scene, x, y, reach);
     if (link) return { item: { kind: "edge", id: link.edges[0] }, edges: link.edges, part: "line" };
     return top ? { item: top.item, part: title ? "title" : "frame" } : null;

@@ -80,7 +80,10 @@ function mixFamily(family, theme) {
 // Paul Tol's "YlOrBr" for amounts and "sunset" for shares of a bound (https://sronpersonalpages.nl/~pault/): both are
 // told apart by colour-blind eyes. By night amounts run from dark to bright.
 const mixAmounts = ["#fff7bc", "#fee391", "#fec44f", "#fb9a29", "#ec7014", "#cc4c02", "#993404", "#662506"];
-const mixBound = ["#364b9a", "#4a7bb7", "#6ea6cd", "#98cae1", "#c2e4ef", "#eaeccc", "#feda8b", "#fdb366", "#f67e4b", "#dd3d2d", "#a50026"];
+const mixBound = [
+    ...["#364b9a", "#4a7bb7", "#6ea6cd", "#98cae1", "#c2e4ef", "#eaeccc"],
+    ...["#feda8b", "#fdb366", "#f67e4b", "#dd3d2d", "#a50026"],
+];
 
 function mixAlong(colours, share) {
     const place = Math.max(0, Math.min(1, share)) * (colours.length - 1);
