@@ -1,5 +1,4 @@
 // What the viewer takes from its libraries; bundled as one global, `libraries`.
-export { default as dagre } from "@dagrejs/dagre";
 export { select } from "d3-selection";
 export { zoom, zoomIdentity } from "d3-zoom";
 export { default as Flatbush } from "flatbush";

@@ -22,6 +22,8 @@ _MOST: Final = 120
 """Boxes side by side that people still find their way in, and that are laid out at once."""
 _STRETCH: Final = 40
 """Boxes that are put together where there are more."""
+_ENDS: Final = 12
+"""Inputs or outputs side by side that leave room for what is between them."""
 
 
 @dataclass(slots=True)
@@ -74,24 +76,36 @@ class Groups:
             self.groups[group.parent].nodes += group.nodes
 
     def _fill(self, parent: int, children: Sequence[Box | Frame]) -> None:
-        if len(children) <= _MOST:
-            for item in children:
+        inner = list(children)
+        for kind in ("input", "output"):
+            ends = [item for item in children if isinstance(item, Box) and item.kind == kind]
+            if len(ends) > _ENDS:
+                inner = [item for item in inner if not (isinstance(item, Box) and item.kind == kind)]
+                self._run(parent, f"{len(ends)} {kind}s", f"{kind}s of {self.groups[parent].name}", ends)
+        if len(inner) <= _MOST:
+            for item in inner:
                 self._add(parent, item)
-            return
-        inner = [item for item in children if not _is_end(item)]
-        for item in children:
-            if _is_end(item):
-                self._add(parent, item)
-        inner = self._sorted(inner)
+        else:
+            self._split(parent, self._sorted(inner))
+
+    def _split(self, parent: int, items: Sequence[Box | Frame]) -> None:
+        """Put items into runs, these into longer ones, until few are side by side."""
         stretch = _STRETCH
-        while stretch * _STRETCH < len(inner):
+        while stretch * _STRETCH < len(items):
             stretch *= _STRETCH
-        for start in range(0, len(inner), stretch):
-            part = inner[start : start + stretch]
-            self.groups.append(
-                Group("run", f"{part[0].title} … {part[-1].title}", f"{start + 1} – {start + len(part)}", "", parent)
-            )
-            self._fill(len(self.groups) - 1, part)
+        for start in range(0, len(items), stretch):
+            part = items[start : start + stretch]
+            name = f"{start + 1} – {start + len(part)}"
+            self._run(parent, f"{part[0].title} … {part[-1].title}", name, part)
+
+    def _run(self, parent: int, label: str, name: str, items: Sequence[Box | Frame]) -> None:
+        number = len(self.groups)
+        self.groups.append(Group("run", label, name, "", parent))
+        if len(items) > _MOST:
+            self._split(number, items)
+            return
+        for item in items:
+            self._add(number, item)
 
     def _add(self, parent: int, item: Box | Frame) -> None:
         if isinstance(item, Box):
@@ -142,7 +156,3 @@ def _numbers(item: Box | Frame) -> Iterator[int]:
             yield int(found.id[1:])
         else:
             stack.extend(found.children)
-
-
-def _is_end(item: Box | Frame) -> bool:
-    return isinstance(item, Box) and item.kind in ("input", "output")

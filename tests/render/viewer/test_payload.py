@@ -87,6 +87,17 @@ def test_very_many_neighbours_are_put_together_in_stretches(size):
     assert graph["groups"][0]["nodes"] == size
 
 
+def test_many_inputs_and_outputs_are_put_together():
+    names = [f"x{i}" for i in range(13)]
+    ends = ", ".join(f"float[4] {name}" for name in names)
+    outs = ", ".join(f"float[4] {name.replace('x', 'y')}" for name in names)
+    lines = " ".join(f"{name.replace('x', 'y')} = Relu({name})" for name in names)
+    graph = told(model_of(f"net ({ends}) => ({outs}) {{{lines}}}"))
+    assert [group["label"] for group in graph["groups"][1:]] == ["13 inputs", "13 outputs"]
+    held = {node["kind"]: node["group"] for node in graph["nodes"]}
+    assert held == {"input": 1, "output": 2, "operator": 0}
+
+
 def test_a_parameter_has_statistics_and_a_constant_its_numbers():
     model = model_of(
         "net (float[2,3] x) => (float[2,3] y) <float[3] w = {0, 1, 5}, int64[2] s = {2, 3}>"
