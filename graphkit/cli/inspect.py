@@ -39,6 +39,13 @@ _ORDERS = ("order", "macs", "bytes", "parameters")
     metavar="FRAMEWORK",
     help="Ask whether mxnet, onnx or torch takes the model; exit with 1 if one does not. Repeatable.",
 )
+@click.option(
+    "--size",
+    "sizes",
+    multiple=True,
+    metavar="NAME=N",
+    help="Count for a size of a free dimension, e.g. batch=32. Repeatable.",
+)
 @click.option("--raw", is_flag=True, help="Count operators as SOURCE spells them, not in canonical form.")
 @json_option
 def COMMAND(  # noqa: N802
@@ -50,6 +57,7 @@ def COMMAND(  # noqa: N802
     depth: int | None,
     weights: bool,
     targets: tuple[str, ...],
+    sizes: tuple[str, ...],
     raw: bool,
     as_json: bool,
 ) -> int:
@@ -69,7 +77,14 @@ def COMMAND(  # noqa: N802
     if depth is not None and not tree:
         raise InputError("--depth is about --tree; give it, too.")
     with results_only(as_json):
-        summary = inspect(reading.source, weights=weights, targets=targets, raw=raw, **reading.arguments())
+        summary = inspect(
+            reading.source,
+            weights=weights,
+            targets=targets,
+            raw=raw,
+            sizes=dict(map(_size, sizes)),
+            **reading.arguments(),
+        )
     table = ordered(summary.nodes, cast("Order", sort))[:top] if nodes else None
     if as_json:
         from graphkit.inspecting.json import as_json as document
@@ -90,3 +105,13 @@ def COMMAND(  # noqa: N802
         for verdict in summary.verdicts:
             console.print(verdict_text(verdict, summary))
     return 0 if summary.fits else 1
+
+
+def _size(text: str) -> tuple[str, int]:
+    """Parse ``NAME=N``."""
+    from graphkit.errors import InputError
+
+    name, equals, number = text.rpartition("=")
+    if not name or not equals or not number.isdecimal():
+        raise InputError(f"{text!r} gives no dimension a size; write NAME=N, e.g. batch=32.")
+    return name, int(number)

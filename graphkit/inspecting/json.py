@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from graphkit._version import __version__
-from graphkit.inspecting.count import plain
+from graphkit.inspecting.count import evaluate, plain
 from graphkit.inspecting.operators import operator_of
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def as_json(summary: Summary, nodes: Sequence[Node] | None, *, tree: bool) -> di
     if nodes is not None:
         found["nodes"] = [_node(node) for node in nodes]
     if tree:
-        found["tree"] = _module(summary.tree, summary.tree)
+        found["tree"] = _module(summary.tree, evaluate(summary.tree.macs, {}, 1))
     if summary.weights is not None:
         found["weights"] = [asdict(each) for each in summary.weights]
     if summary.verdicts:
@@ -143,7 +143,7 @@ def _node(node: Node) -> dict[str, Any]:
     }
 
 
-def _module(module: Module, whole: Module) -> dict[str, Any]:
+def _module(module: Module, whole: int | None) -> dict[str, Any]:
     return {
         "path": module.path,
         "name": module.name,
@@ -162,6 +162,6 @@ def _module(module: Module, whole: Module) -> dict[str, Any]:
         "backward_macs": plain(module.backward),
         "unknown": module.unknown,
         "own_unknown": module.own_unknown,
-        "share": module.share(whole),
+        "share": module.share_of(whole),
         "children": [_module(child, whole) for child in module.children],
     }

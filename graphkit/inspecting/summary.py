@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import onnx_ir as ir
 
 from graphkit.errors import InputError
+from graphkit.inspecting.binding import bind_sizes
 from graphkit.inspecting.cost import costs
 from graphkit.inspecting.count import evaluate
 from graphkit.inspecting.nodes import node_table
@@ -109,7 +110,7 @@ class Summary:
 
     @property
     def largest(self) -> Node | None:
-        """The operator of the main graph with the largest outputs, free dimensions taken for 1; None without any."""
+        """The operator of the main graph with the largest outputs that are known, free dimensions taken for 1."""
         sizes = [
             (number, node)
             for node in self.nodes
@@ -150,11 +151,11 @@ def inspect(
         weights: Whether to look at the numbers of the parameters, which reads them all.
         targets: Frameworks, by name, to ask whether the model can be written for them.
         raw: Whether to count operators as the source spells them.
-        sizes: Sizes of free dimensions by name, for the peak of live memory; 1 for those that are not given.
+        sizes: Sizes of free dimensions by name, to count for; the others stay names in counts.
         **reading: Further arguments of :func:`graphkit.look`.
 
     Raises:
-        InputError: The source is not there, is nothing that graphkit reads, or there is no such target.
+        InputError: The source is not there, is nothing that graphkit reads, or there is no such target or dimension.
         FormatError: It is damaged, or has a cycle.
         MissingError: A package that reads such a source is not installed.
     """
@@ -166,20 +167,25 @@ def inspect(
         raise InputError("Which operators a target takes is asked of the canonical form, and a raw one has none of it.")
     model = source if isinstance(source, ir.Model) else look(source, raw=raw, **reading)
     origin = _origin(source, model, reading.get("params"))
+    verdicts = tuple(judged(model, target) for target in targets)
+    kept = stored(model)
+    if sizes:
+        model = model.clone() if model is source else model
+        bind_sizes(model, sizes)
     found = costs(model)
     return Summary(
         origin=origin,
         name=model.graph.name or "",
         inputs=tuple(tensor_of(value) for value in model.graph.inputs if not value.is_initializer()),
         outputs=tuple(map(tensor_of, model.graph.outputs)),
-        stored=stored(model),
+        stored=kept,
         operators=operators(model),
         nodes=node_table(model, found),
         tree=module_tree(model, found, origin.label),
         cost=found,
-        peak=peak(model, sizes),
+        peak=peak(model),
         weights=tuple(weights_of(model)) if weights else None,
-        verdicts=tuple(judged(model, target) for target in targets),
+        verdicts=verdicts,
     )
 
 

@@ -87,6 +87,7 @@ class ModuleTable:
 
     def __init__(self, whole: Module, depth: int | None) -> None:
         self.whole = whole
+        self.macs = evaluate(whole.macs, {}, 1)
         self.depth = _DEEPEST if depth is None else depth
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
@@ -153,8 +154,8 @@ class ModuleTable:
     def _share(self, macs: Count) -> Text:
         from rich.text import Text
 
-        part, whole = evaluate(macs, {}, 1), evaluate(self.whole.macs, {}, 1)
-        return Text(f"{100 * part / whole:.1f} %" if part is not None and whole else "")
+        part = evaluate(macs, {}, 1)
+        return Text(f"{100 * part / self.macs:.1f} %" if part is not None and self.macs else "")
 
 
 class WeightTable:

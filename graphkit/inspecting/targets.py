@@ -82,6 +82,7 @@ def judged(model: ir.Model, target: str) -> Verdict:
     if absent:
         warnings.append(f"{absent:,} of its weights have no values, which the conversion will need.")
     try:
+        _check_shapes(complete)
         check_weights(complete)
         writer.check(complete, WriteOptions(warn=warnings.append))
     except UnsupportedError as error:
@@ -115,6 +116,16 @@ def _filled(model: ir.Model) -> tuple[ir.Model, int]:
         zeros = np.broadcast_to(np.zeros((), value.dtype.numpy()), value.shape.numpy())
         value.const_value = ir.Tensor(zeros, dtype=value.dtype, name=value.name)
     return model, len(absent)
+
+
+def _check_shapes(model: ir.Model) -> None:
+    """Refuse a model with weights that have neither values nor shapes: what reads them cannot be told."""
+    values = [value.name for value in model.graph.initializers.values() if value.const_value is None]
+    if values:
+        raise ShapeNeededError(
+            f"Whether it takes the model is not known: {len(values):,} of its weights (the first is {values[0]!r}) "
+            f"have neither values nor shapes. Give the parameter file with --params, or shapes of inputs with --input."
+        )
 
 
 def _is_absent(value: ir.Value) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from graphkit.inspecting.count import plain, shown, shown_bytes
+from graphkit.inspecting.count import evaluate, plain, shown, shown_bytes
+from graphkit.ir.symbols import names_in
 from graphkit.text import clean, short
 
 if TYPE_CHECKING:
@@ -196,6 +197,8 @@ def _costs(summary: Summary) -> Iterator[tuple[str, RenderableType]]:
         yield "Peak memory", Text(f"unknown, as the sizes of {_count(len(names), 'value')} are: {named(names)}")
     else:
         yield "Peak memory", Text(_peak(summary))
+    if len(names := sorted(names_in(cost.forward.known) | names_in(cost.activations.known))) > 1:
+        yield "Free sizes", Text(f"{named(names, _LISTED)}; --size {short(names[-1], 20)}=N counts for a size")
     unknown = [each for each in (*cost.nodes, *cost.inner) if each.macs is None and each.why]
     if unknown:
         reasons = Counter(each.why for each in unknown)
@@ -207,12 +210,14 @@ def _work(found: Sum) -> str:
     if found.unknown and plain(found.known) == 0:
         return "unknown"
     least = "at least " if found.unknown else ""
-    return f"{least}{shown(found.known, 'MACs')} = {least}{shown(found.doubled().known, 'FLOPs')}"
+    macs, flops = shown(found.known, "MACs"), shown(found.doubled().known, "FLOPs")
+    return f"{least}{macs}" if macs == flops else f"{least}{macs} = {least}{flops}"
 
 
 def _activations(summary: Summary) -> str:
     found = summary.cost.activations
-    whole = shown_bytes(found.known) if not found.unknown else f"at least {shown_bytes(found.known)}"
+    whole = shown_bytes(found.known)
+    whole = f"at least {whole}" if found.unknown else whole
     if found.unknown:
         whole += f", unknown for {_count(len(found.unknown), 'operator')}"
         if plain(found.known) == 0:
@@ -221,7 +226,8 @@ def _activations(summary: Summary) -> str:
     if largest is None or plain(largest.bytes) == 0:
         return whole
     name = short(largest.name) or largest.op
-    return f"{whole}; the largest {shown_bytes(largest.bytes)} at {name}"
+    blind = any(not node.inside and evaluate(node.bytes, {}, 1) is None for node in summary.nodes)
+    return f"{whole}; the largest {'known ' if blind else ''}{shown_bytes(largest.bytes)} at {name}"
 
 
 def _peak(summary: Summary) -> str:

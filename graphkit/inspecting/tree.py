@@ -84,10 +84,10 @@ class Module:
         for child in self.children:
             yield from child.walk(depth + 1)
 
-    def share(self, whole: Module) -> float | None:
-        """Which part of another module's multiply-adds is its own, free dimensions taken for 1; None without any."""
-        own, other = evaluate(self.macs, {}, 1), evaluate(whole.macs, {}, 1)
-        return own / other if own is not None and other else None
+    def share_of(self, macs: int | None) -> float | None:
+        """Its part of some multiply-adds, free dimensions taken for 1; None where there are none or not known."""
+        own = evaluate(self.macs, {}, 1)
+        return own / macs if own is not None and macs else None
 
 
 class _Growing:

@@ -101,8 +101,9 @@ def names_in(size: Size) -> set[str]:
 def number_of(size: Size, sizes: Mapping[str, int]) -> int | None:
     """A size as a number, given the sizes of dimension names; None where they do not tell."""
     if isinstance(size, sympy.Basic):
-        known = {symbol: sizes[str(symbol)] for symbol in size.free_symbols if str(symbol) in sizes}
-        size = tidy(size.subs(known))
+        names = {symbol: str(symbol) for symbol in size.free_symbols}
+        known = {symbol: sympy.Integer(sizes[name]) for symbol, name in names.items() if name in sizes}
+        size = tidy(size.xreplace(known))
     return size if isinstance(size, int) else None
 
 

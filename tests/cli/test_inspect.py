@@ -82,6 +82,14 @@ def test_a_pipe_gets_no_colours_and_no_control_characters(run):
         assert all(char == "\n" or char.isprintable() for char in out)
 
 
+def test_counts_are_for_the_sizes_that_are_given(run):
+    status, out, _ = run("net.onnx", "--size", "batch=10", "--nodes")
+    assert status == 0
+    assert "10 × 4" in out
+    assert "180 MACs = 360 FLOPs" in out
+    assert "batch" not in out
+
+
 def test_operators_are_listed_and_sorted(run):
     status, out, _ = run("net.onnx", "--nodes", "--sort", "macs", "--top", "2")
     assert status == 0
@@ -161,6 +169,9 @@ def test_without_a_target_unknown_operators_end_with_0(run):
         (("net.onnx", "--sort", "macs"), "--nodes"),
         (("net.onnx", "--top", "3"), "--nodes"),
         (("net.onnx", "--depth", "3"), "--tree"),
+        (("net.onnx", "--size", "batch"), "batch=32"),
+        (("net.onnx", "--size", "bach=2"), "'batch'"),
+        (("net.onnx", "--size", "batch=0"), "1 or more"),
         (("net.onnx", "--for", "tensorflow"), "tensorflow"),
         (("net.onnx", "--raw", "--for", "onnx"), "raw"),
         (("nothing.onnx",), "nothing.onnx"),

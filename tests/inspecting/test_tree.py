@@ -63,7 +63,8 @@ def test_a_module_has_what_is_inside_it() -> None:
     stage = found["stage.0"]
     assert (stage.operators, stage.direct, stage.parameters, stage.own_parameters) == (3, 1, 32, 0)
     assert (str(stage.macs), stage.own_macs) == ("32*N", 0)
-    assert stage.share(found[""]) == pytest.approx(0.5)
+    assert stage.share_of(64) == pytest.approx(0.5)
+    assert stage.share_of(0) is None
 
 
 def test_a_module_hands_on_what_others_read() -> None:
