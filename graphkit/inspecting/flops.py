@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Final
 from graphkit.inspecting import aten
 from graphkit.inspecting.count import times, total
 from graphkit.ir.family import family_of
+from graphkit.ir.keeping import KEPT, STUMBLES
 from graphkit.ir.symbols import equal, shape_of, sizes_of, tidy
 from graphkit.ir.training import is_backward
+from graphkit.ir.untranslated import untranslated
 from graphkit.ir.view import bodies_of
 
 if TYPE_CHECKING:
@@ -78,6 +80,8 @@ def _common(domain: str) -> bool:
 
 def makes_none(op_type: str, domain: str = "") -> bool:
     """Whether an operator is known to make no matrix product and no convolution."""
+    if domain == KEPT:  # an operator of ONNX's whose attributes or inputs do not fit it
+        domain = ""
     if domain == aten.DOMAIN or domain in aten.PYTHON:
         return domain != aten.DOMAIN or aten.packet_of(op_type) in aten.WITHOUT
     name = op_type if _common(domain) else f"{domain}:{op_type}"
@@ -110,10 +114,11 @@ def work_of(node: ir.Node, trained: Trained | None = None) -> Work:
         return _NOTHING
     macs = _macs_of(node.op_type, node.domain)
     if macs is None:
-        return Work(None, None, None, f"graphkit does not know what {_named(node)} computes")
+        why = untranslated(node) or f"graphkit does not know what {_named(node)} computes"
+        return Work(None, None, None, why)
     try:
         products = macs(node)
-    except (ValueError, TypeError, IndexError):
+    except STUMBLES:
         return Work(None, None, None, "its attributes and inputs do not fit together")
     forward = _sum(product.macs for product in products)
     backward, exact = _gradients(node, products, trained)
@@ -180,6 +185,13 @@ def larger(*counts: Count | None) -> Count | None:
 
 def runs_of(node: ir.Node) -> Count | None:
     """How often a node's bodies run in one run of it, 1 for branches; None where that depends on data."""
+    try:
+        return _runs_of(node)
+    except STUMBLES:
+        return None
+
+
+def _runs_of(node: ir.Node) -> Count | None:
     if not _common(node.domain):
         return None
     if node.op_type == "If":

@@ -32,7 +32,7 @@ __all__ = ["Peak", "peak"]
 class Peak:
     """The most bytes of inputs and activations that are there at once.
 
-    All of it is None, or nothing, where the size of an activation is not known.
+    All of it is None, or nothing, where the size of an activation is not known, or the nodes cannot run as they stand.
 
     Attributes:
         given: In the model's own order.
@@ -64,13 +64,14 @@ def peak(model: ir.Model, sizes: Mapping[str, int] | None = None) -> Peak:
     """Find the peak of a model's live memory.
 
     Args:
-        model: Any model whose nodes stand in an order in which they can run.
+        model: Any model. Where its nodes do not stand in an order in which they can run, or there is none, the peak is
+            unknown.
         sizes: Sizes of free dimensions; those that are not given are taken for 1.
     """
     given = dict(sizes or {})
     plan = _Plan(model.graph, given)
     free = dict.fromkeys(sorted(plan.free), 1)
-    if plan.unknown:
+    if plan.unknown or not plan.runs:
         return Peak(None, None, None, (), None, given | free, unknown=tuple(plan.unknown))
     found = best_order(plan.tasks, plan.buffers)
     height, where = peak_of(plan.tasks, plan.buffers, range(len(plan.tasks)))
@@ -97,6 +98,7 @@ class _Plan:
         self.sizes = sizes
         self.free: set[str] = set()
         self.unknown: dict[ir.Value, None] = {}
+        self.runs = True
         self.per: str | None = None
         self._known: dict[Count, int | None] = {}
         fixed = fixed_nodes(graph)
@@ -115,7 +117,8 @@ class _Plan:
                 if producer in place:
                     behind.add(place[producer])
                     readers.setdefault(_root(value), set()).add(index)
-            before.append(behind - {index})
+            before.append(behind)
+        self.runs &= all(max(behind, default=-1) < index for index, behind in enumerate(before))
         self.tasks = [Task(frozenset(behind), extra) for behind, extra in zip(before, inner, strict=True)]
         self.buffers = [
             Buffer(self._bytes(value), index, frozenset(readers.get(value, ())), value in ends)
@@ -151,11 +154,13 @@ class _Plan:
         most = 0
         for _, body in bodies_of(node):
             plan = _Plan(body, self.sizes)
+            self.runs &= plan.runs
             self.free |= plan.free
             self.unknown |= plan.unknown
             if plan.per is not None:
                 self.per = plan.per if self.per in (None, plan.per) else ""
-            most = max(most, plan.held + peak_of(plan.tasks, plan.buffers, range(len(plan.tasks)))[0])
+            if plan.runs:
+                most = max(most, plan.held + peak_of(plan.tasks, plan.buffers, range(len(plan.tasks)))[0])
         return most
 
 

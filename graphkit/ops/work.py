@@ -136,18 +136,18 @@ def attention(node: ir.Node) -> Sequence[Product]:
     query, key, value = (_shape(_input(node, index)) for index in range(3))
     past = _shape(_input(node, 4))
     queries, keys = node.attributes.get_int("q_num_heads", 0), node.attributes.get_int("kv_num_heads", 0)
-    scores = weighed = None
-    if query is not None and key is not None and value is not None:
+    pairs = depth = width = None
+    if query and key and value:
         length = key[-2]
         if past is not None:
             length = None if past[-2] is None or length is None else length + past[-2]
-        if len(query) == 4:
+        if len(query) == len(key) == len(value) == 4:
             pairs = product((query[0], query[1], query[2], length))
             depth, width = either(query[3], key[3]), value[3]
-        else:
+        elif len(query) == len(key) == len(value) == 3:
             pairs = product((query[0], queries or None, query[1], length))
             depth, width = _share(query[2], queries), _share(value[2], keys)
-        scores, weighed = product((pairs, depth)), product((pairs, width))
+    scores, weighed = product((pairs, depth)), product((pairs, width))
     return (Product(scores, (0,), (1, 4)), Product(weighed, (0, 1, 3, 4), (2, 5)))
 
 

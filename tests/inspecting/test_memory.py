@@ -89,6 +89,32 @@ def test_another_order_needs_less_where_the_given_one_holds_two_large_values_at_
     assert peak(made, {"batch": 3}).best == 3 * 4 * 103
 
 
+def test_nodes_that_cannot_run_as_they_stand_have_no_peak() -> None:
+    x = ir.val("x", F32, (2, 3))
+    first = op("Relu", x, shape=(2, 3))
+    second = op("Neg", first.outputs[0], shape=(2, 3))
+    found = peak(graph([x], [second, first], [second.outputs[0]]))
+    assert (found.given, found.best, found.order) == (None, None, ())
+    y = ir.val("y", F32, (2, 3))
+    third = op("Add", y, y, shape=(2, 3))
+    third.replace_input_with(1, third.outputs[0])
+    assert peak(graph([y], [third], [third.outputs[0]])).given is None
+
+
+def test_a_body_needs_its_own_memory_while_its_operator_runs() -> None:
+    x, go = ir.val("x", F32, (4,)), ir.val("go", ir.DataType.BOOL, ())
+    wide = op("Tile", x, shape=(100,))
+    back = op("ReduceSum", wide.outputs[0], shape=(4,))
+    plain = op("Neg", x, shape=(4,))
+    wide.outputs[0].name, back.outputs[0].name, plain.outputs[0].name = "wide", "back", "plain"
+    bodies = [ir.Graph([], [nodes[-1].outputs[0]], nodes=nodes) for nodes in ([wide, back], [plain])]
+    names = ("then_branch", "else_branch")
+    choice = ir.Node("", "If", [go], [ir.AttrGraph(name, body) for name, body in zip(names, bodies, strict=True)])
+    choice.outputs[0].type, choice.outputs[0].shape = ir.TensorType(F32), ir.Shape((4,))
+    # The inputs, the operator's output, and in the branch the wide value and the sum of it.
+    assert peak(graph([x, go], [choice], [choice.outputs[0]])).given == 16 + 1 + 16 + 400 + 16
+
+
 @st.composite
 def plans(draw: st.DrawFn) -> tuple[list[Task], list[Buffer]]:
     count = draw(st.integers(1, 6))
