@@ -38,6 +38,8 @@ import onnx_ir as ir
 
 from graphkit.ir.describe import attributes_of, constant_of, parameters_of, tensor_of
 from graphkit.ir.family import family_of
+from graphkit.ir.feeding import fed_by
+from graphkit.ir.keeping import KEPT
 from graphkit.ir.origin import origin_of
 from graphkit.ir.scope import place_of
 from graphkit.ir.training import is_backward
@@ -95,6 +97,15 @@ def bodies_of(node: ir.Node) -> Iterator[tuple[str, ir.Graph]]:
         elif attribute.type == ir.AttributeType.GRAPHS:
             for index, body in enumerate(attribute.as_graphs()):
                 yield f"{attribute.name}[{index}]", body
+
+
+def _operand_of(node: ir.Node, index: int, value: ir.Value) -> ir.Value | None:
+    """What an operator feeds an input of its body from; None where it makes the value itself."""
+    if node.domain not in ("", "ai.onnx", KEPT):
+        place = fed_by(value)
+    else:
+        place = None if node.op_type == "Loop" and index == 0 else index  # that input is the number of the iteration
+    return None if place is None or place >= len(node.inputs) else node.inputs[place]
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,9 +231,9 @@ class _Builder:
         body = f"{owner}/{attribute}"
         self.graph.graph["bodies"][body] = Body(owner, attribute, graph.name or "")
         inputs, outputs = self._nodes(graph, body)
-        for index, (operand, key) in enumerate(zip(node.inputs, inputs, strict=False)):
-            counter = node.op_type == "Loop" and index == 0  # the operand is the trip count, the body's the iteration
-            if operand is not None and key and not counter:
+        for index, (value, key) in enumerate(zip(graph.inputs, inputs, strict=True)):
+            operand = _operand_of(node, index, value)
+            if operand is not None and key:
                 self.uses.append(_Use(operand, key, index, "body"))
         for index, (value, key) in enumerate(zip(graph.outputs, outputs, strict=True)):
             self.uses.append(_Use(value, owner, index, "body", (key, 0)))

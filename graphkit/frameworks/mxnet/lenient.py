@@ -14,8 +14,10 @@ from graphkit.frameworks.mxnet.variables import Variables, few
 from graphkit.frameworks.mxnet.weights import WEIGHTS, wanted
 from graphkit.ir import params
 from graphkit.ir.dims import dims_of, unknown_inputs
+from graphkit.ir.feeding import set_fed_by
 from graphkit.ir.keeping import STUMBLES
 from graphkit.ir.untranslated import set_untranslated
+from graphkit.ops.codec import ints
 from graphkit.ops.spec import Refusal
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ __all__ = [
     "LenientReader",
     "LenientVariables",
     "arguments",
+    "body_inputs",
     "listed",
     "output_counts",
     "symbol_attributes",
@@ -72,6 +75,34 @@ def symbol_attributes(attrs: dict[str, str], bodies: Sequence[ir.Graph]) -> list
     """A symbol's parameters as they are spelled, and its subgraphs, as attributes of a node."""
     graphs = [ir.AttrGraph(_free(f"subgraph{number}", attrs), body) for number, body in enumerate(bodies)]
     return [*(ir.AttrString(name, text) for name, text in attrs.items() if name), *graphs]
+
+
+def body_inputs(node: MxNode, number: int, names: Sequence[str]) -> list[ir.Value]:
+    """Inputs of a subgraph, one for each of its variables, which note what input of the operator they are fed from.
+
+    Args:
+        node: A control-flow operator.
+        number: Which of its subgraphs.
+        names: What to call the inputs.
+    """
+    values = [ir.Value(name=name) for name in names]
+    for value, place in zip(values, _places(node, number, len(values)), strict=False):
+        if place is not None:
+            set_fed_by(value, place)
+    return values
+
+
+def _places(node: MxNode, number: int, count: int) -> list[int | None]:
+    """The input of a control-flow operator that each variable of a subgraph stands for, as far as that is known."""
+    try:
+        if node.op == "_foreach":
+            kinds = ("in_data_locs", "in_state_locs", "remain_locs")
+            used = [place for kind in kinds for place in ints(node.attrs[kind])]
+            return [used.index(place) if place in used else None for place in range(count)]
+        names = {"_while_loop": ("cond", "func"), "_cond": ("cond", "then", "else")}[node.op]
+        return list(ints(node.attrs[f"{names[number]}_input_locs"]))
+    except (LookupError, ValueError):
+        return []
 
 
 def _free(name: str, taken: Collection[str]) -> str:
@@ -230,7 +261,7 @@ class LenientReader(Reader):
             DOMAIN,
             node.op,
             operands,
-            symbol_attributes(node.attrs, [self._inside(body) for body in node.subgraphs]),
+            symbol_attributes(node.attrs, [self._inside(node, number) for number in range(len(node.subgraphs))]),
             num_outputs=max(self._counts.get(id(node), 1), listed(node)),
             name=node.name,
         )
@@ -244,8 +275,9 @@ class LenientReader(Reader):
         self._made.append(made)
         return list(made.outputs)
 
-    def _inside(self, graph: MxGraph) -> ir.Graph:
-        inputs = [ir.Value(name=self._unique(variable.name)) for variable in graph.variables()]
+    def _inside(self, node: MxNode, number: int) -> ir.Graph:
+        graph = node.subgraphs[number]
+        inputs = body_inputs(node, number, [self._unique(variable.name) for variable in graph.variables()])
         return self.body(inputs, lambda: self.inline(graph, inputs))
 
     def _name_emitted(self, node: MxNode, values: list[ir.Value]) -> None:

@@ -12,6 +12,7 @@ from graphkit.frameworks.mxnet.lenient import (
     DOMAIN,
     LenientVariables,
     arguments,
+    body_inputs,
     listed,
     output_counts,
     symbol_attributes,
@@ -101,7 +102,9 @@ class _Copy:
             DOMAIN,
             node.op,
             [self._values[id(ref.node)][ref.output] for ref in node.inputs],
-            symbol_attributes({**node.attrs, **node.hidden}, [self._body(body, node) for body in node.subgraphs]),
+            symbol_attributes(
+                {**node.attrs, **node.hidden}, [self._body(node, number) for number in range(len(node.subgraphs))]
+            ),
             num_outputs=max(self._counts.get(id(node), 1), listed(node)),
             name=node.name,
         )
@@ -120,8 +123,9 @@ class _Copy:
         self._values[id(node)] = made.outputs
         return made
 
-    def _body(self, graph: MxGraph, node: MxNode) -> ir.Graph:
-        inputs = [ir.Value(name=variable.name) for variable in graph.variables()]
+    def _body(self, node: MxNode, number: int) -> ir.Graph:
+        graph = node.subgraphs[number]
+        inputs = body_inputs(node, number, [variable.name for variable in graph.variables()])
         self._values.update((id(v), [value]) for v, value in zip(graph.variables(), inputs, strict=True))
         nodes = self._nodes(graph)
         return ir.Graph(inputs, self._outputs(graph, nodes), nodes=nodes, name=f"{node.name}_body")

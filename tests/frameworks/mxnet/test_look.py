@@ -187,7 +187,14 @@ def test_control_flow_keeps_what_is_inside(tmp_path: Path, raw: bool) -> None:
     assert len(inside) == 1
     assert inside[0].domain == "mxnet"
     assert "no operator 'NoSuchOperator'" in untranslated(inside[0])
-    assert nx_view(model).graph["bodies"]
+    view = nx_view(model)
+    (body,) = view.graph["bodies"]
+    fed = {tail: head for tail, head, kind in view.edges(data="kind") if kind == "body" and head.startswith(body)}
+    rows, state = (key for key in view if key.startswith(f"{body}/input:") and "in0" not in key)
+    assert len(fed) == 2
+    assert set(fed) <= {"input:rows", "input:begin"}
+    if raw:
+        assert fed == {"input:rows": rows, "input:begin": state}
 
 
 def document(net: MxGraph) -> dict[str, Any]:
