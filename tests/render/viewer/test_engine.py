@@ -415,6 +415,14 @@ class TestLooks:
                 )
                 assert min(contrast(s["colour"], text) for s, text in zip(stops, on, strict=True)) >= 4.5
 
+    @pytest.mark.parametrize("theme", ["light", "dark"])
+    def test_words_and_lines_can_be_seen_on_every_frame(self, browser, tmp_path, theme) -> None:
+        with shown(browser, tmp_path, DIAMOND, theme=theme) as page:
+            colours = page.evaluate("scene.looks.theme")
+        for ground in (colours["page"], *colours["frames"], *colours["backward"]):
+            assert min(contrast(colours[name], ground) for name in ("ink", "muted")) >= 4.5
+            assert min(contrast(colours[name], ground) for name in ("line", "arrow", "accent", "producer")) >= 2.8
+
     def test_untranslated_operators_are_dashed(self, browser, tmp_path) -> None:
         with shown(browser, tmp_path, graph([operator(untranslated="no such operator"), operator()], [(0, 1)])) as page:
             assert page.evaluate("scene.boxes.map((box) => scene.looks.box(box).dashed)") == [True, False]

@@ -226,7 +226,7 @@ function paintTexts(context, boxes, picture) {
         const group = box.item.kind === "group";
         const colour = group ? look.text : theme.ink;
         context.fillStyle = colour;
-        const first = box.y + text.head + (group ? -4 : pad - 2) + line / 2;
+        const first = box.y + text.head + (group ? 0 : pad - 2) + line / 2;
         text.lines.forEach((words, at) => context.fillText(words, centre, first + at * line));
     });
     context.globalAlpha = 1;
