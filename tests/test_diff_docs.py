@@ -51,7 +51,7 @@ def net(text: str = NET) -> ir.Model:
 
 
 def edited() -> ir.Model:
-    text = NET.replace("pads = [1, 1, 1, 1]> (image", "pads = [0, 0, 0, 0]> (image")
+    text = NET.replace("pads = [1, 1, 1, 1]> (image", "pads = [0, 0, 2, 2]> (image")
     text = text.replace("act2 = Relu", "act2 = LeakyRelu").replace("act1", "first_activation")
     text = text.replace("score = Sigmoid(act2)", "squashed = Tanh(act2) score = Sigmoid(squashed)")
     model = net(text)
@@ -104,4 +104,4 @@ def test_the_code_runs(capfd: pytest.CaptureFixture[str]) -> None:
     from graphkit.inspecting.diff import diff
 
     exec(code.replace("graphkit.diff", "diff"), {"diff": diff})
-    assert "conv1 pads: [1, 1, 1, 1] → [0, 0, 0, 0]" in capfd.readouterr().out
+    assert "conv1 pads: [1, 1, 1, 1] → [0, 0, 2, 2]" in capfd.readouterr().out

@@ -50,7 +50,7 @@ class Entries:
         self._matched = dict(matched)
         self._arrays = arrays
         self._compare = nodes
-        self._places = places_of(left.graph) | places_of(right.graph)
+        self._places = places_of(left) | places_of(right)
         self._regions = [region for region in regions if _counts(region, paired)]
         self.settled = {pair for region in self._regions for pair in region.results}
         self.parameters: list[ParameterDifference] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +15,7 @@ from graphkit.ir.scope import place_of
 from graphkit.ir.view import bodies_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import TypeAlias
 
     import onnx_ir as ir
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     Met: TypeAlias = tuple[ir.Node | None, ir.Node | None, How]
 
-__all__ = ["Paired", "is_commutative", "is_stored", "pair", "places_of", "read_by"]
+__all__ = ["Paired", "holds_constant", "is_commutative", "is_stored", "pair", "places_of", "read_by"]
 
 _CLIMBED: Final = 256
 """Nodes without counterparts that are gone through for what they compute from."""
@@ -61,7 +62,7 @@ class Paired:
         while stack and seen < _CLIMBED:
             current = stack.pop()
             node = current.producer()
-            if node is not None and node not in self.partner and not _holds_constant(node):
+            if node is not None and node not in self.partner and not holds_constant(node):
                 seen += 1
                 stack.extend(each for each in node.inputs if each is not None)
             else:
@@ -77,7 +78,23 @@ def pair(left: ir.Model, right: ir.Model) -> Paired:
     alignment = align(left, right)
     found.folded.update(alignment.folded)
     _take(found, _prefer_names([(each.left, each.right, each.how) for each in alignment.nodes], found))
+    _take_functions(found, left, right)
     return found
+
+
+def _take_functions(found: Paired, left: ir.Model, right: ir.Model) -> None:
+    """Pair what is in the functions of the two models, of which canonical ones have none."""
+    for key, function in left.functions.items():
+        other = right.functions.get(key)
+        if other is None:
+            _take(found, [(node, None, "alone") for node in function])
+            continue
+        found.values.update(zip(function.inputs, other.inputs, strict=False))
+        alignment = align_bodies(function.graph, other.graph, {})
+        _take(found, [(each.left, each.right, each.how) for each in alignment.nodes])
+    for key, function in right.functions.items():
+        if key not in left.functions:
+            _take(found, [(None, node, "alone") for node in function])
 
 
 def _prefer_names(nodes: Sequence[Met], found: Paired) -> list[Met]:
@@ -154,25 +171,27 @@ def _captured(body: ir.Graph, values: dict[ir.Value, ir.Value]) -> dict[ir.Value
     return {value: values[value] for value in read if value in values and value not in own}
 
 
-def places_of(graph: ir.Graph) -> dict[ir.Node, Place]:
+def places_of(model: ir.Model) -> dict[ir.Node, Place]:
     """Where each node is, in the order in which views of a model have the operators."""
     found: dict[ir.Node, Place] = {}
-    _place(graph, "", found, [0])
+    _place(model.graph, "", found, itertools.count())
+    for function in model.functions.values():
+        _place(function.graph, f"function {function.name}", found, None)
     return found
 
 
-def _place(graph: ir.Graph, body: str, found: dict[ir.Node, Place], count: list[int]) -> None:
+def _place(graph: ir.Graph, body: str, found: dict[ir.Node, Place], numbers: Iterator[int] | None) -> None:
     for node in graph:
-        number = None if _holds_constant(node) else count[0]
-        count[0] += number is not None
+        number = None if numbers is None or holds_constant(node) else next(numbers)
         scope, _ = place_of(node)
         found[node] = Place(number, node.name or "", node.op_type, node.domain, scope, body)
         own = node.name or node.op_type
         for name, inner in bodies_of(node):
-            _place(inner, f"{body}/{own}/{name}" if body else f"{own}/{name}", found, count)
+            _place(inner, f"{body}/{own}/{name}" if body else f"{own}/{name}", found, numbers)
 
 
-def _holds_constant(node: ir.Node) -> bool:
+def holds_constant(node: ir.Node) -> bool:
+    """Whether a node is nothing but a constant, which views do not show as an operator."""
     return bool(node.outputs) and constant_of(node.outputs[0]) is not None
 
 

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from graphkit.errors import MissingError, ParameterError, UnsupportedError
-from graphkit.inspecting.diff_pairs import places_of
+from graphkit.inspecting.diff_pairs import holds_constant
 from graphkit.inspecting.difference import Change, Side
 from graphkit.ir.dims import dims_of
 from graphkit.ir.edit import graphs_of
@@ -56,8 +56,7 @@ def read_both(
 def side_of(model: ir.Model, label: str, reading: Reading) -> Side:
     """What is known of a model as a whole."""
     source = source_of(model)
-    places = places_of(model.graph)
-    operators = [node for node, place in places.items() if place.number is not None]
+    operators = [node for node in model.graph.all_nodes() if not holds_constant(node)]
     held = {value for graph in graphs_of(model.graph) for value in graph.initializers.values()}
     framework = source.framework if source is not None else ""
     if not framework:

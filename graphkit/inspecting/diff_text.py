@@ -12,7 +12,7 @@ from graphkit.text import clean, short
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from rich.console import Group
+    from rich.console import Group, RenderableType
     from rich.text import Text
 
     from graphkit.inspecting.difference import (
@@ -52,7 +52,10 @@ def told(difference: Difference, *, unabridged: bool = False) -> Group:
     from rich.text import Text
 
     teller = _Teller(difference, unabridged)
-    parts: list[Text] = [Text(f"A  {_side(difference.left)}", "red"), Text(f"B  {_side(difference.right)}", "green")]
+    parts: list[RenderableType] = [
+        Text(f"A  {_side(difference.left)}", "red"),
+        Text(f"B  {_side(difference.right)}", "green"),
+    ]
     if difference.left.reading != "canonical":
         parts.append(Text(f"both {_reading(difference.left.reading)}", "dim"))
     parts += teller.ends()
@@ -79,7 +82,7 @@ def headline(difference: Difference) -> str:
 def summary(difference: Difference) -> list[str]:
     """What counts, with numbers, e.g. ``["2 nodes removed", "3 parameters changed"]``."""
     words = {
-        "inputs and outputs": ("input or output other", "inputs and outputs other"),
+        "inputs and outputs": ("input or output changed", "inputs and outputs changed"),
         "foldings": ("layer folded into another", "layers folded into others"),
         "names": ("thing renamed", "things renamed"),
     }
@@ -134,7 +137,7 @@ class _Teller:
         self.all = unabridged
         self.limit = 400 if unabridged else _NAME
 
-    def ends(self) -> Iterator[Text]:
+    def ends(self) -> Iterator[RenderableType]:
         """Inputs and outputs that are other than by name."""
         found = [
             each
@@ -143,7 +146,7 @@ class _Teller:
         ]
         yield from self._group("Inputs and outputs", found, self._end)
 
-    def nodes(self) -> Iterator[Text]:
+    def nodes(self) -> Iterator[RenderableType]:
         """Nodes that are removed, added, replaced, changed, rewired."""
         groups = {
             "Nodes removed": "removed",
@@ -156,13 +159,13 @@ class _Teller:
             found = [each for each in self.difference.nodes if each.status == status]
             yield from self._group(title, found, self._node)
 
-    def rewritten(self) -> Iterator[Text]:
+    def rewritten(self) -> Iterator[RenderableType]:
         """Computations that are written otherwise."""
         for title, kind in (("Folded into weights", "folded"), ("Written otherwise, the same numbers", "otherwise")):
             found = [each for each in self.difference.rewrites if each.kind == kind]
             yield from self._group(title, found, self._rewrite)
 
-    def parameters(self) -> Iterator[Text]:
+    def parameters(self) -> Iterator[RenderableType]:
         """Stored arrays."""
         groups = {
             "Parameters removed": ("removed",),
@@ -212,7 +215,8 @@ class _Teller:
         for change in self.difference.metadata:
             yield Text(clean(short(str(change), 4 * self.limit)), "dim")
 
-    def _group(self, title: str, found: Sequence[Any], tell: Any) -> Iterator[Text]:
+    def _group(self, title: str, found: Sequence[Any], tell: Any) -> Iterator[RenderableType]:
+        from rich.padding import Padding
         from rich.text import Text
 
         if not found:
@@ -222,7 +226,8 @@ class _Teller:
         few = found if self.all or len(found) <= _SHOWN + 1 else found[:_SHOWN]
         for each in few:
             for line, style in tell(each):
-                yield Text(f"  {line}", style)
+                text = line.lstrip()
+                yield Padding.indent(Text(text, style), 2 + len(line) - len(text))
         if len(found) > len(few):
             yield Text(f"  and {len(found) - len(few):,} more (--all)", "dim")
 

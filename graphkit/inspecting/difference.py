@@ -73,12 +73,12 @@ class Place:
 
     Attributes:
         number: Which one it is of the operators in the model's order, from 0; those in bodies follow their owner. None
-            for a node that only holds a constant.
+            for a node that only holds a constant, or is in a function.
         name: Its name; may be empty.
         op: Its operator.
         domain: The operator's domain.
         scope: Path of the module that holds it.
-        body: Which body holds it, e.g. ``"loop1/body"``; empty for the main graph.
+        body: Which body holds it, e.g. ``"loop1/body"``, or ``"function f"``; empty for the main graph.
     """
 
     number: int | None

@@ -27,6 +27,8 @@ _TRUSTED: Final = 0.9
 """Share of sure pairs that have to confirm their names if names are to count."""
 _SCALED: Final = 1e-6
 """How far the cosine of two channels may be from 1 if one is a multiple of the other."""
+_ROWS: Final = 128
+"""Operators that are compared with all others at a time, of which there may be thousands."""
 _AFFINE: Final = frozenset(("Add", "BatchNormalization", "Div", "Mul", "Sub"))
 """Operators that exporters fold into the weights of a linear one that they follow."""
 
@@ -108,10 +110,14 @@ def _recognise_scaled(pairs: Pairing) -> None:
         if key not in rows[1]:
             continue
         ours, theirs = np.stack([row for _, row in group]), np.stack([row for _, row in rows[1][key]])
-        cosines = np.einsum("ack,bck->abc", ours, theirs)
-        alike = (np.abs(cosines) > 1 - _SCALED).sum(2) >= 2
-        for i, j in np.argwhere(alike):
-            if alike[i].sum() == alike[:, j].sum() == 1:
+        alike: list[tuple[int, int]] = []
+        for start in range(0, len(ours), _ROWS):
+            cosines = np.einsum("ack,bck->abc", ours[start : start + _ROWS], theirs)
+            hits = np.argwhere((np.abs(cosines) > 1 - _SCALED).sum(2) >= 2)
+            alike += [(start + int(i), int(j)) for i, j in hits]
+        here, there = Counter(i for i, _ in alike), Counter(j for _, j in alike)
+        for i, j in alike:
+            if here[i] == there[j] == 1:
                 _pair_chains(pairs, group[i][0], rows[1][key][j][0])
 
 

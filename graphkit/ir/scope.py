@@ -55,8 +55,11 @@ def place_of(node: ir.Node) -> tuple[str, str]:
 
 
 def _torch_scope(node: ir.Node) -> str:
+    noted = node.metadata_props.get(_TORCH_SCOPES)
+    if not noted:
+        return ""
     try:
-        scopes = ast.literal_eval(node.metadata_props.get(_TORCH_SCOPES, "[]"))
+        scopes = ast.literal_eval(noted)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return ""
     if not isinstance(scopes, list) or len(scopes) < 2 or not isinstance(scopes[-2], str):

@@ -319,3 +319,17 @@ def test_metadata_is_told_and_does_not_count():
     assert found.same
     assert list(map(str, found.metadata)) == ["opset ai.onnx: 23 → 22", "graph: g → other"]
     assert compare(left, right, ignore=["metadata"]).metadata == ()
+
+
+def test_functions_of_files_that_are_compared_as_spelled_are_looked_into():
+    text = """
+    <ir_version: 10, opset_import: ["": 23, "own": 1]>
+    g (float[n, 4] x) => (float[n, 4] y) {{ y = own.twice(x) }}
+    <domain: "own", opset_import: ["": 23]> twice (a) => (c) {{ b = {}(a) c = Add(b, b) }}
+    """
+    left, right = (ir.from_onnx_text(text.format(op)) for op in ("Sin", "Cos"))
+    assert compare(left, left.clone(), reading="as spelled").same
+    found = compare(left, right, reading="as spelled")
+    assert counts(found) == {"nodes replaced": 1}
+    (node,) = [each for each in found.nodes if each.status == "replaced"]
+    assert (node.left.number, node.left.body) == (None, "function twice")
