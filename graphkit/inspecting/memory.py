@@ -21,7 +21,7 @@ from graphkit.ir.view import bodies_of
 if TYPE_CHECKING:
     from graphkit.inspecting.count import Count
 
-__all__ = ["VIEWS", "activation_bytes", "fixed_nodes", "is_view", "value_bytes"]
+__all__ = ["VIEWS", "activation_bytes", "fixed_nodes", "is_view", "root_of", "value_bytes"]
 
 VIEWS: Final = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
 """Operators whose output is their first input's buffer."""
@@ -34,6 +34,15 @@ def is_view(node: ir.Node) -> bool:
     if node.domain == aten.DOMAIN:
         return aten.packet_of(node.op_type) in _ATEN_VIEWS
     return node.op_type in VIEWS and node.domain in ("", "ai.onnx") and len(node.outputs) == 1
+
+
+def root_of(value: ir.Value) -> ir.Value:
+    """The value whose buffer a value lies in."""
+    producer = value.producer()
+    while producer is not None and is_view(producer) and producer.inputs and producer.inputs[0] is not None:
+        value = producer.inputs[0]
+        producer = value.producer()
+    return value
 
 
 def value_bytes(value: ir.Value) -> Count | None:

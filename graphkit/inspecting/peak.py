@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graphkit.inspecting.count import evaluate, linear_in
-from graphkit.inspecting.memory import fixed_nodes, is_view, value_bytes
+from graphkit.inspecting.memory import fixed_nodes, root_of, value_bytes
 from graphkit.inspecting.ordering import Buffer, Task, best_order, peak_of
 from graphkit.ir.describe import constant_of
 from graphkit.ir.symbols import names_in
@@ -106,7 +106,7 @@ class _Plan:
         place = {node: index for index, node in enumerate(self.nodes)}
         fed = [value for value in graph.inputs if not value.is_initializer()]
         self.held = sum(self._bytes(value) for value in fed)
-        ends = {_root(value) for value in graph.outputs}
+        ends = {root_of(value) for value in graph.outputs}
         inner = [self._inner(node) for node in self.nodes]
         readers: dict[ir.Value, set[int]] = {}
         before: list[set[int]] = []
@@ -116,7 +116,7 @@ class _Plan:
                 producer = value.producer()
                 if producer in place:
                     behind.add(place[producer])
-                    readers.setdefault(_root(value), set()).add(index)
+                    readers.setdefault(root_of(value), set()).add(index)
             before.append(behind)
         self.runs &= all(max(behind, default=-1) < index for index, behind in enumerate(before))
         self.tasks = [Task(frozenset(behind), extra) for behind, extra in zip(before, inner, strict=True)]
@@ -125,7 +125,7 @@ class _Plan:
             for index, node in enumerate(self.nodes)
             if node not in fixed
             for value in node.outputs
-            if value.name and _root(value) is value
+            if value.name and root_of(value) is value
         ]
 
     def _bytes(self, value: ir.Value) -> int:
@@ -162,15 +162,6 @@ class _Plan:
             if plan.runs:
                 most = max(most, plan.held + peak_of(plan.tasks, plan.buffers, range(len(plan.tasks)))[0])
         return most
-
-
-def _root(value: ir.Value) -> ir.Value:
-    """The value whose buffer a value lies in."""
-    producer = value.producer()
-    while producer is not None and is_view(producer) and producer.inputs and producer.inputs[0] is not None:
-        value = producer.inputs[0]
-        producer = value.producer()
-    return value
 
 
 def _read_by(node: ir.Node) -> Iterator[ir.Value]:
