@@ -103,7 +103,7 @@ def COMMAND(  # noqa: N802
         if summary.weights is not None:
             console.print(WeightTable(summary.weights))
         for verdict in summary.verdicts:
-            console.print(verdict_text(verdict, summary))
+            console.print(verdict_text(verdict))
     return 0 if summary.fits else 1
 
 

@@ -16,7 +16,7 @@ from graphkit.inspecting.nodes import node_table
 from graphkit.inspecting.operators import operators
 from graphkit.inspecting.parameters import stored
 from graphkit.inspecting.peak import peak
-from graphkit.inspecting.targets import judged
+from graphkit.inspecting.targets import verdicts
 from graphkit.inspecting.tree import module_tree
 from graphkit.inspecting.weights import weights_of
 from graphkit.ir.describe import tensor_of
@@ -159,7 +159,7 @@ def inspect(
         FormatError: It is damaged, or has a cycle.
         MissingError: A package that reads such a source is not installed.
     """
-    from graphkit.frameworks.convert import look, writer_of
+    from graphkit.frameworks.convert import load, look, writer_of
 
     for target in targets:
         writer_of(target)
@@ -167,10 +167,15 @@ def inspect(
         raise InputError("Which operators a target takes is asked of the canonical form, and a raw one has none of it.")
     model = source if isinstance(source, ir.Model) else look(source, raw=raw, **reading)
     origin = _origin(source, model, reading.get("params"))
-    verdicts = tuple(judged(model, target) for target in targets)
+    is_source = model is not source
+
+    def reread() -> ir.Model:
+        return load(source, **{**reading, "warn": lambda _message: None})
+
+    told = verdicts(model, targets, reread if is_source else None)
     kept = stored(model)
     if sizes:
-        model = model.clone() if model is source else model
+        model = model if is_source else model.clone()
         bind_sizes(model, sizes)
     found = costs(model)
     return Summary(
@@ -185,7 +190,7 @@ def inspect(
         cost=found,
         peak=peak(model),
         weights=tuple(weights_of(model)) if weights else None,
-        verdicts=verdicts,
+        verdicts=told,
     )
 
 

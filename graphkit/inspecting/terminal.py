@@ -53,25 +53,24 @@ def overview(summary: Summary) -> Group:
     return Group(Text(short(summary.origin.label, _NAME), style="bold"), Text(_provenance(summary), style="dim"), grid)
 
 
-def verdict_text(verdict: Verdict, summary: Summary) -> Group:
+def verdict_text(verdict: Verdict) -> Group:
     """Lay out whether a target takes a model, and which nodes it does not."""
     from rich.console import Group
     from rich.text import Text
 
     parts: list[RenderableType] = [Text()]
-    all_nodes = summary.operators.nodes
     if verdict.takes:
         parts.append(Text(f"{verdict.label} takes the model.", style="bold green"))
     else:
         found = [
-            f"does not take {len(verdict.refused):,} of {all_nodes:,} operators" if verdict.refused else "",
-            f"is not known to take {len(verdict.unknown):,}" if verdict.unknown else "",
+            f"does not take {len(verdict.refused):,} of {verdict.operators:,} operators" if verdict.refused else "",
+            f"is not known to take {len(verdict.unknown):,} of {verdict.operators:,}" if verdict.unknown else "",
         ]
-        told = " and ".join(filter(None, found)) or "does not take the model"
-        parts.append(Text(f"{verdict.label} {told}.", style="bold red"))
+        told = " and ".join(filter(None, found)) or "is not known to take the model"
+        parts.append(Text(f"{verdict.label} {told}.", style="bold red" if verdict.refused else "bold yellow"))
     parts += _refused(verdict.refused)
     if verdict.unknown:
-        parts += [Text("Not known, since what they read is not:", style="yellow"), *_refused(verdict.unknown)]
+        parts += [Text("Not known:", style="yellow"), *_refused(verdict.unknown)]
     if verdict.problem:
         parts.append(Text(clean(verdict.problem), style="yellow"))
     parts += [Text(f"{clean(warning)}", style="dim") for warning in verdict.warnings]
@@ -254,25 +253,25 @@ def _untranslated(summary: Summary) -> Iterator[tuple[str, RenderableType]]:
         yield "Kept as is", Group(heading, *_grouped((node.op, node.name, node.reason) for node in nodes))
 
 
-def _refused(nodes: Sequence[Refused]) -> list[Text]:
+def _refused(nodes: Sequence[Refused]) -> list[RenderableType]:
     return _grouped((node.op, node.name, node.reason) for node in nodes)
 
 
-def _grouped(nodes: Iterable[tuple[str, str, str]]) -> list[Text]:
-    """Nodes as one line for each operator and reason, with how many there are and where the first is."""
+def _grouped(nodes: Iterable[tuple[str, str, str]]) -> list[RenderableType]:
+    """Nodes as a paragraph for each operator and reason, with how many there are and where the first ones are."""
+    from rich.padding import Padding
     from rich.text import Text
 
     groups: dict[tuple[str, str], list[str]] = {}
     for op, name, reason in nodes:
         groups.setdefault((op, reason), []).append(name)
-    lines = []
+    lines: list[RenderableType] = []
     for (op, reason), names in sorted(groups.items(), key=lambda group: -len(group[1])):
-        line = Text("  ")
-        line.append(short(op), style="bold")
-        line.append(f" × {len(names):,}" if len(names) > 1 else "")
-        line.append(f": {clean(reason)}")
-        line.append(f" (at {named(names)})", style="dim")
-        lines.append(line)
+        line = Text(short(op), style="bold")
+        line.append(f" × {len(names):,}" if len(names) > 1 else "", style="not bold")
+        line.append(f": {clean(reason)}", style="not bold")
+        line.append(f" (at {named(names)})", style="not bold dim")
+        lines.append(Padding(line, (0, 0, 0, 2)))
     if len(lines) > _LISTED:
         lines[_LISTED:] = [Text(f"  {len(lines) - _LISTED:,} more reasons", style="dim")]
     return lines

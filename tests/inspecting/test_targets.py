@@ -9,8 +9,8 @@ import onnx_ir as ir
 import pytest
 
 import graphkit
-from graphkit.errors import ParameterError, UnsupportedError
-from graphkit.inspecting.targets import judged
+from graphkit.errors import MissingError, ParameterError, UnsupportedError, UnsupportedNode
+from graphkit.inspecting.targets import judged, verdicts
 from graphkit.ir.params import set_kind
 from graphkit.ir.shapes import infer_shapes
 from graphkit.ir.untranslated import set_untranslated
@@ -75,6 +75,50 @@ def test_a_node_without_canonical_form_is_refused_with_its_own_reason(target: st
     assert [(node.op, node.name, node.reason) for node in verdict.refused] == [
         ("my.ops:Frob", "frob", "nobody knows it")
     ]
+
+
+def _made() -> ir.Model:
+    """A model whose node of another domain is taken apart where the model is converted."""
+    model = _model(f"{HEAD} net (float[N, 4] x) => (float[N, 4] y) {{ [frob] y = my.ops.Frob(x) }}")
+    for node in model.graph:
+        set_untranslated(node, "conversion makes it", "made")
+    return model
+
+
+def test_what_its_framework_takes_apart_is_not_known_without_that_framework() -> None:
+    def load() -> ir.Model:
+        raise MissingError("it is not installed")
+
+    for found in (verdicts(_made(), ("mxnet", "onnx"), load), verdicts(_made(), ("mxnet", "onnx"))):
+        mxnet, onnx = found
+        assert not mxnet.takes
+        assert [node.name for node in mxnet.unknown] == ["frob"]
+        assert not mxnet.refused
+        assert onnx.takes
+
+
+def test_what_its_framework_takes_apart_is_settled_by_reading_the_source() -> None:
+    assert [verdict.takes for verdict in verdicts(_made(), ("mxnet", "torch"), lambda: _model(TAKEN))] == [True, True]
+    (verdict,) = verdicts(_made(), ("mxnet",), lambda: _model(ODD))
+    assert [node.name for node in verdict.refused] == ["odd"]
+
+
+def test_refusals_of_reading_are_refusals_of_every_target() -> None:
+    def load() -> ir.Model:
+        raise UnsupportedError("ONNX", [UnsupportedNode("aten.frob", "frob", "nobody knows it")])
+
+    for verdict in verdicts(_made(), ("mxnet", "onnx"), load):
+        assert not verdict.takes
+        assert [(node.name, node.reason) for node in verdict.refused] == [("frob", "nobody knows it")]
+
+
+def test_a_source_is_not_read_again_where_the_answer_is_known() -> None:
+    def load() -> ir.Model:
+        raise AssertionError
+
+    frob = f"{HEAD} net (float[N, 4] x) => (float[N, 4] y) {{ [frob] y = my.ops.Frob(x) }}"
+    assert verdicts(_model(TAKEN), ("mxnet",), load)[0].takes
+    assert not verdicts(_kept(frob), ("mxnet",), load)[0].takes
 
 
 def test_what_depends_on_such_a_node_is_not_known_to_be_refused() -> None:
