@@ -333,6 +333,50 @@ def test_buffers_that_are_written_are_no_outputs() -> None:
     assert "in place" in untranslated(written[0])
 
 
+class Caching(nn.Module):
+    """A buffer that is written and read, as caches are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("cache", torch.zeros(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.cache[:2].copy_(x)
+        return self.cache * 2
+
+
+def test_writes_to_buffers_that_are_read_are_shown() -> None:
+    program = torch.export.export(Caching(), (torch.ones(2),))
+    assert "torch.aten:copy_" in kinds(looked(program))
+    functional = looked(program.run_decompositions())
+    assert [value.name for value in functional.graph.outputs] == ["output"]
+    assert kinds(functional) == ["Slice", "Concat", "Mul"]
+
+
+class Counting(nn.Module):
+    """Sizes that depend on data, and sizes that are computed from sizes."""
+
+    def forward(self, x: torch.Tensor, n: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, int]:
+        count = n.item()
+        torch._check(count >= 2)
+        torch._check(count < 100)
+        return torch.zeros(count, 3), x.reshape(x.shape[0] * 2, -1) + x.shape[0] // 2, x.shape[0] + 1
+
+
+def test_sizes_that_are_computed_are_named_and_those_of_data_read_their_node() -> None:
+    free = torch.export.Dim.DYNAMIC
+    found = looked(Counting(), torch.ones(6, 4), torch.tensor(3), shapes=({0: free}, None))
+    shapes = [dims_of(value) for value in found.graph.outputs]
+    assert shapes[0] == ("u0", 3)
+    assert shapes[1] == ("2*batch", 2)
+    item = next(node for node in found.graph if node.op_type == "item")
+    assert item.outputs[0].uses()
+    assert not any("assert" in node.op_type or "sym" in node.op_type for node in found.graph)
+    raw = looked(Counting(), torch.ones(6, 4), torch.tensor(3), shapes=({0: free}, None), raw=True)
+    assert any(node.op_type == "sym_size.int" for node in raw.graph)
+    assert any(node.domain == "torch.operator" for node in raw.graph)
+
+
 def test_raw_programs_hold_every_node_as_the_file_spells_it() -> None:
     module = nn.Sequential(nn.Linear(4, 3), nn.Flatten(), nn.Dropout(0.5)).eval()
     shapes = {"input": {0: torch.export.Dim.DYNAMIC}}

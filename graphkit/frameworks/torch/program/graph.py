@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import onnx_ir as ir
@@ -22,6 +23,7 @@ from graphkit.frameworks.torch.program.schema import tensor_meta
 from graphkit.frameworks.torch.program.sizes import size_node
 from graphkit.frameworks.torch.program.targets import target_of
 from graphkit.ir.origin import set_origin
+from graphkit.ir.params import kind_of
 from graphkit.ir.untranslated import set_untranslated
 
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ class GraphReader:
         self.shared = shared
         self.values: dict[str, Any] = {}
         self.nodes: list[ir.Node] = [] if nodes is None else nodes
-        self._used: frozenset[str] | None = None
+        self._used: Counter[str] | None = None
         self._at = "an output"
 
     def fresh(self, name: str) -> ir.Value:
@@ -145,11 +147,11 @@ class GraphReader:
         if not outputs and target.namespace == "aten" and not target.packet.endswith("_"):
             return  # an assertion
         if self._writes_unseen(target, outputs):
-            if not _is_buffer(arguments):
+            if self._only_counts(node, arguments):
+                self.bind_fresh(outputs)
+            else:
                 self._foreign(node, target, arguments, outputs, _WRITES, "made")
                 self.shared.kept.add(self.nodes[-1])
-            else:
-                self._bind_fresh(outputs)
             return
         why = ""
         if target.namespace == "aten" and (row := row_of(target.packet, target.overload)) is not None:
@@ -234,7 +236,7 @@ class GraphReader:
                 attributes[key] = ir.AttrGraph(key, self.body(given))
             elif not holds(given, Body) and (made := attribute(key, given, self.shared.sizes.get)) is not None:
                 attributes[key] = made
-        results = self._bind_fresh(outputs)
+        results = self.bind_fresh(outputs)
         made_node = ir.Node(
             target.domain, target.op_type, operands, attributes.values(), outputs=results, version=1, name=None
         )
@@ -248,7 +250,8 @@ class GraphReader:
         """Whether a node reads a value as a tensor, rather than as a symbolic size that its attributes tell."""
         return value not in self.shared.sizes or self.shared.raw
 
-    def _bind_fresh(self, outputs: list[tuple[str, str]]) -> list[ir.Value]:
+    def bind_fresh(self, outputs: Sequence[tuple[str, str]]) -> list[ir.Value]:
+        """Bind names of tensors and symbolic numbers, by kind, to values with the types and shapes that are told."""
         results = []
         for kind, name in outputs:
             value = self.fresh(name) if kind == "as_tensor" else ir.Value(name=name or None)
@@ -319,7 +322,7 @@ class GraphReader:
                 for name, branch in zip(("then_branch", "else_branch"), branches, strict=True)
                 if branch is not None
             ]
-            results = self._bind_fresh(outputs)
+            results = self.bind_fresh(outputs)
             self._add([ir.Node("", "If", [given[0]], attributes, outputs=results, version=None)], node, target)
             return True
         return False
@@ -362,7 +365,7 @@ class GraphReader:
         for kind, name in (found for given in body.graph["inputs"] for found in outputs_in([given])):
             if not name:
                 continue
-            value = inner._bind_fresh([(kind, name)])[0]
+            value = inner.bind_fresh([(kind, name)])[0]
             inputs.append(value)
         inner.run()
         results = [value for value in flat(inner.outputs(body.graph["outputs"])) if isinstance(value, ir.Value)]
@@ -375,11 +378,18 @@ class GraphReader:
         in_place = target.packet.endswith("_") and not target.packet.endswith("__")
         return in_place and not any(name in self._names_used() for _, name in outputs)
 
-    def _names_used(self) -> frozenset[str]:
-        """Names that nodes and outputs of the graph read."""
+    def _only_counts(self, node: Json, arguments: list[tuple[str, Any]]) -> bool:
+        """Whether a node writes to a buffer that nothing else reads, such as a count of batches."""
+        first = arguments[0][1] if arguments else None
+        if not isinstance(first, ir.Value) or kind_of(first) != "buffer":
+            return False
+        return all(self._names_used()[name] == 1 for name in names_in(node["inputs"][0]["arg"]))
+
+    def _names_used(self) -> Counter[str]:
+        """How often nodes and outputs of the graph read each name."""
         if self._used is None:
             given = [one["arg"] for node in self.graph["nodes"] for one in node["inputs"]]
-            self._used = frozenset(name for one in (*given, *self.graph["outputs"]) for name in names_in(one))
+            self._used = Counter(name for one in (*given, *self.graph["outputs"]) for name in names_in(one))
         return self._used
 
 
@@ -387,9 +397,3 @@ def _name_of(node: Json, target: Target) -> str:
     """Name of a node: files before PyTorch 2.9 have those of results only."""
     names = [name for _, name in outputs_in(node["outputs"])]
     return str(node.get("name") or (names[0] if len(names) == 1 else target.packet))
-
-
-def _is_buffer(arguments: list[tuple[str, Any]]) -> bool:
-    """Whether the first argument is a tensor that the model stores."""
-    first = arguments[0][1] if arguments else None
-    return isinstance(first, ir.Value) and first.const_value is not None

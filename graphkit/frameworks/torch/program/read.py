@@ -16,8 +16,9 @@ from graphkit.frameworks.torch.program.damage import DamageError
 from graphkit.frameworks.torch.program.expressions import SYMBOL, infix
 from graphkit.frameworks.torch.program.graph import GraphReader
 from graphkit.frameworks.torch.program.layouts import contents, is_program
+from graphkit.frameworks.torch.program.parts import outputs_in
 from graphkit.frameworks.torch.program.pruning import prune, pruned
-from graphkit.frameworks.torch.program.schema import NEWEST, chosen, program, tensor_meta
+from graphkit.frameworks.torch.program.schema import NEWEST, program, tensor_meta
 from graphkit.frameworks.torch.program.shared import Shared
 from graphkit.frameworks.torch.program.trees import leaf_paths
 from graphkit.ir.canonical.drop_neutral import drop_neutral
@@ -195,6 +196,8 @@ class _Reader:
             self._by_identity[tensor.identity] = value
 
     def _bind_inputs(self) -> None:
+        kinds = {name: kind for kind, name in outputs_in(self.told.graph["inputs"])}
+        known: set[ir.Value] = set()
         for source in self.told.inputs:
             if source.kind in _KINDS:
                 value = self.stored.get(source.target)
@@ -202,19 +205,14 @@ class _Reader:
                     value = self.main.fresh(source.name)
                     value.name = source.target
                     self.stored[source.target] = value
-                if "graphkit.kind" not in value.metadata_props or source.kind == "parameter":
+                if value not in known or source.kind == "parameter":
                     set_kind(value, _KINDS[source.kind])
+                known.add(value)
                 self.main.bind(source.name, value)
             elif source.kind == "user_input" and source.name:
-                self._bind_user_input(source.name)
+                self.inputs.extend(self.main.bind_fresh([(kinds.get(source.name, "as_tensor"), source.name)]))
             elif source.name:
                 self.main.bind(source.name, Text(source.target or source.kind) if source.value is None else None)
-
-    def _bind_user_input(self, name: str) -> None:
-        graph = self.told.graph
-        kind = next((chosen(one)[0] for one in graph["inputs"] if name in str(one)), "as_tensor")
-        value = self.main._bind_fresh([(kind, name)])[0]
-        self.inputs.append(value)
 
     def _name(self, model: ir.Model, outputs: list[str]) -> None:
         if self.raw:
