@@ -98,7 +98,7 @@ def picture(
     if depth is not None and depth < 0:
         raise InputError(f"A picture's depth is 0 or more, not {depth}.")
     from graphkit.render.drawing import Show
-    from graphkit.render.folding import LARGEST, Sketch, is_drawable
+    from graphkit.render.folding import Sketch, is_drawable
     from graphkit.render.part import part
 
     view, name = _view(source)
@@ -130,7 +130,7 @@ def picture(
 
     drawing, folded = sketch.drawn(is_drawable)
     if folded:
-        told(f"The graph has more than {LARGEST:,} boxes, so {folded}; {_INSTEAD}")
+        told(f"The graph has more boxes or arrows than Graphviz lays out in seconds, so {folded}; {_INSTEAD}")
     text = to_dot(drawing, direction=direction)
     return text.encode() if form == "dot" else lay_out(text, form)
 

@@ -42,8 +42,12 @@ _TEXT: Final = 9
 _TOLD: Final = 12
 """Lines of an overlay that a tooltip has."""
 
-_LIMITS: Final = ((2000, "nslimit=0.1, "), (1000, "nslimit=1, "))
-"""Boxes beyond which straight lines are given up for a layout in seconds rather than minutes, and how far."""
+_LIMITS: Final = (
+    (8000, "nslimit=0.1, nslimit1=1, mclimit=0.1, splines=line, "),
+    (2500, "nslimit=0.1, "),
+    (1000, "nslimit=1, "),
+)
+"""Boxes or lines beyond which Graphviz must stop improving its layout, so that it takes seconds rather than minutes."""
 
 
 def to_dot(drawing: Drawing, *, direction: str = "TB", headed: bool = True) -> str:
@@ -108,7 +112,8 @@ class _Writer:
             self.values.setdefault(arrow.tail, {})[arrow.value] = arrow.label
 
     def lines(self) -> Iterator[str]:
-        hurry = next((limit for boxes, limit in _LIMITS if len(self.boxes) > boxes), "")
+        size = max(len(self.boxes), len(self.plan.lines))
+        hurry = next((options for most, options in _LIMITS if size > most), "")
         label = f"label=<{self._heading()}>, " if self.headed else ""
         yield "digraph model {"
         yield (

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from graphkit.render.drawing import Drawing
     from graphkit.render.overlay import Overlay
 
-__all__ = ["LARGEST", "Sketch", "is_drawable"]
+__all__ = ["Sketch", "is_drawable"]
 
-LARGEST: Final = 4000
+_LARGEST: Final = 4000
 """Boxes that Graphviz lays out in seconds, and that a browser moves smoothly; larger graphs are folded."""
-
-
+_DENSEST: Final = 10_000
+"""The same for arrows."""
 _DEEPEST: Final = 6
 """Depth from which folding is tried."""
 _TERMINALS: Final = 24
@@ -32,7 +32,7 @@ _RUNS: Final = (400, 200, 100, 50, 25, 12)
 
 def is_drawable(drawing: Drawing) -> bool:
     """Whether Graphviz lays a drawing out in seconds."""
-    return sum(1 for _ in drawing.boxes()) <= LARGEST
+    return sum(1 for _ in drawing.boxes()) <= _LARGEST and len(drawing.arrows) <= _DENSEST
 
 
 @dataclass(frozen=True, slots=True)

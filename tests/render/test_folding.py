@@ -81,13 +81,26 @@ def test_many_values_between_folded_modules_are_one_arrow():
 
 
 def test_a_graph_that_graphviz_takes_long_for_is_folded_with_a_warning(monkeypatch):
-    monkeypatch.setattr(folding, "LARGEST", 20)
+    monkeypatch.setattr(folding, "_LARGEST", 20)
     told = []
     assert b"operators 1" in picture(chain(30), "dot", warn=told.append)
     (message,) = told
-    assert message.startswith("The graph has more than 20 boxes, so every 2 consecutive operators are folded; choose")
+    assert message.startswith("The graph has more boxes or arrows than Graphviz lays out in seconds, so every 2 con")
     with pytest.warns(UserWarning, match="consecutive"):
         picture(chain(30), "svg")
+
+
+def test_many_arrows_are_as_bad_as_many_boxes(monkeypatch):
+    monkeypatch.setattr(folding, "_DENSEST", 20)
+    with pytest.warns(UserWarning, match="consecutive"):
+        assert picture(chain(30), "dot").count(b" -> ") <= 20
+
+
+@pytest.mark.parametrize(("length", "options"), [(900, b""), (1100, b"nslimit=1,"), (2600, b"nslimit=0.1,")])
+def test_graphviz_gets_less_time_for_larger_graphs(length, options):
+    heading = picture(chain(length), "dot")[:300]
+    assert options in heading
+    assert (b"nslimit" in heading) == bool(options)
 
 
 def test_a_layout_that_does_not_end_is_given_up(monkeypatch):

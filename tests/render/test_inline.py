@@ -57,7 +57,7 @@ def test_hostile_names_are_text():
 
 @pytest.mark.parametrize("scope", ["layer.inner", ""])
 def test_a_large_graph_is_folded(monkeypatch, scope):
-    monkeypatch.setattr(module, "LARGEST", 18)
+    monkeypatch.setattr(module, "_LARGEST", 18)
     model = chain(30, scope)
     found = inline(nx_view(model))
     assert found.folded
