@@ -183,6 +183,17 @@ class TestLayout:
         xs, ys = far["points"][::2], far["points"][1::2]
         assert any(x == a == b and top <= y <= low for a, b, top, low in zip(xs, xs[1:], ys, ys[1:], strict=False))
 
+    def test_lines_meet_a_box_in_the_order_in_which_they_come(self, browser, tmp_path) -> None:
+        branches = [(0, k) for k in range(1, 6)] + [(k, 6) for k in (4, 1, 5, 2, 3)]
+        with shown(browser, tmp_path, graph([operator("Conv") for _ in range(7)], branches)) as page:
+            shapes = page.evaluate(SHAPES)
+        boxes = {box["key"]: box["x"] for box in shapes["boxes"]}
+        ends = [
+            (boxes[f"n{link['tail']['id']}"], link["points"][-2]) for link in shapes["links"] if link["head"]["id"] == 6
+        ]
+        assert [end for _, end in sorted(ends)] == sorted(end for _, end in ends)
+        assert len({end for _, end in ends}) == 5
+
     def test_a_chain_is_straight_and_a_skip_runs_beside_it(self, browser, tmp_path) -> None:
         skip = graph([operator("Conv") for _ in range(5)], [(0, 1), (1, 2), (2, 3), (3, 4), (1, 4)])
         with shown(browser, tmp_path, skip) as page:

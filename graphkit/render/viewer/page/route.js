@@ -63,9 +63,9 @@ function routeSpread(ends, centre, width, found) {
     const spots = [...bundles.values()].map((bundle) => {
         const near = bundle.map(({ towards }) => towards - centre).sort((a, b) => Math.abs(a) - Math.abs(b))[0];
         const free = bundle.length === 1 && bundles.size > 1;
-        return { bundle, at: free ? Math.max(-half, Math.min(half, near)) : Math.abs(near) < half ? near : 0 };
+        return { bundle, near, at: free ? Math.max(-half, Math.min(half, near)) : Math.abs(near) < half ? near : 0 };
     });
-    spots.sort((a, b) => a.at - b.at);
+    spots.sort((a, b) => a.at - b.at || a.near - b.near);
     const apart = Math.min(12, (2 * half) / Math.max(1, spots.length - 1));
     let middle = 0;
     spots.forEach((spot, at) => {
