@@ -7,7 +7,7 @@ nodes that it lacks.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from graphkit.inspecting.count import Count, times, total
 from graphkit.inspecting.flops import runs_of, work_of
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-__all__ = ["Costs", "NodeCost", "Sum", "costs"]
+__all__ = ["GROUPED", "Costs", "NodeCost", "Sum", "costs"]
+
+GROUPED: Final = "PyTorch counts gradients of grouped convolutions' weights as if there were one group"
+"""Why :attr:`Costs.backward` may be more than :attr:`Costs.backward_exact`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,6 +117,11 @@ class Costs:
     activations: Sum
     inputs: Count | None
     outputs: Count | None
+
+    @property
+    def overcounted(self) -> bool:
+        """Whether PyTorch's count of the backward pass is more than there is to compute (:data:`GROUPED`)."""
+        return bool(self.backward.known != self.backward_exact.known)
 
     def by_node(self) -> dict[ir.Node, NodeCost]:
         """The cost of every node, inner ones included."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from graphkit.inspecting.cost import costs
-from graphkit.inspecting.count import evaluate, shown, shown_bytes
+from graphkit.inspecting.cost import GROUPED, costs
+from graphkit.inspecting.count import evaluate, shown, shown_bytes, times
 from graphkit.ir.describe import constant_of
 from graphkit.ir.symbols import names_in
 from graphkit.ir.view import bodies_of
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from graphkit.inspecting.count import Count
 
 __all__ = ["by_key", "overlays"]
+
+_BACKWARD: Final = "FLOPs of the backward pass"
 
 
 def by_key(found: Costs, model: ir.Model, view: nx.MultiDiGraph) -> dict[str, NodeCost]:
@@ -60,7 +62,7 @@ def overlays(
     made = (
         _overlay("FLOPs", keyed, lambda each: each.flops, lambda count: shown(count, "FLOPs"), sizes),
         _overlay(
-            "FLOPs of the backward pass",
+            _BACKWARD,
             keyed,
             lambda each: each.backward_flops,
             lambda count: shown(count, "FLOPs"),
@@ -96,6 +98,8 @@ def _overlay(
             free |= names_in(count) - sizes.keys()
         if each.runs != 1:
             told.append(f"runs {'an unknown number of' if each.runs is None else shown(each.runs)} times")
+        if title == _BACKWARD and each.backward != each.backward_exact:
+            told += [f"computed are {shown(times(each.backward_exact, 2), 'FLOPs')}: {GROUPED}"]
         marks[key] = Mark(None if number is None else float(number), tuple(told))
     said = []
     if free:

@@ -33,6 +33,17 @@ def test_overlays_have_the_keys_of_the_view_and_the_numbers_of_the_nodes() -> No
     assert twice["FLOPs"].note == ""
 
 
+def test_the_exact_count_of_grouped_gradients_is_told_beside_pytorchs() -> None:
+    net = torch.nn.Sequential(torch.nn.Conv2d(4, 4, 1), torch.nn.Conv2d(4, 4, 3, groups=4))
+    read = graphkit.load(net.eval(), inputs=["1x4x5x5"], dynamic_batch=False)
+    assert costs(read).overcounted
+    backward = overlays(read, nx_view(read))[1]
+    plain, grouped = backward.marks.values()
+    assert plain.told == ("FLOPs of the backward pass: 800 FLOPs",)
+    assert [line[:30] for line in grouped.told] == ["FLOPs of the backward pass: 3.", "computed are 1.30 kFLOPs: PyTo"]
+    assert not costs(model("lenet")).overcounted
+
+
 def test_keys_of_nodes_inside_bodies_are_those_of_the_view() -> None:
     class Choosing(torch.nn.Module):
         def __init__(self) -> None:
