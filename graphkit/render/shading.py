@@ -129,7 +129,8 @@ def shading(overlay: Overlay, boxes: Mapping[str, Sequence[str]]) -> Shading:
     whole = overlay.scale == "bound"
     legend = [shade for shade in (*scale[1], _FAIL) if whole or shade in shown]
     legend += [shade for shade in (unknown, nothing) if shade in shown]
-    return Shading(clean(overlay.title), clean(overlay.note), tuple(dict.fromkeys(legend)), shaded)
+    title = f"{overlay.title}, error as a share of its bound" if whole else overlay.title
+    return Shading(clean(title), clean(overlay.note), tuple(dict.fromkeys(legend)), shaded)
 
 
 def _joined(overlay: Overlay, marks: Sequence[Mark]) -> Mark | None:

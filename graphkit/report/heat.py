@@ -43,7 +43,7 @@ def parity_overlay(report: Report, view: nx.MultiDiGraph) -> Overlay:
     for key, found in checks_of_nodes(report, view).items():
         if checks := wording.worst_first(report.checks[index] for index in found):
             marks[key] = _mark(checks)
-    return Overlay("Error as a share of its bound", marks, "bound", note=_note(strays(report, view)))
+    return Overlay("Parity", marks, "bound", note=_note(strays(report, view)))
 
 
 def checks_of_nodes(report: Report, view: nx.MultiDiGraph) -> dict[str, list[int]]:

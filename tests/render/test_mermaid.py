@@ -131,9 +131,9 @@ def test_numbers_colour_by_classes_under_a_legend():
     view = nx_view(block())
     keys = [key for key in view if key.startswith("op:")]
     marks = {keys[0]: Mark(0.2, verdict="pass"), keys[1]: Mark(7.0, verdict="fail")}
-    text = picture(view, "mmd", overlays=[Overlay("Errors", marks, "bound", note="2 checks elsewhere")]).decode()
+    text = picture(view, "mmd", overlays=[Overlay("Parity", marks, "bound", note="2 checks elsewhere")]).decode()
     lines = [line.strip() for line in body(text)]
-    start = lines.index('subgraph legend["Errors"]')
+    start = lines.index('subgraph legend["Parity, error as a share of its bound"]')
     legend = lines[start + 1 : lines.index("end")]
     assert legend[-3:] == [
         'legend_fails["fails"]:::fails',

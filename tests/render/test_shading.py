@@ -95,8 +95,14 @@ def test_writing_is_legible_and_more_is_darker(scale):
 def test_a_picture_has_the_colours_a_legend_and_the_note():
     view = nx_view(block())
     marks = {"op:conv1": Mark(0.2, ("output x1: fine",), "pass"), "op:bn": Mark(2.0, verdict="fail")}
-    dot = picture(view, "dot", overlays=[Overlay("Errors", marks, "bound", note="3 checks elsewhere")]).decode()
-    for text in ("Errors:", "≤ 100 %", "20 % of its bound", "fails: 2 × its bound", "3 checks elsewhere"):
+    dot = picture(view, "dot", overlays=[Overlay("Parity", marks, "bound", note="3 checks elsewhere")]).decode()
+    for text in (
+        "Parity, error as a share of its bound:",
+        "≤ 100 %",
+        "20 % of its bound",
+        "fails: 2 × its bound",
+        "3 checks elsewhere",
+    ):
         assert text in dot
     assert "output x1: fine" in dot
     assert "normalisation" not in dot
@@ -104,7 +110,7 @@ def test_a_picture_has_the_colours_a_legend_and_the_note():
 
 @pytest.mark.parametrize("form", ["dot", "mmd"])
 def test_inputs_outputs_and_what_is_cut_are_coloured_only_where_they_have_a_number(form):
-    overlay = Overlay("Errors", {"op:add": Mark(0.2, verdict="pass"), "output:out": Mark(0.5, verdict="pass")}, "bound")
+    overlay = Overlay("Parity", {"op:add": Mark(0.2, verdict="pass"), "output:out": Mark(0.5, verdict="pass")}, "bound")
     assert "not compared" not in picture(block(), form, around=["add"], hops=0, overlays=[overlay]).decode()
     text = picture(block(), form, overlays=[overlay]).decode()
     assert "50 % of its bound" in text.replace("#37;", "%")
