@@ -62,9 +62,10 @@ def verdict_text(verdict: Verdict) -> Group:
     if verdict.takes:
         parts.append(Text(f"{verdict.label} takes the model.", style="bold green"))
     else:
+        of = f"of {_count(verdict.operators, 'operator')}"
         found = [
-            f"does not take {len(verdict.refused):,} of {verdict.operators:,} operators" if verdict.refused else "",
-            f"is not known to take {len(verdict.unknown):,} of {verdict.operators:,}" if verdict.unknown else "",
+            f"does not take {len(verdict.refused):,} {of}" if verdict.refused else "",
+            f"is not known to take {len(verdict.unknown):,} {of}" if verdict.unknown else "",
         ]
         told = " and ".join(filter(None, found)) or "is not known to take the model"
         parts.append(Text(f"{verdict.label} {told}.", style="bold red" if verdict.refused else "bold yellow"))

@@ -150,7 +150,7 @@ def test_a_target_that_does_not_ends_with_1_and_says_which_operators(run):
     status, out, _ = run("odd.onnx", "--for", "onnx", "--for", "mxnet")
     assert status == 1
     assert "ONNX takes the model." in out
-    assert "MXNet does not take 1 of 1 operators." in out
+    assert "MXNet does not take 1 of 1 operator." in out
     assert "at odd" in out
 
 
