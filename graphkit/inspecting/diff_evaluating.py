@@ -35,6 +35,8 @@ _ELEMENTS: Final = 1 << 21
 """Elements of a region's inputs."""
 _SIZES: Final = (3, 5, 7, 11, 13, 17)
 """Sizes that free dimensions are given, so that none is mistaken for another."""
+_WHOLE: Final = (2, 7, 50)
+"""Bounds of whole numbers, draw by draw."""
 _SPACE: Final = 9
 """Size that spatial axes are cut down to where operators look at neighbours only."""
 _LOCAL: Final = frozenset(("Add", "BatchNormalization", "Conv", "Div", "Mul", "Relu", "Sub"))
@@ -106,8 +108,11 @@ def evaluate(region: Region, paired: Paired, arrays: Arrays) -> None:
                     mapping[value] = array
         if sum(array.size for array in feeds[0].values()) > _ELEMENTS:
             return
+        whole = any(array.dtype.kind in "iu" for array in feeds[0].values())
         found = [_run(*each, arrays) for each in zip((region.left, region.right), feeds, ends, strict=True)]
         if found[0] is None or found[1] is None:
+            if draw and found[0] is found[1] and whole:
+                continue  # numbers that large are no indices of either
             return
         if region.stored:
             region.arrays = list(zip(*found, strict=True))
@@ -176,7 +181,7 @@ def _drawn(
     if math.prod(shape) > _ELEMENTS:
         return None
     if not dtype.is_floating_point():
-        return rng.integers(0, 2, shape).astype(dtype.numpy())
+        return rng.integers(0, 2 if dtype == ir.DataType.BOOL else _WHOLE[draw], shape).astype(dtype.numpy())
     array = rng.standard_normal(shape)
     if draw == 1:
         array *= 1e-3

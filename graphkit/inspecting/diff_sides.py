@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from graphkit.errors import MissingError, ParameterError, UnsupportedError
+from graphkit.errors import MissingError, ParameterError, ShapeNeededError, UnsupportedError
 from graphkit.inspecting.diff_pairs import holds_constant
 from graphkit.inspecting.difference import Change, Side
 from graphkit.ir.dims import dims_of
@@ -46,7 +46,7 @@ def read_both(
         return left("as spelled"), right("as spelled"), "as spelled"
     try:
         return left("canonical"), right("canonical"), "canonical"
-    except (UnsupportedError, MissingError, ParameterError) as problem:
+    except (MissingError, ParameterError, ShapeNeededError, UnsupportedError) as problem:
         reason = short(" ".join(str(problem).split()), _REASON)
     found = left("looked at"), right("looked at")
     warn(f"Both models are compared as far as they can be looked at, as one cannot be converted: {reason}")

@@ -268,6 +268,7 @@ class _Teller:
             return f"{clean(places[0].op)} {self._name(places[0].name)}"
         if len(places) > len(ops) or len(ops) > 4:
             common = ", ".join(f"{op} × {n}" if n > 1 else op for op, n in Counter(p.op for p in places).most_common(4))
+            common += ", …" if len(ops) > 4 else ""
             return f"{clean(common)} at {self._name(places[0].name)}"
         return f"{clean(' + '.join(ops))} at {self._name(places[0].name)}"
 

@@ -146,3 +146,14 @@ def test_an_epsilon_shows_in_small_numbers():
     left, right = (with_weights(text.format(*words), **arrays) for words in (("1e-5", "Relu"), ("1e-6", "Relu")))
     found = compare(left, right)
     assert found.counts()["nodes changed"] == 1
+
+
+def test_whole_numbers_are_drawn_from_more_than_a_few():
+    table = np.random.default_rng(0).standard_normal((6, 4)).astype(np.float32)
+    text = "(int64[n] i, float[6, 4] w) => (float[n, 4] y) {{ {} }}"
+    left = with_weights(text.format("y = Gather(w, i)"), w=table)
+    wrapped = "m = Constant <value = int64 {2}> () j = Mod(i, m) y = Gather(w, j)"
+    right = with_weights(text.format(wrapped), w=table)
+    assert not compare(left, right).same
+    turned = with_weights(text.format("t = Transpose(w) g = Gather <axis = 1> (t, i) y = Transpose(g)"), w=table)
+    assert compare(left, turned).same
