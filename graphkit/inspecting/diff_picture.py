@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -125,8 +126,7 @@ def _counterparts(
 ) -> Iterable[tuple[str | None, str | None, Status, tuple[str, ...]]]:
     """Keys of nodes in both views, how they differ, and lines about that."""
     keys = [[key for key, data in view.nodes(data=True) if data["kind"] == "operator"] for view in (left, right)]
-    met: set[str] = set()
-    other: set[str] = set()
+    partner: dict[str, str] = {}
     for each in difference.nodes:
         one, two = (
             None if place is None or place.number is None else found[place.number]
@@ -134,46 +134,67 @@ def _counterparts(
         )
         if one is None and two is None:
             continue
-        met.add(one or "")
-        other.add(two or "")
+        if one is not None and two is not None:
+            partner[one] = two
         status: Status = "changed" if each.parameters and each.status in ("same", "renamed", "moved") else each.status
-        yield one, two, status, _told(difference, each)
-    yield from _ends(difference, left, right, met, other)
+        yield one, two, _counted(difference, status), _told(difference, each)
+    yield from _ends(difference, left, right, partner)
 
 
 def _ends(
-    difference: Difference, left: nx.MultiDiGraph, right: nx.MultiDiGraph, met: set[str], other: set[str]
+    difference: Difference, left: nx.MultiDiGraph, right: nx.MultiDiGraph, partner: Mapping[str, str]
 ) -> Iterable[tuple[str | None, str | None, Status, tuple[str, ...]]]:
-    """Inputs and outputs, those of bodies by place."""
+    """Inputs and outputs; those of bodies meet by place where their owners are each other."""
+    ours, theirs = _ends_by_place(left), _ends_by_place(right)
     named = [
-        {(data["kind"], data["name"]): key for key, data in view.nodes(data=True) if _is_end(data) and not data["body"]}
+        {(data["kind"], data["name"]): key for key, data in view.nodes(data=True) if not data["body"]}
         for view in (left, right)
     ]
+    met: set[str] = set()
     for each in (*difference.inputs, *difference.outputs):
         one = None if each.left is None else named[0].get((each.kind, each.left.name))
         two = None if each.right is None else named[1].get((each.kind, each.right.name))
         if one is None and two is None:
             continue
-        met.add(one or "")
-        other.add(two or "")
-        yield one, two, each.status, tuple(map(str, each.changes))
-    rest = [
-        [key for key, data in view.nodes(data=True) if data["kind"] != "operator" and key not in done]
-        for view, done in ((left, met), (right, other))
-    ]
-    shared = set(rest[0]) & set(rest[1])
-    yield from ((key, key, "same", ()) for key in rest[0] if key in shared)
-    yield from ((key, None, "removed", ()) for key in rest[0] if key not in shared)
-    yield from ((None, key, "added", ()) for key in rest[1] if key not in shared)
+        met.update(filter(None, (one and f"A{one}", two and f"B{two}")))
+        yield one, two, _counted(difference, each.status), tuple(map(str, each.changes))
+    for (owner, *place), key in ours.items():
+        if f"A{key}" in met:
+            continue
+        other = theirs.get((partner.get(owner, "") if owner else "", *place))
+        if other is not None and f"B{other}" not in met and (owner in partner or not owner):
+            met.add(f"B{other}")
+            yield key, other, "same", ()
+        else:
+            yield key, None, "removed", ()
+    yield from ((None, key, "added", ()) for key in theirs.values() if f"B{key}" not in met)
 
 
-def _is_end(data: Mapping[str, Any]) -> bool:
-    return data["kind"] in ("input", "output")
+def _ends_by_place(view: nx.MultiDiGraph) -> dict[tuple[Any, ...], str]:
+    """Inputs and outputs by owner, body, kind and place."""
+    found: dict[tuple[Any, ...], str] = {}
+    count: Counter[tuple[str, str]] = Counter()
+    for key, data in view.nodes(data=True):
+        if data["kind"] == "operator":
+            continue
+        body, kind = data["body"], data["kind"]
+        owner, attribute = "", ""
+        if body:
+            owner, attribute = view.graph["bodies"][body].owner, view.graph["bodies"][body].attribute
+        found[owner, attribute, kind, count[body, kind]] = key
+        count[body, kind] += 1
+    return found
+
+
+def _counted(difference: Difference, status: Status) -> Status:
+    """The status, without names where these do not count."""
+    return "same" if status == "renamed" and "names" in difference.ignored else status
 
 
 def _told(difference: Difference, each: NodeDifference) -> tuple[str, ...]:
     lines = []
-    if each.renamed and each.left is not None and each.right is not None and each.status not in ("rewritten", "folded"):
+    named = "names" not in difference.ignored and each.status not in ("rewritten", "folded")
+    if named and each.renamed and each.left is not None and each.right is not None:
         lines.append(f"name: {each.left.name} → {each.right.name}")
     lines += node_lines(each)
     lines += [parameter_line(difference.parameters[index]) for index in each.parameters]

@@ -93,6 +93,18 @@ def test_a_large_graph_is_drawn_around_its_differences(tmp_path):
     assert drawn.count("<b>Sin</b>") == 7
 
 
+def test_names_that_do_not_count_are_not_shown():
+    other = model("Neg", "Cos", "Relu(y)")
+    for node in other.graph:
+        node.name = f"{node.name}_renamed"
+    views = nx_view(LEFT), nx_view(other)
+    shown = comparison(compare(LEFT, other), *views)
+    assert {each.status for each in shown.counterparts} == {"same", "renamed"}
+    assert sum(each.status == "renamed" for each in shown.counterparts) == 4
+    hidden = comparison(compare(LEFT, other, ignore=["names"]), *views)
+    assert {(each.status, each.told) for each in hidden.counterparts} == {("same", ())}
+
+
 def test_a_form_that_is_none_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"its suffix is \.gif"):
         draw_difference(Compared(compare(LEFT, LEFT), LEFT, LEFT), tmp_path / "x.gif")
