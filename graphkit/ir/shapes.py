@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from graphkit.ir.keeping import Keeping
 
-__all__ = ["CONTRADICTIONS", "infer_node", "infer_shapes", "name_unknown_dims", "type_bytes"]
+__all__ = ["CONTRADICTIONS", "check_pieces", "infer_node", "infer_shapes", "name_unknown_dims", "type_bytes"]
 
 CONTRADICTIONS = (ValueError, IndexError, ZeroDivisionError)
 """What rules and rooms stumble over in nodes whose attributes and inputs do not fit together, which ONNX's inference
@@ -35,6 +35,8 @@ _SMALL = 1024
 """Elements up to which a constant's data is shown to the inference rules (shapes, axes, …)."""
 _MISFITS = (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, RuntimeError, ValueError)
 """What ONNX's inference raises for a node that contradicts its operator's definition."""
+_PIECES = 1 << 20
+"""More pieces than a Split can be meant to make."""
 _FEW = 16
 """The same for floats, of which only scales and bounds matter."""
 
@@ -147,7 +149,7 @@ def _infer_by_schema(node: ir.Node) -> None:
     schema = schema_for(node)
     if schema is None or schema.deprecated:
         return
-    _refuse_too_many_pieces(node)
+    check_pieces(node)
     types: dict[str, bytes] = {}
     data: dict[str, bytes] = {}
     names: list[str] = []
@@ -189,10 +191,16 @@ def _infer_by_schema(node: ir.Node) -> None:
                 _refine(output, shape, over=True)
 
 
-def _refuse_too_many_pieces(node: ir.Node) -> None:
-    """Refuse a Split of which more pieces are named than it makes; onnx (1.23) aborts the process over it."""
+def check_pieces(node: ir.Node) -> None:
+    """Refuse a Split that names more pieces than it makes, or makes more than fit into memory.
+
+    onnx's inference (1.23) ends the process over the one, and asks for memory for all of the other.
+
+    Raises:
+        FormatError: The message names the node.
+    """
     pieces = node.attributes.get_int("num_outputs", 0) if node.op_type == "Split" and node.domain == "" else 0
-    if 0 < pieces < len(node.outputs):
+    if 0 < pieces < len(node.outputs) or pieces > _PIECES:
         raise FormatError(
             f"Node {node.name!r} (Split) does not fit its inputs: num_outputs is {pieces}, and it has "
             f"{len(node.outputs)} outputs."

@@ -17,9 +17,10 @@ from graphkit.ir.canonical.contrib import why_kept
 from graphkit.ir.canonical.kinds import classify
 from graphkit.ir.canonical.sorting import sort_nodes
 from graphkit.ir.edit import nodes_of
-from graphkit.ir.keeping import KEPT, Keeping
+from graphkit.ir.keeping import KEPT, STUMBLES, Keeping
 from graphkit.ir.origin import Source, set_source
 from graphkit.ir.own import DOMAIN
+from graphkit.ir.shapes import check_pieces
 from graphkit.ir.untranslated import set_untranslated, untranslated
 from graphkit.ir.weights import check_weights
 from graphkit.ops import ledger
@@ -91,9 +92,12 @@ def _infer(model: ir.Model, proto: onnx.ModelProto) -> None:
     values = [value for graph in model.graphs() for node in graph for value in node.outputs]
     values.extend(model.graph.outputs)
     try:
+        for holder in (*model.graphs(), *model.functions.values()):
+            for node in holder:
+                check_pieces(node)
         inferred = onnx.shape_inference.infer_shapes(known, data_prop=True)
         found = {value.name: value for value in (*inferred.graph.value_info, *inferred.graph.output)}
-    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, RuntimeError, ValueError):
+    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, FormatError, *STUMBLES):
         found = {}  # what contradicts itself is told by the canonical form
     for value in values:
         if (info := found.get(value.name or "")) is not None:

@@ -164,6 +164,15 @@ def test_a_node_that_contradicts_what_it_reads_stays(tmp_path: Path) -> None:
         graphkit.load(path)
 
 
+@pytest.mark.parametrize("pieces", [1, 1 << 40])
+def test_a_split_into_other_pieces_than_it_names_stays(tmp_path: Path, pieces: int) -> None:
+    path = written(tmp_path / "x.onnx", node("Split", "x", "y z", num_outputs=pieces))
+    model, told = look(path)
+    assert kinds(model) == ["onnx:Split"]
+    assert "num_outputs is" in told[0]
+    assert kinds(look(path, raw=True)[0]) == [":Split"]
+
+
 @pytest.mark.parametrize(
     ("nodes", "told"),
     [
