@@ -197,8 +197,8 @@ def _costs(summary: Summary) -> Iterator[tuple[str, RenderableType]]:
         yield "Peak memory", Text(f"unknown, as the sizes of {_count(len(names), 'value')} are: {named(names)}")
     else:
         yield "Peak memory", Text(_peak(summary))
-    if len(names := sorted(names_in(cost.forward.known) | names_in(cost.activations.known))) > 1:
-        yield "Free sizes", Text(f"{named(names, _LISTED)}; --size {short(names[-1], 20)}=N counts for a size")
+    if options := _options(summary):
+        yield "More with", Text(options)
     unknown = [each for each in (*cost.nodes, *cost.inner) if each.macs is None and each.why]
     if unknown:
         reasons = Counter(each.why for each in unknown)
@@ -206,12 +206,25 @@ def _costs(summary: Summary) -> Iterator[tuple[str, RenderableType]]:
         yield "Unknown", Text("\n".join(_some(lines, _NAMED)), style="yellow")
 
 
+def _options(summary: Summary) -> str:
+    """Options of the command line with which more is known; empty where that is little."""
+    cost = summary.cost
+    blind = [tensor.name for tensor in summary.inputs if tensor.shape is None or None in tensor.shape]
+    names = sorted(names_in(cost.forward.known) | names_in(cost.activations.known))
+    given = [f"--input {clean(name)}:SHAPE" for name in blind]
+    if not blind and len(names) > 1:
+        given = [f"--size {clean(name)}=N" for name in names]
+    return " ".join(given[:_NAMED]) + (" …" if len(given) > _NAMED else "")
+
+
 def _work(found: Sum) -> str:
     if found.unknown and plain(found.known) == 0:
         return "unknown"
-    least = "at least " if found.unknown else ""
     macs, flops = shown(found.known, "MACs"), shown(found.doubled().known, "FLOPs")
-    return f"{least}{macs}" if macs == flops else f"{least}{macs} = {least}{flops}"
+    if macs == flops:  # only what they depend on can be said
+        return f"unknown; what is known of it is {macs}" if found.unknown else macs
+    least = "at least " if found.unknown else ""
+    return f"{least}{macs} = {least}{flops}"
 
 
 def _activations(summary: Summary) -> str:
