@@ -22,6 +22,7 @@ from graphkit.ir.dims import dims_of
 from graphkit.ir.family import family_of
 from graphkit.ir.origin import origin_of, source_of
 from graphkit.ir.params import kind_of, tied_names
+from graphkit.ir.training import stops_gradient
 from graphkit.ir.untranslated import conversion_of, untranslated
 from graphkit.ir.view import nx_view
 from tests.frameworks.torch.ages import saved
@@ -301,6 +302,22 @@ def test_branches_and_loops_hold_their_graphs() -> None:
     raw = looked(Choosing(), torch.ones(2, 4), raw=True)
     assert "torch.higher_order:cond" in kinds(raw)
     assert nx_view(raw).number_of_nodes()
+
+
+class Stopping(nn.Module):
+    """A tensor that is detached, and one that is computed without gradients."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            scale = x.exp()
+        return x.detach() * scale + x
+
+
+def test_no_gradient_flows_through_what_is_detached() -> None:
+    found = looked(Stopping(), torch.ones(3))
+    stopped = [node for node in found.graph if stops_gradient(node)]
+    assert sorted(origin_of(node).op.partition(".")[0] for node in stopped) == ["aten", "higher_order"]
+    assert not any(node.op_type == "Identity" for node in found.graph if node not in stopped)
 
 
 class Writing(nn.Module):

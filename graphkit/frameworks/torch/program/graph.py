@@ -53,9 +53,10 @@ _OF_SHAPES: Final = ("sym_size", "sym_numel", "sym_stride", "sym_storage_offset"
 """Functions of a tensor that read no element of it."""
 _DECOMPOSED: Final = dict.fromkeys(("flatten", "reshape", "unflatten", "view_as", "reshape_as", "ravel"), "view")
 """What conversion names nodes after: the operators that torch decomposes these to."""
+_GRAD_MODE: Final = "wrap_with_set_grad_enabled"
 _INLINED: Final = frozenset(
     {
-        "wrap_with_set_grad_enabled",
+        _GRAD_MODE,
         "wrap_with_autocast",
         "wrap",
         "wrap_activation_checkpoint",
@@ -154,7 +155,7 @@ class GraphReader:
                 self.shared.kept.add(self.nodes[-1])
             return
         why = ""
-        if target.namespace == "aten" and (row := row_of(target.packet, target.overload)) is not None:
+        if (row := row_of(target.namespace, target.packet, target.overload)) is not None:
             try:
                 self._row(node, target, row, arguments, outputs)
                 return
@@ -309,9 +310,12 @@ class GraphReader:
             results = flat(inner.outputs(bodies[0].graph["outputs"]))
             if len(results) != len(outputs):
                 raise DamageError(f"{self._at} gives {len(outputs)} results, its graph {len(results)}")
+            emit = Recorder(self.shared.constants, [])
+            stopped = target.packet == _GRAD_MODE and given[0] is False
             for (_, name), value in zip(outputs, results, strict=True):
                 if name:
-                    self.bind(name, value)
+                    self.bind(name, emit.detached(value) if stopped and isinstance(value, ir.Value) else value)
+            self._add(emit.nodes, node, target)
             return True
         if target.packet == "cond" and len(bodies) == 2 and isinstance(given[0], ir.Value):
             branches = [self._branch(body, flat(given[given.index(bodies[1]) + 1 :])) for body in bodies]

@@ -12,6 +12,7 @@ from graphkit.frameworks.torch.aten.emit import UNTRANSLATED, Emit
 from graphkit.ir.opset import OPSET
 from graphkit.ir.params import set_exact, set_kind
 from graphkit.ir.shapes import infer_node
+from graphkit.ir.training import stop_gradient
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -123,6 +124,16 @@ class Recorder(Emit):
         if isinstance(given, float) and given != int(given):
             raise UnfitError(f"it takes {given} for {dtype.name.lower()}")
         return self.array(np.asarray(given).astype(dtype.numpy()))
+
+    def detached(self, x: ir.Value) -> ir.Value:
+        """A tensor through which no gradient flows back; itself where none would, or where it is stored."""
+        if x.dtype is None or not x.dtype.is_floating_point() or x.const_value is not None:
+            return x
+        keeper = ir.Node("", "Identity", [x], num_outputs=1, version=OPSET)
+        keeper.outputs[0].type, keeper.outputs[0].shape = x.type, x.shape
+        stop_gradient(keeper)
+        self.nodes.append(keeper)
+        return keeper.outputs[0]
 
     def size_list(self, sizes: Sequence[int | ir.Value]) -> ir.Value:
         """Sizes as a 1-d int64 tensor."""

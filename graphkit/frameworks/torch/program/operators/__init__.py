@@ -3,9 +3,10 @@
 Rows are like those of :mod:`graphkit.frameworks.torch.aten`, which come after these: functions by operator, called with
 what emits nodes (:class:`~graphkit.frameworks.torch.program.recorder.Recorder`) and the operator's arguments, whose
 names are those of ATen's schema (the tensor in front is ``x``). A key is the operator (``"max.dim"``) or its packet
-(``"relu"``) for all overloads; an operator in place, or one that copies, is read as the plain one. A row that does not
-fit raises :class:`~graphkit.frameworks.torch.program.recorder.UnfitError`. They give what torch.onnx gives, operators
-and attributes, so that a program looks as it does converted; where torch.onnx makes many nodes there is no row.
+(``"relu"``) for all overloads, with the namespace in front where that is not ATen's; an operator in place, or one that
+copies, is read as the plain one. A row that does not fit raises
+:class:`~graphkit.frameworks.torch.program.recorder.UnfitError`. They give what torch.onnx gives, operators and
+attributes, so that a program looks as it does converted; where torch.onnx makes many nodes there is no row.
 """
 
 from __future__ import annotations
@@ -35,8 +36,10 @@ def _own() -> dict[str, Callable[..., Any]]:
 
 
 @cache
-def row_of(packet: str, overload: str) -> Callable[..., Any] | None:
-    """The row that reads an ATen operator, None where there is none."""
+def row_of(namespace: str, packet: str, overload: str) -> Callable[..., Any] | None:
+    """The row that reads an operator, None where there is none."""
+    if namespace != "aten":
+        return _own().get(f"{namespace}.{packet}")
     plain = packet.rstrip("_") or packet
     for name in dict.fromkeys((packet, plain, plain.removesuffix("_copy"))):
         for key in (f"{name}.{overload}", name):

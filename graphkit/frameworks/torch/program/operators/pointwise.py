@@ -69,7 +69,7 @@ _BINARY: Final = {
     "multiply": "Mul",
 }
 _CASTS: Final = (
-    "to", "_to_copy", "type_as", "contiguous", "clone", "alias", "alias_copy", "detach", "detach_copy", "lift",
+    "to", "_to_copy", "type_as", "contiguous", "clone", "alias", "alias_copy", "lift",
     "lift_fresh", "lift_fresh_copy", "positive", "resolve_conj", "resolve_neg", "_autocast_to_full_precision",
     "_autocast_to_reduced_precision",
 )  # fmt: skip
@@ -349,6 +349,10 @@ def _cast(emit: Recorder, x: ir.Value, *_rest: Any) -> ir.Value:
     return emit.operand(x, emit.dtype)
 
 
+def _detach(emit: Recorder, x: ir.Value) -> ir.Value:
+    return emit.detached(x)
+
+
 ROWS: dict[str, Callable[..., Any]] = {
     **{name: _unary(op_type, name in _FLOATING) for name, op_type in _UNARY.items()},
     **{name: _binary(op_type) for name, op_type in _BINARY.items()},
@@ -360,6 +364,8 @@ ROWS: dict[str, Callable[..., Any]] = {
         for name, bitwise in ((f"logical_{word}", False), (f"bitwise_{word}", True), (f"__{word}__", True))
     },
     **dict.fromkeys(_CASTS, _cast),
+    "detach": _detach,
+    "detach_copy": _detach,
     "add": _sum("Add"),
     "subtract": _sum("Sub"),
     "sub": _sum("Sub"),

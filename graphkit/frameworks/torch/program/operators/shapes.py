@@ -122,6 +122,20 @@ def _expand_as(emit: Recorder, x: ir.Value, other: ir.Value) -> ir.Value:
     return emit.op("Expand", x, emit.op("Shape", other))
 
 
+def _broadcast(emit: Recorder, tensors: Sequence[ir.Value]) -> list[ir.Value]:
+    """Each tensor expanded to the common shape, itself where it has that already."""
+    found = []
+    for tensor, result in zip(tensors, emit.results, strict=True):
+        if result is None or tensor.shape == result.shape:
+            found.append(tensor)
+            continue
+        sizes = known(result)
+        if None in sizes:
+            raise UnfitError("it expands to a free dimension")
+        found.append(emit.op("Expand", tensor, emit.ints(*(size or 0 for size in sizes))))
+    return found
+
+
 def _concat(emit: Recorder, tensors: Sequence[ir.Value], dim: int = 0) -> ir.Value:
     # torch lets tensors of shape [0] be joined with any
     parts = [emit.operand(one, emit.dtype) for one in tensors if rank(one) == len(emit.sizes)]
@@ -272,6 +286,7 @@ ROWS: dict[str, Callable[..., Any]] = {
     "moveaxis": _moved,
     "expand_as": _expand_as,
     "broadcast_to": lambda emit, x, size: emit.op("Expand", x, emit.size_list(size)),
+    "broadcast_tensors": _broadcast,
     "cat": _concat,
     "concat": _concat,
     "concatenate": _concat,
