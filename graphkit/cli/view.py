@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from graphkit.cli.drawing import shown_options
 from graphkit.cli.options import command, reading_options
 
 if TYPE_CHECKING:
+    from graphkit.cli.drawing import Shown
     from graphkit.cli.options import Reading
 
 __all__ = ["COMMAND"]
@@ -16,13 +18,12 @@ __all__ = ["COMMAND"]
 
 @command
 @reading_options
-@click.option("--raw", is_flag=True, help="Show the operators that the file spells, not their canonical form.")
-@click.option("--title", default="", metavar="TEXT", help="Heading of the page. Default: SOURCE's name.")
+@shown_options
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Port to serve on. Default: one that is free."
 )
 @click.option("--browser/--no-browser", default=True, help="Open the browser, or print the address only.")
-def COMMAND(reading: Reading, raw: bool, title: str, port: int, browser: bool) -> None:  # noqa: N802
+def COMMAND(reading: Reading, shown: Shown, port: int, browser: bool) -> None:  # noqa: N802
     """Explore SOURCE in the browser: modules that open, search, parameters, paths, costs.
 
     The page is served to this machine alone, until Ctrl-C. `graphkit render SOURCE -o x.html` writes the same page into
@@ -30,12 +31,11 @@ def COMMAND(reading: Reading, raw: bool, title: str, port: int, browser: bool) -
     """
     import webbrowser
 
-    from graphkit.render.viewer.page import to_html
-    from graphkit.render.viewer.payload import subject
+    from graphkit.render import picture
     from graphkit.render.viewer.server import PageServer
 
-    model = reading.look(raw=raw)
-    with PageServer(to_html([subject(model, title=title)]), port) as server:
+    model = shown.model(reading)
+    with PageServer(picture(model, "html", **shown.options(model, explored=True)), port) as server:
         click.echo(f"{server.address} (Ctrl-C ends)")
         if browser and not webbrowser.open(server.address):
             click.echo("No browser could be opened; open the address yourself.", err=True)

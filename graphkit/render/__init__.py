@@ -43,6 +43,7 @@ class Options(TypedDict, total=False):
     around: Sequence[str]
     hops: int
     overlays: Sequence[Overlay]
+    offered: Sequence[Overlay]
     warn: Callable[[str], None] | None
 
 
@@ -61,6 +62,7 @@ def picture(
     around: Sequence[str] = (),
     hops: int = 2,
     overlays: Sequence[Overlay] = (),
+    offered: Sequence[Overlay] = (),
     warn: Callable[[str], None] | None = None,
 ) -> bytes:
     """Draw a model.
@@ -79,7 +81,8 @@ def picture(
         end: Nodes to draw only what they depend on; with ``start``, only what lies on paths between.
         around: Nodes to draw only what is around.
         hops: How many edges around them.
-        overlays: Numbers that colour the boxes instead of the families of operators; one at most, but in HTML.
+        overlays: Numbers that colour the boxes instead of the families of operators; one at most.
+        offered: Numbers that readers of HTML may choose instead; other formats leave them out.
         warn: Receives what had to be folded; None for Python's :mod:`warnings`.
 
     Returns:
@@ -104,6 +107,8 @@ def picture(
     view, name = _view(source)
     view = part(view, start=start, end=end, around=around, hops=hops)
     title = title or name
+    if len(overlays) > 1:
+        raise InputError(f"A picture has one colour for each box; give one overlay instead of {len(overlays)}.")
     if form == TENSORBOARD:
         from graphkit.render.tensorboard import events
 
@@ -113,9 +118,7 @@ def picture(
     if form == "html":
         if depth is not None:
             raise InputError("The viewer folds and opens modules itself, so it is given no depth.")
-        return _page(source, view, title, overlays)
-    if len(overlays) > 1:
-        raise InputError(f"A picture has one colour for each box; give one overlay instead of {len(overlays)}.")
+        return _page(source, view, title, overlays, offered)
     sketch = Sketch(view, title, depth, Show(shapes, parameters, attributes), next(iter(overlays), None))
     told = warn or _warn
     if form == "mmd":
@@ -138,20 +141,24 @@ def picture(
 _INSTEAD: Final = "choose what to fold with a depth, draw a part, or explore all of it in the viewer (graphkit view)."
 
 
-def _page(source: ir.Model | nx.MultiDiGraph, view: nx.MultiDiGraph, title: str, overlays: Sequence[Overlay]) -> bytes:
+def _page(
+    source: ir.Model | nx.MultiDiGraph,
+    view: nx.MultiDiGraph,
+    title: str,
+    overlays: Sequence[Overlay],
+    offered: Sequence[Overlay],
+) -> bytes:
     """The viewer's page."""
-    from dataclasses import replace
-
     import onnx_ir as ir
 
     from graphkit.render.viewer.page import to_html
     from graphkit.render.viewer.payload import Subject, subject
 
     if isinstance(source, ir.Model):
-        shown = replace(subject(source, title=title, overlays=overlays), view=view)
+        shown = subject(source, view=view, title=title, overlays=[*overlays, *offered])
     else:
-        shown = Subject(view, title or view.graph["name"] or "model", overlays=overlays)
-    return to_html([shown]).encode()
+        shown = Subject(view, title or view.graph["name"] or "model", overlays=[*overlays, *offered])
+    return to_html([shown], colours=overlays[0].title if overlays else "").encode()
 
 
 def _warn(message: str) -> None:

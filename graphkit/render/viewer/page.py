@@ -67,18 +67,21 @@ SCRIPTS: Final = (
 _STYLES: Final = ("viewer.css",)
 
 
-def to_html(subjects: Sequence[Subject], *, title: str = "", comparison: Comparison | None = None) -> str:
+def to_html(
+    subjects: Sequence[Subject], *, title: str = "", comparison: Comparison | None = None, colours: str = ""
+) -> str:
     """Write a page in which graphs are explored.
 
     Args:
         subjects: One graph, or two to be compared.
         title: What to call the page; what the graphs are called if empty.
         comparison: How the two graphs differ.
+        colours: Title of the overlay that colours the nodes until another is chosen; empty for none.
 
     Returns:
         A whole HTML document; the same graphs give the same bytes.
     """
-    told = payload(subjects, title=title, comparison=comparison)
+    told = payload(subjects, title=title, comparison=comparison, colours=colours)
     data = json.dumps(told, separators=(",", ":"), allow_nan=False).encode()
     style, script = "\n".join(map(_asset, _STYLES)), "\n".join(map(_asset, SCRIPTS))
     libraries = (files("graphkit.render.viewer") / "libraries" / "libraries.js").read_text(encoding="utf-8")

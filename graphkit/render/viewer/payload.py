@@ -120,13 +120,16 @@ def subject(
     return Subject(shown, title or label or model.graph.name or "model", label, facts, overlays, tensors)
 
 
-def payload(subjects: Sequence[Subject], *, title: str = "", comparison: Comparison | None = None) -> dict[str, Any]:
+def payload(
+    subjects: Sequence[Subject], *, title: str = "", comparison: Comparison | None = None, colours: str = ""
+) -> dict[str, Any]:
     """What the page is told.
 
     Args:
         subjects: One graph, or two to be compared.
         title: What to call the page; what the graphs are called if empty.
         comparison: How the two graphs differ.
+        colours: Title of the overlay that colours the nodes at first; empty for none.
 
     Returns:
         JSON's types alone: numbers that JSON has not are text.
@@ -136,6 +139,7 @@ def payload(subjects: Sequence[Subject], *, title: str = "", comparison: Compari
         "title": title or " ⇄ ".join(item.title for item in subjects),
         "families": [{"name": family, **COLOURS[family]._asdict()} for family in FAMILIES],
         "graphs": [_Graph(item).told() for item in subjects],
+        "colours": colours,
         "diff": None,
     }
     if comparison is not None:

@@ -31,10 +31,10 @@ class PageServer:
         InputError: The port is taken, or may not be used.
     """
 
-    def __init__(self, page: str, port: int = 0) -> None:
+    def __init__(self, page: bytes, port: int = 0) -> None:
         secret = secrets.token_urlsafe(16)
         try:
-            self._server = ThreadingHTTPServer((_HOST, port), _handler(page.encode(), f"/{secret}/"))
+            self._server = ThreadingHTTPServer((_HOST, port), _handler(page, f"/{secret}/"))
         except (OSError, OverflowError) as error:
             raise InputError(
                 f"Port {port} of {_HOST} cannot be listened on: {error}. Give another with --port, or none for "

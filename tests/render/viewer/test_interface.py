@@ -17,7 +17,7 @@ from graphkit.render.viewer.payload import subject
 def file(tmp_path_factory):
     path = tmp_path_factory.mktemp("pages") / "net.html"
     given = subject(net(), title="the net", overlays=[PARITY, FLOPS, BYTES], facts=[("depth", "7")])
-    path.write_text(to_html([given]), encoding="utf-8")
+    path.write_text(to_html([given], colours="Parity"), encoding="utf-8")
     return path
 
 

@@ -15,7 +15,7 @@ from graphkit.render.viewer.server import PageServer
 
 @contextmanager
 def serving(page="<p>é</p>"):
-    with PageServer(page) as server:
+    with PageServer(page.encode()) as server:
         thread = threading.Thread(target=server.serve)
         thread.start()
         try:
@@ -70,4 +70,4 @@ def test_two_servers_have_different_secrets():
 
 def test_a_port_that_is_taken_is_told():
     with serving() as server, pytest.raises(InputError, match="cannot be listened on"):
-        PageServer("", urlsplit(server.address).port)
+        PageServer(b"", urlsplit(server.address).port)

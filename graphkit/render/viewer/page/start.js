@@ -54,9 +54,7 @@ function showGraphs(payload) {
     if (!comparison && viewer.graph.groups.length === 1) tabs.open("outline");
     panel.show();
     viewer.dress(viewer.theme);
-    // Numbers that the page was made for are shown at once: errors, where there are any.
-    const judged = viewer.graphs.flatMap((graph) => graph.overlays).find(({ scale }) => scale === "bound");
-    if (judged && !comparison) heat.show(judged.title);
+    if (payload.colours) heat.show(payload.colours);
     const link = new DeepLink(viewer, heat);
     link.follow();
     return {
