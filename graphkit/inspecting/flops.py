@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from graphkit.inspecting import aten
+from graphkit.inspecting import aten, mxnet_work
 from graphkit.inspecting.count import times, total
 from graphkit.ir.family import family_of
 from graphkit.ir.keeping import KEPT, STUMBLES
@@ -84,6 +84,10 @@ def makes_none(op_type: str, domain: str = "") -> bool:
         domain = ""
     if domain == aten.DOMAIN or domain in aten.PYTHON:
         return domain != aten.DOMAIN or aten.packet_of(op_type) in aten.WITHOUT
+    if domain == mxnet_work.DOMAIN:
+        own = mxnet_work.canonical_name(op_type)
+        others = mxnet_work.reads_as(own)
+        return own in mxnet_work.WITHOUT or (bool(others) and all(makes_none(each) for each in others))
     name = op_type if _common(domain) else f"{domain}:{op_type}"
     return name in NONE_MADE or family_of(op_type, domain) in _LIGHT
 
@@ -96,6 +100,8 @@ def _macs_of(op_type: str, domain: str) -> Macs | None:
 
     if domain == aten.DOMAIN:
         return aten.ATEN.get(aten.packet_of(op_type))
+    if domain == mxnet_work.DOMAIN:
+        return mxnet_work.MXNET.get(mxnet_work.canonical_name(op_type))
     room = index().by_onnx.get(("" if _common(domain) else domain, op_type))
     return FOREIGN.get((domain, op_type)) if room is None or room.macs is None else room.macs
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from graphkit.inspecting import aten
+from graphkit.inspecting import aten, mxnet_work
 from graphkit.ir.params import of_kind
 from graphkit.ir.training import stops_gradient
 from graphkit.ir.view import bodies_of
@@ -94,6 +94,8 @@ def _stops(node: ir.Node) -> bool:
     """Whether no gradient flows back through a node."""
     if node.domain == aten.DOMAIN:
         return aten.packet_of(node.op_type) == "detach"
+    if node.domain == mxnet_work.DOMAIN:
+        return mxnet_work.canonical_name(node.op_type) == "BlockGrad"
     return stops_gradient(node) or (node.domain in ("", "ai.onnx") and node.op_type in _NO_GRADIENT)
 
 

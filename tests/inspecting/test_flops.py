@@ -13,10 +13,12 @@ import pytest
 from onnx import TensorProto, helper
 
 import graphkit
+from graphkit.inspecting.aten import ATEN, WITHOUT
 from graphkit.inspecting.cost import costs
 from graphkit.inspecting.count import evaluate, names_in, shown
 from graphkit.inspecting.flops import NONE_MADE, makes_none
 from graphkit.inspecting.foreign import FOREIGN
+from graphkit.inspecting.mxnet_work import MXNET
 from graphkit.ops.index import index
 
 torch = pytest.importorskip("torch")
@@ -117,6 +119,9 @@ def test_flops_of_every_form_are_those_that_pytorch_counts_forward_and_backward(
     graphkit.save(read, tmp_path / "net", to="mxnet")
     symbol = graphkit.look(tmp_path / "net-symbol.json", inputs=["x".join(map(str, shape))])
     assert both(costs(symbol), shape[0]) == expected
+    spelled = graphkit.look(tmp_path / "net-symbol.json", inputs=["x".join(map(str, shape))], raw=True)
+    assert {node.domain for node in spelled.graph} <= {"mxnet", ""}
+    assert both(costs(spelled), shape[0]) == expected
 
 
 @pytest.mark.filterwarnings("ignore:The tensor attribute:UserWarning")  # torch's own weights of recurrent layers
@@ -331,6 +336,37 @@ def test_every_operator_is_counted_or_known_to_make_no_product_or_unknown() -> N
         counts = (room is not None and room.macs is not None) or (domain, name) in FOREIGN
         stands = [counts, makes_none(name, domain), not domain and name in _BODIES, (domain, name) in _UNKNOWN]
         assert sum(stands) == 1, f"{domain}:{name} stands in {stands}"
+
+
+_UNKNOWN_MXNET = frozenset(
+    """
+    Correlation GridGenerator QActivation QConvolution QFullyConnected SpatialTransformer _cond _foreach _while_loop
+    _contrib_DeformableConvolution _contrib_ModulatedDeformableConvolution _contrib_interleaved_matmul_encdec_qk
+    _contrib_interleaved_matmul_encdec_valatt _contrib_interleaved_matmul_selfatt_qk
+    _contrib_interleaved_matmul_selfatt_valatt _contrib_quantized_conv _contrib_quantized_fully_connected
+    _image_random_color_jitter _image_random_hue _linalg_gemm _linalg_potri _linalg_syrk _linalg_trmm _np_dot
+    _npi_einsum _npi_matmul _npi_pinv _npi_pinv_scalar_rcond _npi_polyval _npi_tensordot _npi_tensordot_int_axes
+    _sg_mkldnn_conv _sg_mkldnn_fully_connected _sg_mkldnn_selfatt_qk _sg_mkldnn_selfatt_valatt
+    """.split()  # noqa: SIM905  # many words
+)
+"""Operators of MXNet whose multiply-adds are not counted as a symbol spells them."""
+
+
+def test_every_operator_of_mxnet_is_counted_or_known_to_make_no_product_or_unknown() -> None:
+    for name in index().by_mx:
+        stands = [name in MXNET, makes_none(name, "mxnet"), name in _UNKNOWN_MXNET]
+        assert sum(stands) == 1, f"{name} stands in {stands}"
+    assert index().by_mx.keys() >= _UNKNOWN_MXNET
+
+
+def test_operators_of_pytorch_that_are_listed_exist_and_are_counted_or_not() -> None:
+    assert not ATEN.keys() & WITHOUT
+    missing = [
+        name
+        for name in sorted({*ATEN, *WITHOUT})
+        if not any(hasattr(torch.ops.aten, n) for n in (name, f"{name}_", f"{name}__"))
+    ]
+    assert missing == []
 
 
 def test_what_is_listed_to_make_no_product_exists() -> None:
