@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from graphkit.files import release
 from graphkit.inspecting.difference import Numbers
 from graphkit.ir.describe import constant_of
 from graphkit.ir.outline import fingerprint
@@ -22,7 +23,8 @@ __all__ = ["Arrays", "distance", "equal", "layout"]
 
 _PIECE: Final = 1 << 20
 """Elements that are compared at a time."""
-
+_KEPT: Final = 16
+"""Pieces of mapped files that are kept in memory."""
 _REARRANGED: Final = 1 << 26
 """Elements up to which arrays are looked at in other orders."""
 
@@ -121,8 +123,11 @@ def _begins(one: npt.NDArray[Any], two: npt.NDArray[Any]) -> bool:
 
 def _pieces(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
     one, two = left.reshape(-1), right.reshape(-1)
-    for start in range(0, one.size, _PIECE):
+    for number, start in enumerate(range(0, one.size, _PIECE), 1):
         yield one[start : start + _PIECE], two[start : start + _PIECE]
+        if number % _KEPT == 0:
+            release(left)
+            release(right)
 
 
 def _wide(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.files import release
 from graphkit.ir.dims import dims_of
 from graphkit.ir.edit import graphs_of
 from graphkit.ir.opset import schema_of
@@ -51,6 +52,7 @@ def fingerprint(value: ir.Value) -> Print:
         array = np.asarray(tensor.numpy())
         places = np.unique(np.linspace(0, array.size - 1, min(array.size, _SAMPLED)).astype(np.int64))
         taken = array.flat[places]
+        release(array)
     except (OSError, ValueError):
         return (shape, id(value))
     return (shape, str(tensor.dtype), repr(taken.tolist()) if taken.dtype.kind in "OSU" else taken.tobytes())
@@ -139,9 +141,7 @@ class Outline:
         if array.dtype.kind != "f" or array.ndim < 2 or array.size < 2 * len(array):
             return None
         chosen = (0, len(array) // 2, len(array) - 1)
-        rows: npt.NDArray[np.float64] = np.stack([array[index].ravel()[:_SAMPLED] for index in chosen]).astype(
-            np.float64
-        )
+        rows: npt.NDArray[np.float64] = np.stack([array[index].flat[:_SAMPLED] for index in chosen]).astype(np.float64)
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         return np.asarray(rows / lengths) if np.all((lengths > 0) & (lengths < np.inf)) else None
 
