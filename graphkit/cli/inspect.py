@@ -32,6 +32,7 @@ _ORDERS = ("order", "macs", "bytes", "parameters")
 @click.option("--tree", is_flag=True, help="Tell of each module: output, parameters, MACs and its share of them.")
 @click.option("--depth", type=click.IntRange(0), metavar="N", help="Fold modules of --tree deeper than N. Default: 16.")
 @click.option("--weights", is_flag=True, help="Read the parameters: mean, deviation, range, zeros, NaN, infinities.")
+@click.option("--training", is_flag=True, help="Tell what a forward pass keeps for the backward pass.")
 @click.option(
     "--for",
     "targets",
@@ -56,6 +57,7 @@ def COMMAND(  # noqa: N802
     tree: bool,
     depth: int | None,
     weights: bool,
+    training: bool,
     targets: tuple[str, ...],
     sizes: tuple[str, ...],
     raw: bool,
@@ -80,6 +82,7 @@ def COMMAND(  # noqa: N802
         summary = inspect(
             reading.source,
             weights=weights,
+            training=training,
             targets=targets,
             raw=raw,
             sizes=dict(map(_size, sizes)),

@@ -95,6 +95,7 @@ def _cost(summary: Summary) -> dict[str, Any]:
         "backward_flops": _sum(cost.backward.doubled()),
         "backward_macs_exact": _sum(cost.backward_exact),
         "has_backward": cost.has_backward,
+        **({} if summary.kept is None else {"kept": {"bytes": plain(summary.kept.bytes), "why": summary.kept.why}}),
         "unknown": [_unknown(each) for each in unknown],
         "activations": _sum(cost.activations)
         | {

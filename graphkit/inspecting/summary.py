@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphkit.inspecting.cost import Costs
+    from graphkit.inspecting.kept import Kept
     from graphkit.inspecting.nodes import Node
     from graphkit.inspecting.operators import Operators
     from graphkit.inspecting.parameters import Stored
@@ -91,6 +92,7 @@ class Summary:
         tree: Its modules.
         cost: Its multiply-adds and bytes of activations, with names of free dimensions in them.
         peak: Its peak of live memory.
+        kept: What its forward pass keeps for the backward pass; None where that was not asked for.
         weights: What numbers its parameters hold; None where that was not asked for.
         verdicts: For each target that was asked for, whether it takes the model.
     """
@@ -105,6 +107,7 @@ class Summary:
     tree: Module
     cost: Costs
     peak: Peak
+    kept: Kept | None = None
     weights: tuple[Weights, ...] | None = None
     verdicts: tuple[Verdict, ...] = ()
 
@@ -139,6 +142,7 @@ def inspect(
     source: Any,
     *,
     weights: bool = False,
+    training: bool = False,
     targets: Sequence[str] = (),
     raw: bool = False,
     sizes: Mapping[str, int] | None = None,
@@ -149,6 +153,7 @@ def inspect(
     Args:
         source: What :func:`graphkit.look` reads, or a model that it or :func:`graphkit.load` gave.
         weights: Whether to look at the numbers of the parameters, which reads them all.
+        training: Whether to find what a forward pass keeps for the backward pass, which builds the graph of gradients.
         targets: Frameworks, by name, to ask whether the model can be written for them.
         raw: Whether to count operators as the source spells them.
         sizes: Sizes of free dimensions by name, to count for; the others stay names in counts.
@@ -173,22 +178,28 @@ def inspect(
         return load(source, **{**reading, "warn": lambda _message: None})
 
     told = verdicts(model, targets, reread if is_source else None)
-    kept = stored(model)
+    held = stored(model)
     if sizes:
         model = model if is_source else model.clone()
         bind_sizes(model, sizes)
     found = costs(model)
+    kept = None
+    if training:
+        from graphkit.inspecting.kept import kept_for_backward
+
+        kept = kept_for_backward(model)
     return Summary(
         origin=origin,
         name=model.graph.name or "",
         inputs=tuple(tensor_of(value) for value in model.graph.inputs if not value.is_initializer()),
         outputs=tuple(map(tensor_of, model.graph.outputs)),
-        stored=kept,
+        stored=held,
         operators=operators(model),
         nodes=node_table(model, found),
         tree=module_tree(model, found, origin.label),
         cost=found,
         peak=peak(model),
+        kept=kept,
         weights=tuple(weights_of(model)) if weights else None,
         verdicts=told,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from graphkit.inspecting.cost import GROUPED
 from graphkit.inspecting.count import evaluate, plain, shown, shown_bytes
 from graphkit.ir.symbols import names_in
 from graphkit.text import clean, short
@@ -191,12 +192,18 @@ def _costs(summary: Summary) -> Iterator[tuple[str, RenderableType]]:
     yield "Forward", Text(_work(cost.forward))
     note = "" if cost.has_backward else ", for all parameters"
     yield "Backward", Text(_work(cost.backward) + note)
+    if cost.overcounted:
+        yield "  exactly", Text(f"{_work(cost.backward_exact)}; {GROUPED}")
     yield "Activations", Text(_activations(summary))
     if peak.given is None or peak.best is None:
         names = [value.name or "" for value in peak.unknown]
         yield "Peak memory", Text(f"unknown, as the sizes of {_count(len(names), 'value')} are: {named(names)}")
     else:
         yield "Peak memory", Text(_peak(summary))
+    if summary.kept is not None:
+        kept = summary.kept
+        told = f"unknown: {kept.why}" if kept.why else shown_bytes(kept.bytes)
+        yield "Kept", Text(f"{told}{'' if kept.why else ' from the forward for the backward pass'}")
     if options := _options(summary):
         yield "More with", Text(options)
     unknown = [each for each in (*cost.nodes, *cost.inner) if each.macs is None and each.why]

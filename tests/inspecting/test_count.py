@@ -44,7 +44,7 @@ def test_what_is_no_short_polynomial_is_said_to_depend_on_its_names() -> None:
 
 
 def test_bytes_are_shown_in_powers_of_two() -> None:
-    assert [shown_bytes(count) for count in (12, 1536, 5 * 2**20 * N)] == ["12 B", "1.50 KiB", "5.00 MiB × batch"]
+    assert [shown_bytes(count) for count in (12, 1536, 5 * 10**6 * N)] == ["12 B", "1.54 kB", "5.00 MB × batch"]
 
 
 def test_sums_and_products_keep_the_unknown_apart_from_nothing() -> None:

@@ -44,7 +44,7 @@ def test_bytes_follow_from_dtype_and_shape_and_are_unknown_without_them() -> Non
     assert value_bytes(ir.val("a", F32)) is None
     assert value_bytes(ir.val("a", F32, (2, None))) is None
     assert value_bytes(ir.val("a", ir.DataType.STRING, (2,))) is None
-    assert shown_bytes(value_bytes(ir.val("a", F32, ("batch", 256)))) == "1.00 KiB × batch"
+    assert shown_bytes(value_bytes(ir.val("a", F32, ("batch", 256)))) == "1.02 kB × batch"
 
 
 def test_views_and_what_depends_on_no_input_take_no_memory() -> None:

@@ -290,7 +290,7 @@ def test_a_heat_map_colours_ranks_and_explains(page):
     assert "1,000" in page.inner_text("#legend")
     assert "unknown (1 node)" in page.inner_text("#legend")
     page.select_option("#heat", label="Memory")
-    assert "3.00 MiB" in page.inner_text("#ranked-list")
+    assert "3.15 MB" in page.inner_text("#ranked-list")
     page.click("#tab-outline")
     page.click("#outline .row:has-text('body')")
     assert "Memory" in page.inner_text("#panel")

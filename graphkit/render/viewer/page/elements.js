@@ -77,7 +77,7 @@ const signed = (text) => text.replaceAll("-", "−");
 
 const STEPS = ["", " k", " M", " G", " T", " P", " E"];
 
-/** A count with its unit: 4.09 G, 97.5 MiB, 1,024. @param {number|string|null} value @param {string} unit */
+/** A count with its unit: 4.09 G, 97.5 MB, 1,024. @param {number|string|null} value @param {string} unit */
 function quantity(value, unit = "") {
     const number = real(value);
     if (unit === "bytes") return bytes(number);
@@ -91,9 +91,9 @@ function quantity(value, unit = "") {
 /** @param {number} number */
 function bytes(number) {
     const size = Math.abs(number);
-    if (!Number.isFinite(number) || size < 1024) return `${brief(number)} B`;
-    const step = Math.min(Math.floor(Math.log2(size) / 10), 6);
-    return `${signed((number / 1024 ** step).toPrecision(3).replace(/e\+3$/, "e3"))} ${"KMGTPE"[step - 1]}iB`;
+    if (!Number.isFinite(number) || size < 1000) return `${brief(number)} B`;
+    const step = Math.min(Math.floor(Math.log10(size) / 3), STEPS.length - 1);
+    return `${signed((number / 1000 ** step).toPrecision(3))}${STEPS[step]}B`;
 }
 
 /** @param {number} number */
