@@ -34,7 +34,7 @@ from graphkit.render import render  # it has the name of its package, so it must
 if TYPE_CHECKING:
     from graphkit.frameworks.convert import convert, load, look, save
     from graphkit.frameworks.grad import grad
-    from graphkit.inspecting.diff import diff
+    from graphkit.inspecting.difference.diff import diff
     from graphkit.inspecting.summary import inspect
     from graphkit.parity.bisect import bisect
     from graphkit.parity.verify import verify
@@ -68,7 +68,7 @@ __all__ = [
 _HOMES = {
     "bisect": "graphkit.parity.bisect",
     "convert": "graphkit.frameworks.convert",
-    "diff": "graphkit.inspecting.diff",
+    "diff": "graphkit.inspecting.difference.diff",
     "grad": "graphkit.frameworks.grad",
     "inspect": "graphkit.inspecting.summary",
     "load": "graphkit.frameworks.convert",

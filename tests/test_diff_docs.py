@@ -101,7 +101,7 @@ def test_the_output_is_what_the_page_shows(capfd: pytest.CaptureFixture[str]) ->
 @pytest.mark.usefixtures("folder")
 def test_the_code_runs(capfd: pytest.CaptureFixture[str]) -> None:
     (code,) = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-    from graphkit.inspecting.diff import diff
+    from graphkit.inspecting.difference.diff import diff
 
     exec(code.replace("graphkit.diff", "diff"), {"diff": diff})
     assert "conv1 pads: [1, 1, 1, 1] → [0, 0, 2, 2]" in capfd.readouterr().out

@@ -9,7 +9,7 @@ import click
 
 from graphkit.cli.console import results_only, stdout, warn
 from graphkit.cli.options import command, json_option, reading_options
-from graphkit.inspecting.difference import ASPECTS, check_aspects
+from graphkit.inspecting.difference.difference import ASPECTS, check_aspects
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.cli.options import Reading
-    from graphkit.inspecting.diff_sides import Reader
-    from graphkit.inspecting.difference import Aspect
+    from graphkit.inspecting.difference.difference import Aspect
+    from graphkit.inspecting.difference.sides import Reader
 
 __all__ = ["COMMAND"]
 
@@ -86,10 +86,10 @@ def COMMAND(  # noqa: N802
     """
     from dataclasses import replace
 
-    from graphkit.inspecting.diff import compare_read
-    from graphkit.inspecting.diff_json import to_json
-    from graphkit.inspecting.diff_picture import check_form, draw_difference
-    from graphkit.inspecting.diff_text import told
+    from graphkit.inspecting.difference.diff import compare_read
+    from graphkit.inspecting.difference.json import to_json
+    from graphkit.inspecting.difference.picture import check_form, draw_difference
+    from graphkit.inspecting.difference.text import told
 
     if out is not None:
         check_form(out)

@@ -138,7 +138,7 @@ class Shown:
         """The numbers that colour the picture, and those that readers may choose instead."""
         if self.parity is None and not self.cost and not explored:
             return [], []
-        from graphkit.inspecting.overlays import overlays
+        from graphkit.inspecting.cost.overlays import overlays
         from graphkit.ir.view import nx_view
 
         view = nx_view(model)

@@ -6,13 +6,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from graphkit._version import __version__
-from graphkit.inspecting.count import evaluate, plain
+from graphkit.inspecting.cost.count import evaluate, plain
 from graphkit.inspecting.operators import operator_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphkit.inspecting.cost import NodeCost, Sum
+    from graphkit.inspecting.cost.costs import NodeCost, Sum
     from graphkit.inspecting.nodes import Node
     from graphkit.inspecting.summary import Summary
     from graphkit.inspecting.tree import Module

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from graphkit.inspecting.count import evaluate
+from graphkit.inspecting.cost.count import evaluate
 from graphkit.inspecting.operators import operator_of, walk
 from graphkit.inspecting.parameters import is_stored, stored_tensor
 from graphkit.ir.describe import tensor_of
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from graphkit.inspecting.cost import Costs
-    from graphkit.inspecting.count import Count
+    from graphkit.inspecting.cost.costs import Costs
+    from graphkit.inspecting.cost.count import Count
     from graphkit.ir.describe import Tensor
     from graphkit.ir.family import Family
     from graphkit.ir.origin import Origin

@@ -10,12 +10,12 @@ import onnx_ir as ir
 
 from graphkit.errors import InputError
 from graphkit.inspecting.binding import bind_sizes
-from graphkit.inspecting.cost import costs
-from graphkit.inspecting.count import evaluate
+from graphkit.inspecting.cost.costs import costs
+from graphkit.inspecting.cost.count import evaluate
+from graphkit.inspecting.cost.peak import peak
 from graphkit.inspecting.nodes import node_table
 from graphkit.inspecting.operators import operators
 from graphkit.inspecting.parameters import stored
-from graphkit.inspecting.peak import peak
 from graphkit.inspecting.targets import verdicts
 from graphkit.inspecting.tree import module_tree
 from graphkit.inspecting.weights import weights_of
@@ -25,12 +25,12 @@ from graphkit.ir.origin import source_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphkit.inspecting.cost import Costs
-    from graphkit.inspecting.kept import Kept
+    from graphkit.inspecting.cost.costs import Costs
+    from graphkit.inspecting.cost.kept import Kept
+    from graphkit.inspecting.cost.peak import Peak
     from graphkit.inspecting.nodes import Node
     from graphkit.inspecting.operators import Operators
     from graphkit.inspecting.parameters import Stored
-    from graphkit.inspecting.peak import Peak
     from graphkit.inspecting.targets import Verdict
     from graphkit.inspecting.tree import Module
     from graphkit.inspecting.weights import Weights
@@ -185,7 +185,7 @@ def inspect(
     found = costs(model)
     kept = None
     if training:
-        from graphkit.inspecting.kept import kept_for_backward
+        from graphkit.inspecting.cost.kept import kept_for_backward
 
         kept = kept_for_backward(model)
     return Summary(

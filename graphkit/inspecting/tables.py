@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from graphkit.inspecting.count import evaluate, shown, shown_bytes
+from graphkit.inspecting.cost.count import evaluate, shown, shown_bytes
 from graphkit.inspecting.terminal import shape_text
 from graphkit.ir.symbols import names_in
 from graphkit.text import clean, short
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from graphkit.inspecting.count import Count
+    from graphkit.inspecting.cost.count import Count
     from graphkit.inspecting.nodes import Node
     from graphkit.inspecting.tree import Module
     from graphkit.inspecting.weights import Weights

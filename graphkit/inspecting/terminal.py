@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from graphkit.inspecting.cost import GROUPED
-from graphkit.inspecting.count import evaluate, plain, shown, shown_bytes
+from graphkit.inspecting.cost.costs import GROUPED
+from graphkit.inspecting.cost.count import evaluate, plain, shown, shown_bytes
 from graphkit.ir.symbols import names_in
 from graphkit.text import clean, short
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Group, RenderableType
     from rich.text import Text
 
-    from graphkit.inspecting.cost import Sum
+    from graphkit.inspecting.cost.costs import Sum
     from graphkit.inspecting.parameters import Amount, Shared
     from graphkit.inspecting.summary import Summary
     from graphkit.inspecting.targets import Refused, Verdict

@@ -6,7 +6,7 @@ import ast
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from graphkit.inspecting.count import evaluate, total
+from graphkit.inspecting.cost.count import evaluate, total
 from graphkit.inspecting.operators import modules_of, operator_of, walk
 from graphkit.inspecting.parameters import is_stored, stored_tensors
 from graphkit.ir.describe import tensor_of
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from graphkit.inspecting.cost import Costs
-    from graphkit.inspecting.count import Count
+    from graphkit.inspecting.cost.costs import Costs
+    from graphkit.inspecting.cost.count import Count
     from graphkit.ir.describe import Tensor
 
 __all__ = ["Module", "module_tree"]

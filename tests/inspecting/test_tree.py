@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from graphkit.inspecting.cost import costs
+from graphkit.inspecting.cost.costs import costs
 from graphkit.inspecting.tree import module_tree
 from graphkit.ir.origin import Origin, set_origin
 from graphkit.ir.params import set_kind
