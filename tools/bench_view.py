@@ -155,7 +155,7 @@ def in_graphkit(browser: Browser, model: Path) -> dict[str, Any]:
     page = fresh(browser)
     start = time.perf_counter()
     page.goto(out.as_uri())
-    page.wait_for_function("window.graphkitViewer?.ready")
+    page.locator("html[data-viewer=ready]").wait_for()
     page.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
     opened = time.perf_counter() - start
     expanded = page.evaluate(
@@ -261,7 +261,7 @@ def main() -> None:
     import graphkit
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="*", default=list(MODELS), choices=[*MODELS, []], metavar="MODEL")
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"All of {', '.join(MODELS)} if none is given.")
     parser.add_argument("--netron", default=shutil.which("netron"))
     parser.add_argument("--model-explorer", default=shutil.which("model-explorer"))
     given = parser.parse_args()
@@ -272,7 +272,7 @@ def main() -> None:
         programs["Model Explorer"] = lambda browser, model: in_model_explorer(browser, model, given.model_explorer)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as player:
         print(f"{'model':16} {'program':15} {'make':>8} {'size':>9} {'open':>10} {'expand':>8}  frame")
-        for name in given.models:
+        for name in given.models or MODELS:
             path = Path(folder) / f"{name}.onnx"
             graphkit.save(MODELS[name](), path, to="onnx")
             for program, measure in programs.items():
