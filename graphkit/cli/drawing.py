@@ -122,8 +122,12 @@ class Shown:
             model: What :meth:`model` gave.
             explored: Whether readers choose among all costs themselves.
         """
-        colours, offered = self._overlays(model, explored=explored)
+        from graphkit.ir.view import nx_view
+
+        view = nx_view(model)
+        colours, offered = self._overlays(model, view, explored=explored)
         return {
+            "view": view,
             "title": self.title,
             "start": self.start,
             "end": self.end,
@@ -134,14 +138,14 @@ class Shown:
             "warn": warn,
         }
 
-    def _overlays(self, model: ir.Model, *, explored: bool) -> tuple[list[Overlay], list[Overlay]]:
+    def _overlays(
+        self, model: ir.Model, view: nx.MultiDiGraph, *, explored: bool
+    ) -> tuple[list[Overlay], list[Overlay]]:
         """The numbers that colour the picture, and those that readers may choose instead."""
         if self.parity is None and not self.cost and not explored:
             return [], []
         from graphkit.inspecting.cost.overlays import overlays
-        from graphkit.ir.view import nx_view
 
-        view = nx_view(model)
         errors = [] if self.parity is None else [_errors(self.parity, view)]
         if errors and not explored:
             return errors, []

@@ -7,6 +7,7 @@ on, and :mod:`graphkit.ir.shape_values` follows the elements of shape tensors me
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,12 +34,14 @@ lets pass."""
 
 _SMALL = 1024
 """Elements up to which a constant's data is shown to the inference rules (shapes, axes, …)."""
+_FEW = 16
+"""The same for floats, of which only scales and bounds matter."""
 _MISFITS = (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, RuntimeError, ValueError)
 """What ONNX's inference raises for a node that contradicts its operator's definition."""
 _PIECES = 1 << 20
 """More pieces than a Split can be meant to make."""
-_FEW = 16
-"""The same for floats, of which only scales and bounds matter."""
+_TYPES = 4096
+"""Types of values that are remembered: those of a large graph are few."""
 
 
 def infer_node(node: ir.Node) -> None:
@@ -182,13 +185,19 @@ def _infer_by_schema(node: ir.Node) -> None:
     for index, output in enumerate(node.outputs):
         inferred = found.get(f"o{index}")
         if inferred is not None:
-            type_proto = onnx.TypeProto.FromString(inferred)
-            kind = ir.serde.deserialize_type_proto_for_type(type_proto)
+            kind, dims = _type_of(inferred)
             if kind is not None:
                 output.type = kind
-            shape = ir.serde.deserialize_type_proto_for_shape(type_proto)
-            if shape is not None:
-                _refine(output, shape, over=True)
+            if dims is not None:
+                _refine(output, ir.Shape(dims), over=True)
+
+
+@lru_cache(_TYPES)
+def _type_of(inferred: bytes) -> tuple[ir.TypeProtocol | None, tuple[int | ir.SymbolicDim, ...] | None]:
+    """What a serialised ``TypeProto`` says: the type, and the dimensions."""
+    proto = onnx.TypeProto.FromString(inferred)
+    shape = ir.serde.deserialize_type_proto_for_shape(proto)
+    return ir.serde.deserialize_type_proto_for_type(proto), None if shape is None else tuple(shape)
 
 
 def check_pieces(node: ir.Node) -> None:
@@ -228,10 +237,22 @@ def type_bytes(value: ir.Value) -> bytes:
         shape = ir.Shape(tensor.shape.numpy()) if shape is None else shape
     if kind is None:
         return b""
+    dims = None if shape is None else tuple(dim if isinstance(dim, int) else dim.value for dim in shape)
+    if isinstance(kind, ir.TensorType):
+        return _tensor_bytes(kind.dtype, dims)
+    return _type_bytes(kind, dims)
+
+
+def _type_bytes(kind: ir.TypeProtocol, dims: tuple[int | str | None, ...] | None) -> bytes:
     proto = ir.serde.serialize_type(kind)
-    if shape is not None:
-        ir.serde.serialize_shape_into(proto, shape)
+    if dims is not None:
+        ir.serde.serialize_shape_into(proto, ir.Shape(dims))
     return bytes(proto.SerializeToString())
+
+
+@lru_cache(_TYPES)
+def _tensor_bytes(dtype: ir.DataType, dims: tuple[int | str | None, ...] | None) -> bytes:
+    return _type_bytes(ir.TensorType(dtype), dims)
 
 
 def _data_bytes(value: ir.Value) -> bytes | None:

@@ -32,6 +32,7 @@ DIRECTIONS: Final = ("TB", "LR")
 class Options(TypedDict, total=False):
     """How to draw; :func:`picture` says what each of them means."""
 
+    view: nx.MultiDiGraph | None
     title: str
     depth: int | None
     direction: str
@@ -51,6 +52,7 @@ def picture(
     source: ir.Model | nx.MultiDiGraph,
     form: str,
     *,
+    view: nx.MultiDiGraph | None = None,
     title: str = "",
     depth: int | None = None,
     direction: str = "TB",
@@ -70,6 +72,7 @@ def picture(
     Args:
         source: Any model, or a view with the keys of :mod:`graphkit.ir.view`.
         form: One of :data:`FORMATS`, or :data:`TENSORBOARD`.
+        view: The model's view, where it is made already.
         title: What to call it; the name of what the model was read from, or its graph's, if empty.
         depth: Scopes nested deeper than this become one box each; 0 folds the outermost. None folds nothing, except
             where the limits of Mermaid or of Graphviz ask for it.
@@ -104,7 +107,7 @@ def picture(
     from graphkit.render.folding import Sketch, is_drawable
     from graphkit.render.part import part
 
-    view, name = _view(source)
+    view, name = _view(source, view)
     view = part(view, start=start, end=end, around=around, hops=hops)
     title = title or name
     if len(overlays) > 1:
@@ -224,7 +227,7 @@ def _listed(choices: tuple[str, ...]) -> str:
     return f"{', '.join(choices[:-1])} or {choices[-1]}"
 
 
-def _view(source: ir.Model | nx.MultiDiGraph) -> tuple[nx.MultiDiGraph, str]:
+def _view(source: ir.Model | nx.MultiDiGraph, view: nx.MultiDiGraph | None) -> tuple[nx.MultiDiGraph, str]:
     """The view to draw, and what the model was read from where that is known."""
     import onnx_ir as ir
 
@@ -234,4 +237,4 @@ def _view(source: ir.Model | nx.MultiDiGraph) -> tuple[nx.MultiDiGraph, str]:
     if not isinstance(source, ir.Model):
         return source, ""
     origin = source_of(source)
-    return nx_view(source), origin.label if origin is not None else ""
+    return nx_view(source) if view is None else view, origin.label if origin is not None else ""
