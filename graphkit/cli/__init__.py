@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _EPILOG = (
-    "Exit status: 0 if all is well, 1 if runtimes are not in parity, 2 if the input or the usage is wrong, 130 if "
-    "interrupted."
+    "Exit status: 0 if all is well, 1 if what was asked does not hold (runtimes are not in parity, models differ, a "
+    "framework does not take a model), 2 if the input or the usage is wrong, 130 if interrupted."
 )
 
 
@@ -106,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         arguments: What follows the program's name; None for the process's own.
 
     Raises:
-        SystemExit: Always; 0 is fine, 1 not in parity, 2 bad input or usage, 130 interrupted.
+        SystemExit: Always; 0 is fine, 1 that what was asked does not hold, 2 bad input or usage, 130 interrupted.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given

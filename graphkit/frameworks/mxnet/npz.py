@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from graphkit.errors import FormatError
 from graphkit.frameworks.mxnet.arrays import ParamsFile, Record
+from graphkit.frameworks.zips import ZIP_FAILURES
 from graphkit.ir.dtypes import dtype_of
 
 if TYPE_CHECKING:
@@ -26,18 +27,6 @@ __all__ = ["parse", "recognises"]
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _NPY = b"\x93NUMPY"
 _SUFFIX = ".npy"
-# everything that zipfile raises on damaged archives; OSError where an offset is negative
-_FAILURES = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    ValueError,
-    OverflowError,
-    NotImplementedError,
-    RuntimeError,
-    OSError,
-)
 
 
 def recognises(data: mmap.mmap | bytes) -> bool:
@@ -55,7 +44,7 @@ def parse(data: mmap.mmap | bytes, path: Path) -> ParamsFile:
         if data[:6] == _NPY:
             return _file([_array(data, 0, len(data))], None)
         return _archive(data, path)
-    except _FAILURES as error:
+    except ZIP_FAILURES as error:
         raise FormatError(
             f"{path} cannot be read as numpy arrays, which is what MXNet 2.0 saves: {error}. Copy the file again from "
             "where it came, or save it again with MXNet."

@@ -6,10 +6,10 @@ import contextlib
 import os
 import re
 import zipfile
-import zlib
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from graphkit.errors import FormatError, InputError
+from graphkit.frameworks.zips import ZIP_FAILURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +56,7 @@ def _kind_of_zip(path: Path) -> ArchiveKind:
             names = archive.namelist()
             damaged = archive.testzip()
             start = min((entry.header_offset for entry in archive.infolist()), default=0)
-    except (zipfile.BadZipFile, OSError, NotImplementedError, EOFError, ValueError, zlib.error) as error:
+    except ZIP_FAILURES as error:
         raise FormatError(f"{path} is a damaged zip archive ({error}); copy or export the model again.") from error
     if start:  # the end found is that of an archive within this one
         raise FormatError(f"{path} is a zip archive that is cut off; copy or export the model again.")

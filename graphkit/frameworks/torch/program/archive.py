@@ -6,11 +6,11 @@ import io
 import mmap
 import struct
 import zipfile
-import zlib
 from typing import TYPE_CHECKING, Final
 
 from graphkit.errors import InputError
 from graphkit.frameworks.torch.program.damage import DamageError
+from graphkit.frameworks.zips import ZIP_FAILURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,18 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Archive", "mapped"]
 
-_FAILURES: Final = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    ValueError,
-    OverflowError,
-    NotImplementedError,
-    RuntimeError,
-    OSError,
-)
-"""What zipfile raises on damaged archives."""
 _LOCAL_HEADER: Final = struct.Struct("<4s2xH18xHH")
 _SIGNATURE: Final = b"PK\x03\x04"
 _DEFLATE_LIMIT: Final = 1032
@@ -65,7 +53,7 @@ class Archive:
         self._data = data
         try:
             self._zip = zipfile.ZipFile(io.BufferedReader(_Reader(data)))
-        except _FAILURES as error:
+        except ZIP_FAILURES as error:
             raise DamageError(f"it is a damaged zip archive ({error})") from error
         self._entries = {entry.filename: entry for entry in self._zip.infolist()}
         if min((entry.header_offset for entry in self._zip.infolist()), default=0) != 0:
@@ -114,7 +102,7 @@ class Archive:
             raise DamageError(f"{name} in it claims {entry.file_size} bytes, more than the archive can hold")
         try:
             return self._zip.read(entry)
-        except _FAILURES as error:
+        except ZIP_FAILURES as error:
             raise DamageError(f"{name} in it cannot be read ({error})") from error
 
     def _place(self, entry: zipfile.ZipInfo) -> tuple[int, int]:

@@ -116,28 +116,7 @@ class Comparison {
                 "div",
                 { class: "list-title quiet" },
                 this.told,
-                make(
-                    "button",
-                    {
-                        type: "button",
-                        class: "plain",
-                        "aria-label": "Previous difference",
-                        title: "Previous difference (p)",
-                        click: () => this.step(-1),
-                    },
-                    icon("back"),
-                ),
-                make(
-                    "button",
-                    {
-                        type: "button",
-                        class: "plain",
-                        "aria-label": "Next difference",
-                        title: "Next difference (n)",
-                        click: () => this.step(1),
-                    },
-                    icon("forth"),
-                ),
+                ...steppers("difference", (by) => this.step(by)),
             ),
             body,
         );

@@ -50,6 +50,16 @@ function icon(name) {
     return drawn("svg", { class: "icon", "aria-hidden": "true" }, drawn("use", { href: `#i-${name}` }));
 }
 
+/** A button that is an icon; its label is what it says when one stays on it, the key in brackets included. */
+const tool = (name, label, act) =>
+    make("button", { type: "button", class: "plain", "aria-label": label, title: label, click: act }, icon(name));
+
+/** Buttons to the neighbours in a list. @param {string} thing What it lists @param {(by: number) => void} step */
+const steppers = (thing, step) => [
+    tool("back", `Previous ${thing} (p)`, () => step(-1)),
+    tool("forth", `Next ${thing} (n)`, () => step(1)),
+];
+
 /** A number as JSON spells it, infinities and NaN too. @param {number|string|null|undefined} value */
 function real(value) {
     if (typeof value === "string") return { inf: Infinity, "-inf": -Infinity, nan: NaN }[value] ?? NaN;

@@ -167,28 +167,7 @@ class Heat {
                     { class: "text" },
                     `${counted(this.ranked.length, "node")}${fails ? `, ${count(fails)} failed` : ""}, most first`,
                 ),
-                make(
-                    "button",
-                    {
-                        type: "button",
-                        class: "plain",
-                        "aria-label": "Previous",
-                        title: "Previous (p)",
-                        click: () => this.step(-1),
-                    },
-                    icon("back"),
-                ),
-                make(
-                    "button",
-                    {
-                        type: "button",
-                        class: "plain",
-                        "aria-label": "Next",
-                        title: "Next (n)",
-                        click: () => this.step(1),
-                    },
-                    icon("forth"),
-                ),
+                ...steppers("node", (by) => this.step(by)),
             ),
             body,
         );

@@ -139,21 +139,10 @@ class Paths {
     }
 
     tell(text, waiting) {
-        const tool = (name, label, act) =>
-            make(
-                "button",
-                { type: "button", class: "plain", "aria-label": label, title: label, click: act },
-                icon(name),
-            );
         this.chip.replaceChildren(
             icon("path"),
             make("span", { class: "text" }, text),
-            ...(this.shown && !waiting
-                ? [
-                      tool("back", "Previous node (p)", () => this.step(-1)),
-                      tool("forth", "Next node (n)", () => this.step(1)),
-                  ]
-                : []),
+            ...(this.shown && !waiting ? steppers("node", (by) => this.step(by)) : []),
             tool("close", "Clear (Esc)", () => this.clear()),
         );
         this.chip.hidden = false;
