@@ -132,7 +132,10 @@ def look(
     options = _options(inputs, params, trust_pickle, dynamic_batch, train, fixed, warn)
     framework = framework_of(source)
     _check_train(source, framework, train)
-    return framework.look(source, options, raw)
+    model = framework.look(source, options, raw)
+    if fixed and framework.name != "onnx":  # as in load
+        _fix_looked_at(model, options, raw)
+    return model
 
 
 def _options(
@@ -245,6 +248,16 @@ def _fix(model: ir.Model, options: ReadOptions) -> None:
     fix_inputs(model, options.fixed)
     canonical(model)
     drop_source(model)
+
+
+def _fix_looked_at(model: ir.Model, options: ReadOptions, raw: bool) -> None:
+    from graphkit.ir.canonical import canonical
+    from graphkit.ir.keeping import Keeping
+    from graphkit.passes.fix_inputs import fix_inputs
+
+    fix_inputs(model, options.fixed)
+    if not raw:
+        canonical(model, Keeping())
 
 
 def input_spec(given: Input) -> InputSpec:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from graphkit.ir.outline import Outline
     from graphkit.ir.pairing import Pairing
 
-__all__ = ["anchor", "unfold"]
+__all__ = ["AFFINE", "anchor", "unfold"]
 
 _TRUSTED: Final = 0.9
 """Share of sure pairs that have to confirm their names if names are to count."""
@@ -29,7 +29,7 @@ _SCALED: Final = 1e-6
 """How far the cosine of two channels may be from 1 if one is a multiple of the other."""
 _ROWS: Final = 128
 """Operators that are compared with all others at a time, of which there may be thousands."""
-_AFFINE: Final = frozenset(("Add", "BatchNormalization", "Div", "Mul", "Sub"))
+AFFINE: Final = frozenset(("Add", "BatchNormalization", "Div", "Mul", "Sub"))
 """Operators that exporters fold into the weights of a linear one that they follow."""
 
 
@@ -143,7 +143,7 @@ def _affine(pairs: Pairing, outline: Outline, node: ir.Node) -> list[ir.Node]:
         if len(users) != 1 or chain[-1].outputs[0].is_graph_output():
             return chain
         after = users[0][0]
-        if not pairs.is_open(after) or after.op_type not in _AFFINE or len(outline.data[after]) != 1:
+        if not pairs.is_open(after) or after.op_type not in AFFINE or len(outline.data[after]) != 1:
             return chain
         chain.append(after)
 

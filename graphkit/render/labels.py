@@ -56,16 +56,16 @@ def tensor(dtype: str | None, shape: Dims | None, *, usual: str | None = None) -
     return " ".join(filter(None, parts))
 
 
-def count(number: int) -> str:
-    """A count in three digits: ``948``, ``25.6 k``, ``1.23 M``."""
+def count(number: int, unit: str = "") -> str:
+    """A count in three digits: ``948``, ``25.6 k``, ``1.23 M``; with a unit ``948 B``, ``25.6 kB``."""
     if number < 1000:
-        return str(number)
+        return f"{number} {unit}".rstrip()
     power = min(int(math.log10(number)) // 3, 4)
     scaled = number / 1000**power
     if round(scaled, 2 - int(math.log10(scaled))) >= 1000 and power < 4:
         power, scaled = power + 1, scaled / 1000
     digits = max(0, 2 - int(math.log10(scaled)))
-    return f"{scaled:.{digits}f} {'kMGT'[power - 1]}"
+    return f"{scaled:.{digits}f} {'kMGT'[power - 1]}{unit}"
 
 
 def amount(number: float, unit: str = "") -> str:

@@ -40,10 +40,11 @@ def parity_overlay(report: Report, view: nx.MultiDiGraph) -> Overlay:
         The overlay. Its note counts the checks that belong to no node.
     """
     marks = {}
-    for key, found in checks_of_nodes(report, view).items():
+    placed = checks_of_nodes(report, view)
+    for key, found in placed.items():
         if checks := wording.worst_first(report.checks[index] for index in found):
             marks[key] = _mark(checks)
-    return Overlay("Parity", marks, "bound", note=_note(strays(report, view)))
+    return Overlay("Parity", marks, "bound", note=_note(strays(report, placed)))
 
 
 def checks_of_nodes(report: Report, view: nx.MultiDiGraph) -> dict[str, list[int]]:
@@ -67,9 +68,14 @@ def checks_of_nodes(report: Report, view: nx.MultiDiGraph) -> dict[str, list[int
     return found
 
 
-def strays(report: Report, view: nx.MultiDiGraph) -> list[Check]:
-    """The checks of tensors that belong to no node of a view, e.g. on parameters that several nodes read."""
-    placed = {index for found in checks_of_nodes(report, view).values() for index in found}
+def strays(report: Report, of_nodes: Mapping[str, list[int]]) -> list[Check]:
+    """The checks of tensors that belong to no node, e.g. on parameters that several nodes read.
+
+    Args:
+        report: What was found.
+        of_nodes: What :func:`checks_of_nodes` gave.
+    """
+    placed = {index for found in of_nodes.values() for index in found}
     tensors = {id(check) for check in wording.tensors(report)}
     return [check for index, check in enumerate(report.checks) if index not in placed and id(check) in tensors]
 

@@ -8,8 +8,6 @@ or load but the page's own script and style.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
 import json
 import math
@@ -18,6 +16,7 @@ from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING, Any, Final
 
+from graphkit.render.policy import hash_source
 from graphkit.report import wording
 from graphkit.report.heat import checks_of_nodes
 from graphkit.report.report import DECADES, Check
@@ -77,8 +76,8 @@ def to_html(report: Report, model: ir.Model | None = None) -> str:
         "drawn": "drawn" if svg else "problem" if problem else "absent",
         "style": style,
         "script": script,
-        "style_hash": _hash(style),
-        "script_hash": _hash(script),
+        "style_hash": hash_source(style),
+        "script_hash": hash_source(script),
         "data": _embedded(data),
     }
     return Template(_asset("page.html")).substitute(parts)
@@ -86,11 +85,6 @@ def to_html(report: Report, model: ir.Model | None = None) -> str:
 
 def _asset(name: str) -> str:
     return (files("graphkit.report") / "page" / name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    """A source expression of a Content-Security-Policy (https://www.w3.org/TR/CSP3/#grammardef-hash-source)."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _embedded(data: Any) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+import numpy as np
 import onnx_ir as ir
 import pytest
 from fakes import model
@@ -103,3 +106,33 @@ def test_inputs_are_parsed(text, spec):
 def test_a_result_is_named_after_its_source(source, to, out, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert str(default_output(source, to)) == out
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_an_input_that_is_fixed_is_none_of_what_is_looked_at(raw, tmp_path):
+    torch = pytest.importorskip("torch")
+    program = torch.export.export(added(torch), (torch.zeros(2, 3), torch.zeros(3)))
+    torch.export.save(program, tmp_path / "net.pt2")
+    symbol = {
+        "nodes": [
+            {"op": "null", "name": "x", "inputs": []},
+            {"op": "null", "name": "y", "inputs": []},
+            {"op": "broadcast_add", "name": "sum", "inputs": [[0, 0, 0], [1, 0, 0]]},
+        ],
+        "arg_nodes": [0, 1],
+        "heads": [[2, 0, 0]],
+    }
+    (tmp_path / "net-symbol.json").write_text(json.dumps(symbol), encoding="utf-8")
+    for name in ("net.pt2", "net-symbol.json"):
+        found = graphkit.look(
+            tmp_path / name, inputs=["x:2x3", "y:3"], fixed={"y": np.ones(3, np.float32)}, raw=raw, warn=print
+        )
+        assert [value.name for value in found.graph.inputs] == ["x"]
+
+
+def added(torch):  # makes a module, whose base must be imported first
+    class Module(torch.nn.Module):
+        def forward(self, x, y):
+            return x + y
+
+    return Module()

@@ -16,7 +16,6 @@ from graphkit.ir.canonical import canonical
 from graphkit.ir.keeping import Keeping
 from graphkit.ir.origin import Source, set_source
 from graphkit.ops.mxgraph import MxModel
-from graphkit.passes.fix_inputs import fix_inputs
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -45,7 +44,6 @@ def look(source: Any, options: ReadOptions, raw: bool) -> ir.Model:
         model = as_spelled(replace(mx, graph=spelled), reader, options, name)
     else:
         model = reader.finish()
-        fix_inputs(model, options.fixed)
         keeping = Keeping()
         canonical(model, keeping)
         for message in [*dict.fromkeys(told), *keeping.messages(name)]:

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from graphkit.ir.symbols import names_in, number_of, product, tidy
+from graphkit.render.labels import count as scaled
 from graphkit.text import short
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ _TERMS: Final = 4
 """Terms of a polynomial up to which it is shown."""
 _NAMES: Final = 4
 """Names of dimensions that are shown where the terms are not."""
-_METRIC: Final = ((10**15, "P"), (10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
 
 
 def total(counts: Iterable[Count | None]) -> Count:
@@ -94,12 +94,12 @@ def shown(count: Count | None, unit: str = "") -> str:
         count: A count.
         unit: What is counted, e.g. ``"FLOPs"``, which stands after the prefix: ``"1.82 GFLOPs × batch"``.
     """
-    return _shown(count, lambda number: _scaled(number, unit))
+    return _shown(count, lambda number: scaled(number, unit))
 
 
 def shown_bytes(count: Count | None) -> str:
     """A count of bytes for people: ``"1.50 MB"``, ``"1.50 MB × batch"``, ``"unknown"``; prefixes are powers of 1000."""
-    return _shown(count, lambda number: _scaled(number, "B"))
+    return _shown(count, lambda number: scaled(number, "B"))
 
 
 def _shown(count: Count | None, number: Any) -> str:
@@ -144,13 +144,3 @@ def _powers(rest: Any) -> str:
 
 
 _RAISED: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-def _scaled(number: int, unit: str) -> str:
-    """A number of three digits at least, with a prefix."""
-    for size, prefix in _METRIC:
-        if number >= size:
-            ratio = number / size
-            digits = 2 if ratio < 10 else 1 if ratio < 100 else 0
-            return f"{ratio:.{digits}f} {prefix}{unit}"
-    return f"{number} {unit}".rstrip()

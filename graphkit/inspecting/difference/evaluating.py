@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -11,12 +12,14 @@ import onnx_ir as ir
 
 from graphkit.errors import GraphkitError
 from graphkit.inspecting.difference.pairs import is_stored, read_by
+from graphkit.ir.anchors import AFFINE
 from graphkit.ir.dims import dims_of
 from graphkit.ir.opset import OPSET
+from graphkit.ir.outline import LINEAR
 from graphkit.ir.own import DOMAIN, VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import numpy.typing as npt
 
@@ -40,8 +43,6 @@ _WHOLE: Final = (2, 7, 50)
 _SPACE: Final = 9
 """Size that spatial axes are cut down to where operators look at neighbours only."""
 _LOCAL: Final = frozenset(("Add", "BatchNormalization", "Conv", "Div", "Mul", "Relu", "Sub"))
-_FOLDS: Final = frozenset(("Add", "BatchNormalization", "Div", "Mul", "Sub"))
-_LINEAR: Final = frozenset(("Conv", "ConvTranspose", "Gemm", "MatMul"))
 
 
 @dataclass(slots=True, eq=False)
@@ -75,9 +76,9 @@ class Region:
     def folds(self) -> bool:
         """Whether one side has a scaling or shift besides a linear operator that the other holds in its weights."""
         ops = [[node.op_type for node in side] for side in (self.left, self.right)]
-        linear = [sum(op in _LINEAR for op in each) for each in ops]
-        affine = [sum(op in _FOLDS for op in each) for each in ops]
-        plain = all(op in _LINEAR | _FOLDS for each in ops for op in each)
+        linear = [sum(op in LINEAR for op in each) for each in ops]
+        affine = [sum(op in AFFINE for op in each) for each in ops]
+        plain = all(op in LINEAR | AFFINE for each in ops for op in each)
         return plain and linear[0] == linear[1] > 0 and affine[0] != affine[1]
 
 
@@ -257,22 +258,11 @@ def _copied(value: ir.Value, name: str) -> ir.Value:
     return copy
 
 
-def _sorted(inside: dict[ir.Node, None]) -> list[ir.Node]:
+def _sorted(inside: dict[ir.Node, None]) -> Iterable[ir.Node]:
     """Nodes after what they read."""
-    done: dict[ir.Node, None] = {}
-    for root in inside:
-        stack = [(root, False)]
-        while stack:
-            node, ready = stack.pop()
-            if node in done:
-                continue
-            if ready:
-                done[node] = None
-                continue
-            stack.append((node, True))
-            makers = (value.producer() for value in node.inputs if value is not None)
-            stack += [(maker, False) for maker in makers if maker in inside and maker not in done]
-    return list(done)
+    makers = {node: [value.producer() for value in node.inputs if value is not None] for node in inside}
+    above = {node: [maker for maker in found if maker in inside] for node, found in makers.items()}
+    return TopologicalSorter(above).static_order()
 
 
 def _error(one: Array, two: Array) -> float:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import base64
 import gzip
-import hashlib
 import html
 import json
 from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING, Final
 
+from graphkit.render.policy import hash_source
 from graphkit.render.viewer.payload import payload
 from graphkit.text import clean
 
@@ -93,9 +93,9 @@ def to_html(
         libraries=libraries,
         script=script,
         payload=base64.b64encode(gzip.compress(data, 6, mtime=0)).decode(),
-        style_hash=_hash(style),
-        libraries_hash=_hash(libraries),
-        script_hash=_hash(script),
+        style_hash=hash_source(style),
+        libraries_hash=hash_source(libraries),
+        script_hash=hash_source(script),
     )
 
 
@@ -116,8 +116,3 @@ def write_page(
 
 def _asset(name: str) -> str:
     return (files("graphkit.render.viewer") / "page" / name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    """A source expression of a Content-Security-Policy (https://www.w3.org/TR/CSP3/#grammardef-hash-source)."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -203,7 +203,7 @@ class _Graph:
         facts = [("operators", f"{operators:,}")]
         if elements:
             facts.append(("parameters", count(elements)))
-            facts.append(("size of parameters", f"{count(bytes_)}{'' if bytes_ >= 1000 else ' '}B"))
+            facts.append(("size of parameters", count(bytes_, "B")))
         return facts
 
     def _node(self, number: int, key: str, data: Mapping[str, Any]) -> dict[str, Any]:
