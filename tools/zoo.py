@@ -2,6 +2,7 @@
 
     tools/zoo mxnet [NETWORK …]     the 34 of mxnet.gluon.model_zoo.vision, those with BatchNorm also as NETWORK:fixed
     tools/zoo torch [NETWORK …]     the networks of tests/networks.py
+    tools/zoo transformers [NAME …] tiny ones of the transformers library, tests/transformerzoo.py
 
 Networks of MXNet, with random weights, are read from their symbol and run by MXNet itself, and compared with it: their
 conversion on PyTorch, also after three steps of training ("trained": losses and parameters); their conversion to an
@@ -10,6 +11,11 @@ ONNX file in ONNX Runtime, and read again from there in MXNet ("ONNX"). In a ``:
 
 Networks of PyTorch are run by PyTorch, by the real MXNet on their conversion, and by ONNX Runtime, at batch 1 and 3
 (the export's batch is 2).
+
+Transformers are read with a free batch and length and compared with PyTorch at two sizes each: their conversion to an
+MXNet symbol on the real MXNet ("MXNet"), and their conversion to an ONNX file, read again from there, as PyTorch source
+("source"). All that they return counts, caches of keys and values included. Where MXNet cannot leave a size free, that
+is said below the row, and the symbol is made for each size.
 
 Errors are max|difference| / max|reference|, the worst of all outputs or of all gradients. A network passes if
 everything is compared and within its bound: 1e-9 in float64, 1e-8 after training (1e-6 where MXNet is float32 inside),
@@ -21,6 +27,8 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import warnings
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +43,7 @@ if TYPE_CHECKING:
     from graphkit.report.report import Report
 
 FLOAT32_OUTPUTS = 1e-5
+SOURCE_BOUND = 1e-8
 STEPS = 3
 
 
@@ -109,6 +118,45 @@ TORCH_HEAD = (
 )
 
 
+def transformer_row(name: str, other: bool) -> tuple[str, bool]:
+    """Figures and verdict of one of the transformers, at its usual sizes or at others."""
+    from transformerzoo import TRANSFORMERS
+
+    transformer = TRANSFORMERS[name]
+    length = transformer.other if other and transformer.other else transformer.length
+    inputs = transformer.inputs(batch=3 if other else 2, length=length)
+    module = transformer.build()
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        model = graphkit.load(module, inputs=transformer.inputs(batch="?", length="?"))
+        told = ""
+        try:
+            graphkit.save(model, Path(folder) / "net", to="mxnet")
+        except graphkit.UnsupportedError as error:
+            told = f"\n    {error}"
+            model = graphkit.load(module, inputs=inputs, dynamic_batch=False)
+        graphkit.save(model, Path(folder) / "net.onnx", to="onnx")
+        again = graphkit.load(Path(folder) / "net.onnx")
+        double = graphkit.verify(model, on=("torch", "mxnet"), backward=True, dtype="float64", inputs=inputs)
+        source = graphkit.verify(model, again, on=("torch",), backward=True, dtype="float64", inputs=inputs)
+        single = graphkit.verify(model, on=("torch", "mxnet", "ort"), backward=True, inputs=inputs)
+    figures = (
+        f"{length if transformer.other else '':5} {worst(double, 'output', 'mxnet'):8.1e} {worst(double, 'gradient', 'mxnet'):9.1e}   "
+        f"{worst(source, 'output'):8.1e} {worst(source, 'gradient'):9.1e}   "
+        f"{worst(single, 'output', 'mxnet'):8.1e} {worst(single, 'gradient', 'mxnet'):9.1e} "
+        f"{worst(single, 'output', 'ort'):8.1e} {closest(single):8.0%}"
+    )
+    within = all(check.error <= SOURCE_BOUND for check in source.checks if check.size)
+    return figures + told, everything_passed(double) and everything_passed(single) and within
+
+
+TRANSFORMER_HEAD = (
+    f"{'transformer':23} {'':5} {'float64: MXNet':18}   {'source':18}   {'float32: MXNet':18} {'ONNX Rt.':8}\n"
+    f"{'':23} {'size':>5} {'outputs':>8} {'gradients':>9}   {'outputs':>8} {'gradients':>9}   {'outputs':>8} "
+    f"{'gradients':>9} {'outputs':>8} {'of bound':>8}  verdict"
+)
+
+
 def table(head: str, rows: list[tuple[str, Callable[[], tuple[str, bool]]]]) -> int:
     """Print rows as they come; the number of those that did not pass."""
     print(head)
@@ -124,24 +172,32 @@ def table(head: str, rows: list[tuple[str, Callable[[], tuple[str, bool]]]]) -> 
     return failed
 
 
+def families() -> dict[str, tuple[str, Callable[..., tuple[str, bool]], list[tuple[str, tuple[object, ...]]]]]:
+    """By family: the head of its table, the function of its rows, and for each row a name and more arguments of it."""
+    from networks import NETWORKS
+    from transformerzoo import TRANSFORMERS
+
+    return {
+        "mxnet": (MXNET_HEAD, mxnet_row, [(name, ()) for name in gluonzoo.VARIANTS]),
+        "torch": (TORCH_HEAD, torch_row, [(name, (batch,)) for name in NETWORKS for batch in (1, 3)]),
+        "transformers": (
+            TRANSFORMER_HEAD,
+            transformer_row,
+            [(name, (other,)) for name in TRANSFORMERS for other in (False, True)],
+        ),
+    }
+
+
 def main(arguments: list[str]) -> int:
-    if not arguments or arguments[0] not in ("mxnet", "torch"):
+    known = families()
+    if not arguments or arguments[0] not in known:
         sys.exit(__doc__)
     family, *chosen = arguments
-    if family == "mxnet":
-        known = gluonzoo.VARIANTS
-    else:
-        from networks import NETWORKS
-
-        known = list(NETWORKS)
-    if unknown := [name for name in chosen if name not in known]:
-        sys.exit(f"no network {unknown[0]}; there are: {', '.join(known)}")
-    if family == "mxnet":
-        return table(MXNET_HEAD, [(name, lambda name=name: mxnet_row(name)) for name in chosen or known])
-    return table(
-        TORCH_HEAD,
-        [(name, lambda name=name, batch=batch: torch_row(name, batch)) for name in chosen or known for batch in (1, 3)],
-    )
+    head, row, rows = known[family]
+    names = dict.fromkeys(name for name, _ in rows)
+    if unknown := [name for name in chosen if name not in names]:
+        sys.exit(f"no network {unknown[0]}; there are: {', '.join(names)}")
+    return table(head, [(name, partial(row, name, *more)) for name, more in rows if name in (chosen or names)])
 
 
 if __name__ == "__main__":
