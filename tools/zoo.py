@@ -140,8 +140,9 @@ def transformer_row(name: str, other: bool) -> tuple[str, bool]:
         double = graphkit.verify(model, on=("torch", "mxnet"), backward=True, dtype="float64", inputs=inputs)
         source = graphkit.verify(model, again, on=("torch",), backward=True, dtype="float64", inputs=inputs)
         single = graphkit.verify(model, on=("torch", "mxnet", "ort"), backward=True, inputs=inputs)
+    size = length if transformer.other else ""
     figures = (
-        f"{length if transformer.other else '':5} {worst(double, 'output', 'mxnet'):8.1e} {worst(double, 'gradient', 'mxnet'):9.1e}   "
+        f"{size:5} {worst(double, 'output', 'mxnet'):8.1e} {worst(double, 'gradient', 'mxnet'):9.1e}   "
         f"{worst(source, 'output'):8.1e} {worst(source, 'gradient'):9.1e}   "
         f"{worst(single, 'output', 'mxnet'):8.1e} {worst(single, 'gradient', 'mxnet'):9.1e} "
         f"{worst(single, 'output', 'ort'):8.1e} {closest(single):8.0%}"
