@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from graphkit.errors import GraphkitError
+from graphkit.files import sized as size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,18 +79,6 @@ def stdout() -> Console:
 
     fixed = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE
     return Console(width=fixed, highlight=False)
-
-
-def size(count: int) -> str:
-    """A number of bytes for people, e.g. ``46.8 MB``."""
-    if count < 1000:
-        return f"{count} B"
-    amount = float(count)
-    for unit in ("kB", "MB", "GB", "TB"):
-        amount /= 1000
-        if amount < 999.95 or unit == "TB":
-            break
-    return f"{amount:.1f} {unit}"
 
 
 def count(number: int, singular: str, plural: str = "") -> str:

@@ -31,6 +31,7 @@ __all__ = [
     "About",
     "Adam",
     "Batch",
+    "Constant",
     "Execution",
     "Framework",
     "InputSpec",
@@ -265,18 +266,33 @@ class Runtime(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Constant:
+    """A Python constant that an argument is: True, 3, None.
+
+    Attributes:
+        value: The constant.
+    """
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
 class InputSpec:
     """What ``--input NAME:2x3x224x224[:dtype]`` says.
 
     Attributes:
-        name: Name of the input; empty means "the next one in order".
+        name: Name of the input; empty means "the next one in order". A tensor within an argument is called by the steps
+            that lead to it: ``features.0``, ``pair.left``, ``past_key_values.0.key``.
         shape: Dimensions; None is a free dimension.
         dtype: Element type as numpy names it, empty where not given.
+        constant: What the argument is where it is no tensor, which only a function of Python's can have; it has no
+            shape then.
     """
 
     name: str
     shape: tuple[int | None, ...]
     dtype: str = ""
+    constant: Constant | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,10 +324,12 @@ class WriteOptions:
 
     Attributes:
         opset: ONNX opset; None is the canonical one.
+        shard_size: Bytes that a safetensors file has at most, where one tensor is not more; None for a single file.
         warn: Receives deviations that the user must know of.
     """
 
     opset: int | None = None
+    shard_size: int | None = None
     warn: Callable[[str], None] = field(default=lambda _message: None)
 
 

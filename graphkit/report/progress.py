@@ -1,8 +1,9 @@
-"""A progress bar for long work."""
+"""Progress bars for long work."""
 
 from __future__ import annotations
 
 import sys
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,10 @@ from graphkit.text import clean
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["progress"]
+__all__ = ["byte_progress", "progress"]
+
+_PATIENCE = 1.0
+"""Seconds before work that is counted in bytes shows a bar."""
 
 
 @contextmanager
@@ -38,3 +42,39 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
             bar.update(task, description=escape(clean(what)), completed=done, total=total or None)
 
         yield show
+
+
+@contextmanager
+def byte_progress() -> Iterator[Callable[[int, int], None] | None]:
+    """Show how far writing is, in bytes with speed and time left: a bar on stderr, once it takes a second.
+
+    Yields:
+        What to call with the bytes written and those to be written; None where stderr is no terminal.
+    """
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (
+        TextColumn("Writing"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+    )
+    bar = Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False)
+    start = time.monotonic()
+
+    def show(done: int, total: int) -> None:
+        if not bar.tasks:
+            bar.add_task("", total=total)
+        bar.update(bar.tasks[0].id, completed=done, total=total)
+        if not bar.live.is_started and time.monotonic() - start > _PATIENCE:
+            bar.start()
+
+    try:
+        yield show
+    finally:
+        bar.stop()

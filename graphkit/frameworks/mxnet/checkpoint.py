@@ -101,7 +101,9 @@ def write(mx: MxModel, prefix: Path) -> list[Path]:
     target_symbol = prefix.with_name(f"{prefix.name}{_SUFFIX}")
     arrays = {f"arg:{name}": array for name, array in mx.args.items()}
     arrays.update({f"aux:{name}": array for name, array in mx.aux.items()})
-    with whole(target_symbol, target_params) as (symbol_draft, params_draft):
-        symbol_draft.write_text(symbol.dumps(mx.graph), encoding="utf-8")
-        params.write(params_draft, arrays)
+    text, checked = symbol.dumps(mx.graph).encode(), params.checked_file(arrays)
+    with whole(target_symbol, target_params, size=params.size_of(checked)) as (symbol_draft, params_draft):
+        symbol_draft.write_bytes(text)
+        with params_draft.open("wb") as file:
+            params.dump(checked, file)
     return [target_symbol, target_params]

@@ -23,18 +23,18 @@ import numpy as np
 import numpy.typing as npt
 
 from graphkit.errors import FormatError, InputError
-from graphkit.files import whole
+from graphkit.files import whole, write_array
 from graphkit.frameworks.mxnet import npz
 from graphkit.frameworks.mxnet.arrays import Csr, ParamsFile, Record, RowSparse, dense
 from graphkit.ir.dtypes import DTYPES, dtype_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from graphkit.frameworks.mxnet.arrays import Array
 
-__all__ = ["check", "load_checkpoint_params", "read", "write"]
+__all__ = ["check", "checked_file", "dump", "load_checkpoint_params", "read", "size_of", "write"]
 
 _LIST: Final = 0x112
 _VERSIONS: Final = {0xF993FAC8: 1, 0xF993FAC9: 2, 0xF993FACA: 3}
@@ -44,8 +44,6 @@ _UNDEFINED = -1
 _MAX_RANK = 32
 _MAX_SIZE = 2**31 - 1
 """Elements that one array of the published MXNet 1.9.1 may have: it is built without 64-bit tensor sizes."""
-_CHUNK = 1 << 24
-"""Bytes that are copied at once where an array has to be rearranged."""
 _WIDER: Final = {"int16": "int32", "uint16": "int32", "uint32": "int64", "uint64": "int64"}
 
 
@@ -254,15 +252,25 @@ def write(
     Raises:
         InputError: An array has a type, size or name that MXNet 1.9.1 cannot load, or the file cannot be written.
     """
-    arrays = _as_file(arrays, path.name, warn)
-    check(arrays)
-    with whole(path) as (draft,), draft.open("wb") as out:
-        out.write(struct.pack("<QQQ", _LIST, 0, len(arrays.records)))
-        for record in arrays.records:
-            _write_record(out, record)
-        labels = [name.encode() for name in arrays.names or ()]
-        out.write(struct.pack("<Q", len(labels)))
-        out.writelines(struct.pack("<Q", len(label)) + label for label in labels)
+    checked = checked_file(arrays, path.name, warn)
+    with whole(path, size=size_of(checked)) as (draft,), draft.open("wb") as out:
+        dump(checked, out)
+
+
+def dump(arrays: ParamsFile, out: BinaryIO) -> None:
+    """Write what :func:`checked_file` gave, one array at a time."""
+    out.write(struct.pack("<QQQ", _LIST, 0, len(arrays.records)))
+    for record in arrays.records:
+        _write_record(out, record)
+    labels = [name.encode() for name in arrays.names or ()]
+    out.write(struct.pack("<Q", len(labels)))
+    out.writelines(struct.pack("<Q", len(label)) + label for label in labels)
+
+
+def size_of(arrays: ParamsFile) -> int:
+    """Bytes of the numbers of a parameter file, which are nearly all of it."""
+    parts = [_parts(record.value) for record in arrays.records if record.value is not None]
+    return sum(array.nbytes for values, aux in parts for array in (values, *aux))
 
 
 def check(arrays: Mapping[str, Array] | ParamsFile) -> None:
@@ -271,20 +279,26 @@ def check(arrays: Mapping[str, Array] | ParamsFile) -> None:
     Raises:
         InputError: An array has a type, size or name that MXNet 1.9.1 cannot load.
     """
-    arrays = _as_file(arrays)
+    checked_file(arrays)
+
+
+def checked_file(
+    arrays: Mapping[str, Array] | ParamsFile,
+    file: str = "the file",
+    warn: Callable[[str], None] = lambda _message: None,
+) -> ParamsFile:
+    """Arrays as the records of a file that MXNet 1.9.1 loads; arguments and errors are those of :func:`write`."""
+    arrays = _as_file(arrays, file, warn)
     written: set[str] = set()
     for (name, _), record in zip(arrays.items(), arrays.records, strict=True):
         problem = "another array has its name; rename it" if name in written else _problem(name, record)
         if problem:
             raise InputError(f"Array {name!r} cannot be written to a parameter file: {problem}.")
         written.add(name)
+    return arrays
 
 
-def _as_file(
-    arrays: Mapping[str, Array] | ParamsFile,
-    file: str = "the file",
-    warn: Callable[[str], None] = lambda _message: None,
-) -> ParamsFile:
+def _as_file(arrays: Mapping[str, Array] | ParamsFile, file: str, warn: Callable[[str], None]) -> ParamsFile:
     if not isinstance(arrays, ParamsFile):
         plain = {name: array if _is_sparse(array) else np.asarray(array) for name, array in arrays.items()}
         scalars = [name for name, array in plain.items() if array.shape == () and not _is_sparse(array)]
@@ -355,22 +369,8 @@ def _write_record(out: BinaryIO, record: Record) -> None:
     head += struct.pack("<iii", *record.device, dtype_of(values.dtype).mxnet)
     out.write(head + b"".join(struct.pack("<i", dtype_of(a.dtype).mxnet) + _packed_shape(a.shape) for a in aux))
     for array in (values, *aux):
-        out.writelines(_little_endian_chunks(array))
+        write_array(out, array)
 
 
 def _packed_shape(shape: Sequence[int]) -> bytes:
     return struct.pack(f"<i{len(shape)}q", len(shape), *shape)
-
-
-def _little_endian_chunks(array: npt.NDArray[np.generic]) -> Iterator[memoryview]:
-    """The bytes of an array in C order, without a copy of all of it."""
-    dtype = array.dtype.newbyteorder("<") if array.dtype.kind in "iuf" else array.dtype
-    if array.size == 0:
-        return
-    if array.dtype == dtype and array.flags.c_contiguous:
-        yield array.reshape(-1).view(np.uint8).data
-        return
-    rows = array.reshape(1) if array.ndim == 0 else array
-    step = max(1, _CHUNK * len(rows) // rows.nbytes)
-    for start in range(0, len(rows), step):
-        yield np.ascontiguousarray(rows[start : start + step], dtype).reshape(-1).view(np.uint8).data

@@ -30,13 +30,13 @@ __all__ = ["load"]
 def load(path: Path, findings: Findings | None = None) -> tuple[ir.Model, onnx.ModelProto]:
     """Parse an ``.onnx`` file and check that it is whole.
 
-    Weights in external files are mapped into memory, not loaded; they must lie in the model's own folder. Every node
-    notes its origin.
+    Large weights are mapped into memory, not loaded; those in external files must lie in the model's own folder. Every
+    node notes its origin.
 
     Args:
         path: The file.
-        findings: Notes what a model that is only looked at may lack, and such weights are without data; large weights
-            inside the file are mapped, too. None refuses such models.
+        findings: Notes what a model that is only looked at may lack, and such weights are without data. None refuses
+            such models.
 
     Returns:
         The model, and the protobuf that it is of.
@@ -69,7 +69,7 @@ def load(path: Path, findings: Findings | None = None) -> tuple[ir.Model, onnx.M
 
 def _parse(path: Path, findings: Findings | None) -> onnx.ModelProto:
     try:
-        stripped = None if findings is None else parse_stripped(path)
+        stripped = parse_stripped(path)
         proto = onnx.ModelProto.FromString(path.read_bytes()) if stripped is None else stripped
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error

@@ -10,7 +10,7 @@ import onnx
 
 from graphkit._version import __version__
 from graphkit.errors import UnsupportedError, UnsupportedNode
-from graphkit.files import release, whole
+from graphkit.files import release, whole, write_array, written
 from graphkit.frameworks.onnx.proto import weightless_proto
 from graphkit.ir.edit import nodes_of
 from graphkit.ir.training import stops_gradient
@@ -56,8 +56,7 @@ def write(model: ir.Model, path: Path, options: WriteOptions) -> list[Path]:
     Where no opset is asked for it is the canonical one, or 21 for operators that ONNX Runtime runs no later.
 
     The file carries kinds and origins as metadata, so that graphkit reads back what it wrote. Both files appear
-    complete or not at all. Weights are streamed from where they are: none is copied in memory, and of those that are
-    mapped from a file one is in memory at a time.
+    complete or not at all. Weights are streamed from where they are (:func:`graphkit.files.write_array`).
 
     Returns:
         The files written.
@@ -74,13 +73,13 @@ def write(model: ir.Model, path: Path, options: WriteOptions) -> list[Path]:
         )
     proto, weights = _proto(model, options.opset)
     proto.producer_name, proto.producer_version = "graphkit", __version__
-    size = _size(model, proto)
-    if size + sum(tensor.nbytes for tensor in weights.values()) < INLINE_LIMIT:
-        with whole(path) as (draft,), draft.open("wb") as file:
+    size = _size(model, proto) + sum(tensor.nbytes for tensor in weights.values())
+    if size < INLINE_LIMIT:
+        with whole(path, size=size) as (draft,), draft.open("wb") as file:
             _write_inline(proto, weights, file)
         return [path]
     data = path.with_name(path.name + ".data")
-    with whole(path, data) as (draft, data_draft):
+    with whole(path, data, size=size) as (draft, data_draft):
         with data_draft.open("wb") as file:
             _write_beside(proto, weights, file, data.name)
         draft.write_bytes(proto.SerializeToString())
@@ -162,10 +161,14 @@ def _write_beside(
 
 
 def _stream(tensor: ir.TensorProtocol, file: BinaryIO) -> None:
+    if tensor.dtype.bitwidth >= 8:
+        write_array(file, tensor.numpy())
+        return
     start = file.tell()
     tensor.tofile(file)  # type: ignore[attr-defined]  # every tensor of onnx_ir has it, the protocol does not say so
     if file.tell() - start != tensor.nbytes:
         raise OSError(f"{tensor.name!r} should be {tensor.nbytes} bytes, and {file.tell() - start} were written")
+    written(tensor.nbytes)
     if isinstance(tensor.raw, np.ndarray):
         release(tensor.raw)
 

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 from graphkit.errors import FormatError, InputError
 from graphkit.frameworks.base import InputSpec
 from graphkit.frameworks.torch.explain import sentence
+from graphkit.frameworks.torch.shards import INDEX, WEIGHTS, read_index
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import torch
 
-__all__ = ["INPUTS", "MAIN", "MODEL", "NAMES", "WEIGHTS", "Folder", "is_folder", "read_folder"]
+__all__ = ["INPUTS", "MAIN", "MODEL", "NAMES", "Folder", "is_folder", "read_folder"]
 
 MODEL = "model.py"
-WEIGHTS = "model.safetensors"
 NAMES = "graphkit.names"
 """Key of the weights' metadata that maps the keys of the ``state_dict`` to the source's own names: JSON, an object of
 ``name`` and, where the tensor is stored in another layout than the source's, the steps of ``layout``
@@ -50,52 +50,97 @@ class Folder:
 def is_folder(path: Path) -> bool:
     """Whether a path is such a folder, or the source in it."""
     folder = path.parent if path.name == MODEL else path
-    return (folder / MODEL).is_file() and (folder / WEIGHTS).is_file()
+    return (folder / MODEL).is_file() and ((folder / WEIGHTS).is_file() or (folder / INDEX).is_file())
 
 
 def read_folder(path: Path) -> Folder:
-    """Run the source of a folder and load its weights.
+    """Run the source of a folder and load its weights, which stay mapped from their files.
 
     Args:
         path: The folder, or the source in it.
 
     Raises:
         InputError: The source fails, or the weights are not its own.
-        FormatError: The weights are damaged, or were not written by graphkit.
+        FormatError: The weights are damaged, are not all there, or were not written by graphkit.
     """
-    from safetensors import SafetensorError, safe_open
-
     folder = path.parent if path.name == MODEL else path
     weights = folder / WEIGHTS
-    try:
-        with safe_open(weights, "pt") as file:
-            metadata: dict[str, str] = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # the file is no mapping
-    except (SafetensorError, OSError) as error:
-        raise FormatError(f"{weights} is damaged: {sentence(error)}. Convert the model again.") from error
+    if weights.is_file():
+        metadata, state = _read_file(weights)
+    else:
+        weights = folder / INDEX
+        metadata, state = _read_shards(weights)
     if not {MAIN, INPUTS, NAMES} <= metadata.keys():
         raise FormatError(
             f"{weights} was not written by graphkit, so nothing says which class of {folder / MODEL} it belongs to; "
             f"name what makes the module instead, as package.module:callable."
         )
-    module = _made(folder / MODEL, metadata[MAIN])
+    module = _made(folder / MODEL, metadata[MAIN], state, weights)
     try:
-        module.load_state_dict(state)
-    except RuntimeError as error:
-        raise InputError(f"{weights} does not fit {folder / MODEL}: {sentence(error)}.") from error
-    inputs = tuple(InputSpec(name, tuple(shape), dtype) for name, shape, dtype in json.loads(metadata[INPUTS]))
-    names = {key: entry["name"] for key, entry in json.loads(metadata[NAMES]).items() if "layout" not in entry}
+        inputs = tuple(InputSpec(name, tuple(shape), dtype) for name, shape, dtype in json.loads(metadata[INPUTS]))
+        names = {key: entry["name"] for key, entry in json.loads(metadata[NAMES]).items() if "layout" not in entry}
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise FormatError(f"{weights} is damaged: its metadata is not what graphkit writes ({error}).") from error
     return Folder(module, inputs, names)
 
 
-def _made(source: Path, name: str) -> torch.nn.Module:
+def _read_file(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # the file is no mapping
+    except (SafetensorError, OSError) as error:
+        raise FormatError(f"{path} is damaged: {sentence(error)}. Convert the model again.") from error
+
+
+def _read_shards(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    index = read_index(path)
+    state: dict[str, torch.Tensor] = {}
+    for file, names in index.files.items():
+        _, found = _read_file(file)
+        for told, differing in (("lacks", set(names) - found.keys()), ("has", found.keys() - set(names))):
+            if differing:
+                other = "which" if told == "lacks" else "and"
+                raise FormatError(
+                    f"{file} {told} the tensor {min(differing)!r}, {other} {path.name} says "
+                    f"{'lies there' if told == 'lacks' else 'it does not lie there'}; they are not of the same model. "
+                    f"Copy all files from where they came, or convert the model again."
+                )
+        state.update(found)
+    return index.metadata, state
+
+
+def _made(source: Path, name: str, state: dict[str, torch.Tensor], weights: Path) -> torch.nn.Module:
+    """The module with these tensors as its own.
+
+    It is made without memory for its weights, unless its source has been changed to compute something of its own.
+    """
     spec = importlib.util.spec_from_file_location(f"graphkit_{source.parent.name}", source)
     assert spec is not None
     assert spec.loader is not None
     space: Any = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(space)
-        module: torch.nn.Module = getattr(space, name)()
+        module = _without_memory(getattr(space, name), state) or getattr(space, name)()
     except Exception as error:
         raise InputError(f"{source} fails: {type(error).__name__}: {sentence(error)}.") from error
-    return module.eval()
+    try:
+        module.load_state_dict(state, assign=True)
+    except RuntimeError as error:
+        raise InputError(f"{weights} does not fit {source}: {sentence(error)}.") from error
+    evaluating: torch.nn.Module = module.eval()
+    return evaluating
+
+
+def _without_memory(make: Any, state: dict[str, torch.Tensor]) -> torch.nn.Module | None:
+    """The module on the meta device, None where it has other tensors than the state, or cannot be made so."""
+    import torch
+
+    try:
+        with torch.device("meta"):
+            module: torch.nn.Module = make()
+    except Exception:  # which it raises again, or not, where it is made with memory
+        return None
+    tensors = (*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False))
+    return module if all(key in state for key, _ in tensors) else None

@@ -10,11 +10,10 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import onnx_ir as ir
 
 from graphkit.errors import UnsupportedError, UnsupportedNode
-from graphkit.files import release
+from graphkit.files import write_array
 from graphkit.frameworks.torch.source.uses import stored_dtype, stored_shape
 from graphkit.ir.dtypes import dtype_of
 from graphkit.ops.layout import arrange
@@ -24,9 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    import numpy as np
     import numpy.typing as npt
 
-__all__ = ["check_weights", "write_weights"]
+    from graphkit.ir.dtypes import DType
+
+__all__ = ["check_weights", "size_of", "write_weights"]
 
 _ALIGNMENT = 8
 
@@ -48,24 +50,23 @@ def write_weights(
     check_weights(tensors)
     header: dict[str, Any] = {"__metadata__": dict(metadata)}
     # The largest elements first keeps all of them aligned.
-    ordered = sorted(tensors.items(), key=lambda item: -dtype_of(_dtype(item[1])).in_torch.numpy.itemsize)
+    ordered = sorted(tensors.items(), key=lambda item: -_row(item[1]).numpy.itemsize)
     end = 0
     for name, tensor in ordered:
-        shape = stored_shape(tensor) if isinstance(tensor, Stored) else tensor.shape
-        dtype = dtype_of(_dtype(tensor)).in_torch
-        start, end = end, end + math.prod(shape) * dtype.numpy.itemsize
-        header[name] = {"dtype": dtype.safetensors, "shape": list(shape), "data_offsets": [start, end]}
+        start, end = end, end + size_of(tensor)
+        header[name] = {"dtype": _row(tensor).safetensors, "shape": list(_shape(tensor)), "data_offsets": [start, end]}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % _ALIGNMENT)
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little"))
         file.write(text)
         for _, tensor in ordered:
-            held = _held(tensor)
-            array = arrange(held, tensor.layout) if isinstance(tensor, Stored) else held
-            array = array.astype(dtype_of(array.dtype).in_torch.numpy, copy=False)
-            file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-            release(held)
+            write_array(file, _elements(tensor), _row(tensor).numpy)
+
+
+def size_of(tensor: Stored | npt.NDArray[np.generic]) -> int:
+    """Bytes of a tensor in a file."""
+    return math.prod(_shape(tensor)) * _row(tensor).numpy.itemsize
 
 
 def check_weights(tensors: Mapping[str, Stored | npt.NDArray[np.generic]]) -> None:
@@ -74,7 +75,7 @@ def check_weights(tensors: Mapping[str, Stored | npt.NDArray[np.generic]]) -> No
     Raises:
         UnsupportedError: Safetensors has no such element type.
     """
-    kinds = {name: dtype_of(_dtype(tensor)).in_torch for name, tensor in tensors.items()}
+    kinds = {name: _row(tensor) for name, tensor in tensors.items()}
     refused = [
         UnsupportedNode("tensor", name, f"it is of {dtype.name}, which safetensors files do not hold")
         for name, dtype in kinds.items()
@@ -88,9 +89,20 @@ def _dtype(tensor: Stored | npt.NDArray[np.generic]) -> ir.DataType:
     return stored_dtype(tensor) if isinstance(tensor, Stored) else ir.DataType.from_numpy(tensor.dtype)
 
 
-def _held(tensor: Stored | npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    """The array before it is rearranged."""
+def _row(tensor: Stored | npt.NDArray[np.generic]) -> DType:
+    return dtype_of(_dtype(tensor)).in_torch
+
+
+def _shape(tensor: Stored | npt.NDArray[np.generic]) -> tuple[int, ...]:
+    return stored_shape(tensor) if isinstance(tensor, Stored) else tensor.shape
+
+
+def _elements(tensor: Stored | npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    """The elements in their order; the last shape that they get does not matter, and would cost a copy."""
     if not isinstance(tensor, Stored):
         return tensor
     assert tensor.value.const_value is not None
-    return tensor.value.const_value.numpy()
+    steps = list(tensor.layout)
+    while steps and steps[-1][0] == "reshape":
+        steps.pop()
+    return arrange(tensor.value.const_value.numpy(), tuple(steps))

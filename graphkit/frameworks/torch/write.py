@@ -10,11 +10,12 @@ from graphkit._version import __version__
 from graphkit.errors import InputError
 from graphkit.files import whole
 from graphkit.frameworks.base import frameworks
-from graphkit.frameworks.torch.folder import INPUTS, MAIN, MODEL, NAMES, WEIGHTS
+from graphkit.frameworks.torch.folder import INPUTS, MAIN, MODEL, NAMES
+from graphkit.frameworks.torch.shards import INDEX, WEIGHTS, index_text, names_of, older, split
 from graphkit.frameworks.torch.source.identifiers import camel
 from graphkit.frameworks.torch.source.program import to_program
 from graphkit.frameworks.torch.source.write import to_source
-from graphkit.frameworks.torch.weights import check_weights, write_weights
+from graphkit.frameworks.torch.weights import check_weights, size_of, write_weights
 from graphkit.ir.dims import dims_of, shown
 from graphkit.ir.dtypes import dtype_of
 from graphkit.ir.origin import source_of
@@ -31,10 +32,22 @@ if TYPE_CHECKING:
 __all__ = ["check", "formatted", "write"]
 
 _WIDTH = 88
+_OF_SHARDS = frozenset({"format", "graphkit"})
+"""Keys of the metadata that stand in each of several files, too; the others stand in the index."""
+_LOADING = f'    net.load_state_dict(safetensors.torch.load_file("{WEIGHTS}"))'
+_LOADING_SHARDS = f"""\
+    import json
+
+    index = json.load(open("{INDEX}"))
+    for file in sorted(set(index["weight_map"].values())):
+        net.load_state_dict(safetensors.torch.load_file(file), strict=False)"""
 
 
 def write(model: ir.Model, folder: Path, options: WriteOptions) -> list[Path]:
     """Write ``model.py`` and ``model.safetensors`` into a folder, which is made if it is not there.
+
+    With ``options.shard_size`` weights that are more go into several files with an index
+    (:mod:`graphkit.frameworks.torch.shards`). Weights that graphkit has written there before are removed.
 
     Args:
         model: A canonical model.
@@ -51,22 +64,32 @@ def write(model: ir.Model, folder: Path, options: WriteOptions) -> list[Path]:
     program = to_program(model, options.warn)
     name = _name(model, folder)
     source = to_source(program, name, _header(model, camel(name)))
-    text = formatted(source.text)
+    check_weights(source.tensors)
+    sizes = {key: size_of(tensor) for key, tensor in source.tensors.items()}
+    shards = split(source.tensors, sizes, options.shard_size)
+    parts = dict(zip(names_of(len(shards)), shards, strict=True))
+    text = formatted(source.text if len(parts) == 1 else source.text.replace(_LOADING, _LOADING_SHARDS, 1))
+    metadata, total = _metadata(model, source), sum(sizes.values())
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} cannot be written because it is a file; the torch source goes into a folder.")
     made = not folder.exists()
     try:
         folder.mkdir(exist_ok=True)
-        targets = (folder / MODEL, folder / WEIGHTS)
-        with whole(*targets) as (source_draft, weights_draft):
+        index = [INDEX] if len(parts) > 1 else []
+        targets = [folder / file for file in (MODEL, *index, *parts)]
+        with whole(*targets, size=total, stale=older(folder)) as (source_draft, *drafts):
             source_draft.write_text(text, encoding="utf-8")
-            write_weights(weights_draft, source.tensors, _metadata(model, source))
+            if index:
+                drafts.pop(0).write_text(index_text(parts, total, metadata), encoding="utf-8")
+                metadata = {key: value for key, value in metadata.items() if key in _OF_SHARDS}
+            for draft, part in zip(drafts, parts.values(), strict=True):
+                write_weights(draft, part, metadata)
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error}.") from error
     finally:
         if made and folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
-    return list(targets)
+    return targets
 
 
 def check(model: ir.Model, options: WriteOptions) -> None:
@@ -105,7 +128,7 @@ def _header(model: ir.Model, name: str) -> str:
         f"    from model import {name}",
         "",
         f"    net = {name}()",
-        f'    net.load_state_dict(safetensors.torch.load_file("{WEIGHTS}"))',
+        _LOADING,
         "",
         "It trains as it is; net.eval() puts it into inference mode.",
         "",

@@ -88,6 +88,8 @@ def _conflicts(program: TorchProgram) -> set[ir.Value]:
 def _apart(value: ir.Value, layouts: Sequence[Layout]) -> bool:
     """Whether no element of an initializer is in two of the layouts, nor twice in one."""
     assert value.const_value is not None
+    if all(step in ("transpose", "reshape") for layout in layouts for step, _ in layout):
+        return False  # each is all of it
     numbers = np.arange(value.const_value.size).reshape(tuple(value.const_value.shape.numpy()))
     used = np.concatenate([arrange(numbers, layout).reshape(-1) for layout in layouts])
     return bool(used.size <= numbers.size and np.bincount(used).max(initial=0) <= 1)
