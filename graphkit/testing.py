@@ -139,7 +139,7 @@ def observed(observer: Observer) -> Iterator[None]:
 
 def shapes_and_samples(inputs: Any) -> tuple[list[InputSpec], list[dict[str, Any] | list[Any]]]:
     """The shapes, or else the samples of arrays by name or in order, that :func:`assert_parity` is given as inputs."""
-    from graphkit.frameworks.convert import input_spec
+    from graphkit.frameworks.given import input_spec
     from graphkit.parity.fit import as_array
 
     def array(value: Any) -> npt.NDArray[Any]:

@@ -16,7 +16,7 @@ from graphkit.bench.result import BUSY, DOUBT, SPREAD, Benchmark, Entry
 from graphkit.bench.rounds import interleaved, warm_up
 from graphkit.errors import ExecutionError, GraphkitError, InputError, MissingError
 from graphkit.frameworks.base import timers
-from graphkit.frameworks.convert import input_spec
+from graphkit.frameworks.given import input_specs
 from graphkit.parity.inputs import guessed, input_shapes
 from graphkit.parity.lineup import label_of
 from graphkit.passes.cast_floats import cast_floats
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from graphkit.bench.checking import Task
     from graphkit.bench.result import Status
     from graphkit.frameworks.base import InputSpec
-    from graphkit.frameworks.convert import Input
+    from graphkit.frameworks.given import Inputs
     from graphkit.frameworks.timing import Round, Timed, Timer
 
     Progress = Callable[[str, int, int], None]
@@ -54,7 +54,7 @@ def benchmark(
     threads: int | None = None,
     rounds: int = ROUNDS,
     least: float = LEAST,
-    inputs: Sequence[Input] = (),
+    inputs: Inputs = (),
     progress: Progress | None = None,
 ) -> Benchmark:
     """Time a model on several runtimes, in float32, after checking that they compute the same.
@@ -85,7 +85,7 @@ def benchmark(
         raise InputError(f"A benchmark on {threads} threads is none; give 1 or more.")
     if rounds < 1 or not least > 0:
         raise InputError("A benchmark needs at least one round, of more than 0 seconds.")
-    specs = tuple(map(input_spec, inputs))
+    specs = input_specs(inputs)
     missing = {timer.name: problem for timer in contestants if (problem := timer.missing()) is not None}
     if len(missing) == len(contestants):
         reasons = "; ".join(f"{timer.name}: {missing[timer.name]}" for timer in contestants)

@@ -84,7 +84,7 @@ class Reading:
 
     def specs(self) -> tuple[InputSpec, ...]:
         """The given inputs, parsed."""
-        from graphkit.frameworks.convert import parse_input
+        from graphkit.frameworks.given import parse_input
 
         return tuple(parse_input(text) for text in self.inputs)
 

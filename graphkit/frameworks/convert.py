@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,30 +9,31 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphkit.errors import InputError
-from graphkit.frameworks.base import InputSpec, ReadOptions, WriteOptions, frameworks
+from graphkit.files import parse_size, showing
+from graphkit.frameworks.base import ReadOptions, WriteOptions, frameworks
+from graphkit.frameworks.given import input_specs
 from graphkit.ir.origin import drop_source
 from graphkit.ir.weights import check_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     import numpy.typing as npt
     import onnx_ir as ir
 
+    from graphkit.files import Progress
     from graphkit.frameworks.base import Framework
+    from graphkit.frameworks.given import Inputs
 
     Warn = Callable[[str], None]
-    Input = InputSpec | str | Sequence[int | None]
 
 __all__ = [
     "convert",
     "default_output",
     "framework_of",
-    "input_spec",
     "load",
     "look",
     "parse_fixed",
-    "parse_input",
     "save",
     "stem_of",
     "writer_of",
@@ -44,15 +44,12 @@ _SOURCES = (
     "(x-symbol.json), a folder of torch source that graphkit wrote or a Python callable that makes a module "
     "(package.module:callable)"
 )
-_SPEC = re.compile(
-    r"(?:(?P<name>.+):)?(?P<shape>(?:\d+|\?)(?:x(?:\d+|\?))*|scalar)(?::(?P<dtype>[a-z]+\d*[a-z0-9_]*))?"
-)
 
 
 def load(
     source: Any,
     *,
-    inputs: Sequence[Input] = (),
+    inputs: Inputs = (),
     params: str | Path | None = None,
     trust_pickle: bool = False,
     dynamic_batch: bool = True,
@@ -67,7 +64,10 @@ def load(
             block, ``(symbol, arg_params, aux_params)`` of MXNet's, ….
         inputs: Inputs that the source does not describe itself: shapes such as ``(2, 3, 224, 224)`` with None for a
             free dimension, in the order of the inputs, or what the command line spells (``"x:2x3x224x224"``,
-            ``"ids:1x16:int64"``, with ``?`` for a free dimension), or specifications.
+            ``"ids:1x16:int64"``, with ``?`` for a free dimension), or specifications; or examples, as torch.export
+            takes them: arrays, constants, and lists, dictionaries and caches of the transformers library with arrays in
+            them. By position in a sequence, or by name in a dictionary:
+            ``{"input_ids": ids, "past_key_values": cache, "attention_mask": "2x?:int64"}``.
         params: Parameter file of an MXNet symbol; None for the newest beside it.
         trust_pickle: Whether a pickled module may be loaded, which executes code from the file.
         dynamic_batch: Whether the first dimension of the inputs is left free.
@@ -88,6 +88,7 @@ def load(
     options = _options(inputs, params, trust_pickle, dynamic_batch, train, fixed, warn)
     framework = framework_of(source)
     _check_train(source, framework, train)
+    _check_constants(options, framework)
     model = framework.read(source, options)
     if fixed and framework.name != "onnx":  # an ONNX file may need them to be read at all
         _fix(model, options)
@@ -98,7 +99,7 @@ def load(
 def look(
     source: Any,
     *,
-    inputs: Sequence[Input] = (),
+    inputs: Inputs = (),
     params: str | Path | None = None,
     trust_pickle: bool = False,
     dynamic_batch: bool = True,
@@ -132,6 +133,7 @@ def look(
     options = _options(inputs, params, trust_pickle, dynamic_batch, train, fixed, warn)
     framework = framework_of(source)
     _check_train(source, framework, train)
+    _check_constants(options, framework)
     model = framework.look(source, options, raw)
     if fixed and framework.name != "onnx":  # as in load
         _fix_looked_at(model, options, raw)
@@ -139,7 +141,7 @@ def look(
 
 
 def _options(
-    inputs: Sequence[Input],
+    inputs: Inputs,
     params: str | Path | None,
     trust_pickle: bool,
     dynamic_batch: bool,
@@ -148,7 +150,7 @@ def _options(
     warn: Warn | None,
 ) -> ReadOptions:
     return ReadOptions(
-        inputs=tuple(map(input_spec, inputs)),
+        inputs=input_specs(inputs),
         params=None if params is None else Path(params),
         trust_pickle=trust_pickle,
         dynamic_batch=dynamic_batch,
@@ -166,17 +168,38 @@ def _check_train(source: Any, framework: Framework, train: bool) -> None:
         )
 
 
+def _check_constants(options: ReadOptions, framework: Framework) -> None:
+    constants = {spec.name: spec.constant.value for spec in options.inputs if spec.constant is not None}
+    if framework.name != "torch" and constants:
+        name, value = next(iter(constants.items()))
+        raise InputError(
+            f"Input {name!r} is given as the constant {value!r}, which only a module of PyTorch's can be called with. "
+            f"Give arrays or shapes; fixed= makes constants of inputs that the model has."
+        )
+
+
 def save(
-    model: ir.Model, out: str | Path, *, to: str, opset: int | None = None, warn: Warn | None = None
+    model: ir.Model,
+    out: str | Path,
+    *,
+    to: str,
+    opset: int | None = None,
+    shard_size: int | str | None = None,
+    warn: Warn | None = None,
+    progress: Progress | None = None,
 ) -> list[Path]:
     """Write a canonical model, whole or not at all.
 
     Args:
         model: What :func:`load` gave.
-        out: ``x.onnx`` for ONNX; the prefix for MXNet, which adds ``-symbol.json`` and ``-0000.params``.
-        to: Name of the framework, ``"mxnet"`` or ``"onnx"``.
+        out: ``x.onnx`` for ONNX; the prefix for MXNet, which adds ``-symbol.json`` and ``-0000.params``; the folder
+            for torch.
+        to: Name of the framework: ``"mxnet"``, ``"onnx"`` or ``"torch"``.
         opset: ONNX opset to write; None for the canonical one.
+        shard_size: Bytes that one of torch's safetensors files may have, as a number or as ``"5GB"``; weights that are
+            more go into several. None for one file, whatever its size.
         warn: Receives deviations that the user must know of; None for Python's :mod:`warnings`.
+        progress: Is told of the bytes that have been written, of them and all that will be, after every few megabytes.
 
     Returns:
         The files written.
@@ -190,7 +213,13 @@ def save(
     if not path.parent.is_dir():
         raise InputError(f"There is no folder {str(path.parent)!r} to write {path.name!r} to; create it first.")
     assert target.write is not None
-    return target.write(model, path, WriteOptions(opset=opset, warn=warn or _warn))
+    if shard_size is not None and to != "torch":
+        raise InputError(f"A shard size is one of safetensors files, and {to!r} has none; leave it out.")
+    shards = parse_size(shard_size) if isinstance(shard_size, str) else shard_size
+    if shards is not None and shards < 1:
+        raise InputError(f"Shards of {shards} bytes hold nothing; give a size such as 5GB.")
+    with showing(progress):
+        return target.write(model, path, WriteOptions(opset=opset, shard_size=shards, warn=warn or _warn))
 
 
 def convert(
@@ -198,20 +227,22 @@ def convert(
     to: str,
     out: str | Path | None = None,
     *,
-    inputs: Sequence[Input] = (),
+    inputs: Inputs = (),
     params: str | Path | None = None,
     trust_pickle: bool = False,
     dynamic_batch: bool = True,
     train: bool = False,
     fixed: Mapping[str, npt.ArrayLike] | None = None,
     opset: int | None = None,
+    shard_size: int | str | None = None,
     warn: Warn | None = None,
+    progress: Progress | None = None,
 ) -> list[Path]:
     """Read a model and write it for another framework; arguments and errors are those of :func:`load` and :func:`save`.
 
     Args:
         source: What to convert.
-        to: Name of the framework, ``"mxnet"`` or ``"onnx"``.
+        to: Name of the framework: ``"mxnet"``, ``"onnx"`` or ``"torch"``.
         out: Where to; None for the working directory, under the source's name.
         inputs: Inputs that the source does not describe itself.
         params: Parameter file of an MXNet symbol.
@@ -220,7 +251,9 @@ def convert(
         train: Whether MXNet's output layers are read in their training form.
         fixed: Inputs that become constants.
         opset: ONNX opset to write.
+        shard_size: Bytes that one of torch's safetensors files may have.
         warn: Receives deviations.
+        progress: Is told of the bytes that have been written, and of all that will be.
 
     Returns:
         The files written.
@@ -237,7 +270,7 @@ def convert(
         fixed=fixed,
         warn=warn,
     )
-    return save(model, path, to=to, opset=opset, warn=warn)
+    return save(model, path, to=to, opset=opset, shard_size=shard_size, warn=warn, progress=progress)
 
 
 def _fix(model: ir.Model, options: ReadOptions) -> None:
@@ -258,43 +291,6 @@ def _fix_looked_at(model: ir.Model, options: ReadOptions, raw: bool) -> None:
     fix_inputs(model, options.fixed)
     if not raw:
         canonical(model, Keeping())
-
-
-def input_spec(given: Input) -> InputSpec:
-    """The specification of an input that is given as one, as a shape, or as the command line spells it.
-
-    Raises:
-        InputError: It is none of these.
-    """
-    if isinstance(given, InputSpec):
-        return given
-    if isinstance(given, str):
-        return parse_input(given)
-    if not all(dim is None or isinstance(dim, int) for dim in given):
-        raise InputError(f"{given!r} is no shape of an input; give sizes, and None for a free dimension.")
-    return InputSpec("", tuple(given))
-
-
-def parse_input(text: str) -> InputSpec:
-    """Parse ``NAME:2x3x224x224[:dtype]``; the name may be left out, ``?`` is a free dimension, ``scalar`` no dimension.
-
-    Raises:
-        InputError: The text is not of that form.
-    """
-    match = _SPEC.fullmatch(text.strip())
-    if match is None:
-        raise InputError(
-            f"{text!r} does not describe an input; write NAME:SHAPE or SHAPE, with an element type where it is not "
-            f"float32, e.g. image:1x3x224x224 or ids:1x16:int64."
-        )
-    shape = match["shape"]
-    dims = () if shape == "scalar" else tuple(None if dim == "?" else int(dim) for dim in shape.split("x"))
-    if dtype := match["dtype"]:
-        from graphkit.ir.dtypes import DTYPES
-
-        if dtype not in (known := [row.name for row in DTYPES]):
-            raise InputError(f"{dtype!r} in {text!r} is no element type; there are {', '.join(known)}.")
-    return InputSpec(name=match["name"] or "", shape=dims, dtype=dtype or "")
 
 
 def parse_fixed(text: str) -> tuple[str, npt.NDArray[np.generic]]:

@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from graphkit.errors import GraphkitError
 from graphkit.frameworks.base import Sgd, runtimes
-from graphkit.frameworks.convert import input_spec
+from graphkit.frameworks.given import input_specs
 from graphkit.ir.origin import origin_of
 from graphkit.parity.alone import Alone, Truth
 from graphkit.parity.comparison import Comparison
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from graphkit.frameworks.base import Rule, Runtime
-    from graphkit.frameworks.convert import Input
+    from graphkit.frameworks.given import Inputs
     from graphkit.parity.samples import Sample
     from graphkit.parity.sides import Precision
     from graphkit.parity.tolerances import Override
@@ -65,7 +65,7 @@ def bisect(
     batches: Sequence[int] = (),
     seeds: Sequence[int] = (0,),
     data: Iterable[Any] | None = None,
-    inputs: Sequence[Input] = (),
+    inputs: Inputs = (),
     tolerances: Sequence[str | Override] = (),
     out: Path | None = None,
     progress: Callable[[str, int, int], None] | None = None,
@@ -102,7 +102,7 @@ def bisect(
         ExecutionError: A named runtime refused or crashed.
     """
     precisions: list[Precision] = ["float64", "float32"] if dtype is None else [dtype]
-    specs = tuple(map(input_spec, inputs))
+    specs = input_specs(inputs)
     if isinstance(data, Iterator):  # samples may be gone through twice
         data = list(data)
     for precision in precisions:

@@ -16,7 +16,8 @@ import onnx_ir as ir
 from graphkit.errors import InputError, MissingError
 from graphkit.files import whole
 from graphkit.frameworks.base import EXECUTION, Execution, Mode, runtime_named, runtimes
-from graphkit.frameworks.convert import input_spec, load
+from graphkit.frameworks.convert import load
+from graphkit.frameworks.given import input_specs
 from graphkit.parity.data import given_data
 from graphkit.parity.inputs import draw_inputs, guessed
 from graphkit.running.feeds import read_feeds
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from graphkit.frameworks.base import Arrays, InputSpec, Optimization, Runtime, Setting
-    from graphkit.frameworks.convert import Input
+    from graphkit.frameworks.given import Inputs
 
 __all__ = ["Run", "check_execution", "check_output", "drawn", "execute", "run", "save_outputs"]
 
@@ -73,7 +74,7 @@ def run(
     taps: Sequence[str] = (),
     seed: int = 0,
     batch: int | None = None,
-    inputs: Sequence[Input] = (),
+    inputs: Inputs = (),
     threads: int | None = None,
     fast: bool = False,
     optimization: Optimization = "all",
@@ -124,7 +125,7 @@ def run(
     model = source if isinstance(source, ir.Model) else load(source, inputs=inputs, warn=tell)
     arrays: Arrays
     if feeds is None:
-        arrays = drawn(model, seed, batch, tuple(map(input_spec, inputs)), tell)
+        arrays = drawn(model, seed, batch, input_specs(inputs), tell)
     elif texts := _texts(feeds):
         arrays, _ = read_feeds(texts, model, tell)
     else:

@@ -12,7 +12,8 @@ from fakes import model
 import graphkit
 from graphkit.errors import InputError
 from graphkit.frameworks.base import InputSpec
-from graphkit.frameworks.convert import default_output, input_spec, parse_input
+from graphkit.frameworks.convert import default_output
+from graphkit.frameworks.given import input_spec, parse_input
 
 
 @pytest.fixture

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
 import re
 from typing import TYPE_CHECKING, Any
 
 from graphkit.errors import InputError
-from graphkit.frameworks.torch.explain import running_line, sentence, user_line
+from graphkit.frameworks.torch.explain import chain, running_line, sentence, user_line
+from graphkit.frameworks.torch.kernels import plain_attention
+from graphkit.frameworks.torch.plain import cache_arguments, plainly
 from graphkit.frameworks.torch.quiet import quiet
+from graphkit.frameworks.torch.recurrent_capture import export
 from graphkit.frameworks.torch.samples import Blank
 
 if TYPE_CHECKING:
@@ -39,6 +43,15 @@ def capture(
     Raises:
         InputError: torch.export cannot capture the module; the message names the user's line.
     """
+    names = list(inspect.signature(module.forward).parameters)
+    caches = cache_arguments(sample.args, sample.kwargs, names)
+    with plainly(module, caches, warn, label), evaluating(module), plain_attention():
+        return _captured(module, sample, dynamic_batch=dynamic_batch, warn=warn, label=label)
+
+
+def _captured(
+    module: torch.nn.Module, sample: Sample, *, dynamic_batch: bool, warn: Callable[[str], None], label: str
+) -> torch.export.ExportedProgram:
     from torch.export import Dim
 
     wants_batch = dynamic_batch or sample.batch is None
@@ -98,9 +111,6 @@ def _attempt(
     module: torch.nn.Module, sample: Sample, batch: int | None, dim: Any, wants_batch: bool, guards: list[str]
 ) -> tuple[torch.export.ExportedProgram | None, Exception | None]:
     """Export with free dimensions: the program or why there is none; ``guards`` gets torch's decisions about sizes."""
-    import inspect
-
-    import torch
     from torch.utils import _pytree
 
     def free(leaf: Any) -> Any:
@@ -114,9 +124,9 @@ def _attempt(
     specs, keywords = _pytree.tree_map(free, (sample.args, dict(sample.kwargs)))
     shapes = inspect.signature(module.forward).bind(*specs, **keywords).arguments
     args, kwargs = sample.tensors(batch)
-    with quiet(), evaluating(module), _listening(guards):
+    with quiet(), _listening(guards):
         try:
-            return torch.export.export(module, args, kwargs, dynamic_shapes=dict(shapes), strict=False), None
+            return export(module, args, kwargs, dict(shapes)), None
         except Exception as error:
             return None, error
 
@@ -124,12 +134,10 @@ def _attempt(
 def _export(
     module: torch.nn.Module, sample: Sample, batch: int | None, shapes: Any, label: str
 ) -> torch.export.ExportedProgram:
-    import torch
-
     args, kwargs = sample.tensors(batch)
-    with evaluating(module), quiet():
+    with quiet():
         try:
-            return torch.export.export(module, args, kwargs, dynamic_shapes=shapes, strict=False)
+            return export(module, args, kwargs, shapes)
         except Exception as error:
             raise _refusal(error, label) from error
 
@@ -137,6 +145,9 @@ def _export(
 def _refusal(error: Exception, label: str) -> InputError:
     import torch
 
+    for cause in chain(error):
+        if isinstance(cause, InputError):
+            return cause
     where = user_line(error)
     place = f" at {where}" if where else ""
     if isinstance(error, torch.fx.experimental.symbolic_shapes.GuardOnDataDependentSymNode):

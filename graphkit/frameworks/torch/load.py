@@ -16,6 +16,7 @@ from graphkit.frameworks.torch import archive
 from graphkit.frameworks.torch.capture import capture, is_free
 from graphkit.frameworks.torch.explain import sentence
 from graphkit.frameworks.torch.folder import is_folder, read_folder
+from graphkit.frameworks.torch.names import input_names
 from graphkit.frameworks.torch.quiet import quiet
 from graphkit.frameworks.torch.samples import Sample, fitting, from_program, from_specs
 from graphkit.frameworks.torch.tensors import identity
@@ -190,7 +191,7 @@ def _fitted(program: torch.export.ExportedProgram, options: ReadOptions, label: 
     from graphkit.frameworks.torch.rebatch import freed
 
     sample = from_program(program)
-    names = [name for name in program.graph_signature.user_inputs if isinstance(name, str)]
+    names = input_names(program)
     given = fitting(sample, options.inputs, names, label, any_batch=True)
     if options.dynamic_batch and not is_free(program):
         program = freed(program, sample, warn=options.warn, label=label)

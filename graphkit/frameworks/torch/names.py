@@ -8,22 +8,26 @@ from typing import TYPE_CHECKING, Any
 import onnx_ir as ir
 from onnx.defs import OpSchema
 
-from graphkit.frameworks.torch.annotate import CALL, NATIVE, STEM
+from graphkit.frameworks.torch.annotate import CALL, STEM
+from graphkit.frameworks.torch.caches import PRESENT
 from graphkit.ir.edit import graphs_of, nodes_of
 from graphkit.ir.opset import schema_of
-from graphkit.ir.origin import Origin, origin_of, set_origin
+from graphkit.ir.origin import NATIVE, Origin, origin_of, set_origin
 from graphkit.ir.params import kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     import torch
 
-__all__ = ["name_ends", "name_nodes", "natives", "output_names"]
+__all__ = ["input_names", "name_ends", "name_nodes", "name_of_input", "names_of_outputs", "natives", "output_names"]
 
 
 def output_names(program: torch.export.ExportedProgram) -> list[str]:
-    """Names for the outputs: the keys of dictionaries and fields, else ``output`` or ``output_0``, …, ``output_7``."""
+    """Names for the outputs: the keys of dictionaries and fields, else ``output`` or ``output_0``, …, ``output_7``.
+
+    The tensors of a cache are ``present.0.key``, ``present.0.value``, …, wherever they are.
+    """
     from torch.export.graph_signature import ConstantArgument, OutputKind
     from torch.utils import _pytree
 
@@ -34,10 +38,50 @@ def output_names(program: torch.export.ExportedProgram) -> list[str]:
     paths = [[_step(step) for step in path] for path, _ in _pytree.tree_leaves_with_path(structure)]
     if len(paths) != len(specs):
         paths = [[str(index)] for index in range(len(specs))]
-    kept = [path for path, spec in zip(paths, specs, strict=True) if not isinstance(spec.arg, ConstantArgument)]
-    if len(kept) == 1 and all(step.isdigit() for step in kept[0]):
+    return names_of_outputs(
+        [path for path, spec in zip(paths, specs, strict=True) if not isinstance(spec.arg, ConstantArgument)]
+    )
+
+
+def names_of_outputs(paths: Sequence[list[str]]) -> list[str]:
+    """Names for outputs by the steps that lead to them in what a module returns; see :func:`output_names`."""
+    if len(paths) == 1 and all(step.isdigit() for step in paths[0]):
         return ["output"]
-    return ["_".join(path if path and not path[0].isdigit() else ["output", *path]) for path in kept]
+    return [_output_name(path) for path in paths]
+
+
+def _output_name(path: list[str]) -> str:
+    if path and path[-1].startswith(f"{PRESENT}."):
+        return path[-1]
+    return "_".join(path if path and not path[0].isdigit() else ["output", *path])
+
+
+def input_names(program: torch.export.ExportedProgram) -> list[str]:
+    """Names for the tensors among the inputs: those of the arguments, and ``pair.left``, ``features.0`` within one."""
+    from torch.export.graph_signature import ConstantArgument, InputKind
+    from torch.utils import _pytree
+
+    specs = [spec for spec in program.graph_signature.input_specs if spec.kind is InputKind.USER_INPUT]
+    own = [spec.arg.name for spec in specs]
+    tree = program.call_spec.in_spec
+    assert tree is not None
+    structure = _pytree.tree_unflatten(list(range(len(specs))), tree)
+    paths = [[_step(step) for step in path] for path, _ in _pytree.tree_leaves_with_path(structure)]
+    if len(paths) == len(own):
+        own = [name_of_input(name, path) for name, path in zip(own, paths, strict=True)]
+    return [name for name, spec in zip(own, specs, strict=True) if not isinstance(spec.arg, ConstantArgument)]
+
+
+def name_of_input(own: str, path: list[str]) -> str:
+    """Name for an input.
+
+    Args:
+        own: What torch calls it: the argument, followed by the steps within it.
+        path: The steps that lead to it: whether it is positional, which argument it is, and the steps within that.
+    """
+    within = path[2:]
+    ending = "_" + "_".join(within)
+    return ".".join([own.removesuffix(ending), *within]) if within and own.endswith(ending) else own
 
 
 def _step(step: Any) -> str:
@@ -47,15 +91,15 @@ def _step(step: Any) -> str:
     return str(step).strip(".[]'")
 
 
-def name_ends(model: ir.Model, outputs: list[str]) -> None:
-    """Name the outputs, and rename inputs that are called like a parameter, in place.
+def name_ends(model: ir.Model, inputs: list[str], outputs: list[str]) -> None:
+    """Name the inputs and outputs, other than parameters are called, in place.
 
     An output that is an input, an initializer or another output as well gets an Identity of its own.
     """
     graph = model.graph
     taken = set(graph.initializers)
-    for value in graph.inputs:
-        value.name = _free(value.name or "input", taken)
+    for value, name in zip(graph.inputs, inputs, strict=True):
+        value.name = _free(name, taken)
     seen: set[ir.Value] = set()
     for index, value in enumerate(graph.outputs):
         if value in seen or value.producer() is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphkit.frameworks.torch.annotate import annotate
 from graphkit.frameworks.torch.load import load
-from graphkit.frameworks.torch.names import name_ends, name_nodes, natives, output_names
+from graphkit.frameworks.torch.names import input_names, name_ends, name_nodes, natives, output_names
 from graphkit.frameworks.torch.prepare import prepared
 from graphkit.frameworks.torch.translate import translate
 from graphkit.ir.canonical import canonical
@@ -57,7 +57,7 @@ def from_program(program: torch.export.ExportedProgram, options: ReadOptions, la
     model = translate(evaluating)
     native_inputs = [value.name or "" for value in model.graph.inputs]
     annotate(model, evaluating)
-    name_ends(model, output_names(program))
+    name_ends(model, input_names(program), output_names(program))
     canonical(model)
     computed = natives(model, program)
     name_nodes(model, [name for name in evaluating.constants if not _LIFTED.search(name)])

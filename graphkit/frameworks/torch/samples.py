@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from graphkit.errors import InputError
+from graphkit.frameworks.torch.caches import is_cache_tree
+from graphkit.frameworks.torch.nested import put, structure
 
 if TYPE_CHECKING:
     import inspect
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["Blank", "Sample", "fitting", "from_program", "from_specs"]
 
 _FREE_SIZE: Final = 64
-"""Size that stands in for a free dimension other than the batch."""
 _BATCH: Final = 2
 """Batch to trace a free batch with: torch.export takes sizes 0 and 1 for constants."""
 
@@ -30,14 +31,16 @@ class Blank:
     Attributes:
         shape: Dimensions; None is a free one.
         dtype: Element type.
+        free: Size that stands in for a free dimension other than the batch.
     """
 
     shape: tuple[int | None, ...]
     dtype: torch.dtype
+    free: int = _FREE_SIZE
 
     def filled(self) -> Blank:
         """The blank with example sizes in place of its free dimensions."""
-        sizes = [_FREE_SIZE if size is None else size for size in self.shape]
+        sizes = [self.free if size is None else size for size in self.shape]
         return Blank((_BATCH, *sizes[1:]) if self.shape and self.shape[0] is None else tuple(sizes), self.dtype)
 
 
@@ -105,6 +108,9 @@ def from_specs(
 ) -> Sample:
     """Arguments as ``--input`` describes them.
 
+    ``features.0`` is the first tensor in the list ``features``, ``pair.left`` that under ``"left"`` in the dictionary
+    ``pair``, and ``past_key_values.0.key`` the keys of the first layer in a cache of the transformers library.
+
     Args:
         specs: Given inputs.
         parameters: Those of ``forward``.
@@ -122,20 +128,33 @@ def from_specs(
             f"The shapes of the inputs of {label} are not known; give {listed or '--input SHAPE'}, "
             f"e.g. {known[0].name if known else 'x'}:1x3x224x224."
         )
-    given: dict[str, Blank] = {}
-    extra: list[Blank] = []
+    given: dict[str, Any] = {}
+    extra: list[Any] = []
+    within: dict[str, dict[str, Any]] = {}
     for spec in specs:
-        blank = Blank(spec.shape, _dtype(spec.dtype) if spec.dtype else dtype)
-        name = spec.name or next((parameter.name for parameter in known if parameter.name not in given), "")
-        if any(parameter.name == name for parameter in known):
-            given[name] = blank
+        leaf = spec.constant.value if spec.constant is not None else Blank(spec.shape, _torch_dtype(spec, dtype))
+        name = spec.name or next((one.name for one in known if one.name not in given and one.name not in within), "")
+        argument, *steps = _steps(name, known)
+        if steps:
+            put(within.setdefault(argument, {}), steps, leaf, name)
+        elif any(parameter.name == name for parameter in known):
+            given[name] = leaf
         elif variadic is not None and not spec.name:
-            extra.append(blank)
+            extra.append(leaf)
         else:
             takes = ", ".join(parameter.name for parameter in known) or "no inputs"
             if not spec.name:
                 raise InputError(f"{len(specs)} inputs are given for {label}, whose forward takes {takes}.")
             raise InputError(f"{label} has no input {spec.name!r}; its forward takes {takes}.")
+    annotations = {parameter.name: str(parameter.annotation) for parameter in known}
+    for argument, tree in within.items():
+        if argument in given:
+            raise InputError(f"Input {argument!r} of {label} is given both as a whole and by its parts.")
+        if is_cache_tree(tree) and ("Cache" in annotations.get(argument, "") or argument.endswith("past_key_values")):
+            given[argument] = tree
+        else:
+            given[argument] = structure(tree, argument, tuples="uple" in annotations.get(argument, ""))
+    _match_masks(given)
     missing = [
         parameter.name for parameter in known if parameter.default is parameter.empty and parameter.name not in given
     ]
@@ -150,6 +169,43 @@ def from_specs(
             else:
                 args.append(given[parameter.name])
     return Sample((*args, *extra), kwargs)
+
+
+def _match_masks(given: dict[str, Any]) -> None:
+    """Make masks of the transformers library, where their length is free, as long as a cache and what follows it.
+
+    With another length the code would take another way: it pads masks that are too short.
+    """
+    for cache in [tree for tree in given.values() if is_cache_tree(tree)]:
+        layer = next(iter(cache.values()))
+        prefix = "decoder_" if "decoder" in layer else ""
+        mask = given.get(f"{prefix}attention_mask")
+        keys = _length(layer.get("decoder", layer).get("key"), 2)
+        fresh = _length(given.get(f"{prefix}input_ids", given.get(f"{prefix}inputs_embeds")), 1)
+        if isinstance(mask, Blank) and keys and fresh:
+            given[f"{prefix}attention_mask"] = Blank(mask.shape, mask.dtype, keys + fresh)
+
+
+def _length(blank: Any, axis: int) -> int:
+    """The example size of an axis; 0 where there is no such axis."""
+    return (blank.filled().shape[axis] or 0) if isinstance(blank, Blank) and len(blank.shape) > axis else 0
+
+
+def _steps(name: str, known: Sequence[inspect.Parameter]) -> list[str]:
+    """The argument that a name is of, and the steps within it.
+
+    ``features.0`` is in the argument ``features``, ``1.key`` in the second one.
+    """
+    argument, *steps = name.split(".")
+    if any(parameter.name == name for parameter in known) or not all((argument, *steps)):
+        return [name]
+    if argument.isdigit() and steps and int(argument) < len(known):
+        argument = known[int(argument)].name
+    return [argument, *steps] if any(one.name == argument for one in known) else [name]
+
+
+def _torch_dtype(spec: InputSpec, usual: torch.dtype) -> torch.dtype:
+    return _dtype(spec.dtype) if spec.dtype else usual
 
 
 def from_program(program: torch.export.ExportedProgram) -> Sample:

@@ -10,7 +10,9 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from graphkit.errors import UnsupportedError, UnsupportedNode
 from graphkit.frameworks.torch.aten import table
 from graphkit.frameworks.torch.aten.emit import UNTRANSLATED, Emit
+from graphkit.frameworks.torch.control_flow import without_gradients
 from graphkit.frameworks.torch.explain import chain, sentence, user_line
+from graphkit.frameworks.torch.kernels import plain_attention
 from graphkit.frameworks.torch.quiet import quiet
 from graphkit.ir.opset import OPSET
 
@@ -51,7 +53,7 @@ def translate(program: torch.export.ExportedProgram) -> ir.Model:
 def _export(program: torch.export.ExportedProgram, rows: dict[Any, Callable[..., Any]]) -> ir.Model:
     import torch
 
-    with quiet():
+    with quiet(), plain_attention(), without_gradients(program):
         exported = torch.onnx.export(
             program,
             dynamo=True,

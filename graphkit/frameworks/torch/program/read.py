@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from graphkit.errors import FormatError
 from graphkit.frameworks.torch.annotate import CALL
-from graphkit.frameworks.torch.names import name_ends, name_nodes
+from graphkit.frameworks.torch.names import name_ends, name_nodes, name_of_input, names_of_outputs
 from graphkit.frameworks.torch.program.archive import Archive, mapped
 from graphkit.frameworks.torch.program.arguments import Text
 from graphkit.frameworks.torch.program.damage import DamageError
@@ -172,7 +172,7 @@ class _Reader:
         graph.outputs.extend(results)
         if not self.raw and (fold_constants(model) | drop_neutral(model)):
             prune(graph, self.shared.kept)
-        self._name(model, _output_names([path for path, _ in kept]))
+        self._name(model, names_of_outputs([path for path, _ in kept]))
         for inner in graphs_of(graph):
             for node in inner:
                 model.opset_imports.setdefault(node.domain, VERSION if node.domain == DOMAIN else 1)
@@ -214,12 +214,18 @@ class _Reader:
             elif source.name:
                 self.main.bind(source.name, Text(source.target or source.kind) if source.value is None else None)
 
+    def _input_names(self, model: ir.Model) -> list[str]:
+        given = [source for source in self.told.inputs if source.kind == "user_input"]
+        paths = leaf_paths(self.told.in_spec, self.told.named_tuples, len(given))
+        names = {source.name: name_of_input(source.name, path) for source, path in zip(given, paths, strict=True)}
+        return [names.get(value.name or "", value.name or "input") for value in model.graph.inputs]
+
     def _name(self, model: ir.Model, outputs: list[str]) -> None:
         if self.raw:
             for node in nodes_of(model):
                 node.metadata_props.pop(CALL, None)
             return
-        name_ends(model, outputs)
+        name_ends(model, self._input_names(model), outputs)
         attributes = [source.target for source in self.told.inputs if source.kind == "tensor_constant"]
         name_nodes(model, [name for name in attributes if not _LIFTED.search(name)])
 
@@ -231,10 +237,3 @@ def _register(graph: ir.Graph, value: ir.Value) -> None:
         graph.register_initializer(value)
     else:
         graph.initializers.add(value)
-
-
-def _output_names(paths: list[list[str]]) -> list[str]:
-    """As conversion names outputs: by keys and fields, else ``output`` or ``output_0``, …."""
-    if len(paths) == 1 and all(step.isdigit() for step in paths[0]):
-        return ["output"]
-    return ["_".join(path if path and not path[0].isdigit() else ["output", *path]) for path in paths]

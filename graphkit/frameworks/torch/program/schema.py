@@ -87,6 +87,8 @@ class Program:
         graph: The graph.
         inputs: What its inputs are.
         outputs: Arguments that the user gets, in order.
+        in_spec: Tree of the arguments, positional ones and then those by keyword, JSON text of torch's pytrees; empty
+            where it is not told.
         out_spec: Tree of the outputs, JSON text of torch's pytrees; empty where it is not told.
         named_tuples: Names of the fields of named tuples, by type.
         torch_version: Version of torch that wrote it, as far as it says.
@@ -95,6 +97,7 @@ class Program:
     graph: Json
     inputs: Sequence[Source]
     outputs: Sequence[Json]
+    in_spec: str
     out_spec: str
     named_tuples: Mapping[str, Sequence[str]] = field(default_factory=dict)
     torch_version: str = ""
@@ -156,7 +159,8 @@ def program(document: Json) -> Program:
     else:
         inputs, outputs = _old_signature(module["graph"], signature)
     version = document.get("torch_version") or ""
-    return Program(module["graph"], inputs, outputs, call.get("out_spec") or "", named, version)
+    specs = (call.get("in_spec") or "", call.get("out_spec") or "")
+    return Program(module["graph"], inputs, outputs, *specs, named, version)
 
 
 _USERS: Final = ("user_output", "loss_output")

@@ -1,4 +1,4 @@
-"""Names of a program's outputs, from the tree that torch's pytrees say they make."""
+"""What leads to a program's inputs and outputs in the trees that torch's pytrees say they make."""
 
 from __future__ import annotations
 

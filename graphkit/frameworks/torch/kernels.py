@@ -1,0 +1,25 @@
+"""Tracing attention with one kernel."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["plain_attention"]
+
+
+@contextlib.contextmanager
+def plain_attention() -> Iterator[None]:
+    """Have torch trace attention as its formula for a while, whatever kernel it would choose.
+
+    The fused kernels of the CPU give results of other strides, so that a graph traced with one of them and gone through
+    again with another has views that do not fit; and the choice among them asks whether the batch is 1, which keeps it
+    from being free.
+    """
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    with sdpa_kernel(SDPBackend.MATH):
+        yield
