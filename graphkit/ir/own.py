@@ -29,7 +29,11 @@ Rule: TypeAlias = "Callable[[Sequence[Shape], dict[str, Any]], Sequence[Shape]]"
 """(shapes of the inputs, attributes) -> shapes of the outputs; a ValueError says why the inputs do not fit."""
 
 _FLOATS = ["tensor(float)", "tensor(double)"]
-_KINDS = {"B": ("tensor(bool)", onnx.TensorProto.BOOL), "I": ("tensor(int64)", onnx.TensorProto.INT64)}
+_KINDS = {
+    "B": ("tensor(bool)", onnx.TensorProto.BOOL),
+    "I": ("tensor(int64)", onnx.TensorProto.INT64),
+    "S": ("tensor(int32)", onnx.TensorProto.INT32),
+}
 
 
 def _square(shape: Shape, name: str) -> Shape:
@@ -113,7 +117,8 @@ def _operator(
     formals, results = ([_formal(word) for word in words.split()] for words in (inputs, outputs))
 
     def infer(context: Any) -> None:
-        types = [context.get_input_type(index) for index in range(context.get_num_inputs())]
+        places = [index for index in range(context.get_num_inputs()) if context.has_input(index)]
+        types = [context.get_input_type(index) for index in places]
         shapes = [_shape(type_) for type_ in types]
         defaults = {formal.name: onnx.helper.get_attribute_value(formal.default_value) for formal in attributes}
         given = {key: context.get_attribute(key) for key in defaults}
@@ -216,6 +221,19 @@ def _likelihood(shapes: Sequence[Shape], _attrs: dict[str, Any]) -> Sequence[Sha
     return [shapes[4][:1], shapes[0]]
 
 
+def _projected(shapes: Sequence[Shape], _attrs: dict[str, Any]) -> Sequence[Shape]:
+    data, weight, recurrence, projection = shapes[:4]
+    if any(len(shape) != 3 for shape in shapes[:4]):
+        raise ValueError("X, W, R and P have not 3 axes each")
+    directions, hidden, cell = projection
+    for name, known, wanted in (("W", weight[1], cell), ("R", recurrence[1], cell)):
+        if isinstance(known, int) and isinstance(wanted, int) and known != 4 * wanted:
+            raise ValueError(f"{name} has {known} rows, and 4 gates of {wanted} are needed")
+    if isinstance(recurrence[2], int) and isinstance(hidden, int) and recurrence[2] != hidden:
+        raise ValueError(f"R has {recurrence[2]} columns, and P {hidden} rows")
+    return [[data[0], directions, data[1], hidden], [directions, data[1], hidden], [directions, data[1], cell]]
+
+
 _POSITION_SENSITIVE = (
     _option("scale", 1.0, "From the regions' coordinates to those of the data."),
     _option("channels", 1, "Channels of the result."),
@@ -308,6 +326,15 @@ _operator(
         _option("width", 1, "Bins along the width."),
         _option("samples", 0, "Samples in each bin along an axis; 0 for one per pixel."),
     ],
+)
+_operator(
+    "ProjectedLSTM",
+    "X W R P B? sequence_lens:S? initial_h? initial_c?",
+    "Y Y_h Y_c",
+    _projected,
+    "ONNX's LSTM whose hidden state is multiplied by P at every step: X (steps, batch, features), W (directions, "
+    "4 · cell, features), R (directions, 4 · cell, hidden), P (directions, hidden, cell), B (directions, 8 · cell).",
+    [OpSchema.Attribute("direction", onnx.helper.make_attribute("direction", "forward"), "As ONNX's LSTM has it.")],
 )
 _EACH = OpSchema.Attribute(
     "shape",

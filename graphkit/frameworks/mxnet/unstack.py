@@ -1,14 +1,16 @@
-"""MXNet's recurrent operator of several layers as one operator per layer.
+"""MXNet's recurrent operator of several layers as one operator per layer, and a projected one without projection.
 
-Both compute the same, but MXNet 1.9.1 on the CPU without oneDNN does not differentiate the former rightly: gradients of
+All compute the same, but MXNet 1.9.1 on the CPU without oneDNN does not differentiate the former rightly: gradients of
 GRUs and plain RNNs of several layers are wrong, those of LSTMs are where the gradient of the data is not asked for, and
-when anything is recorded for a backward pass, dropout between layers drops in inference mode, too.
+when anything is recorded for a backward pass, dropout between layers drops in inference mode, too. Those of projected
+LSTMs it refuses.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from graphkit.frameworks.mxnet.unproject import is_projected, unprojected
 from graphkit.ops.codec import BOOL, FLOAT, ints, show
 from graphkit.ops.mxgraph import MxNode, MxRef
 from graphkit.ops.recurrent.gates import KINDS, pieces
@@ -20,8 +22,8 @@ __all__ = ["is_stacked", "unstacked"]
 
 
 def is_stacked(node: MxNode) -> bool:
-    """Whether the node has several recurrent layers."""
-    return node.op == "RNN" and int(node.attrs["num_layers"]) > 1
+    """Whether the node has several recurrent layers, or a projected one."""
+    return node.op == "RNN" and (int(node.attrs["num_layers"]) > 1 or is_projected(node.attrs))
 
 
 def unstacked(node: MxNode, inputs: Sequence[MxRef], name: str) -> tuple[list[MxNode], list[MxRef]]:
@@ -74,8 +76,16 @@ def unstacked(node: MxNode, inputs: Sequence[MxRef], name: str) -> tuple[list[Mx
         before = [of_layer(state, f"state{layer}_{n}", layer) for n, state in enumerate(initial)]
         packed_layer = op("Concat", f"parameters{layer}", {"num_args": "2", "dim": "0"}, *own)
         attrs = {**node.attrs, "num_layers": "1", "p": "0"}
-        data = op("RNN", f"layer{layer}", attrs, data, packed_layer, *before, *lengths)
-        states.append([MxRef(data.node, 1 + n) for n in range(len(initial))])
+        if is_projected(attrs):
+
+            def labelled(kind: str, label: str, attrs: dict[str, str], *operands: MxRef, layer: int = layer) -> MxRef:
+                return op(kind, f"layer{layer}_{label}", attrs, *operands)
+
+            data, *last = unprojected(labelled, attrs, data, packed_layer, before[0], before[1], lengths)
+            states.append(last)
+        else:
+            data = op("RNN", f"layer{layer}", attrs, data, packed_layer, *before, *lengths)
+            states.append([MxRef(data.node, 1 + n) for n in range(len(initial))])
     outputs = [data]
     if BOOL.parse(node.attrs.get("state_outputs", "False")):
         joined = {"num_args": str(layers), "dim": "0"}

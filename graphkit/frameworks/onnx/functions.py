@@ -102,12 +102,10 @@ def _signature(node: ir.Node) -> tuple[object, ...]:
 def _function(node: ir.Node, name: str) -> ir.Function | Refusal:
     """The function that one node calls."""
     inputs = [
-        ir.val(f"{formal}", shape=value.shape, type=value.type)
+        ir.val(formal) if value is None else ir.val(formal, shape=value.shape, type=value.type)
         for formal, value in zip(_formals(node), node.inputs, strict=False)
-        if value is not None
     ]
-    given = iter(inputs)
-    operands = [None if value is None else next(given) for value in node.inputs]
+    operands = [None if value is None else formal for formal, value in zip(inputs, node.inputs, strict=True)]
     body = _Body()
     call = ir.Node(DOMAIN, node.op_type, operands, node.attributes.values(), num_outputs=len(node.outputs))
     for mine, its in zip(call.outputs, node.outputs, strict=True):

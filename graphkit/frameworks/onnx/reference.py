@@ -82,11 +82,17 @@ class ReferenceSession:
         from graphkit.frameworks.onnx.mode import in_mode
         from graphkit.frameworks.onnx.proto import self_contained
 
+        class Corrected(ReferenceEvaluator):
+            """An evaluator that heeds the corrections within functions of a model, too."""
+
+            def __init__(self, proto: Any, **options: Any) -> None:
+                super().__init__(proto, **{**options, "new_ops": CORRECTIONS})
+
         self._neutral, self._mode = model, mode
         self._model = model = in_mode(model, mode)
         self._gradients = Gradients(model, ReferenceSession)
         try:
-            self._evaluator: Any = ReferenceEvaluator(onnx_ir.to_proto(self_contained(model)), new_ops=CORRECTIONS)
+            self._evaluator: Any = Corrected(onnx_ir.to_proto(self_contained(model)))
         except Exception as error:
             raise ExecutionError(
                 f"The ONNX reference evaluator refuses the model: {' '.join(str(error).split())}"

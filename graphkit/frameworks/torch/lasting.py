@@ -69,7 +69,10 @@ def _detach_outputs(module: Any) -> None:
 
 def register() -> None:
     """Make the stand-ins known to torch."""
+    from graphkit.frameworks.torch.recurrent_ops import operators
+
     _stand_ins()
+    operators()
 
 
 @cache

@@ -10,6 +10,7 @@ from graphkit.errors import InputError
 from graphkit.frameworks.torch.lasting import DROPOUTS, detach_without_grad, keep_dropouts, out_of_place
 from graphkit.frameworks.torch.mode import set_mode
 from graphkit.frameworks.torch.quiet import quiet
+from graphkit.frameworks.torch.recurrent_capture import keep_recurrent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +48,7 @@ def prepared(
     module = _copied(program.graph_module)
     set_mode(module, "eval")
     keep_dropouts(module)
+    keep_recurrent(module, warn)
     detach_without_grad(module)
     out_of_place(module)
     signature = _tensor_outputs(module, program.graph_signature, warn, label)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphkit.ops.recurrent.by_steps import by_steps
 from graphkit.ops.recurrent.elements import Elements, arrangement, is_zero
-from graphkit.ops.recurrent.writing import kinds_of, misfit_of
+from graphkit.ops.recurrent.writing import NOT_ITS_GATES, kinds_of, misfit_of, operands
 from graphkit.ops.spec import Refusal
 from graphkit.ops.tensor.sequence import torch_reversed
 from graphkit.ops.tensor.sizes import some
@@ -40,6 +41,8 @@ def as_torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Sequence
     if isinstance(kinds, Refusal):
         return by_steps(b, node, x)
     found = _Layer(b, node, kinds, x).emit()
+    if found is None and node.op_type == "ProjectedLSTM":
+        return Refusal("its weights are computed, and torch packs sequences for layers that own their weights")
     return by_steps(b, node, x) if found is None else found
 
 
@@ -49,8 +52,8 @@ class _Layer:
     def __init__(self, b: TorchBuilder, node: ir.Node, kinds: Sequence[Kind], x: Sequence[Any]) -> None:
         self._b = b
         self._kinds = kinds
-        self._values = [*node.inputs, *[None] * (7 - len(node.inputs))]
-        self._args = [*x, *[None] * (7 - len(x))]
+        self._values, self._projection = operands(node, node.inputs)
+        self._args, _ = operands(node, x)
         self._lengths = self._args[4]
         self._backward = node.attributes.get_string("direction", "forward") == "reverse"
         self._batch_first = bool(node.attributes.get_int("layout", 0))
@@ -66,10 +69,8 @@ class _Layer:
         b, directions = self._b, len(self._kinds)
         if self._size(1, 2) is None or self._size(2, 2) is None:
             return Refusal("the shapes of its weights are not known; give the shapes of the model's inputs")
-        if self._size(1, 1) != self._kinds[0].gates * self._hidden or self._size(2, 1) != self._size(1, 1):
-            return Refusal(
-                "its weights are not those of a layer with as many gates; a projected LSTM is none of ONNX's"
-            )
+        if self._size(1, 1) != self._kinds[0].gates * self._cell or self._size(2, 1) != self._size(1, 1):
+            return Refusal(NOT_ITS_GATES)
         initial = self._initial()
         if len(set(self._kinds)) == 1 and not self._backward:
             found = self._run(self._kinds[0], range(directions), self._args[0], initial)
@@ -108,6 +109,12 @@ class _Layer:
     def _hidden(self) -> int:
         return some(self._size(2, 2))
 
+    @property
+    def _cell(self) -> int:
+        """Size of the hidden state before it is projected."""
+        size = None if self._projection is None else self._b.shape(self._projection)[2]
+        return size if isinstance(size, int) else self._hidden
+
     def _initial(self) -> list[Any]:
         """The initial states as (directions, N, hidden); none where all are zero."""
         places = range(5, 5 + self._kinds[0].states)
@@ -119,7 +126,17 @@ class _Layer:
         if self._batch_first:
             states = [None if state is None else self._b.method("transpose", state, 0, 1) for state in states]
             given = [state for state in states if state is not None]
-        return [self._b.call("torch.zeros_like", given[0]) if state is None else state for state in states]
+        sizes = (self._hidden, self._cell)
+        return [
+            self._zeros(given[0], size) if state is None else state for state, size in zip(states, sizes, strict=False)
+        ]
+
+    def _zeros(self, other: Arg, size: int) -> Arg:
+        """An initial state of zeros beside another one."""
+        if self._projection is None:
+            return self._b.call("torch.zeros_like", other)
+        batch = self._b.size(some(self._values[0]), 1 - self._time)
+        return self._b.method("new_zeros", self._args[0], len(self._kinds), batch, size)
 
     def _run(self, kind: Kind, directions: range, data: Arg, initial: Sequence[Any]) -> Sequence[Any] | None:
         """Output (T, N, directions × hidden) and last states of some directions; None where torch has no such layer."""
@@ -134,12 +151,14 @@ class _Layer:
             options["batch_first"] = True
         if len(directions) == 2:
             options["bidirectional"] = True
+        if self._projection is not None:
+            options["proj_size"] = self._hidden
         states = [b.var() for _ in range(kind.states)]
         pattern: Targets = (b.var(), tuple(states)) if len(states) > 1 else (b.var(), states[0])
         packed = self._packed(data)
         state = [tuple(initial) if len(initial) > 1 else initial[0]] if initial else []
         inputs = [packed, *state]
-        made = b.layer(_LAYERS[kind.mode], inputs, sources, self._size(1, 2), self._hidden, outputs=pattern, **options)
+        made = b.layer(_LAYERS[kind.mode], inputs, sources, self._size(1, 2), self._cell, outputs=pattern, **options)
         if made is not None:
             return [self._unpacked(made[0]), *states]
         if self._lengths is not None:
@@ -176,8 +195,9 @@ class _Layer:
         b = self._b
         if not initial:
             batch = b.size(some(self._values[0]), 1 - self._time)
-            zeros = b.method("new_zeros", data, len(directions), batch, self._hidden)
-            initial = [zeros] * kind.states
+            sizes = (self._hidden, self._cell)[: kind.states]
+            zeros = {size: b.method("new_zeros", data, len(directions), batch, size) for size in sizes}
+            initial = [zeros[size] for size in sizes]
         return b.calls(
             f"torch.{kind.mode}",
             1 + kind.states,
@@ -206,9 +226,14 @@ class _Layer:
                 shape = [int(str(size)) for size in self._b.shape(value)]
                 own = np.arange(np.prod(shape)).reshape(len(self._kinds), parts, kind.gates, -1)
                 wanted = own[direction, part, order].reshape(-1)
-                rows = kind.gates * self._hidden
+                rows = kind.gates * self._cell
                 suffix = "_reverse" if direction > directions.start else ""
                 found[f"{name}_l0{suffix}"] = self._source(value, wanted, (rows,) if parts == 2 else (rows, shape[2]))
+            if self._projection is not None:
+                sizes = (self._hidden, self._cell)
+                wanted = np.arange(len(self._kinds) * prod(sizes)).reshape(len(self._kinds), -1)[direction]
+                suffix = "_reverse" if direction > directions.start else ""
+                found[f"weight_hr_l0{suffix}"] = self._source(self._projection, wanted, sizes)
         return found
 
     def _source(self, value: ir.Value, wanted: Numbers, shape: Sequence[int]) -> Source:

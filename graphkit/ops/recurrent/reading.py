@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.ir.own import DOMAIN
 from graphkit.ops.codec import BOOL, FLOAT
 from graphkit.ops.recurrent.elements import is_zero
 from graphkit.ops.recurrent.gates import KINDS, Kind, Piece, input_size, pieces, span
@@ -77,10 +78,6 @@ def read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> Sequence
     if fused.projection and fused.kind.mode != "lstm":
         return Refusal("it has a projection, which MXNet itself has for LSTMs only")
     data, flat, *initial = (some(operand) for operand in x)
-    if fused.projection and fused.lengths and fused.directions == 2 and not is_zero(initial[0]):
-        return Refusal(
-            "its backward direction starts a projected state at the end of each sequence; start it from zeros"
-        )
     lengths = b.op("Cast", initial.pop(), to=ir.DataType.INT32) if fused.lengths else None
     inputs = _input_size(b, fused, data, flat)
     sizes = (fused.kind.gates, fused.layers, fused.directions, inputs, fused.hidden, fused.projection)
@@ -203,59 +200,28 @@ def _layer(
     weight = packed.weights("i2h_weight", layer, kind.order)
     recurrence = packed.weights("h2h_weight", layer, kind.order)
     bias = packed.biases(layer, kind.order)
-    projection = None
+    way = "bidirectional" if both else None
     if fused.projection:
         projection = packed.weights("h2r_weight", layer, (0,))
-        if initial[0] is not None:
-            data, weight = _started(b, data, weight, recurrence, initial[0], fused)
-        initial = [None, *initial[1:]]
-        recurrence = b.op("MatMul", recurrence, projection)
-    found = b.ops(
-        kind.onnx,
-        1 + kind.states if fused.states else 1,
-        data,
-        weight,
-        recurrence,
-        bias,
-        lengths,
-        *initial,
-        hidden_size=fused.hidden,
-        direction="bidirectional" if both else None,
-        activations=[kind.activation] * fused.directions if kind.activation == "Relu" else None,
-        linear_before_reset=1 if kind.mode == "gru" else None,
-    )
-    steps, last = found[0], list(found[1:])
-    if projection is not None:
-        back = b.op("Transpose", projection, perm=[0, 2, 1])
-        steps = b.op("MatMul", steps, back)
-        last[:1] = [b.op("MatMul", state, back) for state in last[:1]]
+        inputs = [data, weight, recurrence, projection, bias, lengths, *initial]
+        found = b.ops("ProjectedLSTM", 3, *inputs, domain=DOMAIN, direction=way)
+    else:
+        found = b.ops(
+            kind.onnx,
+            1 + kind.states if fused.states else 1,
+            data,
+            weight,
+            recurrence,
+            bias,
+            lengths,
+            *initial,
+            hidden_size=fused.hidden,
+            direction=way,
+            activations=[kind.activation] * fused.directions if kind.activation == "Relu" else None,
+            linear_before_reset=1 if kind.mode == "gru" else None,
+        )
+    steps, last = found[0], found[1:]
     if not both:
         return b.op("Squeeze", steps, [1]), last
     size = 2 * (fused.projection or fused.hidden)
     return b.op("Reshape", b.op("Transpose", steps, perm=[0, 2, 1, 3]), [0, 0, size]), last
-
-
-def _started(
-    b: OnnxBuilder, data: ir.Value, weight: ir.Value, recurrence: ir.Value, initial: ir.Value, fused: _Fused
-) -> tuple[ir.Value, ir.Value]:
-    """Input and input weight with the initial state of a projected LSTM as further features of its first step.
-
-    ONNX has no projection. An LSTM whose recurrent weight is multiplied by the projection computes the same from its
-    unprojected state; only the initial state, which is given projected, has to come in by another way.
-    """
-    time = b.shape(data)[0]
-    if isinstance(time, int):
-        rest = b.const([time - 1], np.int64)
-    else:
-        rest = b.op("Sub", b.op("Shape", data, start=0, end=1), [1])
-    after_first = b.op("Concat", [0, 0, 0], rest, [0, 0], axis=0)
-    if fused.directions == 1:
-        extra = b.op("Pad", initial, after_first)
-        return b.op("Concat", data, extra, axis=2), b.op("Concat", weight, recurrence, axis=2)
-    before_last = b.op("Concat", rest, [0, 0, 0, 0, 0], axis=0)
-    forward, backward = b.ops("Split", 2, initial, axis=0, num_outputs=2)
-    first, second = b.ops("Split", 2, recurrence, axis=0, num_outputs=2)
-    none = b.const(np.zeros((1, fused.kind.gates * fused.hidden, fused.projection), b.dtype(recurrence)))
-    extra = b.op("Concat", b.op("Pad", forward, after_first), b.op("Pad", backward, before_last), axis=2)
-    own = b.op("Concat", b.op("Concat", first, none, axis=2), b.op("Concat", none, second, axis=2), axis=0)
-    return b.op("Concat", data, extra, axis=2), b.op("Concat", weight, own, axis=2)

@@ -11,7 +11,7 @@ from graphkit.ops.spec import Arr, Case, Limit, Tol, arr, given
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["LIMITS", "SINGLE", "mx_cases", "onnx_cases", "step_cases"]
+__all__ = ["LIMITS", "SINGLE", "mx_cases", "onnx_cases", "projected_cases", "step_cases"]
 
 _STEPS, _BATCH, _INPUTS, _HIDDEN = 4, 2, 3, 5
 _PROJECTION = 2
@@ -136,6 +136,39 @@ def onnx_cases(mode: str, **fixed: Any) -> tuple[Case, ...]:
         case("stored lengths of all", outputs=last, lengths=given([4, 4], "int32"), const=(1, 2, 3, 4)),
         case("no steps", outputs=2, lengths=given([0, 3], "int32")),
         replace(case("halves"), dtype="float16", grad=False, tol=Tol(float32=2e-3, reason="they are halves")),
+    )
+
+
+def projected_cases() -> tuple[Case, ...]:
+    """Uses of the LSTM whose hidden state is projected."""
+
+    def case(name: str, directions: int = 1, *more: Arr | None, bias: bool = True, **attrs: Any) -> Case:
+        inputs = (
+            arr(_STEPS, _BATCH, _INPUTS),
+            arr(directions, 4 * _HIDDEN, _INPUTS, low=-0.5, high=0.5),
+            arr(directions, 4 * _HIDDEN, _PROJECTION, low=-0.5, high=0.5),
+            arr(directions, _PROJECTION, _HIDDEN, low=-0.5, high=0.5),
+            arr(directions, 8 * _HIDDEN, low=-0.5, high=0.5) if bias else None,
+            *more,
+        )
+        while inputs[-1] is None:
+            inputs = inputs[:-1]
+        attrs.update({"direction": "bidirectional"} if directions == 2 else {})
+        stored = tuple(place for place in range(1, 5) if place < len(inputs) and inputs[place] is not None)
+        return Case(name, inputs, attrs, const=stored, outputs=3)
+
+    def states(directions: int) -> tuple[Arr, Arr]:
+        return arr(directions, _BATCH, _PROJECTION), arr(directions, _BATCH, _HIDDEN)
+
+    lengths = given([4, 2], "int32")
+    return (
+        case("without states"),
+        case("without bias", 2, bias=False),
+        case("states", 1, None, *states(1)),
+        case("states in reverse", 1, None, *states(1), direction="reverse"),
+        case("states both ways", 2, None, *states(2)),
+        case("lengths", 1, lengths),
+        case("lengths and states both ways", 2, lengths, *states(2)),
     )
 
 

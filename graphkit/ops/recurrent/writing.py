@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 
@@ -24,14 +24,20 @@ if TYPE_CHECKING:
 
     Numbers = npt.NDArray[np.int64]
 
-__all__ = ["kinds_of", "misfit_of", "write"]
+__all__ = ["NOT_ITS_GATES", "kinds_of", "misfit_of", "operands", "write"]
+
+_T = TypeVar("_T")
 
 _MODES: Final[Mapping[str, Mapping[tuple[str, ...], str]]] = {
     "LSTM": {("sigmoid", "tanh", "tanh"): "lstm"},
+    "ProjectedLSTM": {("sigmoid", "tanh", "tanh"): "lstm"},
     "GRU": {("sigmoid", "tanh"): "gru"},
     "RNN": {("tanh",): "rnn_tanh", ("relu",): "rnn_relu"},
 }
 """MXNet's mode by the activations; ONNX's default comes first."""
+NOT_ITS_GATES: Final = "its weights are not those of a layer with as many gates, and none of ONNX's is projected"
+_SHUT = 1e4
+"""What closes and opens gates in every element type: their sigmoids round to 0 and 1."""
 _FEW = 64
 """Runs of neighbouring elements up to which they are sliced one by one."""
 
@@ -54,7 +60,7 @@ def kinds_of(node: ir.Node) -> list[Kind] | Refusal:
         return Refusal("it clips what its gates are computed from at every step, which only ONNX has")
     if node.attributes.get_int("input_forget", 0):
         return Refusal("its input and forget gates are coupled, which only ONNX has")
-    if len(node.inputs) > 7 and node.inputs[7] is not None:
+    if node.op_type == "LSTM" and len(node.inputs) > 7 and node.inputs[7] is not None:
         return Refusal("it has peepholes, from the cell to the gates, which only ONNX has")
     if node.op_type == "GRU" and not node.attributes.get_int("linear_before_reset", 0):
         return Refusal(
@@ -64,10 +70,19 @@ def kinds_of(node: ir.Node) -> list[Kind] | Refusal:
     return found
 
 
+def operands(node: ir.Node, given: Sequence[_T | None]) -> tuple[list[_T | None], _T | None]:
+    """What stands for X, W, R, B, lengths and two initial states of a layer, and for its projection; None for none."""
+    found = [*given, *[None] * (8 - len(given))]
+    projection = found.pop(3) if node.op_type == "ProjectedLSTM" else None
+    return found[:7], projection
+
+
 def misfit_of(b: MxBuilder | TorchBuilder, node: ir.Node) -> Refusal | None:
     """Why its arrays are not those of as many directions as it has."""
     directions = 2 if node.attributes.get_string("direction", "forward") == "bidirectional" else 1
-    for what, value in zip(("weight", "recurrence weight", "bias"), node.inputs[1:4], strict=False):
+    (_, *arrays), projection = operands(node, node.inputs)
+    names = ("weight", "recurrence weight", "bias", "projection")
+    for what, value in zip(names, [*arrays[:3], projection], strict=True):
         have = None if value is None else b.shape(value)[0]
         if isinstance(have, int) and have != directions:
             return Refusal(f"its {what} is one of {have} directions, and it has {directions}")
@@ -93,9 +108,9 @@ class _Layer:
         self._b = b
         self._node = node
         self._kinds = kinds
-        inputs = [*node.inputs, *[None] * (7 - len(node.inputs))]
+        inputs, self._projection = operands(node, node.inputs)
         self._data, self._weight, self._recurrence = (some(value) for value in inputs[:3])
-        self._bias, self._lengths, *initial = inputs[3:7]
+        self._bias, self._lengths, *initial = inputs[3:]
         self._initial = initial[: kinds[0].states]
         self._backward = node.attributes.get_string("direction", "forward") == "reverse"
         self._batch_first = bool(node.attributes.get_int("layout", 0))
@@ -114,15 +129,8 @@ class _Layer:
         shapes = [self._b.shape(value) for value in (self._weight, self._recurrence)]
         if any(not isinstance(size, int) for shape in shapes for size in shape):
             return Refusal("the shapes of its weights are not known; give the shapes of the model's inputs")
-        if shapes[0][1] != self._kinds[0].gates * self._hidden or shapes[1][1] != shapes[0][1]:
-            return Refusal(
-                "its weights are not those of a layer with as many gates; a projected LSTM is none of ONNX's"
-            )
-        if self._lengths is not None and any(self._wanted[2:3]):
-            return Refusal(
-                "it gives the last cell state of sequences of different lengths, and MXNet on the CPU has that of "
-                "the last step only"
-            )
+        if shapes[0][1] != self._kinds[0].gates * self._cell or shapes[1][1] != shapes[0][1]:
+            return Refusal(NOT_ITS_GATES)
         return None
 
     @property
@@ -130,6 +138,12 @@ class _Layer:
         size = self._b.shape(self._recurrence)[2]
         assert isinstance(size, int)
         return size
+
+    @property
+    def _cell(self) -> int:
+        """Size of the hidden state before it is projected."""
+        size = None if self._projection is None else self._b.shape(self._projection)[2]
+        return size if isinstance(size, int) else self._hidden
 
     def write(self, data: MxRef, x: Sequence[MxRef | None]) -> Sequence[MxRef]:
         """The references of the outputs."""
@@ -148,7 +162,24 @@ class _Layer:
             parts = list(zip(*found, strict=True))
             outputs = parts[0][0] if directions == 1 else b.op("Concat", *parts[0], num_args=2, dim=2)
             last = [part[0] if directions == 1 else b.op("Concat", *part, num_args=2, dim=0) for part in parts[1:]]
+        if not self._batch_first:
+            self._bind_joined(outputs)
         return [self._steps(outputs), *(self._ended(state) for state in last)]
+
+    def _bind_joined(self, outputs: MxRef) -> None:
+        """Say where the output is put together as MXNet has it: (T, N, directions × hidden)."""
+        b, directions = self._b, len(self._kinds)
+        for use in self._node.outputs[0].uses():
+            made, found = use.node, use.node.outputs[0]
+            if directions == 1 and made.op_type == "Squeeze" and _numbers(b, made, 1) == [1]:
+                b.bind(found, outputs)
+            elif directions == 2 and made.op_type == "Transpose":
+                if list(made.attributes.get_ints("perm", ())) != [0, 2, 1, 3]:
+                    continue
+                for joining in (use.node for use in found.uses()):
+                    codes = _numbers(b, joining, 1) if joining.op_type == "Reshape" else []
+                    if codes in ([0, 0, -1], [0, 0, 2 * self._hidden]):
+                        b.bind(joining.outputs[0], outputs)
 
     def _state(self, value: ir.Value | None, x: Sequence[MxRef | None]) -> MxRef | None:
         """An initial state as (directions, N, hidden); None where it is zero."""
@@ -162,24 +193,30 @@ class _Layer:
             return state
         return self._b.op("slice_axis", state, axis=0, begin=direction, end=direction + 1)
 
-    def _zeros(self, directions: int) -> MxRef:
+    def _zeros(self, directions: int, size: int) -> MxRef:
         """An initial state of zeros for whatever batch there is."""
         dtype = self._b.dtype(self._data).name
-        return self._b.op("_zeros", shape=(directions, 0, self._hidden), dtype=dtype, name="begin_state")
+        return self._b.op("_zeros", shape=(directions, 0, size), dtype=dtype, name="begin_state")
 
-    def _run(self, kind: Kind, directions: range, data: MxRef, initial: Sequence[MxRef | None]) -> Sequence[MxRef]:
+    def _run(
+        self, kind: Kind, directions: range, data: MxRef, initial: Sequence[MxRef | None], *, holds: bool = False
+    ) -> Sequence[MxRef]:
         states = any(self._wanted[1:]) or self._lengths is not None
         return self._b.ops(
             "RNN",
             1 + kind.states if states else 1,
             data,
-            self._parameters(directions, kind),
-            *(self._zeros(len(directions)) if state is None else state for state in initial),
+            self._parameters(directions, kind, holds=holds),
+            *(
+                self._zeros(len(directions), size) if state is None else state
+                for state, size in zip(initial, (self._hidden, self._cell), strict=False)
+            ),
             mode=kind.mode,
-            state_size=self._hidden,
+            state_size=self._cell,
             num_layers=1,
             bidirectional=len(directions) == 2 or None,
             state_outputs=states or None,
+            projection_size=None if self._projection is None else self._hidden,
         )
 
     def _one_way(self, kind: Kind, direction: int, data: MxRef, initial: Sequence[MxRef | None]) -> Sequence[MxRef]:
@@ -188,14 +225,30 @@ class _Layer:
         lengths = None if self._lengths is None else b.ref(self._lengths)
         if backward:
             data = self._reversed(data, lengths)
-        outputs, *last = self._run(kind, range(direction, direction + 1), data, initial)
+        holds = lengths is not None and any(self._wanted[2:3])
+        if lengths is not None and holds:
+            data = self._with_end(data, lengths)
+        outputs, *last = self._run(kind, range(direction, direction + 1), data, initial, holds=holds)
         if lengths is not None:
             none = b.op("zeros_like", b.op("slice_axis", outputs, axis=0, begin=0, end=1))
             steps = b.op("Concat", none, outputs, num_args=2, dim=0)
             ends = b.op("SequenceLast", steps, b.op("_plus_scalar", lengths, scalar=1), use_sequence_length=True)
-            last = [b.op("expand_dims", ends, axis=0)]
+            cells = [b.op("SequenceMask", state, lengths, use_sequence_length=True) for state in last[1:] if holds]
+            last = [b.op("expand_dims", ends, axis=0), *cells]
             outputs = b.op("SequenceMask", outputs, lengths, use_sequence_length=True)
         return [self._reversed(outputs, lengths) if backward else outputs, *last]
+
+    def _with_end(self, data: MxRef, lengths: MxRef) -> MxRef:
+        """Data with a further feature: 1 beyond the end of a sequence, where all others are 0.
+
+        With :meth:`_holding` the cell after the last step is that of the sequence's end, to the bit: sigmoids of
+        ±10000 are 0 and 1.
+        """
+        b = self._b
+        feature = b.op("zeros_like", b.op("slice_axis", data, axis=2, begin=0, end=1))
+        ended = b.op("SequenceMask", feature, lengths, use_sequence_length=True, value=1.0)
+        masked = b.op("SequenceMask", data, lengths, use_sequence_length=True)
+        return b.op("Concat", masked, ended, num_args=2, dim=2)
 
     def _reversed(self, data: MxRef, lengths: MxRef | None) -> MxRef:
         if lengths is None:
@@ -216,22 +269,36 @@ class _Layer:
     def _ended(self, state: MxRef) -> MxRef:
         return self._b.op("SwapAxis", state, dim1=0, dim2=1) if self._batch_first else state
 
-    def _parameters(self, directions: range, kind: Kind) -> MxRef:
-        """The packed vector of some directions."""
+    def _parameters(self, directions: range, kind: Kind, *, holds: bool) -> MxRef:
+        """The packed vector of some directions, with a feature that holds the cell if there is to be one."""
         b = self._b
         elements = Elements(b)
-        weights = [self._ordered(elements.of(value), kind, 1) for value in (self._weight, self._recurrence)]
-        packed = [weight[n].reshape(-1) for n in directions for weight in weights]
+        arrays = [self._ordered(elements.of(value), kind, 1) for value in (self._weight, self._recurrence)]
+        if self._projection is not None:
+            arrays.append(elements.of(self._projection))
+        packed = [array[n].reshape(-1) for n in directions for array in arrays]
         if self._bias is not None:
             bias = self._ordered(elements.of(self._bias), kind, 2)
             packed += [bias[n].reshape(-1) for n in directions]
-        parts = _gathered(b, elements, np.concatenate(packed))
+        parts: list[MxRef] = []
+        if holds:
+            parts.append(self._holding(_gathered(b, elements, packed.pop(0)), kind))
+        parts += _gathered(b, elements, np.concatenate(packed))
         if self._bias is None:
-            size = len(directions) * 2 * kind.gates * self._hidden
+            size = len(directions) * 2 * kind.gates * self._cell
             parts.append(b.op("_zeros", shape=(size,), dtype=b.dtype(self._data).name, name="bias"))
         if len(parts) == 1:
             return parts[0]
         return b.op("_rnn_param_concat", *parts, num_args=len(parts), dim=0, name="parameters")
+
+    def _holding(self, parts: Sequence[MxRef], kind: Kind) -> MxRef:
+        """The weight of the input, flat, with a feature that closes the input gate and opens the forget gate."""
+        b = self._b
+        whole = parts[0] if len(parts) == 1 else b.op("Concat", *parts, num_args=len(parts), dim=0)
+        column = np.repeat(np.array([-_SHUT, _SHUT, 0, 0], b.dtype(self._data)), self._cell)[:, None]
+        matrix = b.op("Reshape", whole, shape=(kind.gates * self._cell, -1))
+        wider = b.op("Concat", matrix, b.const(column, "hold"), num_args=2, dim=1)
+        return b.op("Reshape", wider, shape=(-1,))
 
     @staticmethod
     def _ordered(array: Numbers, kind: Kind, parts: int) -> Numbers:
@@ -240,13 +307,19 @@ class _Layer:
         return array.reshape(len(array), parts, kind.gates, -1)[:, :, order]
 
 
+def _numbers(b: MxBuilder, node: ir.Node, place: int) -> list[int]:
+    """The constant integers that are an input of a node; empty for none."""
+    value = b.value(node.inputs[place]) if len(node.inputs) > place else None
+    return [] if value is None else [int(number) for number in value.reshape(-1)]
+
+
 def _gathered(b: MxBuilder, elements: Elements, wanted: Numbers) -> list[MxRef]:
     """One-dimensional arrays that together are the wanted elements.
 
     An array that is wanted as a whole is stored in the order that it is wanted in; parts of others are sliced.
     """
     wanted = wanted.copy()
-    sources = list(elements.sources)
+    sources = [source for source in elements.sources if _is_among(elements.span(source), wanted)]
     flat: list[MxRef] = []
     for source in sources:
         start, stop = elements.span(source)
@@ -269,6 +342,10 @@ def _gathered(b: MxBuilder, elements: Elements, wanted: Numbers) -> list[MxRef]:
         start, stop = elements.span(sources[number])
         found += _cut(b, flat[number], wanted[part] - start, stop - start)
     return found
+
+
+def _is_among(span: tuple[int, int], wanted: Numbers) -> bool:
+    return bool(((span[0] <= wanted) & (wanted < span[1])).any())
 
 
 def _cut(b: MxBuilder, flat: MxRef, places: Numbers, size: int) -> list[MxRef]:

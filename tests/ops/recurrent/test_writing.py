@@ -57,11 +57,21 @@ def test_what_only_onnx_has_is_written_step_by_step_where_these_are_few(
         to_symbol(layer(kind, *more, steps=300, **attrs))
 
 
-def test_the_last_cell_of_sequences_of_different_lengths_is_found_step_by_step() -> None:
-    lengths = np.array([4, 2], np.int32)
-    for outputs, one in ((3, False), (2, True)):
-        mx = to_symbol(layer("LSTM", None, lengths, outputs=outputs))
-        assert ("RNN" in {node.op for node in mx.graph.nodes}) == one
+def test_the_last_cell_of_sequences_of_different_lengths_is_one_layer_for_any_number_of_steps() -> None:
+    model = layer("LSTM", None, np.array([4, 2], np.int32), outputs=3)
+    (value,) = model.graph.inputs
+    value.shape = ir.Shape(["T", 2, 3])
+    mx = to_symbol(model)
+    assert [node.op for node in mx.graph.nodes].count("RNN") == 1
+    feeds = {"x": np.random.default_rng(7).standard_normal((6, 2, 3)).astype(np.float32)}
+    feeds["x"][2:, 1] = np.nan
+    mxnet()
+    found = []
+    for name in ("ort", "mxnet"):
+        with runtimes()[name].open(model, native=False) as session:
+            found.append(session.forward(feeds))
+    for name, right in found[0].items():
+        np.testing.assert_allclose(found[1][name], right, atol=1e-6)
 
 
 def test_weights_are_stored_in_mxnets_order_under_their_own_names() -> None:

@@ -92,6 +92,8 @@ def label_of(item: Item, inside: tuple[str, ...] = (), kinds: Mapping[tuple[str,
             called by its kind.
     """
     if isinstance(item, Stmt) and item.node is not None:
+        if own := _recurrent_name(item):
+            return own
         scope, name = place_of(item.node)
         origin = origin_of(item.node)
         if origin.framework == "mxnet" and scope and _owner(item) == scope.replace(".", "_"):
@@ -162,6 +164,22 @@ def _owner(stmt: Stmt) -> str:
     tensors = [] if stmt.layer is None else stmt.layer.tensors.values()
     names = [(t.value.name or "").split("_") for t in tensors if isinstance(t, Stored)]
     return "_".join(_common(names)) if len(names) > 1 else ""
+
+
+def _recurrent_name(stmt: Stmt) -> str:
+    """What torch calls a recurrent layer whose tensors have torch's own names; empty for any other."""
+    layer = stmt.layer
+    if layer is None or layer.type not in ("nn.LSTM", "nn.GRU", "nn.RNN"):
+        return ""
+    owners = {
+        (tensor.value.name or "").removesuffix(f".{key}") if isinstance(tensor, Stored) else ""
+        for key, tensor in layer.tensors.items()
+    }
+    owner = owners.pop()
+    if owners or not re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*", owner):
+        return ""
+    named = re.search(r"[^.]+(\.\d+)*$", owner)
+    return "" if named is None else named[0].replace(".", "")
 
 
 class Modules:

@@ -23,30 +23,35 @@ __all__ = ["stacked"]
 _RECURRENT: Final = frozenset({"nn.GRU", "nn.LSTM", "nn.RNN"})
 
 
+_PACK: Final = "nn.utils.rnn.pack_padded_sequence"
+_PAD: Final = "nn.utils.rnn.pad_packed_sequence"
+
+
 class _Step(NamedTuple):
     """What leads from one layer to the one above it.
 
     Attributes:
         upper: The call of the layer above.
-        dropout: The call of a dropout between them, if there is one.
+        between: A dropout between them, and what pads and packs its sequences, as far as there are any.
     """
 
     upper: Stmt
-    dropout: Stmt | None = None
+    between: tuple[Stmt, ...] = ()
 
     @property
     def rate(self) -> Arg:
         """Share of what is dropped."""
-        if self.dropout is None or self.dropout.layer is None:
+        layer = next((stmt.layer for stmt in self.between if stmt.layer is not None), None)
+        if layer is None:
             return 0.0
-        layer = self.dropout.layer
         return layer.args[0] if layer.args else layer.kwargs.get("p", 0.5)
 
 
 def stacked(program: TorchProgram) -> TorchProgram:
     """The program with chains of alike recurrent layers as single ones.
 
-    They can be one where only the layer above, or a dropout between, reads what one gives. All start from zeros, or
+    They can be one where only the layer above, or a dropout between, reads what one gives; the sequences of all may be
+    packed with the same lengths. All start from zeros, or
     from the parts of one array in their order; and their last states are not read, or only to be joined in their order.
     """
     stacks = _Stacks(program)
@@ -83,7 +88,7 @@ class _Stacks:
         initial, last = self._initial(chain), self._last(chain)
         if not steps or initial is None or last is None:
             return {}
-        gone = [*chain, *(step.dropout for step in steps if step.dropout is not None)]
+        gone = [*chain, *(stmt for step in steps for stmt in step.between)]
         gone += [self._makers[var] for var in last if not any(self._makers[var] is stmt for stmt in chain)]
         found: dict[int, Stmt | None] = {id(stmt): None for stmt in gone}
         ends = last[0] if len(last) == 1 else tuple(last)
@@ -98,18 +103,44 @@ class _Stacks:
 
     def _above(self, stmt: Stmt) -> _Step | None:
         """What leads to the one layer that reads what a layer gives, where both could be one."""
-        upper, dropout = self._reader(_steps(stmt)), None
-        if upper is not None and upper.layer is not None and upper.layer.type == "nn.Dropout":
-            upper, dropout = self._reader(_steps(upper)), upper
+        between: list[Stmt] = []
+        upper = self._reader(_steps(stmt))
+        while upper is not None and not self.is_recurrent(upper) and upper.args[0] is _steps([stmt, *between][-1]):
+            between.append(upper)
+            upper = self._reader(_steps(upper))
         if upper is None or not self.is_recurrent(upper) or stmt.layer is None or upper.layer is None:
             return None
-        below = stmt if dropout is None else dropout
-        if upper.args[0] is not _steps(below) or (dropout is not None and self._calls[id(dropout.layer)] > 1):
+        if upper.args[0] is not _steps([stmt, *between][-1]) or not self._passes(stmt, between):
             return None
         hidden = stmt.layer.args[1]
         alike = stmt.layer.type == upper.layer.type and stmt.layer.kwargs == upper.layer.kwargs
-        fits = isinstance(hidden, int) and upper.layer.args == (hidden * _directions(stmt), hidden)
-        return _Step(upper, dropout) if alike and fits else None
+        width = stmt.layer.kwargs.get("proj_size", hidden)
+        fits = isinstance(width, int) and upper.layer.args == (width * _directions(stmt), hidden)
+        return _Step(upper, tuple(between)) if alike and fits else None
+
+    def _passes(self, lower: Stmt, between: Sequence[Stmt]) -> bool:
+        """Whether there is nothing but a dropout between layers; packed sequences may be padded and packed again."""
+        inner = list(between)
+        packed = self._packed(lower)
+        if packed is not None:
+            if len(inner) < 2 or inner[0].head != _PAD or inner[-1].head != _PACK:
+                return False
+            pad, *inner, pack = inner
+            options = (pad.kwargs.get("batch_first"), pack.kwargs.get("batch_first"))
+            if pack.args[1:] != packed.args[1:] or set(options) != {packed.kwargs.get("batch_first")}:
+                return False
+            if self._reads[list(flat_targets(pad.outputs))[1]]:
+                return False
+        if not inner:
+            return True
+        (dropout, *more), layer = inner, inner[0].layer
+        return not more and layer is not None and layer.type == "nn.Dropout" and self._calls[id(dropout.layer)] == 1
+
+    def _packed(self, stmt: Stmt) -> Stmt | None:
+        """What packs the sequences that a layer reads, if they are packed."""
+        data = stmt.args[0]
+        maker = self._makers.get(data) if isinstance(data, Var) else None
+        return maker if maker is not None and maker.head == _PACK else None
 
     def _reader(self, var: Var) -> Stmt | None:
         """The one statement that reads a variable, once."""

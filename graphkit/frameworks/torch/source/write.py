@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from graphkit.frameworks.torch.source.batch_first import with_batch_first
 from graphkit.frameworks.torch.source.blocks import Use, writes
 from graphkit.frameworks.torch.source.classes import FREEZE, print_scope
 from graphkit.frameworks.torch.source.flat import HEADER, Source
@@ -39,7 +40,7 @@ def to_source(program: TorchProgram, name: str, header: str = "") -> Source:
         name: What the module's class is called after.
         header: Text of the file's docstring.
     """
-    program = in_place(stacked(once(program)))
+    program = in_place(with_batch_first(stacked(once(program))))
     items = find_repeats(program)
     classes = Names([camel(name)])
     modules = Modules(items)
