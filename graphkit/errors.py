@@ -86,12 +86,15 @@ class UnsupportedNode:
         name: Name of the node.
         reason: Why it is refused and what would help, as a clause without a full stop.
         fix: Inputs of the model that it would be converted with if they were constants.
+        sizes: Axes of the model's inputs, each with the input's name, that it would be converted with if they were
+            numbers rather than free.
     """
 
     op: str
     name: str
     reason: str
     fix: tuple[str, ...] = ()
+    sizes: tuple[tuple[str, int], ...] = ()
 
 
 class UnsupportedError(GraphkitError):

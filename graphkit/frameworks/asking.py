@@ -12,9 +12,10 @@ from graphkit.ir.dims import dims_of, how_to_give
 from graphkit.ir.shapes import CONTRADICTIONS
 from graphkit.ops.spec import Refusal
 from graphkit.passes.fix_inputs import inputs_behind, inputs_of_shape
+from graphkit.passes.free_axes import free_axes, how_to_fix
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
     import onnx_ir as ir
@@ -87,11 +88,22 @@ class Asking:
         self._warn(f"{self._where()}: {message}")
 
     @staticmethod
-    def refused(node: ir.Node, refusal: Refusal) -> UnsupportedNode:
-        """A refused node, with the inputs of the model that would have to be fixed for it."""
-        fix = inputs_behind(value for value in refusal.needs if value is not None and value.const_value is None)
-        reason = f"{refusal.reason}; fix what it is computed from with {_fixes(fix)}" if fix else refusal.reason
-        return UnsupportedNode(node.op_type, node.name or "", reason, fix)
+    def refused(node: ir.Node, refusal: Refusal, inputs: Sequence[ir.Value]) -> UnsupportedNode:
+        """A refused node, with the inputs of the model that would have to be fixed for it, or sizes of them.
+
+        Args:
+            node: The node.
+            refusal: Why it is refused.
+            inputs: The model's inputs.
+        """
+        needs = [value for value in refusal.needs if value is not None and value.const_value is None]
+        fix = inputs_behind(needs)
+        if fix:
+            reason = f"{refusal.reason}; fix what it is computed from with {_fixes(fix)}"
+            return UnsupportedNode(node.op_type, node.name or "", reason, fix)
+        free = free_axes(inputs, needs, [value for value in refusal.sizes if value is not None])
+        reason = f"{refusal.reason}; {how_to_fix(inputs, free)}" if free else refusal.reason
+        return UnsupportedNode(node.op_type, node.name or "", reason, sizes=free)
 
     def _where(self) -> str:
         node = self._node

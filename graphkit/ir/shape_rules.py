@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, TypeAlias
 
+import sympy
+
 from graphkit.ir.shape_windows import WINDOWS
 from graphkit.ir.symbols import (
     Size,
@@ -16,6 +18,7 @@ from graphkit.ir.symbols import (
     ceil_div,
     equal,
     floor_div,
+    never_negative,
     numbers_of,
     product,
     quotient,
@@ -143,15 +146,25 @@ def _range(node: ir.Node) -> Sequence[Shape | None] | None:
     bounds = [sizes_of(value) for value in node.inputs]
     if any(bound is None for bound in bounds):
         return None
-    start, limit, delta = (bound.item() for bound in bounds if bound is not None)
-    if None in (start, limit, delta) or isinstance(delta, float) or not isinstance(delta, int) or delta <= 0:
+    start, limit, delta = (_whole(bound.item()) for bound in bounds if bound is not None)
+    if start is None or limit is None or not isinstance(delta, int) or delta == 0:
         return None
-    if isinstance(start, float) or isinstance(limit, float):
-        return None
-    length = ceil_div(tidy(limit - start), delta)
+    length = ceil_div(tidy(limit - start), delta) if delta > 0 else ceil_div(tidy(start - limit), -delta)
+    return [(_or_none(length),)]
+
+
+def _whole(size: Size) -> Size:
+    """A number without a fraction as an integer, None for others with one."""
+    if not isinstance(size, float):
+        return size
+    return int(size) if size.is_integer() else None
+
+
+def _or_none(length: Size) -> Size:
+    """A length that is 0 where it would be negative."""
     if isinstance(length, int):
-        return [(max(length, 0),)]
-    return [(length if length.is_nonnegative else None,)]
+        return max(length, 0)
+    return length if never_negative(length) else tidy(sympy.Max(0, length))
 
 
 def slice_length(size: Size, start: Size, end: Size, step: int) -> Size:
@@ -173,7 +186,7 @@ def slice_length(size: Size, start: Size, end: Size, step: int) -> Size:
     length = tidy(high - low)
     if isinstance(length, int):
         return max(0, ceil_div(length, step))
-    return ceil_div(length, step) if length.is_nonnegative else None
+    return ceil_div(length, step) if never_negative(length) else None
 
 
 def _position(size: Size, bound: Size) -> Size:
@@ -183,14 +196,15 @@ def _position(size: Size, bound: Size) -> Size:
             return size
         if bound < 0:
             place = tidy(size + bound)
-            return place if isinstance(place, int) or place.is_nonnegative else None
+            return place if isinstance(place, int) or never_negative(place) else None
         if bound == 0:
             return 0
-    left = tidy(size - bound)
-    if not (left >= 0 if isinstance(left, int) else left.is_nonnegative):
-        beyond = tidy(bound - size)
-        return size if (beyond >= 0 if isinstance(beyond, int) else beyond.is_nonnegative) else None
-    return bound if isinstance(bound, int) or bound.is_nonnegative else None
+    if not isinstance(bound, int) and never_negative(tidy(-bound - 1)):
+        place = tidy(size + bound)
+        return place if never_negative(place) else None
+    if not never_negative(tidy(size - bound)):
+        return size if never_negative(tidy(bound - size)) else None
+    return bound if isinstance(bound, int) or never_negative(bound) else None
 
 
 def _slice(node: ir.Node) -> Sequence[Shape | None] | None:

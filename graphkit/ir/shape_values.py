@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 import sympy
 
-from graphkit.ir.symbols import Size, Sizes, equal, numbers_of, shape_of, sizes_of, tidy
+from graphkit.ir.symbols import Size, Sizes, equal, never_negative, numbers_of, shape_of, sizes_of, tidy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -129,8 +129,17 @@ def _exactly(size: Size) -> Size:
 def _modulo(left: Size, right: Size) -> Size:
     if isinstance(left, int) and isinstance(right, int):
         return left % right if right else None
-    positive = sympy.sympify(left).is_nonnegative and sympy.sympify(right).is_positive
-    return sympy.Mod(left, right) if positive else None
+    right = sympy.sympify(right)
+    return left - right * sympy.floor(left / right) if right.is_positive else None
+
+
+def _remainder(left: Size, right: Size) -> Size:
+    """C's, which is the modulus where nothing is negative."""
+    return _modulo(left, right) if never_negative(left) and never_negative(right) else None
+
+
+def _mod(node: ir.Node) -> Sizes | None:
+    return _elementwise(_remainder if node.attributes.get_int("fmod", 0) else _modulo)(node)
 
 
 def _floor(size: Size) -> Size:
@@ -358,7 +367,7 @@ VALUES: dict[str, Rule] = {
     "LessOrEqual": _elementwise(lambda left, right: None if (found := _less(right, left)) is None else not found),
     "Max": _folded(_most),
     "Min": _folded(_least),
-    "Mod": _elementwise(_modulo),
+    "Mod": _mod,
     "Mul": _elementwise(_times),
     "Neg": _elementwise(lambda size: -size),
     "Not": _elementwise(_not),

@@ -26,10 +26,13 @@ __all__ = [
     "Sizes",
     "broadcast",
     "ceil_div",
+    "common_factor",
     "dim_of",
     "equal",
     "floor_div",
+    "named",
     "names_in",
+    "never_negative",
     "number_of",
     "product",
     "quotient",
@@ -38,6 +41,7 @@ __all__ = [
     "size_of",
     "sizes_of",
     "tidy",
+    "unrounded",
 ]
 
 Size: TypeAlias = Any
@@ -46,6 +50,8 @@ Sizes: TypeAlias = "npt.NDArray[Any]"
 """A tensor of sizes, of any rank; booleans and floats occur in it as results of comparisons and casts."""
 
 _META = "graphkit.sizes"
+_NESTED = 8
+"""How many roundings in each other are looked through."""
 _LIMIT = 1024
 """Elements up to which the values of integer tensors are followed."""
 
@@ -65,10 +71,15 @@ def _parse(text: str) -> Size:
     if not any(character.isalpha() for character in text):
         return None
     try:
-        found = ir.SymbolicDim(text)._expr
+        found = ir.SymbolicDim(text.replace("PythonMod(", "Mod("))._expr  # as torch.onnx calls it
     except (ValueError, TypeError, ZeroDivisionError, RecursionError):
         found = sympy.Symbol(text, integer=True, positive=True)
     return tidy(found)
+
+
+def named(dim: Size | str) -> Size:
+    """A dimension as rooms see it, a number, name or spelled term, as a size."""
+    return size_of(ir.SymbolicDim(dim)) if isinstance(dim, str) else dim
 
 
 def dim_of(size: Size) -> int | ir.SymbolicDim:
@@ -117,9 +128,22 @@ def _tidied(size: sympy.Basic) -> Size:
     if isinstance(size, sympy.logic.boolalg.BooleanAtom):
         return bool(size)
     size = sympy.expand(size)
+    if size.has(sympy.Mod):
+        size = sympy.expand(size.replace(sympy.Mod, lambda whole, by: whole - by * sympy.floor(whole / by)))
+    if len(size.atoms(sympy.floor)) > 1:
+        size = sympy.expand(size.replace(sympy.floor, _once))
     if size.is_Integer:
         return int(size)
     return size
+
+
+def _once(term: sympy.Basic) -> sympy.Basic:
+    """``⌊term⌋``, where ``⌊(⌊a⌋ + b)/c⌋`` for whole b and c is ``⌊(a + b)/c⌋``."""
+    above, below = sympy.fraction(sympy.together(term))
+    inner = [part for part in sympy.Add.make_args(above) if isinstance(part, sympy.floor)]
+    if len(inner) != 1 or not (below.is_Integer and below > 0) or not above.is_integer:
+        return sympy.floor(term)
+    return sympy.floor(sympy.expand((above - inner[0] + inner[0].args[0]) / below))
 
 
 def equal(left: Size, right: Size) -> bool | None:
@@ -133,7 +157,72 @@ def equal(left: Size, right: Size) -> bool | None:
     difference = tidy(left - right)
     if not isinstance(difference, sympy.Basic):
         return bool(difference == 0)
-    return False if difference.is_nonzero else None
+    if difference.is_nonzero:
+        return False
+    return True if _rounds(difference) and never_negative(difference) and never_negative(-difference) else None
+
+
+def never_negative(size: Size) -> bool:
+    """Whether a whole size can be seen to be 0 or more for all values of its names.
+
+    Quotients that are rounded down are bounded by what they round, so that ``n - ⌊n/2⌋`` is seen to be.
+    """
+    if not isinstance(size, sympy.Basic):
+        return size is not None and bool(size >= 0)
+    return bool(size.is_nonnegative) or _bounded(size)
+
+
+def unrounded(size: Size) -> Size:
+    """A size with quotients that are not rounded down: for sizes of which it is known that they divide."""
+    if not isinstance(size, sympy.Basic) or not _rounds(size):
+        return size
+    return tidy(size.replace(sympy.floor, lambda term: term).replace(sympy.ceiling, lambda term: term))
+
+
+def common_factor(size: sympy.Basic) -> int:
+    """The largest number that divides every term of a sum of whole terms."""
+    factors = [term.as_coeff_Mul()[0] for term in sympy.Add.make_args(size)]
+    return math.gcd(*map(int, factors)) or 1 if all(factor.is_Integer for factor in factors) else 1
+
+
+def _rounds(size: sympy.Basic) -> bool:
+    return bool(size.has(sympy.floor, sympy.ceiling))
+
+
+@lru_cache(maxsize=8192)
+def _bounded(size: sympy.Basic) -> bool:
+    """Whether a polynomial that is never larger than a size has no negative coefficient in what names exceed 1 by."""
+    plain = sympy.expand(size.replace(sympy.ceiling, lambda term: -sympy.floor(-term)))
+    low = plain = sympy.expand(plain / common_factor(plain))
+    for _ in range(_NESTED):
+        if not _rounds(low):
+            break
+        terms = [_low(term) for term in sympy.Add.make_args(low)]
+        if None in terms:
+            return False
+        low = sympy.expand(sympy.Add(*terms))
+    names = sorted(size.free_symbols, key=str)
+    above = sympy.expand(low.xreplace({name: name + 1 for name in names}))
+    if not above.is_polynomial(*names):
+        return False
+    whole = bool(plain.is_integer)
+    return all(
+        coefficient > -1 if whole and not any(powers) else coefficient >= 0
+        for powers, coefficient in sympy.Poly(above, *names).terms()
+    )
+
+
+def _low(term: sympy.Basic) -> sympy.Basic | None:
+    """What a term of a sum is never smaller than, with less rounding in it; None where that is not seen."""
+    factor, rest = term.as_coeff_Mul()
+    if not _rounds(rest):
+        return term
+    if not isinstance(rest, sympy.floor):
+        return None
+    above, below = sympy.fraction(sympy.together(rest.args[0]))
+    if factor < 0:
+        return factor * rest.args[0]
+    return factor * (above - (below - 1)) / below if below.is_Integer and above.is_integer else None
 
 
 def product(sizes: Iterable[Size]) -> Size:

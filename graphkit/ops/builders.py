@@ -224,6 +224,15 @@ class MxBuilder(Protocol):
         """Whether what is emitted goes into the body of a loop or branch."""
         ...
 
+    @property
+    def inputs(self) -> Sequence[ir.Value]:
+        """The model's inputs."""
+        ...
+
+    def once(self, what: str, make: Callable[[], MxRef | None]) -> MxRef | None:
+        """What was made under a name before, for this node or another one; makes it where nothing was."""
+        ...
+
     def bind(self, value: ir.Value, ref: MxRef) -> None:
         """Say what holds a value; a node that computes only such values is not written."""
         ...

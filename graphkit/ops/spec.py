@@ -52,11 +52,14 @@ class Refusal:
 
     Attributes:
         reason: A clause without a full stop that says what to do where it can.
-        needs: What would have to be constants; the driver names the model's inputs that they come from.
+        needs: What would have to be constants; the driver names the model's inputs that they come from, or those whose
+            sizes they are made of.
+        sizes: What would have to be of a known shape; the driver names the model's inputs whose sizes it has.
     """
 
     reason: str
     needs: Sequence[ir.Value | None] = ()
+    sizes: Sequence[ir.Value | None] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,13 @@ class Scope:
         nodes: Its nodes so far.
         refs: What holds IR values in it.
         captured: Its own variable for each output of the graph around it that it reads.
+        made: What was made to be shared by nodes, by name.
     """
 
     nodes: list[MxNode] = field(default_factory=list)
     refs: dict[ir.Value, MxRef] = field(default_factory=dict)
     captured: dict[MxRef, MxRef] = field(default_factory=dict)
+    made: dict[str, MxRef] = field(default_factory=dict)
 
 
 class Scopes:

@@ -96,7 +96,7 @@ class _Builder(Asking):
         if isinstance(result, Refusal):
             placeholder = MxNode(_REFUSED, node.name or "", inputs=[self.ref(x) for x in node.inputs if x is not None])
             self._nodes.append(placeholder)
-            self._refusals[id(placeholder)] = self.refused(node, result)
+            self._refusals[id(placeholder)] = self.refused(node, result, self.inputs)
             for number, value in enumerate(node.outputs):
                 self._refs[value] = MxRef(placeholder, number)
             return
@@ -266,6 +266,21 @@ class _Builder(Asking):
     def is_inside(self) -> bool:
         """Whether what is emitted goes into the body of a loop or branch."""
         return len(self._scopes.all) > 1
+
+    @property
+    def inputs(self) -> Sequence[ir.Value]:
+        """The model's inputs."""
+        return self._model.graph.inputs
+
+    def once(self, what: str, make: Callable[[], MxRef | None]) -> MxRef | None:
+        """What was made under a name before; see :class:`~graphkit.ops.builders.MxBuilder`."""
+        made = self._scopes.last.made
+        found = made.get(what)
+        if found is None or not (found.node.name or any(node is found.node for node, _ in self._emitted)):
+            found = make()  # what an attempt made that came to nothing is gone
+            if found is not None:
+                made[what] = found
+        return found
 
     def bind(self, value: ir.Value, ref: MxRef) -> None:
         """Say what holds a value; a node that computes only such values is not written."""

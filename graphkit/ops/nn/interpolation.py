@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["UNKNOWN", "Axis", "Change", "Method", "changed_axes", "matrices_of", "method_of", "naming_sizes", "repeats"]
 
-UNKNOWN = "the sizes of its input or output are not known; give the shapes of the model's inputs with --input"
+UNKNOWN = "the sizes of its input or output are not known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,9 +241,9 @@ def changed_axes(b: Builder, node: ir.Node, method: Method) -> list[Change] | Re
 
 def naming_sizes(result: T | Refusal, node: ir.Node) -> T | Refusal:
     """The result of writing a Resize; a refusal for want of sizes says which inputs give them."""
-    return (
-        Refusal(UNKNOWN, needs=node.inputs[1:]) if isinstance(result, Refusal) and result.reason == UNKNOWN else result
-    )
+    if isinstance(result, Refusal) and result.reason == UNKNOWN:
+        return Refusal(UNKNOWN, needs=node.inputs[1:], sizes=[*node.inputs[:1], *node.outputs])
+    return result
 
 
 def method_of(node: ir.Node) -> Method:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphkit.ops.nn.free_resize import resized_freely
 from graphkit.ops.nn.grad_resize import resize_gradient
 from graphkit.ops.nn.interpolation import (
     UNKNOWN,
@@ -49,17 +50,31 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
     if not changes:
         return b.op("_copy", data)
     if method.mode == "nearest":
-        return naming_sizes(_nearest(b, data, source, method, changes), node)
+        return naming_sizes(_nearest(b, node, data, method, changes), node)
     if b.dtype(source).kind != "f":
         return Refusal(f"mode={method.mode} on integers rounds in a way that MXNet has no operator for")
     bilinear = _bilinear(b, data, source, method, changes)
     if bilinear is not None:
         return bilinear
+    if any(change.axis is None for change in changes):
+        return naming_sizes(_freely(b, node, data, method, changes), node)
     extrapolation = decimal(node.attributes.get_float("extrapolation_value", 0.0))
     return naming_sizes(_bymatrices_of(b, data, source, method, changes, extrapolation), node)
 
 
-def _nearest(b: MxBuilder, data: MxRef, source: ir.Value, method: Method, changes: Sequence[Change]) -> MxRef | Refusal:
+def _freely(b: MxBuilder, node: ir.Node, data: MxRef, method: Method, changes: Sequence[Change]) -> MxRef | Refusal:
+    """Axes of free sizes, and others alike."""
+    for change in changes:
+        made = resized_freely(b, node, data, method, change)
+        if made is None:
+            return Refusal(UNKNOWN)
+        data = made
+    return data
+
+
+def _nearest(b: MxBuilder, node: ir.Node, data: MxRef, method: Method, changes: Sequence[Change]) -> MxRef | Refusal:
+    source = node.inputs[0]
+    assert source is not None
     times_each = [repeats(method, change) for change in changes]
     image = b.rank(source) == 4 and [change.number for change in changes] == [2, 3] and b.dtype(source).kind == "f"
     if image and times_each[0] is not None and times_each[0] == times_each[1]:
@@ -68,7 +83,10 @@ def _nearest(b: MxBuilder, data: MxRef, source: ir.Value, method: Method, change
         if times is not None:
             data = b.op("repeat", data, repeats=times, axis=change.number)
         elif change.axis is None:
-            return Refusal(UNKNOWN)
+            made = resized_freely(b, node, data, method, change)
+            if made is None:
+                return Refusal(UNKNOWN)
+            data = made
         else:
             indices = b.const(method.indices(change.axis).astype(np.int32), "indices")
             data = b.op("take", data, indices, axis=change.number, mode="clip")
@@ -105,7 +123,7 @@ def _bilinear(b: MxBuilder, data: MxRef, source: ir.Value, method: Method, chang
     if any(scale is None or not (aligned or scale == int(scale)) for scale in scales):
         return None
     if b.dtype(source) == np.float64:
-        b.warn("MXNet interpolates in float32, and the image's size, which would allow better, is not known")
+        return None
     return b.op("_contrib_BilinearResize2D", data, scale_height=scales[0], scale_width=scales[1], align_corners=aligned)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from graphkit.ir.symbols import equal, named
 from graphkit.ops.spec import Refusal
-from graphkit.ops.tensor.sizes import dim_source
+from graphkit.ops.tensor.free_sizes import axis_like
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,17 +41,17 @@ def stretch(
         dims.insert(0, 1)
     known: dict[int, int] = {}
     for axis, (old, new) in enumerate(zip(dims, want, strict=True)):
-        if old is not None and old == new:
+        if old is not None and (old == new or equal(named(old), named(new))):
             continue
         if old != 1:
-            return Refusal(f"axis {axis} of size {old or '?'} is stretched to {new or '?'}, which may be another size")
+            why = f"axis {axis} of size {old or '?'} is stretched to {new or '?'}, which may be another size"
+            return Refusal(why, sizes=[*node.inputs[:1], *node.outputs])
         if isinstance(new, int):
             known[axis] = new
             continue
-        source = None if new is None else dim_source(b, node, new, *like)
+        source = None if new is None else axis_like(b, node, new, *like)
         if source is None:
-            reason = f"the size {new or '?'} of its axis {axis} is computed; give the model's inputs fixed sizes"
-            return Refusal(reason, needs=node.inputs[1:] or node.inputs)
+            return Refusal(f"MXNet cannot make the size {new or '?'} of its axis {axis}", sizes=node.outputs)
         data = b.op("broadcast_like", data, source[0], lhs_axes=(axis,), rhs_axes=(source[1],))
     if _runs([(dim, axis in known) for axis, dim in enumerate(dims)]) > MOST_RUNS:
         for axis, size in known.items():

@@ -39,7 +39,7 @@ def _write_nd(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef |
     batch = node.attributes.get_int("batch_dims", 0)
     width = b.shape(indices)[-1]
     if not isinstance(width, int):
-        return Refusal("the last axis of its indices is of unknown size; give the model's inputs fixed sizes")
+        return Refusal("the last axis of its indices is of unknown size", sizes=node.inputs[1:2])
     found = b.op("gather_nd", data, point_coordinates(b, indices, some(x[1]), source, width, batch))
     alone = b.rank(indices) == 1 and width < b.rank(source)
     return b.op("squeeze", found, axis=0) if alone else found
@@ -59,7 +59,7 @@ def _torch_nd(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal
         return b.item(x[0], *found) if isinstance(found, tuple) else b.item(x[0], found)
     rank, width = b.rank(indices), b.shape(indices)[-1]
     if not isinstance(width, int):
-        return Refusal("the last axis of its indices is of unknown size; give the model's inputs fixed sizes")
+        return Refusal("the last axis of its indices is of unknown size", sizes=node.inputs[1:2])
     alone = only_axis(b, indices)
     held: Any = x[1] if alone is None else b.arg(alone)
     index: list[Arg] = []

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from graphkit.ir.symbols import equal, never_negative, sizes_of
 from graphkit.ops.booleans import carrier
 from graphkit.ops.codec import FLOAT, ints, show
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, int64
+from graphkit.ops.tensor.free_sizes import axis_like, cut_to
 from graphkit.ops.tensor.grad_pad import pad_gradient
 from graphkit.ops.tensor.sizes import constant_ints, some
 from graphkit.ops.tensor.torch_index import along
@@ -36,7 +38,7 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
     dims = b.shape(source)
     pads = _given(b, node, len(dims))
     if isinstance(pads, Refusal):
-        return pads
+        return _freely(b, node, data) or pads
     filling = node.inputs[2] if len(node.inputs) > 2 else None
     number = 0 if filling is None or mode != "constant" else b.number(filling)
     if number is None:
@@ -65,10 +67,44 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
     return _padded(b, data, mode, pads, len(dims), axes, float(number))
 
 
+def _freely(b: MxBuilder, node: ir.Node, data: MxRef) -> MxRef | None:
+    """Pad with a number by widths that follow from free sizes, as those to a multiple of something.
+
+    As much as the whole result is put after the data, and what is too much cut off.
+    """
+    source, result = some(node.inputs[0]), node.outputs[0]
+    widths, axes = sizes_of(node.inputs[1]), constant_ints(b, node, 3)
+    filling = node.inputs[2] if len(node.inputs) > 2 else None
+    number = 0 if filling is None else b.number(filling)
+    if widths is None or number is None or node.attributes.get_string("mode", "constant") != "constant":
+        return None
+    rank = b.rank(source)
+    places = range(rank) if axes is None else [axis % rank for axis in axes]
+    for place, axis in enumerate(places):
+        before, after = widths.flat[place], widths.flat[place + len(places)]
+        if equal(before, 0) and equal(after, 0):
+            continue
+        whole = axis_like(b, node, b.shape(result)[axis])
+        first = None if equal(before, 0) or not never_negative(before) else axis_like(b, node, before)
+        if whole is None or before is None or (first is None and not equal(before, 0)):
+            return None
+        blank = _edge(b, data, "constant", axis, 1, float(number), front=True)
+        parts = [] if first is None else [_as_long(b, blank, axis, first)]
+        parts += [data] if equal(after, 0) else [data, _as_long(b, blank, axis, whole)]
+        data = b.op("Concat", *parts, num_args=len(parts), dim=axis)
+        if not equal(after, 0):
+            data = cut_to(b, data, rank, axis, whole)
+    return data
+
+
+def _as_long(b: MxBuilder, blank: MxRef, axis: int, like: tuple[MxRef, int]) -> MxRef:
+    return b.op("broadcast_like", blank, like[0], lhs_axes=(axis,), rhs_axes=(like[1],))
+
+
 def _given(b: MxBuilder | TorchBuilder, node: ir.Node, rank: int) -> _Pads | Refusal:
     pads, axes = constant_ints(b, node, 1), constant_ints(b, node, 3)
     if pads is None or (axes is None and len(node.inputs) > 3 and node.inputs[3] is not None):
-        return Refusal("its pads are computed; give the model's inputs fixed sizes", needs=node.inputs[1:])
+        return Refusal("its pads are computed, and MXNet needs them in the symbol", needs=node.inputs[1:])
     places = range(rank) if axes is None else [axis % rank for axis in axes]
     pairs = zip(pads[: len(places)], pads[len(places) :], strict=True)
     return {axis: pair for axis, pair in zip(places, pairs, strict=True) if any(pair)}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
+    from graphkit.ops.builders import Dim, MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
@@ -27,18 +27,28 @@ if TYPE_CHECKING:
 _IGNORED = ("ctx",)
 
 
-def _write(b: MxBuilder, node: ir.Node, _x: Sequence[MxRef | None]) -> MxRef | Refusal:
+def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
     start, limit, step = (b.number(value) for value in node.inputs)
     result = node.outputs[0]
     dtype = b.dtype(result).name
-    if start is None or step is None:
-        return Refusal("its start or step is computed; give the model's inputs fixed sizes", needs=node.inputs)
-    size = b.shape(result)[0] if limit is None else max(math.ceil((limit - start) / step), 0)
+    if step is None:
+        return Refusal("its step is computed, and MXNet needs it in the symbol", needs=node.inputs[2:])
+    size = b.shape(result)[0]
+    if start is not None and limit is not None:
+        size = max(math.ceil((limit - start) / step), 0)
     if size == 0:
         return Refusal("it makes an array without elements, which MXNet does not have")
+    if start is None:
+        line = _line(b, node, 0, size, step, dtype)
+        return line if isinstance(line, Refusal) else b.op("broadcast_add", line, some(x[0]))
     if isinstance(size, int):
         stop = start + size * step if limit is None else limit
         return b.op("_arange", start=float(start), stop=float(stop), step=float(step), dtype=dtype)
+    return _line(b, node, start, size, step, dtype)
+
+
+def _line(b: MxBuilder, node: ir.Node, start: float, size: Dim, step: float, dtype: str) -> MxRef | Refusal:
+    """As many numbers as a free size says."""
     like = stretch(b, node, b.op("_zeros", shape=(1,), dtype=dtype), (1,), (size,))
     if isinstance(like, Refusal):
         return like

@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from graphkit.ir.dims import shown
 from graphkit.ops.codec import BOOL, ints
 from graphkit.ops.gradients import reshaping
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64
-from graphkit.ops.tensor.reshape_codes import Made, codes_for, made_by
+from graphkit.ops.tensor.free_sizes import axes_like
+from graphkit.ops.tensor.reshape_codes import Made, codes_for, made_by, spans_of
 from graphkit.ops.tensor.sizes import axis_of, constant_ints, mx_axis, rank_is_known, size_along, some
 from graphkit.ops.tensor.torch_reshape import torch_flatten, torch_reshape
 
@@ -21,14 +23,16 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
+    from graphkit.ir.symbols import Size
     from graphkit.ops.builders import Dim, MxBuilder, OnnxBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
+    from graphkit.ops.tensor.reshape_codes import Span
 
 __all__ = ["reshape_to", "reshaped_by"]
 
 
-def reshape_to(b: MxBuilder, data: MxRef, source: ir.Value, target: ir.Value) -> MxRef | Refusal:
-    """Reshape what holds ``source`` into the inferred shape of ``target``, at any batch size."""
+def reshape_to(b: MxBuilder, node: ir.Node, data: MxRef, source: ir.Value, target: ir.Value) -> MxRef | Refusal:
+    """Reshape what holds ``source`` into the inferred shape of ``target``, at any size of what is free."""
     have, want = b.shape(source), b.shape(target)
     if _flattens(have, want):
         return b.op("Flatten", data)
@@ -36,13 +40,52 @@ def reshape_to(b: MxBuilder, data: MxRef, source: ir.Value, target: ir.Value) ->
     if codes is None:  # from the last axis on, where -4 does not exist
         found = codes_for(have[::-1], want[::-1])
         codes, turned = None if found is None or -4 in found else found[::-1], True
-    if codes is None:
-        shape = " x ".join("?" if dim is None else str(dim) for dim in want)
-        return Refusal(
-            f"its shape is computed, and MXNet's Reshape cannot make {shape} at every size of its input",
-            needs=[target],
-        )
-    return b.op("Reshape", data, shape=codes or (1,), reverse=turned or None)
+    if codes is not None:
+        return b.op("Reshape", data, shape=codes or (1,), reverse=turned or None)
+    spans = spans_of(have, want)
+    made = None if spans is None else _by_spans(b, node, data, spans)
+    if made is None:
+        why = f"its shape is computed, and MXNet's Reshape cannot make {shown(want)} at every size of its input"
+        return Refusal(why, needs=node.inputs[1:])
+    return made
+
+
+def _by_spans(b: MxBuilder, node: ir.Node, data: MxRef, spans: Sequence[Span]) -> MxRef | None:
+    """Reshape successive axes one run after the other; None where MXNet cannot make a size."""
+    done = 0
+    for before, after in spans:
+        if len(before) + len(after) > 2:
+            codes = codes_for(before, after, among_others=True)
+            if codes is not None:
+                data = b.op("Reshape", data, shape=(0,) * done + codes + (-2,), name="part")
+            else:
+                for _ in before[1:]:
+                    data = b.op("Reshape", data, shape=(0,) * done + (-3, -2), name="merged")
+                made = _split(b, node, data, list(after), done)
+                if made is None:
+                    return None
+                data = made
+        done += len(after)
+    return data
+
+
+def _split(b: MxBuilder, node: ir.Node, data: MxRef, sizes: list[Size], axis: int) -> MxRef | None:
+    """Split an axis into some of given sizes: numbers off its ends, the rest like the axes of something else."""
+    while len(sizes) > 1 and (isinstance(sizes[-1], int) or isinstance(sizes[0], int)):
+        if isinstance(sizes[-1], int):
+            data = b.op("Reshape", data, shape=(0,) * axis + (-4, -1, sizes.pop(), -2), name="split")
+        else:
+            data = b.op("Reshape", data, shape=(0,) * axis + (-4, sizes.pop(0), -1, -2), name="split")
+            axis += 1
+    if len(sizes) == 1:
+        return data
+    like = axes_like(b, node, sizes)
+    if like is None:
+        return None
+    ref, first = like
+    return b.op(
+        "reshape_like", data, ref, lhs_begin=axis, lhs_end=axis + 1, rhs_begin=first, rhs_end=first + len(sizes)
+    )
 
 
 def _flattens(have: Sequence[Dim], want: Sequence[Dim]) -> bool:
@@ -54,7 +97,7 @@ def _write_reshape(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> Mx
     data, source, result = some(x[0]), some(node.inputs[0]), node.outputs[0]
     codes = constant_ints(b, node, 1)
     if codes is None:
-        return reshape_to(b, data, source, result)
+        return reshape_to(b, node, data, source, result)
     if 0 in codes and (node.attributes.get_int("allowzero", 0) != 0 or 0 in b.shape(source)):
         return Refusal("it makes an array without elements, which MXNet does not have")
     if rank_is_known(source) and rank_is_known(result):

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import onnx_ir as ir
-
-from graphkit.ir.symbols import equal, product, quotient, size_of
+from graphkit.ir.symbols import equal, named, product, quotient, unrounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,39 +16,98 @@ if TYPE_CHECKING:
     from graphkit.ir.symbols import Size
     from graphkit.ops.builders import Dim
 
-__all__ = ["Made", "codes_for", "made_by"]
+__all__ = ["Made", "Span", "codes_for", "made_by", "spans_of"]
 
 
-def codes_for(source: Sequence[Dim], target: Sequence[Dim]) -> tuple[int, ...] | None:
+def codes_for(
+    source: Sequence[Dim | Size], target: Sequence[Dim | Size], *, among_others: bool = False
+) -> tuple[int, ...] | None:
     """Codes that reshape ``source`` into ``target`` for every value of the symbolic dimensions.
+
+    Args:
+        source: Shape of the input.
+        target: Shape wanted, of as many elements; one dimension may be unknown.
+        among_others: Whether other axes follow, so that the codes have to step over those of ``source`` exactly.
+
+    Returns:
+        The codes, None where MXNet has none for it.
+    """
+    given, wanted = _sizes(source, target)
+    return _search(given, wanted, inferred=False, exactly=among_others)
+
+
+def spans_of(source: Sequence[Dim], target: Sequence[Dim]) -> list[Span] | None:
+    """The successive axes of an array that become successive axes of a reshaped one, in the shortest runs.
 
     Args:
         source: Shape of the input.
         target: Shape wanted, of as many elements; one dimension may be unknown.
 
     Returns:
-        The codes, None where MXNet has none for it.
+        The runs; None where more dimensions are unknown.
     """
-    given, wanted = [_size(dim) for dim in source], [_size(dim) for dim in target]
+    given, wanted = _sizes(source, target)
+    if None in given or None in wanted:
+        return None
+    found: list[Span] = []
+    here = there = 0
+    while here < len(given) and there < len(wanted):
+        rest = (len(given) - here) + (len(wanted) - there)
+        lengths = ((total - made, made) for total in range(2, rest) for made in range(1, total))
+        taken, made = next(
+            (
+                (taken, made)
+                for taken, made in lengths
+                if here + taken <= len(given)
+                and there + made <= len(wanted)
+                and _as_many(given[here : here + taken], wanted[there : there + made])
+            ),
+            (len(given) - here, len(wanted) - there),
+        )
+        found.append(Span(tuple(given[here : here + taken]), tuple(wanted[there : there + made])))
+        here, there = here + taken, there + made
+    if here < len(given) or there < len(wanted):
+        last = found.pop() if found else Span((), ())
+        found.append(Span((*last.before, *given[here:]), (*last.after, *wanted[there:])))
+    return found
+
+
+def _as_many(before: Sequence[Size], after: Sequence[Size]) -> bool:
+    """Whether axes have as many elements as others, where both arrays have as many."""
+    left, right = product(before), product(after)
+    return bool(equal(left, right) or (len(before) + len(after) > 2 and equal(unrounded(left), unrounded(right))))
+
+
+class Span(NamedTuple):
+    """Successive axes before a reshape, and what they become.
+
+    Attributes:
+        before: Their sizes.
+        after: The sizes afterwards.
+    """
+
+    before: tuple[Size, ...]
+    after: tuple[Size, ...]
+
+
+def _sizes(source: Sequence[Dim], target: Sequence[Dim]) -> tuple[list[Size], list[Size]]:
+    """Both shapes as sizes, with a dimension that only the others tell."""
+    given, wanted = [named(dim) for dim in source], [named(dim) for dim in target]
     unknown = [index for index, size in enumerate(wanted) if size is None]
     if len(unknown) == 1:
         known = product(size for size in wanted if size is not None)
         wanted[unknown[0]] = quotient(product(given), known)
-    return _search(given, wanted, inferred=False)
+    return given, wanted
 
 
-def _size(dim: Dim) -> Size:
-    return dim if dim is None or isinstance(dim, int) else size_of(ir.SymbolicDim(dim))
-
-
-def _search(source: Sequence[Size], target: Sequence[Size], *, inferred: bool) -> tuple[int, ...] | None:
+def _search(source: Sequence[Size], target: Sequence[Size], *, inferred: bool, exactly: bool) -> tuple[int, ...] | None:
     """Codes for what is left of the target, when so much of the source is left."""
     if not target:
-        return ()
+        return None if exactly and source else ()
     for codes, steps, made in _options(source, target):
         infers = codes == (-1,)
-        if not (infers and inferred):
-            rest = _search(source[steps:], target[made:], inferred=inferred or infers)
+        if not (infers and inferred) and not (exactly and steps > len(source)):
+            rest = _search(source[steps:], target[made:], inferred=inferred or infers, exactly=exactly)
             if rest is not None:
                 return codes + rest
     return None
@@ -66,7 +123,7 @@ def _options(source: Sequence[Size], target: Sequence[Size]) -> Iterator[tuple[t
     yield (-1,), 1, 1
     if len(source) > 1 and equal(product(source[:2]), size):
         yield (-3,), 2, 1
-    if source and len(target) > 1 and equal(product(target[:2]), source[0]):
+    if source and len(target) > 1 and _as_many(source[:1], target[:2]):
         left, right = target[:2]
         if isinstance(right, int):
             yield (-4, -1, right), 1, 2

@@ -89,7 +89,7 @@ def _write_nd(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef |
         rows = b.op("Reshape", wrap_negative(b, indices, some(x[1]), source, 0), shape=(-1,))
         return b.op("_contrib_index_copy", data, rows, as_carrier(b, some(node.inputs[2]), carrier(b, source)))
     if shape is None:
-        return Refusal("MXNet's scatter_nd needs a fixed shape; give the model's inputs fixed sizes")
+        return Refusal("MXNet's scatter_nd needs a fixed shape", sizes=node.inputs[:1])
     if not isinstance(width, int) or b.rank(indices) == 1:
         return Refusal("the last axis of its indices is of unknown size, or its only one")
     return _scattered(b, node, data, point_coordinates(b, indices, some(x[1]), source, width), shape)
@@ -104,7 +104,7 @@ def _write_elements(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> M
     ours, theirs = list(b.shape(source)), list(b.shape(indices))
     ours[axis] = theirs[axis] = None
     if ours != theirs or ours.count(None) > 1:
-        return Refusal("its indices leave out part of an array of free shape; give the model's inputs fixed sizes")
+        return Refusal("its indices leave out part of an array of free shape", sizes=node.inputs[:2])
     if (refusal := _unreducible(b, node)) is not None:
         return refusal
     return _spread(b, node, x, axis)
@@ -136,7 +136,7 @@ def _reduce_nd(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None], width: Di
     dims = b.shape(source)[: width if isinstance(width, int) else 0]
     inner = [dim for dim in dims[1:] if isinstance(dim, int)]
     if not dims or len(inner) != len(dims) - 1 or (len(dims) > 1 and not isinstance(dims[0], int)):
-        return Refusal("the sizes of the axes that it addresses are not known; give the model's inputs fixed sizes")
+        return Refusal("the sizes of the axes that it addresses are not known", sizes=node.inputs[:1])
     places = point_coordinates(b, indices, some(x[1]), source, len(dims))
     places = b.op("Reshape", places, shape=(len(dims), -1))
     if inner:
@@ -195,7 +195,7 @@ def _torch_nd(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal
         return b.method("index_put", x[0], points(b, indices), x[2], accumulate=True if reduction == "add" else None)
     width, rank = b.shape(indices)[-1], b.rank(source)
     if not isinstance(width, int):
-        return Refusal("the last axis of its indices is of unknown size; give the model's inputs fixed sizes")
+        return Refusal("the last axis of its indices is of unknown size", sizes=node.inputs[1:2])
     places: Arg = None
     for axis in range(width):
         one = b.infix("%", b.item(x[1], Code("..."), axis), b.size(source, axis))

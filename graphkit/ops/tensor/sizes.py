@@ -24,7 +24,6 @@ __all__ = [
     "clipped",
     "constant_ints",
     "dim_ref",
-    "dim_source",
     "is_never_negative",
     "measured",
     "mx_axis",
@@ -79,21 +78,6 @@ def sizes_in(node: ir.Node, position: int) -> list[Dim] | None:
     if found is None:
         return None
     return [size if size is None or isinstance(size, int) else str(size) for size in found.reshape(-1)]
-
-
-def dim_source(b: MxBuilder, node: ir.Node, dim: str, *preferred: ir.Value) -> tuple[MxRef, int] | None:
-    """A value with an axis whose size is a symbolic dimension, already written: one of the preferred or a graph input.
-
-    Args:
-        b: The builder.
-        node: The ONNX node being written.
-        dim: Name of the dimension.
-        preferred: Values to look at first.
-    """
-    for value in (*preferred, *measured(*node.inputs[1:]), *(() if node.graph is None else node.graph.inputs)):
-        if rank_is_known(value) and dim in (dims := b.shape(value)):
-            return b.ref(value), dims.index(dim)
-    return None
 
 
 def measured(*operands: ir.Value | None) -> list[ir.Value]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any
 
+from graphkit.ir.symbols import equal, named, never_negative, sizes_of
 from graphkit.ops.codec import ints, show
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64
+from graphkit.ops.tensor.free_sizes import axis_like, cut_to, cut_to_last
 from graphkit.ops.tensor.grad_slice import slice_gradient
-from graphkit.ops.tensor.sizes import END, START, constant_ints, dim_source, size_along, sizes_in, some
+from graphkit.ops.tensor.sizes import END, START, constant_ints, size_along, some
 from graphkit.ops.tensor.torch_index import along, cut_out, opened
 from graphkit.ops.tensor.torch_sizes import elements
 from graphkit.ops.torchprogram import Size
@@ -21,13 +23,14 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
+    from graphkit.ir import symbols
     from graphkit.ops.builders import Dim, MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
 
 _HUGE = 2**31 - 1
 _EMPTY = "it makes an array without elements, which MXNet does not have"
-_COMPUTED = "its bounds are computed; give the model's inputs fixed sizes"
+_COMPUTED = "its bounds are computed, and MXNet needs them in the symbol"
 
 _Cut = tuple[int, int | None, int | None, int]
 """Axis, begin, end and step; None is the array's own end."""
@@ -35,47 +38,60 @@ _Cut = tuple[int, int | None, int | None, int]
 
 def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
     data, source = some(x[0]), some(node.inputs[0])
-    starts, axes, steps = (constant_ints(b, node, position) for position in (1, 3, 4))
-    ends = sizes_in(node, 2)
+    axes, steps = (constant_ints(b, node, position) for position in (3, 4))
+    starts, ends = (sizes_of(node.inputs[position]) for position in (1, 2))
     given = [len(node.inputs) > position and node.inputs[position] is not None for position in (3, 4)]
     if starts is None or ends is None or (given[0] and axes is None) or (given[1] and steps is None):
         return Refusal(_COMPUTED, needs=node.inputs[1:])
     dims = b.shape(source)
     cuts: list[_Cut] = []
-    limits: dict[MxRef, list[int]] = {}
-    for number, (start, end) in enumerate(zip(starts, ends, strict=True)):
+    for number, (start, end) in enumerate(zip(starts.flat, ends.flat, strict=True)):
         axis = number if axes is None else axes[number] % len(dims)
         step = 1 if steps is None else steps[number]
-        if not isinstance(end, int):
-            like = _limit(b, node, axis, end) if start == 0 and step == 1 else Refusal(_COMPUTED)
-            if isinstance(like, Refusal):
-                return Refusal(like.reason, needs=node.inputs[1:])
-            if like is not None:
-                limits.setdefault(like, []).append(axis)
+        if not isinstance(start, int) or not isinstance(end, int):
+            made = _cut_freely(b, node, data, axis, (start, end, step))
+            if isinstance(made, Refusal):
+                return made
+            data = made
             continue
         cut = _clipped(axis, start, end, step, dims[axis])
         if cut is None:
             return Refusal(_EMPTY)
         if cut[1:] != (None, None, 1):
             cuts.append(cut)
-    for like, limited in limits.items():
-        data = b.op("slice_like", data, like, axes=tuple(limited))
     return _emit(b, data, cuts, dims)
 
 
-def _limit(b: MxBuilder, node: ir.Node, axis: int, size: str | None) -> MxRef | Refusal | None:
-    """What has a size, by name, along an axis, so that ``table[:, :tokens]`` is cut like it; None for all of it."""
+def _cut_freely(
+    b: MxBuilder, node: ir.Node, data: MxRef, axis: int, cut: tuple[symbols.Size, symbols.Size, int]
+) -> MxRef | Refusal:
+    """Cut an axis at bounds that follow from free sizes, as ``table[:, :tokens]``.
+
+    MXNet takes as many elements as another axis has, from the front; the last ones are the first of what is reversed.
+    """
+    start, end, step = cut
     dims = b.shape(some(node.inputs[0]))
-    if size is not None and size == dims[axis]:
-        return None
-    found = None if size is None else dim_source(b, node, size)
-    if found is None:
-        return Refusal(_COMPUTED)
-    like, other = found
-    if other == axis:
-        return like
-    line = b.op("_zeros", shape=(1,) * len(dims), dtype="float32")
-    return b.op("broadcast_like", line, like, lhs_axes=(axis,), rhs_axes=(other,))
+    rank, size, left = len(dims), named(dims[axis]), named(b.shape(node.outputs[0])[axis])
+    refusal = Refusal(_COMPUTED, needs=node.inputs[1:])
+    if start is None or end is None or step != 1:
+        return refusal
+    if equal(left, size):
+        return data
+    whole = equal(end, size) or (isinstance(end, int) and end >= _HUGE)
+    if equal(start, 0):
+        like = axis_like(b, node, left) or axis_like(b, node, end)
+        return refusal if like is None else cut_to(b, data, rank, axis, like)
+    if not whole and isinstance(end, int):
+        data = b.op("slice", data, begin=("None",) * (axis + 1), end=("None",) * axis + (end,), name="front")
+    elif not whole:
+        like = axis_like(b, node, end) if never_negative(end) else None
+        if like is None:
+            return refusal
+        data = cut_to(b, data, rank, axis, like)
+    if isinstance(start, int):
+        return b.op("slice_axis", data, axis=axis, begin=start, end="None")
+    like = axis_like(b, node, left) or (axis_like(b, node, -start) if whole and never_negative(-start - 1) else None)
+    return refusal if like is None else cut_to_last(b, data, rank, axis, like)
 
 
 def _clipped(axis: int, start: int, end: int, step: int, size: Dim) -> _Cut | None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
+from graphkit.ir.symbols import equal, named, tidy
 from graphkit.ops.codec import BOOL, ints
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64
+from graphkit.ops.tensor.free_sizes import axis_like, cut_to, cut_to_last
 from graphkit.ops.tensor.sizes import END, axis_of, constant_ints, rank_is_known, some
 from graphkit.ops.tensor.torch_sizes import elements
 
@@ -15,10 +17,13 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
+    from graphkit.ir.symbols import Size
     from graphkit.ops.builders import MxBuilder, OnnxBuilder, TorchBuilder
     from graphkit.ops.gradients import GradientBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
     from graphkit.ops.torchprogram import Arg
+
+_COMPUTED = "the sizes of its pieces are computed, and MXNet needs them in the symbol"
 
 
 def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> Sequence[MxRef] | Refusal:
@@ -27,13 +32,40 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> Sequence[M
         return [data]
     axis = axis_of(node, b.rank(source))
     sizes = _sizes(b, node, axis, count)
-    if isinstance(sizes, Refusal):
-        return sizes
-    if sizes is None or len(set(sizes)) == 1:
+    if sizes is None or isinstance(sizes, Refusal):
+        made = _freely(b, node, data, axis)
+        if made is None and sizes is None:
+            b.warn(f"MXNet cuts the free axis {axis} into {count} equal pieces, and refuses sizes that have none")
+            return b.ops("SliceChannel", count, data, num_outputs=count, axis=axis)
+        return Refusal(_COMPUTED, needs=node.inputs[1:]) if made is None else made
+    if len(set(sizes)) == 1:
         return b.ops("SliceChannel", count, data, num_outputs=count, axis=axis)
     if 0 in sizes:
         return _without_empty(b, node, data, sizes, axis)
     return b.ops("_split_v2", count, data, indices=tuple(accumulate(sizes[:-1], initial=0)), axis=axis)
+
+
+def _freely(b: MxBuilder, node: ir.Node, data: MxRef, axis: int) -> Sequence[MxRef] | None:
+    """Pieces whose sizes follow from free sizes; None where MXNet cannot make one of them."""
+    rank, count = b.rank(some(node.inputs[0])), len(node.outputs)
+    sizes = [named(b.shape(output)[axis]) for output in node.outputs]
+    if all(equal(sizes[0], size) for size in sizes):
+        return b.ops("SliceChannel", count, data, num_outputs=count, axis=axis)
+    found: list[MxRef] = []
+    end: Size = 0
+    for place, (size, output) in enumerate(zip(sizes, node.outputs, strict=True)):
+        end = None if end is None or size is None else tidy(end + size)
+        piece = data
+        if not output.uses() and not output.is_graph_output():
+            found.append(piece)
+            continue
+        front = None if place + 1 == count else axis_like(b, node, end)
+        back = None if place == 0 else axis_like(b, node, size)
+        if (front is None and place + 1 < count) or (back is None and place > 0):
+            return None
+        piece = piece if front is None else cut_to(b, piece, rank, axis, front)
+        found.append(piece if back is None else cut_to_last(b, piece, rank, axis, back))
+    return found
 
 
 def _without_empty(
@@ -60,13 +92,10 @@ def _sizes(b: MxBuilder, node: ir.Node, axis: int, count: int) -> tuple[int, ...
         dims = [b.shape(output)[axis] for output in node.outputs]
         known = tuple(dim for dim in dims if isinstance(dim, int))
         if len(known) < count:
-            return Refusal(
-                "the sizes of its pieces are computed; give the model's inputs fixed sizes", needs=node.inputs[1:]
-            )
+            return Refusal(_COMPUTED, needs=node.inputs[1:])
         return known
     size = b.shape(some(node.inputs[0]))[axis]
     if not isinstance(size, int):
-        b.warn(f"MXNet cuts the free axis {axis} into {count} equal pieces, and refuses sizes that have none")
         return None
     piece = -(-size // count)
     return (piece,) * (count - 1) + (size - piece * (count - 1),)

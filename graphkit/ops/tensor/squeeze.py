@@ -29,7 +29,7 @@ def _write_squeeze(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> Mx
         return b.op("squeeze", data)
     axes = constant_ints(b, node, 1)
     if axes is None:
-        return reshape_to(b, data, source, node.outputs[0])
+        return reshape_to(b, node, data, source, node.outputs[0])
     return b.op("squeeze", data, axis=axes) if axes and (not rank_is_known(source) or b.rank(source)) else data
 
 
@@ -37,7 +37,7 @@ def _write_unsqueeze(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> 
     data, source = some(x[0]), some(node.inputs[0])
     axes = constant_ints(b, node, 1)
     if axes is None:
-        return reshape_to(b, data, source, node.outputs[0])
+        return reshape_to(b, node, data, source, node.outputs[0])
     if len(axes) == 1 and (not rank_is_known(source) or b.rank(source)):
         return b.op("expand_dims", data, axis=axes[0])
     rank = b.rank(source) + len(axes)
@@ -87,11 +87,7 @@ def _reshaped(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal
     source = some(node.inputs[0])
     want = shape_of(node.outputs[0])
     made = None if want is None else reshaped(b, node, x[0], source, want)
-    return (
-        made
-        if made is not None
-        else Refusal("its axes are computed; give the model's inputs fixed sizes", needs=node.inputs[1:])
-    )
+    return made if made is not None else Refusal("its axes are computed", needs=node.inputs[1:])
 
 
 def _read_squeeze(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:

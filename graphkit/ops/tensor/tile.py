@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from graphkit.ir.symbols import sizes_of
 from graphkit.ops.codec import ints
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64
-from graphkit.ops.tensor.broadcasting import stretch
+from graphkit.ops.tensor.free_sizes import axis_like
 from graphkit.ops.tensor.grad_sizes import joined, known_ints, sizes_at
 from graphkit.ops.tensor.sizes import constant_ints, mx_axis, some
 from graphkit.ops.tensor.torch_sizes import sizes_given
@@ -41,14 +44,24 @@ def _tiled(b: MxBuilder, data: MxRef, times: Sequence[int]) -> MxRef:
 
 
 def _write_computed(b: MxBuilder, node: ir.Node, data: MxRef) -> MxRef | Refusal:
-    """Tile by numbers that the shapes tell; an axis of size 1 is stretched."""
-    have, want = b.shape(some(node.inputs[0])), b.shape(node.outputs[0])
-    times = [
-        new // old if isinstance(old, int) and isinstance(new, int) and old > 1 else 1
-        for old, new in zip(have, want, strict=True)
-    ]
-    wide = [new if old != 1 and isinstance(new, int) else old for old, new in zip(have, want, strict=True)]
-    return stretch(b, node, _tiled(b, data, times), wide, want)
+    """Tile by numbers that follow from free sizes: an axis of size 1 is stretched, another stretched beside itself."""
+    source = some(node.inputs[0])
+    times, rank = sizes_of(node.inputs[1]), b.rank(source)
+    if times is None:
+        times = np.full(rank, None)
+    known = [count if isinstance(count, int) else 1 for count in times.flat]
+    data = _tiled(b, data, known)
+    for axis, count in enumerate(times.flat):
+        if isinstance(count, int):
+            continue
+        like = axis_like(b, node, count)
+        if like is None:
+            return Refusal("how often it repeats is computed, and MXNet needs it in the symbol", needs=node.inputs[1:])
+        lone = b.shape(source)[axis] == known[axis] == 1
+        data = data if lone else b.op("expand_dims", data, axis=axis)
+        data = b.op("broadcast_like", data, like[0], lhs_axes=(axis,), rhs_axes=(like[1],))
+        data = data if lone else b.op("Reshape", data, shape=(*(0,) * axis, -3, -2))
+    return data
 
 
 def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:

@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from graphkit.ops.codec import BOOL
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, int64
+from graphkit.ops.tensor.free_sizes import axis_like, cut_to
 from graphkit.ops.tensor.sizes import axis_of, constant_ints, mx_axis, rank_is_known, size_along, some
 from graphkit.ops.tensor.torch_index import along
 from graphkit.ops.tensor.torch_sizes import elements
@@ -33,10 +34,10 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> Sequence[M
     axis = axis_of(node, b.rank(source), -1)
     count = constant_ints(b, node, 1)
     taken = count[0] if count else b.shape(node.outputs[0])[axis]
-    if not isinstance(taken, int):
-        return Refusal(
-            "how many elements it takes is computed; give the model's inputs fixed sizes", needs=node.inputs[1:]
-        )
+    like = None if isinstance(taken, int) else axis_like(b, node, taken)
+    if not isinstance(taken, int) and like is None:
+        why = "how many elements it takes is computed, and MXNet needs it in the symbol"
+        return Refusal(why, needs=node.inputs[1:])
     if taken == 0:
         return Refusal("it makes an array without elements, which MXNet does not have")
     ascending = not node.attributes.get_int("largest", 1)
@@ -50,11 +51,13 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> Sequence[M
         2 if kind == "both" else 1,
         data,
         axis=axis,
-        k=taken,
+        k=taken if isinstance(taken, int) else 0,
         ret_typ=kind,
         is_ascend=ascending or None,
         dtype="int64" if indices else None,
     )
+    if like is not None and taken != size:
+        refs = tuple(cut_to(b, ref, b.rank(source), axis, like) for ref in refs)
     return refs if kind != "indices" else (refs[0], refs[0])
 
 

@@ -126,7 +126,7 @@ class _Builder(Asking):
         outputs = tuple(Var(value) for value in node.outputs)
         read = tuple(self.arg(value) for value in node.inputs if value is not None)
         stmt = self._emit("call", "?", read, {}, outputs)
-        self._refusals[stmt] = self.refused(node, result)
+        self._refusals[stmt] = self.refused(node, result, self._model.graph.inputs)
         self._args.update(zip(node.outputs, outputs, strict=True))
 
     def finish(self) -> TorchProgram:
