@@ -151,7 +151,7 @@ def _initializers(model: ir.Model, program: torch.export.ExportedProgram) -> Non
 def _doubles(model: ir.Model) -> None:
     """Make initializers of float32 constants that came from Python's doubles, and keep the doubles."""
     for node in nodes_of(model):
-        if node.op_type != "Constant" or node.domain or node.graph is not model.graph:
+        if node.op_type != "Constant" or node.domain or node.graph is None:
             continue
         value = node.outputs[0]
         if value.is_graph_output():
@@ -176,7 +176,7 @@ def _doubles(model: ir.Model) -> None:
         set_exact(fresh, doubles)
         set_kind(fresh, "constant")
         value.replace_all_uses_with(fresh)
-        model.graph.remove(node, safe=True)
+        node.graph.remove(node, safe=True)
         model.graph.register_initializer(fresh)
 
 

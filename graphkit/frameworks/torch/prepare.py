@@ -7,6 +7,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Final
 
 from graphkit.errors import InputError
+from graphkit.frameworks.torch.control_flow import lift_constants
 from graphkit.frameworks.torch.lasting import DROPOUTS, detach_without_grad, keep_dropouts, out_of_place
 from graphkit.frameworks.torch.mode import set_mode
 from graphkit.frameworks.torch.quiet import quiet
@@ -53,7 +54,8 @@ def prepared(
     out_of_place(module)
     signature = _tensor_outputs(module, program.graph_signature, warn, label)
     _warn_of_writes(module, signature, warn, label)
-    return _rebuilt(program, module, signature)
+    signature, constants = lift_constants(module, signature, program.constants)
+    return _rebuilt(program, module, signature, constants)
 
 
 def _copied(module: torch.fx.GraphModule) -> torch.fx.GraphModule:
@@ -67,7 +69,7 @@ def _copied(module: torch.fx.GraphModule) -> torch.fx.GraphModule:
 
 
 def _rebuilt(
-    program: torch.export.ExportedProgram, module: torch.fx.GraphModule, signature: Any
+    program: torch.export.ExportedProgram, module: torch.fx.GraphModule, signature: Any, constants: dict[str, Any]
 ) -> torch.export.ExportedProgram:
     """A program of the same weights with another graph; if it has fewer outputs, it returns them as a tuple."""
     import torch
@@ -88,7 +90,7 @@ def _rebuilt(
             program.range_constraints,
             calls,
             program.example_inputs,
-            program.constants,
+            constants,
             verifiers=program.verifiers,
         )
 

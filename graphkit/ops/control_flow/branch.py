@@ -9,10 +9,11 @@ import numpy as np
 
 from graphkit.ops.booleans import as_carrier
 from graphkit.ops.control_flow.backward import captured, drawn, totals
+from graphkit.ops.control_flow.linking import link, read_alike
 from graphkit.ops.control_flow.lists import is_read
 from graphkit.ops.control_flow.reading import places, truth
 from graphkit.ops.control_flow.samples import BRANCHES, MX_BRANCHES
-from graphkit.ops.control_flow.writing import inside, outside
+from graphkit.ops.control_flow.writing import held, inside, outside
 from graphkit.ops.spec import MxForm, Op, Refusal
 
 if TYPE_CHECKING:
@@ -65,18 +66,23 @@ def _write(b: MxBuilder, node: ir.Node, _x: Sequence[MxRef | None]) -> Sequence[
     for body in bodies[1:]:
         refs = [body.captured[variable] for variable in body.graph.variables()]
         locs.append([inputs.setdefault(ref, len(inputs)) for ref in refs])
+    branches = [body.graph for body in bodies[1:]]
+    more = read_alike(node.name or "branch", branches, locs[1:])
+    for branch, graph, own in zip(branches, graphs, locs[1:], strict=True):
+        for number, value in enumerate(graph.outputs):
+            link(branch, own, number, b.rank(value), held(b, value))
     results = b.ops(
         "_cond",
-        len(node.outputs),
+        len(node.outputs) + more,
         *inputs,
-        subgraphs=[body.graph for body in bodies],
+        subgraphs=[predicate.graph, *branches],
         num_args=len(inputs) + 3,
-        num_outputs=len(node.outputs),
+        num_outputs=len(node.outputs) + more,
         cond_input_locs=locs[0],
         then_input_locs=locs[1],
         else_input_locs=locs[2],
     )
-    return [inside(b, value, ref) for value, ref in zip(node.outputs, results, strict=True)]
+    return [inside(b, value, ref) for value, ref in zip(node.outputs, results, strict=False)]
 
 
 def _taken(b: MxBuilder, graph: ir.Graph, _own: Sequence[MxRef]) -> list[MxRef]:

@@ -8,12 +8,12 @@ gradients of what its body reads from outside, so all that it reads is carried a
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from graphkit.ops.booleans import as_carrier, carrier
-from graphkit.ops.mxgraph import VARIABLE, MxGraph, MxNode, MxRef
+from graphkit.ops.mxgraph import VARIABLE, MxBody, MxGraph, MxNode, MxRef
 from graphkit.ops.spec import Refusal, is_float
 
 if TYPE_CHECKING:
@@ -23,10 +23,15 @@ if TYPE_CHECKING:
 
     from graphkit.ops.builders import MxBuilder
 
-__all__ = ["ENDLESS", "Looped", "Looping", "changing", "inside", "outside", "rows_of"]
+__all__ = ["ENDLESS", "Looped", "Looping", "changing", "held", "inside", "outside", "rows_of"]
 
 ENDLESS: Final = 2**31 - 1
 """The largest number of turns that MXNet can be told."""
+
+
+def held(b: MxBuilder, value: ir.Value) -> np.dtype[Any]:
+    """The element type of what a body takes and gives for a value."""
+    return np.dtype(np.float32) if b.dtype(value).kind == "b" else b.dtype(value)
 
 
 def outside(b: MxBuilder, value: ir.Value) -> MxRef:
@@ -157,6 +162,7 @@ class Looping:
         order = {id(node): place for place, node in enumerate(body.graph.variables())}
         locs = [order[id(node)] for node in body.own]
         rest = [node for node in body.captured if id(node) in order]
+        _copy_computed(body, rest)
         inputs = [*items.values(), *self.carried.values(), *(body.captured[node] for node in rest)]
         count, states = len(body.graph.heads), len(self.carried)
         results = b.ops(
@@ -238,6 +244,23 @@ class Looping:
         if not conditional:
             node = MxNode("_lesser_scalar", f"{name}_going", {"scalar": str(self.turns)}, [MxRef(variable)])
         return MxGraph([variable, node], [MxRef(node)])
+
+
+def _copy_computed(body: MxBody, captured: Sequence[MxNode]) -> None:
+    """Have a body read copies of what is computed outside.
+
+    MXNet infers no storage type of a gradient in such a value where it is that of an output as it stands.
+    """
+    copies = {
+        MxRef(node): MxNode("_copy", f"{node.name}_kept", inputs=[MxRef(node)])
+        for node in captured
+        if not body.captured[node].node.is_variable
+    }
+    for node in body.graph.nodes:
+        node.inputs = [MxRef(copies[ref]) if ref in copies else ref for ref in node.inputs]
+    body.graph.heads = [MxRef(copies[ref]) if ref in copies else ref for ref in body.graph.heads]
+    body.graph.nodes += copies.values()
+    body.graph.arrange()
 
 
 def _inner_reads(heads: Sequence[MxRef]) -> set[MxRef]:

@@ -89,8 +89,8 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
     eps = node.attributes.get_float("epsilon", 1e-5)
     source, scale, _, mean, var = node.inputs
     assert source is not None
-    if not (b.is_initializer(mean) and b.is_initializer(var)):
-        return _by_elements(b, operands, b.rank(source), eps)
+    if b.is_inside or not (b.is_initializer(mean) and b.is_initializer(var)):
+        return _by_elements(b, operands, b.rank(source), eps)  # no gradient passes a body that has states
     ones = b.value(scale)
     momentum = node.attributes.get_float("momentum", 0.9)
     return b.op(

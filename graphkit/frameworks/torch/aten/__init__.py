@@ -1,8 +1,9 @@
 """What ATen operators are in ONNX, where torch.onnx has no translation, a wrong one, or many nodes for one.
 
-Each module of this package defines ``ROWS``: functions by operator name (``"aten.dropout.default"``). A function is
-called with the :class:`~graphkit.frameworks.torch.aten.emit.Emit` that makes ONNX nodes and the operator's arguments:
-``onnx_ir.Value`` for tensors and symbolic sizes, Python values for constants. It returns one value per output.
+Each module of this package defines ``ROWS``: functions by operator name (``"aten.dropout.default"``,
+``"higher_order.cond"``). A function is called with the :class:`~graphkit.frameworks.torch.aten.emit.Emit` that makes
+ONNX nodes and the operator's arguments: ``onnx_ir.Value`` for tensors and symbolic sizes, ``onnx_ir.Function`` for
+nested graphs, Python values for constants. It returns one value per output.
 """
 
 from __future__ import annotations
@@ -41,10 +42,9 @@ def table() -> dict[Any, Callable[..., Any]]:
     emit = Emit()
     found: dict[Any, Callable[..., Any]] = {}
     for name, row in rows().items():
-        namespace, packet, overload = name.split(".")
         target: Any = torch.ops
         try:
-            for part in (namespace, packet, overload):
+            for part in name.split("."):
                 target = getattr(target, part)
         except AttributeError:
             continue

@@ -41,6 +41,10 @@ class Emit:
         """Emit a stand-in for results that have no translation, which is an error only where they are used."""
         return self._node(what, outputs, inputs, {}, UNTRANSLATED)
 
+    def call(self, function: ir.Function, inputs: Sequence[ir.Value]) -> list[ir.Value]:
+        """Emit a call of a function of the model."""
+        return self._node(function.name, len(function.outputs), inputs, {}, function.domain)
+
     def _node(
         self, op_type: str, outputs: int, inputs: Sequence[ir.Value | None], attrs: dict[str, Any], domain: str
     ) -> list[ir.Value]:
