@@ -183,9 +183,14 @@ def training_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return with_options(gather, function, _TRAINING)
 
 
-def dtype_option(told: str) -> Callable[[Any], Any]:
-    """The option that says which precision is compared in."""
-    return click.option("--dtype", type=click.Choice(("float32", "float64")), help=told)
+def dtype_option(told: str, *, own: bool = False) -> Callable[[Any], Any]:
+    """The option that says which precision is compared in.
+
+    Args:
+        told: Its help text.
+        own: Whether it may be the model's own.
+    """
+    return click.option("--dtype", type=click.Choice(("float32", "float64", *(["own"] if own else []))), help=told)
 
 
 def report_option(

@@ -29,7 +29,11 @@ __all__ = ["COMMAND"]
 @reading_options
 @comparing_options
 @training_options
-@dtype_option("Precision: float64 proves semantics, float32 compares against the noise floor.  [default: float32]")
+@dtype_option(
+    "Precision: float64 proves semantics, float32 compares against the noise floor, and so does own, in the types that "
+    "the model holds.  [default: own for models of float16 or bfloat16, float64 for those of float64, else float32]",
+    own=True,
+)
 @click.option(
     "--taps/--no-taps",
     default=None,

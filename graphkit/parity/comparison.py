@@ -13,6 +13,7 @@ from graphkit.parity.data import given_data
 from graphkit.parity.deciding import TRIALS, Tally, decided
 from graphkit.parity.inputs import guessed
 from graphkit.parity.lineup import label_of, lineup
+from graphkit.parity.precision import summed
 from graphkit.parity.recorded import RecordedSide, live, recorded_sides
 from graphkit.parity.recorder import Recorder
 from graphkit.parity.sample import Sampler
@@ -40,7 +41,9 @@ if TYPE_CHECKING:
 __all__ = ["Comparison"]
 
 _COARSE: Final = 1e-3
-"""A noise floor beyond which a reference may draw its numbers anew each time, rather than round."""
+"""Where that is in float32."""
+_WIDE: Final = 0.1
+"""A bound that says little."""
 
 
 class Comparison:
@@ -103,7 +106,15 @@ class Comparison:
         sides: list[Party] = [*([] if baseline is None else recorded_sides(baseline, model)), *self.lineup.sides]
         specs, overrides = conditions.inputs, self.overrides
         self.sampler = Sampler(
-            pools[0], sides, conditions.backward, specs, self._unable, mode, conditions.taps, overrides
+            pools[0],
+            sides,
+            conditions.backward,
+            specs,
+            self._unable,
+            mode,
+            conditions.taps,
+            overrides,
+            "own" if conditions.dtype == "own" else "float32",
         )
         self._training: Training | None = None
         if conditions.train_steps:
@@ -168,7 +179,7 @@ class Comparison:
             feeds = self.sampler.feeds(sample)
             self._shown = ", ".join(f"{name} {_shape(array.shape)}" for name, array in feeds.items())
         checks = decided(self._checks, sample, self._known)
-        if self._unsteady is None and any(check.verdict == "fail" or check.floor > _COARSE for check in checks):
+        if self._unsteady is None and any(check.verdict == "fail" or check.floor > self._coarse for check in checks):
             feeds = self.sampler.feeds(sample)
             sides = [side for side in self.sampler.sides if not isinstance(side, RecordedSide)]
             told = {side.name: unsteady(side, self.model, feeds) for side in sides}
@@ -206,13 +217,19 @@ class Comparison:
 
     def _record_stand_ins(self, sample: Sample) -> None:
         """Record what may have to decide over float32 gradients where the baseline is compared with."""
-        if not any(side.dtype == "float32" for side in self.sampler.sides):
+        if all(side.dtype == "float64" for side in self.sampler.sides):
             return
         for index in range(1, TRIALS):
             if self.sampler.learners and ("pass", sample.label, index) not in self._ran:
                 self._checks(sample.stand_in(index), index)
             if self._training is not None and ("training", sample.label, index) not in self._ran:
                 self._trained(sample.stand_in(index), index)
+
+    @property
+    def _coarse(self) -> float:
+        """A noise floor beyond which a reference may draw its numbers anew each time, rather than round."""
+        kinds = frozenset[str]().union(*(pool.float_types for pool in self._pools))
+        return max(_COARSE, summed(kinds)) if self._conditions.dtype == "own" else _COARSE
 
     @property
     def failing(self) -> bool:
@@ -256,6 +273,7 @@ class Comparison:
         training = self._training
         warnings = [*self.warnings, *self.sampler.warnings, *([] if training is None else training.warnings)]
         warnings += [note for pool in self._pools for note in pool.notes]
+        warnings += _blunt(checks) if self._conditions.dtype == "own" else []
         warnings += unused(self.overrides, [check.name for check in checks])
         return Report(
             title=self._title(),
@@ -272,7 +290,9 @@ class Comparison:
         labels = self._labels
         on = labels[0] if len(labels) == 1 else f"{len(labels)} samples ({labels[0]} to {labels[-1]})"
         trained = "" if self._training is None else f", {self._training.told}"
-        what = f"{label_of(self.model)}{against} in {self._conditions.dtype}{mode}"
+        own = " and ".join(sorted(frozenset[str]().union(*(pool.float_types for pool in self._pools))))
+        told = f"its own precision ({own})" if self._conditions.dtype == "own" else self._conditions.dtype
+        what = f"{label_of(self.model)}{against} in {told}{mode}"
         return f"{what}: {self._shown or 'no inputs'}, {on}{trained}"
 
     def _comparable(self, checks: Sequence[Check]) -> list[Check]:
@@ -309,8 +329,12 @@ class Comparison:
 
 
 def _check(conditions: Conditions, other: ir.Model | None, baseline: Baseline | None, record: Path | None) -> None:
-    if conditions.dtype not in ("float32", "float64"):
-        raise InputError(f"Models are compared in float32 or float64, not in {conditions.dtype!r}.")
+    if conditions.dtype not in ("float32", "float64", "own"):
+        raise InputError(
+            f"Models are compared in float32, float64 or their own precision, not in {conditions.dtype!r}."
+        )
+    if conditions.dtype == "own" and conditions.train_steps:
+        raise InputError("Steps of training are compared in float32 or float64; say which with --dtype.")
     if conditions.mode not in ("eval", "train"):
         raise InputError(f"Models are compared in mode eval or train, not in {conditions.mode!r}.")
     if other is not None and (baseline is not None or record is not None):
@@ -328,6 +352,19 @@ def _same_losses(model: ir.Model, other: ir.Model | None) -> None:
 def _count(model: ir.Model) -> str:
     names = losses(model)
     return f"{len(names)} {'loss' if len(names) == 1 else 'losses'}" if names else "no losses"
+
+
+def _blunt(checks: Sequence[Check]) -> list[str]:
+    """What to say where the noise floor leaves room for mistakes; nothing where it does not."""
+    wide = {check.name for check in checks if check.verdict == "pass" and check.tol > _WIDE}
+    if not wide:
+        return []
+    named = {check.name for check in checks if check.name}
+    told = (
+        f"In this precision the model is so far from itself in float64 that {len(wide)} of {len(named)} tensors may "
+        f"differ by more than {_WIDE:.0%}; --dtype float64 tells whether they mean the same."
+    )
+    return [told]
 
 
 def _shape(dims: Sequence[int]) -> str:

@@ -23,7 +23,7 @@ class Conditions:
     """How the comparison was made that a baseline was recorded in.
 
     Attributes:
-        dtype: Precision.
+        dtype: Precision; ``"own"`` for that of each tensor in the model.
         mode: How BatchNorm behaves.
         backward: Whether gradients are held.
         taps: Whether values between nodes are held.

@@ -34,12 +34,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from graphkit.frameworks.base import Session
-    from graphkit.parity.sides import Side
+    from graphkit.parity.sides import Precision, Side
 
     Arrays = Mapping[str, npt.NDArray[np.generic]]
 
 __all__ = ["FLOORS", "ROUGH", "RUNS", "UNITS", "measured_floors", "noise_floor", "spread"]
 
+DOUBLE: Final = "float64"
 FLOORS: Final = ("torch", "mxnet", "reference")
 """Runtimes that the noise floor is measured on where the reference's own cannot, in this order."""
 
@@ -56,6 +57,7 @@ def measured_floors(
     seed: int = 0,
     taps: Sequence[str] = (),
     runs: int = RUNS,
+    precision: Precision = "float32",
 ) -> tuple[tuple[dict[str, float], dict[str, float]], str]:
     """The noise floor on the first runtime that runs the model in both precisions; the reference's own is tried first.
 
@@ -66,6 +68,7 @@ def measured_floors(
         seed: Seed.
         taps: Values between nodes.
         runs: How often the float32 model runs; once tells residue from gradients.
+        precision: What takes the place of float32: the model's own precision, where that is compared in.
 
     Returns:
         The floors, and a warning where no runtime runs the model in float64.
@@ -77,13 +80,14 @@ def measured_floors(
         if runtime.missing() is not None or (seeds is not None and "backward" not in runtime.can):
             continue
         try:
-            single, double = (pool.session(runtime, native, dtype, mode) for dtype in ("float32", "float64"))
+            single, double = (pool.session(runtime, native, dtype, mode) for dtype in (precision, DOUBLE))
             return noise_floor(single, double, feeds, seeds, seed, taps, runs), ""
         except GraphkitError:
             continue
-    single = pool.session(reference.runtime, reference.native, "float32", mode)
+    single = pool.session(reference.runtime, reference.native, precision, mode)
+    told = "float32" if precision == "float32" else "the model's own precision"
     warning = (
-        f"No runtime here runs the model in float64, so the noise floor is how much {reference.name} in float32 "
+        f"No runtime here runs the model in float64, so the noise floor is how much {reference.name} in {told} "
         f"changes when its inputs change by a rounding error."
     )
     return noise_floor(single, None, feeds, seeds, seed, taps, max(runs, 2)), warning

@@ -9,6 +9,7 @@ import numpy as np
 
 from graphkit.errors import InputError
 from graphkit.ir.dims import dims_of
+from graphkit.parity.precision import HALVES, roundoff
 from graphkit.parity.ranges import range_of
 
 if TYPE_CHECKING:
@@ -172,20 +173,22 @@ def in_dtype(arrays: Arrays, dtype: npt.DTypeLike) -> dict[str, npt.NDArray[np.g
 
 
 def nudged(arrays: Arrays, seed: int, index: int, units: float = 1.0) -> dict[str, npt.NDArray[np.generic]]:
-    """The float32 arrays with every float moved by up to some units in its last place, up or down.
+    """The arrays with every float moved by up to some units in its last place, up or down.
 
     Args:
-        arrays: Arrays by name; integers and booleans stay as they are.
+        arrays: Arrays by name, floats of 32 bits or fewer; integers and booleans stay as they are. Floats of 16 bits
+            move by one unit at most.
         seed: Seed.
         index: Which of many such moves.
         units: Units in the last place of the largest floats of a binade; small ones may move by twice as many.
     """
     moved: dict[str, npt.NDArray[np.generic]] = {}
     for name, array in arrays.items():
-        if array.dtype.kind != "f" or _whole(array):
+        if array.dtype.kind not in "fV" or _whole(array):
             moved[name] = array
             continue
-        steps = _stream(seed, "nudge", f"{index} {name}").uniform(-units, units, array.shape) * 2.0**-23
+        most = 2 * roundoff(array.dtype) if array.dtype.name in HALVES else units * 2.0**-23
+        steps = _stream(seed, "nudge", f"{index} {name}").uniform(-most, most, array.shape)
         moved[name] = (array.astype(np.float64) * (1 + steps)).astype(array.dtype)
     return moved
 

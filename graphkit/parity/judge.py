@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from graphkit.parity.metrics import compare, magnitude
+from graphkit.parity.precision import least_bound
 from graphkit.parity.tolerance import DOUBLE, Bound, double_bounds, single_bounds
 from graphkit.parity.tolerances import bound_of
 from graphkit.report.report import Check
@@ -64,8 +65,8 @@ def judge(
         wanted: The pass.
         left: Side of the reference.
         right: Side under test.
-        floors: Measures the absolute noise floor of each tensor; called only if it is needed, which is in float32,
-            and in float64 to tell a wrong gradient from rounding residue.
+        floors: Measures the absolute noise floor of each tensor; called only if it is needed, which is in float32 and
+            fewer bits, and in float64 to tell a wrong gradient from rounding residue.
         overrides: Bounds that the user gives; multiples of the noise floor are for where there is one.
     """
     double = left.dtype == right.dtype == "float64"
@@ -114,6 +115,13 @@ def _overridden(bound: Bound, override: Override | None) -> Bound:
 
 def _bounds(wanted: Pass, left: Party, right: Party, floors: Mapping[str, float] | None) -> dict[str, Bound]:
     peaks = {name: magnitude(array) for name, array in wanted.of(left).items() if array.dtype.kind in "fV"}
+    if "own" in (left.dtype, right.dtype):
+        coarse = {
+            name: max(least_bound(array.dtype, gradients=wanted.gradients) for array in (wanted.of(left)[name], other))
+            for name, other in wanted.of(right).items()
+            if name in peaks and other.dtype.kind in "fV"
+        }
+        return single_bounds(peaks, floors or {}, gradients=wanted.gradients, least=coarse)
     if "float32" in (left.dtype, right.dtype):
         return single_bounds(peaks, floors or {}, gradients=wanted.gradients)
     holders: dict[str, list[str]] = {}
@@ -128,6 +136,14 @@ def _levelled(
     array: npt.NDArray[np.generic], left: Party, right: Party, reference: npt.NDArray[np.generic]
 ) -> npt.NDArray[np.generic]:
     """An array in the precision of the reference, where the sides' precisions differ and it has its own side's."""
-    if left.dtype != right.dtype and array.dtype == right.dtype and reference.dtype == left.dtype:
+    if left.dtype == right.dtype and not right.levels:
+        return array
+    floats = all(each.dtype.kind in "fV" for each in (array, reference))
+    if floats and _is_own(array, right) and _is_own(reference, left):
         return array.astype(reference.dtype)
     return array
+
+
+def _is_own(array: npt.NDArray[np.generic], side: Party) -> bool:
+    """Whether a float array has the precision of its side."""
+    return side.dtype == "own" or bool(array.dtype == side.dtype)

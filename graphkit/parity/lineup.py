@@ -123,6 +123,7 @@ def _two(
     for side in second.sides:
         side.name = f"{label_of(other)} on {side.runtime.name}"
         side.names, side.boxed = matching.names, matching.boxed
+        side.levels = pools[0].float_types != pools[1].float_types
     # An output layer gives no loss itself, its rewritten form does.
     kept = [side for side in first.sides if not side.implied or losses(model)]
     return Lineup(
@@ -140,7 +141,7 @@ def _home(model: ir.Model, needs: AbstractSet[Ability], dtype: Precision) -> lis
     """
     source = source_of(model)
     home = frameworks()["onnx" if source is None else source.framework].runtimes[0]
-    if needs <= home.can and (dtype == "float32" or home.native != "onnx"):
+    if needs <= home.can and (dtype != "float64" or home.native != "onnx"):
         return [home]
     known = runtimes()
     able = (known[name] for name in DEFAULT if name in known and needs <= known[name].can)

@@ -96,6 +96,7 @@ class RecordedSide:
         implied: False: it was asked for.
         names: None: it speaks of the model compared.
         boxed: Empty.
+        levels: False: the model compared is held in the same float types.
         mode: How BatchNorm and Dropout behaved.
         outputs: Outputs of the current sample.
         values: Values between nodes of the current sample, where they were asked for.
@@ -123,6 +124,7 @@ class RecordedSide:
         self.note = by.note
         self.names: Mapping[str, str] | None = None
         self.boxed: frozenset[str] = frozenset()
+        self.levels = False
         self.mode: Mode = "eval" if baseline.conditions.mode == "eval" else "train-no-dropout"
         self.step: Step | None = None
         self.trained_floors: list[dict[str, float]] = []
@@ -154,6 +156,12 @@ class RecordedSide:
     def lacks(self, _name: str) -> bool:
         """False: a baseline that lacks a tensor is none of the model compared."""
         return False
+
+    def noise(
+        self, _feeds: Arrays, _seeds: Arrays | None, _seed: int, _runs: int
+    ) -> tuple[dict[str, float], dict[str, float]]:
+        """Nothing: it was not recorded."""
+        return {}, {}
 
     def holds(self, feeds: Arrays) -> bool:
         """Whether a sample with these inputs was recorded."""

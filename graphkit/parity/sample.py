@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from graphkit.errors import ExecutionError, GraphkitError, InputError, MissingError, ShapeNeededError, UnsupportedError
-from graphkit.frameworks.base import runtimes
 from graphkit.ir.params import of_kind
 from graphkit.ir.training import losses
-from graphkit.parity.floor import ROUGH, RUNS, measured_floors, noise_floor
+from graphkit.parity.floor import DOUBLE, ROUGH, RUNS, measured_floors
 from graphkit.parity.inputs import draw_seeds, in_dtype
 from graphkit.parity.judge import Pass, judge
 from graphkit.parity.metrics import magnitude
+from graphkit.parity.precision import as_declared, float_types, summed
 from graphkit.parity.recorded import RecordedSide, live
 from graphkit.parity.single import single_values
 from graphkit.parity.tolerance import MARGIN, SUMMED
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from graphkit.frameworks.base import InputSpec, Mode
     from graphkit.parity.recorded import Party
     from graphkit.parity.samples import Sample
-    from graphkit.parity.sides import Arrays, Pool
+    from graphkit.parity.sides import Arrays, Pool, Precision
     from graphkit.parity.tolerances import Override
     from graphkit.report.report import Kind
 
@@ -60,6 +60,8 @@ class Sampler:
         overrides: Bounds that the user gives.
         learners: The sides that give gradients, the reference first; None before the first sample.
         warnings: What readers of the report must know.
+        precision: ``"own"`` where the model is compared in its own precision; else ``"float32"``, in which what is fed
+            can be represented.
         floors: The noise floors of the last sample that were measured, of outputs and of gradients.
     """
 
@@ -71,16 +73,19 @@ class Sampler:
     mode: Mode = "eval"
     taps: bool = False
     overrides: Sequence[Override] = ()
+    precision: Precision = "float32"
     learners: list[Party] | None = None
     warnings: list[str] = field(default_factory=list)
     floors: tuple[dict[str, float], dict[str, float]] = ({}, {})
 
     def feeds(self, sample: Sample) -> dict[str, npt.NDArray[np.generic]]:
-        """The inputs of a sample, in float32."""
-        return sample.feeds(self.pool.model("float32"), self.inputs)
+        """The inputs of a sample, in float32 or in the model's own precision."""
+        model = self.pool.model(self.precision)
+        feeds = sample.feeds(model, self.inputs)
+        return as_declared(feeds, model) if self.precision == "own" else feeds
 
     def seeds(self, sample: Sample) -> dict[str, npt.NDArray[np.generic]]:
-        """The cotangents of a sample that the first side was run on, in float32."""
+        """The cotangents of a sample that the first side was run on, in float32 or in the model's own precision."""
         first = self.sides[0]
         seeds: dict[str, npt.NDArray[np.generic]]
         if isinstance(first, RecordedSide):
@@ -89,7 +94,7 @@ class Sampler:
             seeds = in_dtype(draw_seeds(first.outputs, sample.seed), np.float32)
         own = losses(self.pool.model("float32"))
         seeds.update({name: np.ones((), np.float32) for name in own})  # as training has it
-        return seeds
+        return as_declared(seeds, self.pool.model("own")) if self.precision == "own" else seeds
 
     def checks(self, sample: Sample) -> list[Check]:
         """Run a sample; compare outputs with the first side's, and gradients with those of the first that has them."""
@@ -161,16 +166,20 @@ class Sampler:
         checks = judge(wanted, left, right, measured, self.overrides)
         if not wanted.gradients and any(check.verdict == "fail" for check in checks) and floors.refine():
             checks = judge(wanted, left, right, measured, self.overrides)
-        failed = wanted.gradients and right.dtype == "float32" and any(check.verdict == "fail" for check in checks)
-        if failed and (own := floors.of(right)):
+        apart = right.dtype == "own" or (wanted.gradients and right.dtype == "float32")
+        failed = apart and any(check.verdict == "fail" for check in checks)
+        if failed and (own := floors.of(right, gradients=wanted.gradients)):
             peaks = {name: magnitude(array) for name, array in wanted.of(left).items()}
-            most = {name: SUMMED / MARGIN * peak for name, peak in peaks.items()}
-            wider = {
-                name: max(floor, min(own.get(name, 0.0), most.get(name, 0.0))) for name, floor in measured().items()
-            }
+            limit = SUMMED if right.dtype == "float32" else summed(float_types(self._held(right)))
+            most = {name: limit / MARGIN * peak for name, peak in peaks.items()}
+            wider = {name: max(measured().get(name, 0.0), min(own.get(name, 0.0), most[name])) for name in most}
             checks = judge(wanted, left, right, lambda: wider, self.overrides)
         notes = [note for note in (left.note, right.note) if note]
         return [replace(check, note="; ".join(filter(None, (check.note, *notes)))) for check in checks]
+
+    def _held(self, side: Party) -> ir.Model:
+        """The model that a side runs."""
+        return (self.pool if isinstance(side, RecordedSide) else side.pool).model("own")
 
     def _tapped(self, side: Party) -> list[str]:
         """Values between nodes that a side gives, in the order of the model."""
@@ -222,7 +231,7 @@ class _Floors:
         self._outputs: dict[str, float] | None = None
         self._gradients: dict[str, float] | None = None
         self._rough = False
-        self._own: dict[str, dict[str, float]] = {}
+        self._own: dict[str, tuple[dict[str, float], dict[str, float]]] = {}
 
     @property
     def measured(self) -> tuple[dict[str, float], dict[str, float]]:
@@ -230,7 +239,7 @@ class _Floors:
 
     def outputs(self) -> dict[str, float]:
         if self._outputs is None:
-            single = any(side.dtype == "float32" for side in self._sampler.learners or ())
+            single = any(side.dtype != DOUBLE for side in self._sampler.learners or ())
             self._measure(self._seeds if single else None)
         return self._outputs or {}
 
@@ -246,26 +255,21 @@ class _Floors:
             self._measure(self._seeds)
         return self._gradients or {}
 
-    def of(self, side: Party) -> dict[str, float]:
-        """How far the gradients of a side's own runtime are from those that it computes in float64.
+    def of(self, side: Party, *, gradients: bool) -> dict[str, float]:
+        """How far the gradients, or the outputs, of a side's own runtime are from those that it computes in float64.
 
         Runtimes add up in other orders: MXNet a bias's gradient term by term, which loses digits that PyTorch keeps.
         Empty where that cannot be measured.
         """
-        if self._seeds is None or isinstance(side, RecordedSide) or side.names is not None:
+        if side.names is not None and side.dtype != "own":
             return {}
         if side.name not in self._own:
-            # "mxnet (timed)" rounds as MXNet does in the settings of parity.
-            runtime = runtimes().get(side.runtime.name.partition(" ")[0], side.runtime)
+            seeds = self._seeds if side in (self._sampler.learners or ()) else None
             try:
-                single, double = (
-                    side.pool.session(runtime, side.native, dtype, side.mode) for dtype in ("float32", "float64")
-                )
-                found = noise_floor(single, double, self._feeds, self._seeds, self._seed, list(side.values), ROUGH)
+                self._own[side.name] = side.noise(self._feeds, seeds, self._seed, ROUGH)
             except GraphkitError:
-                found = {}, {}
-            self._own[side.name] = found[1]
-        return self._own[side.name]
+                self._own[side.name] = {}, {}
+        return self._own[side.name][gradients]
 
     def _measure(self, seeds: Arrays | None, runs: int = 0) -> None:
         """On the first runtime that runs the model in both precisions; the reference's own is tried first."""
@@ -277,11 +281,14 @@ class _Floors:
                 self._outputs, self._gradients = dict(held[0]), dict(held[1])
                 return
             reference = live(sampler.learners or sampler.sides)
-        single = any(side.dtype == "float32" for side in sampler.sides)
+        single = any(side.dtype != DOUBLE for side in sampler.sides)
         if not runs:
             self._rough = single and seeds is None
             runs = 1 if not single else ROUGH if self._rough else RUNS
-        found, warning = measured_floors(reference, self._feeds, seeds, self._seed, list(reference.values), runs)
+        own: Precision = "own" if any(side.dtype == "own" for side in sampler.sides) else "float32"
+        feeds = self._feeds if own == "own" else in_dtype(self._feeds, own)
+        given = seeds if own == "own" or seeds is None else in_dtype(seeds, own)
+        found, warning = measured_floors(reference, feeds, given, self._seed, list(reference.values), runs, own)
         if warning:
             sampler.warnings.append(warning)
         self._outputs = found[0]

@@ -113,13 +113,13 @@ _TRAINED: Final = {
     "weight-decay": _RATE,
     "loss": _one_of("given", "mse", "cross-entropy"),
 }
-_DTYPE: Final = _one_of("float32", "float64")
+_SINGLE_OR_DOUBLE: Final = _one_of("float32", "float64")
 _REPORT: Final = _Form("the name of a file or a list of them", _text, several=True, file=True)
 KEYS: Final = {
     "verify": _SHARED
     | _TRAINED
     | {
-        "dtype": _DTYPE,
+        "dtype": _one_of("float32", "float64", "own"),
         "taps": _FLAG,
         "report": _REPORT,
         "baseline": _Form("the name of a file", _text, file=True),
@@ -127,7 +127,7 @@ KEYS: Final = {
     "bisect": _SHARED
     | _TRAINED
     | {
-        "dtype": _DTYPE,
+        "dtype": _SINGLE_OR_DOUBLE,
         "report": _REPORT,
         "out": _Form("the name of a folder", _text, file=True),
     },

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Self, TypeAlias, TypeVar, cast
 
 import numpy as np
 
 from graphkit.errors import ExecutionError, UnsupportedError
+from graphkit.frameworks.base import runtimes
+from graphkit.parity.floor import DOUBLE, noise_floor
 from graphkit.parity.inputs import in_dtype
+from graphkit.parity.precision import HALVES, as_declared, float_types
 from graphkit.passes.cast_floats import cast_floats
 
 if TYPE_CHECKING:
@@ -24,7 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Pool", "Precision", "Side"]
 
-Precision: TypeAlias = Literal["float32", "float64"]
+Precision: TypeAlias = Literal["float32", "float64", "own"]
+"""What a model computes in: all its floats in one type, or each tensor in its own."""
 S = TypeVar("S")
 T = TypeVar("T")
 
@@ -40,9 +45,16 @@ class Pool:
 
     def model(self, dtype: Precision) -> ir.Model:
         """The model with its floats in ``dtype``."""
+        if dtype == "own":
+            return self._model
         if dtype not in self._models:
             self._models[dtype] = cast_floats(self._model, dtype)
         return self._models[dtype]
+
+    @cached_property
+    def float_types(self) -> frozenset[str]:
+        """Names of the float types that the model's tensors have of their own."""
+        return float_types(self._model)
 
     def session(self, runtime: Runtime, native: bool, dtype: Precision, mode: Mode = "eval") -> Session:
         """The model opened; see :meth:`graphkit.frameworks.base.Runtime.open`."""
@@ -77,11 +89,13 @@ class Side:
         runtime: What runs the model.
         native: Whether it runs the model's source rather than the converted form, where it is native to it.
         pool: Where its sessions come from.
-        dtype: Precision it computes in; a runtime that refuses float64 falls back to float32.
+        dtype: Precision it computes in; a runtime that refuses float64, or the model's own, falls back to float32.
         note: Why it fell back.
         implied: Whether it is compared without having been asked for.
         names: For a side that runs another model: the names there of what has a counterpart; None for the same model.
         boxed: Names of what has no axes, and one of size 1 in the other model.
+        levels: Whether it runs a model that is held in other float types than that compared, so that what both give is
+            compared in the precision of the reference.
         mode: How BatchNorm and Dropout behave outside of steps of training.
         outputs: Outputs of the current sample.
         values: Values between nodes of the current sample, where they were asked for.
@@ -99,6 +113,7 @@ class Side:
     implied: bool = False
     names: Mapping[str, str] | None = None
     boxed: frozenset[str] = frozenset()
+    levels: bool = False
     mode: Mode = "eval"
     outputs: Arrays = field(default_factory=dict)
     values: Arrays = field(default_factory=dict)
@@ -191,16 +206,45 @@ class Side:
             scales = {**scales, **dict.fromkeys(self._extra, 0.0)}
         return replace(batch, feeds=self._given(batch.feeds), targets=targets, scales=scales)
 
+    def noise(
+        self, feeds: Arrays, seeds: Arrays | None, seed: int, runs: int
+    ) -> tuple[dict[str, float], dict[str, float]]:
+        """How far outputs, and gradients, are from those that the side's own runtime computes in float64.
+
+        Args:
+            feeds: Inputs.
+            seeds: Cotangents; None where gradients are not asked for.
+            seed: Seed of what moves the inputs.
+            runs: How often they are.
+
+        Raises:
+            GraphkitError: The runtime does not compute in float64.
+        """
+        # "mxnet (timed)" rounds as MXNet does in the settings of parity.
+        runtime = runtimes().get(self.runtime.name.partition(" ")[0], self.runtime)
+        own, double = (self.pool.session(runtime, self.native, dtype, self.mode) for dtype in (self.dtype, DOUBLE))
+        taps = list(self.values) if self.names is None else []
+        given = None if seeds is None else self._given(seeds)
+        found = noise_floor(own, double, self._given(feeds), given, seed, taps, runs)
+        return self._named(found[0]), self._named(found[1])
+
     def lacks(self, name: str) -> bool:
         """Whether the side runs another model in which a tensor has no counterpart."""
         return self.names is not None and name not in self.names
 
     def _given(self, arrays: Arrays) -> Arrays:
         """Arrays under the names, and in the precision, of this side."""
-        cast = in_dtype(arrays, self.dtype)
+        if self.names is not None:
+            arrays = {
+                self.names[name]: array.reshape(1) if name in self.boxed else array for name, array in arrays.items()
+            }
+        return as_declared(arrays, self.pool.model("own")) if self.dtype == "own" else in_dtype(arrays, self.dtype)
+
+    def _named(self, numbers: Mapping[str, float]) -> dict[str, float]:
+        """Numbers of this side's tensors under the names of the model compared."""
         if self.names is None:
-            return cast
-        return {self.names[name]: array.reshape(1) if name in self.boxed else array for name, array in cast.items()}
+            return dict(numbers)
+        return {name: numbers[other] for name, other in self.names.items() if other in numbers}
 
     def _read(self, arrays: Arrays) -> Arrays:
         """What this side gave, under the names of the model compared; what has no counterpart there is left out."""
@@ -218,7 +262,8 @@ class Side:
         except (UnsupportedError, ExecutionError) as error:
             if self.dtype == "float32":
                 raise
+            refused = " and ".join(sorted(self.pool.float_types & HALVES)) if self.dtype == "own" else self.dtype
             self.dtype = "float32"
             found = action(opened(self.runtime, self.native, self.dtype))
-            self.note = f"in float32, as float64 is refused: {str(error).split('. ')[0].rstrip('.')}"
+            self.note = f"in float32, as {refused} is refused: {str(error).split('. ')[0].rstrip('.')}"
             return found

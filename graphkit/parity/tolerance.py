@@ -107,23 +107,30 @@ def double_bounds(
     return bounds
 
 
-def single_bounds(peaks: Mapping[str, float], floors: Mapping[str, float], *, gradients: bool) -> dict[str, Bound]:
-    """Bounds for tensors compared in float32.
+def single_bounds(
+    peaks: Mapping[str, float],
+    floors: Mapping[str, float],
+    *,
+    gradients: bool,
+    least: Mapping[str, float] | None = None,
+) -> dict[str, Bound]:
+    """Bounds for tensors compared in float32, or in fewer bits.
 
     Args:
         peaks: Largest magnitude of each reference, for tensors that are peers.
         floors: Noise floor of each, absolute.
         gradients: Whether the tensors are gradients.
+        least: What the bound of a tensor is at least, where that is not that of float32.
     """
     relative = [floors[name] / peaks[name] for name in _sound(peaks, floors) if name in floors]
     common = (max(relative) if gradients else statistics.median(relative)) if relative else 0.0
-    least = ULPS if gradients else OUTPUT
+    usual = ULPS if gradients else OUTPUT
     bounds = {}
     for name, peak in peaks.items():
         floor = floors.get(name, 0.0)
         scale, note = _scale(name, peaks, floors)
         level = max(floor / (scale or peak or 1.0), common)
-        bounds[name] = Bound(max(MARGIN * level, least), scale, level, note)
+        bounds[name] = Bound(max(MARGIN * level, (least or {}).get(name, usual)), scale, level, note)
     return bounds
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from graphkit.errors import InputError
 from graphkit.frameworks.base import Sgd
-from graphkit.frameworks.convert import input_spec
+from graphkit.frameworks.given import input_specs
 from graphkit.parity.baseline import load_baseline
 from graphkit.parity.comparison import Comparison
 from graphkit.parity.conditions import Conditions
+from graphkit.parity.precision import usual_precision
 from graphkit.parity.training import rounded
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.frameworks.base import Rule, Runtime
-    from graphkit.frameworks.convert import Input
+    from graphkit.frameworks.given import Inputs
     from graphkit.parity.sides import Precision
     from graphkit.parity.tolerances import Override
     from graphkit.report.report import Report
@@ -42,7 +43,7 @@ def verify(
     batches: Sequence[int] = (),
     seeds: Sequence[int] | None = None,
     data: Any = None,
-    inputs: Sequence[Input] = (),
+    inputs: Inputs = (),
     taps: bool | None = None,
     tolerances: Sequence[str | Override] = (),
     baseline: str | Path | None = None,
@@ -74,8 +75,11 @@ def verify(
         rule: The optimizer of these steps; None for :class:`graphkit.frameworks.base.Sgd`.
         loss: What they make smaller: ``"given"`` for the losses that the model has, ``"mse"`` or ``"cross-entropy"``;
             empty for those that it has, else ``"mse"``.
-        dtype: Precision: ``"float64"`` proves semantics, ``"float32"`` compares against the noise floor. A runtime
-            without float64 kernels is compared in float32 all the same, and the report says so. Else ``"float32"``.
+        dtype: Precision: ``"float64"`` proves semantics, ``"float32"`` compares against the noise floor, and so does
+            ``"own"``, which leaves every tensor in the float type that it has in the model. A runtime without kernels
+            for float64, or for that, is compared in float32 all the same, and the report says so. Else as
+            :func:`graphkit.parity.precision.usual_precision` finds; ``"float32"`` for steps of training where that is
+            ``"own"``.
         batches: Sizes of a free batch dimension; empty for 2.
         seeds: Seeds of inputs and cotangents; each is compared with each batch size. Else 0.
         data: Inputs to compare on instead of drawn ones, as :func:`graphkit.parity.data.given_data` takes them.
@@ -100,7 +104,7 @@ def verify(
         usual = Conditions() if held is None else held.conditions
         steps = usual.train_steps if train_steps is None else train_steps
         conditions = Conditions(
-            dtype=dtype or usual.dtype,
+            dtype=dtype or (usual.dtype if held is not None else _precision(model, other, steps)),
             mode=mode or usual.mode,
             backward=usual.backward if backward is None else backward,
             taps=usual.taps if taps is None else taps,
@@ -109,7 +113,7 @@ def verify(
             loss=loss or usual.loss,
             seeds=tuple(seeds or ()) if held is not None or data is not None else _seeds(seeds),
             batches=tuple(batches),
-            inputs=tuple(map(input_spec, inputs)),
+            inputs=input_specs(inputs),
         )
         comparison = stack.enter_context(
             Comparison(
@@ -125,6 +129,12 @@ def verify(
         )
         comparison.run(comparison.samples(data))
         return comparison.report()
+
+
+def _precision(model: ir.Model, other: ir.Model | None, steps: int) -> Precision:
+    """What is compared in where nobody says; steps of training are not in fewer than 32 bits."""
+    found = usual_precision(model, *([] if other is None else [other]))
+    return "float32" if found == "own" and steps else found
 
 
 def _seeds(seeds: Sequence[int] | None) -> tuple[int, ...]:

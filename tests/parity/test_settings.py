@@ -122,7 +122,7 @@ def test_a_file_that_sets_nothing_gives_nothing(project, text):
         ("lr = -1", "is -1, but has to be a number from 0 on"),
         ("lr = nan", "is nan, but has to be a number from 0 on"),
         ("lr = inf", "is inf, but has to be a number from 0 on"),
-        ("dtype = 'float16'", 'is "float16", but has to be "float32" or "float64"'),
+        ("dtype = 'float16'", 'is "float16", but has to be "float32", "float64" or "own"'),
         ("loss = ['mse']", 'is a list, but has to be "given", "mse" or "cross-entropy"'),
         ("batches = [1, '2']", 'is "2", but has to be a whole number from 1 on, a list of them'),
         ("batches = '0-3'", 'is "0-3", but has to be a whole number from 1 on'),

@@ -31,6 +31,7 @@ __all__ = [
     "held",
     "is_held",
     "is_narrow",
+    "is_state",
     "kind_of",
     "lacks",
     "may_leave",
@@ -71,6 +72,8 @@ _CLOSED: Final = """
 _GEMM: Final = frozenset({"Convolution", "Deconvolution", "FullyConnected", "RNN", "_linalg_gemm2", "batch_dot", "dot"})
 _NARROW_LESS: Final = _GEMM | {"BatchNorm", "InstanceNorm", "LRN", "sort"}
 """MXNet operators without float16 on the CPU."""
+_STATISTICS: Final = (3, 4)
+"""Operands of BatchNormalization that are its mean and variance."""
 _MOVES: Final = """
     Cast Concat Flatten Reshape SliceChannel SwapAxis _copy expand_dims gather_nd repeat reverse slice slice_axis
     slice_like squeeze stack take tile transpose zeros_like ones_like BlockGrad shape_array
@@ -91,6 +94,11 @@ def is_held(dtype: np.dtype[Any]) -> bool:
 def is_narrow(dtype: np.dtype[Any]) -> bool:
     """Whether an element type is a float of 16 bits."""
     return dtype.name in ("float16", "bfloat16")
+
+
+def is_state(node: ir.Node, index: int) -> bool:
+    """Whether an operand is a state of MXNet's, which has to be stored: what computes one cannot be written to."""
+    return node.op_type == "BatchNormalization" and not node.domain and index in _STATISTICS
 
 
 def lacks(ops: Iterable[str], dtypes: Iterable[np.dtype[Any]]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any, Final
 
 from graphkit.frameworks.torch.mode import set_mode
@@ -38,12 +39,25 @@ def module_of(
         names = [_COMPLEX.get(str(dtype).removeprefix("torch.")) for dtype in (before, after)]
         if names[0] and names[1]:
             dtypes = {**dtypes, getattr(torch, names[0]): getattr(torch, names[1])}
+    _own_bodies(module)
     set_mode(module, mode)
     _own_tensors(module, dtypes)
     for inner in module.modules():
         if isinstance(inner, torch.fx.GraphModule):
             _replace_dtypes(inner, dtypes)
     return module  # type: ignore[no-any-return]  # torch types module() as nn.Module
+
+
+def _own_bodies(module: torch.fx.GraphModule) -> None:
+    """Give the module copies of the graphs that its operators call, which it shares with the program."""
+    import torch
+
+    for name, inner in list(module.named_children()):
+        if isinstance(inner, torch.fx.GraphModule):
+            own = torch.fx.GraphModule(inner, copy.deepcopy(inner.graph))
+            own.meta.update(inner.meta)
+            setattr(module, name, own)
+            _own_bodies(own)
 
 
 def _own_tensors(module: torch.fx.GraphModule, dtypes: dict[torch.dtype, torch.dtype]) -> None:
