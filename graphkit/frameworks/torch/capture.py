@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from graphkit.errors import InputError
+from graphkit.frameworks.torch.control_flow import exported
 from graphkit.frameworks.torch.explain import chain, running_line, sentence, user_line
 from graphkit.frameworks.torch.kernels import plain_attention
 from graphkit.frameworks.torch.plain import cache_arguments, plainly
@@ -126,7 +127,7 @@ def _attempt(
     args, kwargs = sample.tensors(batch)
     with quiet(), _listening(guards):
         try:
-            return export(module, args, kwargs, dict(shapes)), None
+            return exported(lambda: export(module, args, kwargs, dict(shapes))), None
         except Exception as error:
             return None, error
 
@@ -137,7 +138,7 @@ def _export(
     args, kwargs = sample.tensors(batch)
     with quiet():
         try:
-            return export(module, args, kwargs, shapes)
+            return exported(lambda: export(module, args, kwargs, shapes))
         except Exception as error:
             raise _refusal(error, label) from error
 

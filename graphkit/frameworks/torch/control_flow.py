@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
-from graphkit.frameworks.torch.explain import chain
+from graphkit.errors import InputError
+from graphkit.frameworks.torch.explain import chain, user_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -136,6 +137,9 @@ def exported(export: Callable[[], torch.export.ExportedProgram]) -> torch.export
     """What an export gives; where torch's rules for gradients of branches and loops fail, without gradients.
 
     These rules refuse integers that are carried, and a loop in a scan.
+
+    Raises:
+        InputError: A branch or loop shares tensors as torch does not allow.
     """
     import torch
 
@@ -143,6 +147,12 @@ def exported(export: Callable[[], torch.export.ExportedProgram]) -> torch.export
         return export()
     except Exception as error:
         text = " ".join(str(cause) for cause in chain(error))
+        if "do not support aliasing" in text:
+            where = user_line(error)
+            raise InputError(
+                f"torch.export cannot capture a branch or loop{f' at {where}' if where else ''}: it gives or reads one "
+                f"tensor twice, or gives what it is given as it stands. Give a copy (x.clone()) instead."
+            ) from error
         if not torch.is_grad_enabled() or not any(f"call_function {name}" in text for name in _NAMES):
             raise
         with torch.no_grad():

@@ -14,6 +14,7 @@ from graphkit.frameworks.torch.control_flow import without_gradients
 from graphkit.frameworks.torch.explain import chain, sentence, user_line
 from graphkit.frameworks.torch.kernels import plain_attention
 from graphkit.frameworks.torch.quiet import quiet
+from graphkit.ir.edit import nodes_of
 from graphkit.ir.opset import OPSET
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _stand_in(name: str, outputs: int) -> Callable[..., Any]:
 
 def _collected(model: ir.Model) -> list[UnsupportedNode]:
     found = []
-    for node in model.graph:
+    for node in nodes_of(model):
         if node.domain == UNTRANSLATED:
             origin: Any = node.meta.get("node")
             stack = list(origin.meta.get("nn_module_stack", {}).values()) if origin is not None else []
