@@ -16,6 +16,13 @@ _QUERY, _KEY, _VALUE = arr(2, 3, 4, 5), arr(2, 3, 6, 5), arr(2, 3, 6, 2)
 _PAST = (arr(2, 3, 2, 5), arr(2, 3, 2, 2))
 _TRUTHS = given(np.arange(48).reshape(2, 1, 4, 6) % 5 != 1, "bool")
 
+_TRUTHS_OF_SOME = given(np.arange(48).reshape(2, 1, 4, 6) % 7 > 2, "bool")
+_LOW = -1e30
+_NUMBERS_OF_SOME = given(
+    np.array([[-np.inf] * 6, [-np.inf] * 3 + [_LOW] * 3, [0.5] * 6, [_LOW] * 5 + [1.0]]), "float32"
+)
+"""Rows of -inf, of -inf and a number so low that it hides a key as well, and of others."""
+
 
 def _case(name: str, *more: Any, **attrs: Any) -> Case:
     return Case(name, (_QUERY, _KEY, _VALUE, *more), attrs)
@@ -77,6 +84,13 @@ OP = Op(
             outputs=3,
             dynamic=(0, 1, 2, 4, 5),
         ),
+        Case("causal truths that hide all", (_QUERY, _KEY, _VALUE, _TRUTHS_OF_SOME), {"is_causal": 1}),
+        Case(
+            "constant truths that hide all",
+            (_QUERY, _KEY, _VALUE, given(np.arange(24).reshape(4, 6) > 8, "bool")),
+            const=(3,),
+        ),
+        Case("numbers that hide all", (_QUERY, _KEY, _VALUE, _NUMBERS_OF_SOME), const=(3,), grad=False),
         Case("truths that hide all", (_QUERY, _KEY, _VALUE, given(np.arange(24).reshape(4, 6) > 8, "bool"))),
         Case("one head", (arr(2, 4, 6), arr(2, 5, 6), arr(2, 5, 8)), {"q_num_heads": 1, "kv_num_heads": 1}),
     ),

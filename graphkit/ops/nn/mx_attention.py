@@ -6,18 +6,18 @@ MXNet's ``linalg_gemm2`` has no float16 and no bfloat16, so attention of these i
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
 
-from graphkit.ops.booleans import as_carrier
+from graphkit.ops.nn.mx_attention_mask import mask_of
 from graphkit.ops.spec import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphkit.ops.builders import Dim, MxBuilder
+    from graphkit.ops.builders import MxBuilder
     from graphkit.ops.mxgraph import MxRef
 
 __all__ = ["write_attention"]
@@ -29,7 +29,7 @@ _RAW, _CAPPED, _MASKED, _WEIGHTS = range(4)
 def write_attention(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> Sequence[MxRef] | Refusal:
     """Write an Attention node; its outputs are the result, the present keys and values, and scores."""
     operands = [*node.inputs, *[None] * (7 - len(node.inputs))]
-    query, key, value, mask, past_key, past_value, lengths = operands[:7]
+    query, key, value, _, past_key, past_value, lengths = operands[:7]
     assert query is not None
     assert key is not None
     assert value is not None
@@ -61,18 +61,23 @@ def write_attention(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> S
     queries, keys, values = (
         part if wide == dtype else b.op("Cast", part, dtype=wide.name) for part in (queries, keys, values)
     )
+    mode = node.attributes.get_int("qk_matmul_output_mode", 0)
     steps = [b.op("_linalg_gemm2", queries, keys, transpose_b=True, alpha=scale, name="scores")]
     steps.append(_capped(b, node, steps[_RAW]))
-    bias = None if mask is None else _bias(b, mask, wide)
-    masked = steps[_CAPPED] if bias is None else b.op("broadcast_add", steps[_CAPPED], bias, name="masked")
-    if node.attributes.get_int("is_causal", 0):
-        masked = b.op("broadcast_add", masked, _causal(b, node, queries, news, wide), name="causal")
-    steps.append(masked)
-    steps.append(_softmax(b, masked, wide, guarded=mask is not None and not _shows_each(b, node, mask)))
+    hides = mask_of(b, node, queries, news, wide)
+    rows = None if hides is None else hides.rows
+    masked = steps[_CAPPED] if hides is None else b.op("broadcast_add", steps[_CAPPED], hides.bias, name="masked")
+    steps += [masked, b.op("softmax", masked, axis=-1)]
+    if rows is not None and mode == _MASKED:
+        steps[_MASKED] = b.op("broadcast_add", masked, b.op("log", rows), name="hidden")
+    if rows is not None and mode == _WEIGHTS:
+        steps[_WEIGHTS] = b.op("broadcast_mul", steps[_WEIGHTS], rows, name="weights")
     mixed = b.op("_linalg_gemm2", steps[_WEIGHTS], values, name="mixed")
+    if rows is not None and mode != _WEIGHTS:
+        mixed = b.op("broadcast_mul", mixed, rows, name="seen")
     if b.rank(query) == 3:
         mixed = b.op("Reshape", b.op("transpose", mixed, axes=(0, 2, 1, 3)), shape=(0, 0, -3))
-    shown = steps[node.attributes.get_int("qk_matmul_output_mode", 0)]
+    shown = steps[mode]
     if wide != dtype:
         mixed = b.op("Cast", mixed, dtype=dtype.name)
         shown = b.op("Cast", shown, dtype=dtype.name, name="shown")
@@ -113,65 +118,3 @@ def _capped(b: MxBuilder, node: ir.Node, scores: MxRef) -> MxRef:
     if not cap:
         return scores
     return b.op("_mul_scalar", b.op("tanh", b.op("_div_scalar", scores, scalar=cap)), scalar=cap, name="capped")
-
-
-def _bias(b: MxBuilder, mask: ir.Value, wide: np.dtype[Any]) -> MxRef:
-    """What is added to the scores: the mask, or 0 where it is true and -inf where not."""
-    missing = 4 - b.rank(mask)
-    if b.dtype(mask).kind != "b":
-        bias = b.ref(mask) if b.dtype(mask) == wide else b.op("Cast", b.ref(mask), dtype=wide.name)
-    elif (array := b.value(mask)) is not None:
-        return b.const(np.where(array, 0, -np.inf).astype(wide).reshape((1,) * missing + array.shape), name="bias")
-    else:
-        bias = b.op("BlockGrad", b.op("log", as_carrier(b, mask, wide)), name="bias")
-    for _ in range(missing):
-        bias = b.op("expand_dims", bias, axis=0)
-    return bias
-
-
-def _causal(b: MxBuilder, node: ir.Node, queries: MxRef, news: MxRef, wide: np.dtype[Any]) -> MxRef:
-    """0 where a position may look, at everything past and at what is new up to itself, -inf beyond."""
-    query, key = node.inputs[:2]
-    assert query is not None
-    assert key is not None
-    past = node.inputs[4] if len(node.inputs) > 4 else None
-    rows, columns = _positions(b, query), _positions(b, key)
-    before = 0 if past is None else b.shape(past)[2]
-    if isinstance(rows, int) and isinstance(columns, int) and isinstance(before, int):
-        mask = np.where(np.tri(rows, before + columns, before, dtype=bool), 0, -np.inf)
-        return b.const(mask.astype(wide)[None, None], name="causal")
-    row = b.op("Reshape", b.op("_contrib_arange_like", queries, axis=2), shape=(1, 1, -1, 1))
-    column = b.op("_contrib_arange_like", news, axis=2)
-    if past is not None:
-        zeros = b.op("zeros_like", b.op("_contrib_arange_like", b.ref(past), axis=2))
-        column = b.op("Concat", zeros, column, num_args=2, dim=0)
-    column = b.op("Reshape", column, shape=(1, 1, 1, -1))
-    row, column = (b.op("Cast", part, dtype=wide.name) for part in (row, column))
-    return b.op("BlockGrad", b.op("log", b.op("broadcast_greater_equal", row, column)))
-
-
-def _positions(b: MxBuilder, operand: ir.Value) -> Dim:
-    return b.shape(operand)[-2 if b.rank(operand) == 4 else 1]
-
-
-def _softmax(b: MxBuilder, masked: MxRef, wide: np.dtype[Any], *, guarded: bool) -> MxRef:
-    """The weights; of a row that is masked as a whole they are zeros, and its softmax is of finite numbers."""
-    if not guarded:
-        return b.op("softmax", masked, axis=-1)
-    least = float(np.finfo(wide).min)
-    top = b.op("max", masked, axis=-1, keepdims=True)
-    shown = b.op("BlockGrad", b.op("_greater_equal_scalar", top, scalar=least))
-    weights = b.op("softmax", b.op("_maximum_scalar", masked, scalar=least), axis=-1)
-    return b.op("broadcast_mul", weights, shown, name="weights")
-
-
-def _shows_each(b: MxBuilder, node: ir.Node, mask: ir.Value) -> bool:
-    """Whether a constant mask lets every position look at something."""
-    array = b.value(mask)
-    if array is None:
-        return False
-    shown = array if array.dtype.kind == "b" else np.asarray(array, np.float64) > -np.inf
-    rows = np.atleast_2d(shown)
-    if node.attributes.get_int("is_causal", 0):
-        return bool(rows[..., 0].all())
-    return bool(rows.any(-1).all())
