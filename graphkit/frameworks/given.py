@@ -54,7 +54,7 @@ def input_specs(given: Inputs) -> tuple[InputSpec, ...]:
                 found.extend(_described(one, name))
         return tuple(found)
     for place, one in enumerate(given):
-        if one is None or _is_array(one):
+        if one is None or (_is_array(one) and not isinstance(one, InputSpec)):
             found.extend(_described(one, ""))
         elif isinstance(one, str | InputSpec | int | float) or _is_shape(one) or not _holds_arrays(one):
             found.append(input_spec(one))
