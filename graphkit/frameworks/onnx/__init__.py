@@ -42,14 +42,16 @@ def _about(source: Any, options: ReadOptions, model: ir.Model) -> About:
 
 def _write(model: ir.Model, output: Path, options: WriteOptions) -> list[Path]:
     from graphkit.frameworks.onnx.write import write
+    from graphkit.passes.qdq import as_qdq
 
-    return write(model, output, options)
+    return write(as_qdq(model, options.warn), output, options)
 
 
 def _check(model: ir.Model, options: WriteOptions) -> None:
     from graphkit.frameworks.onnx.write import check
+    from graphkit.passes.qdq import as_qdq
 
-    check(model, options)
+    check(as_qdq(model), options)
 
 
 def _operators() -> list[Support]:

@@ -93,8 +93,9 @@ class OrtTimer:
 
     def _started(self, model: ir.Model, folder: Path, job: Mapping[str, Any], opset: int | None) -> Timed:
         from graphkit.frameworks.onnx.write import write
+        from graphkit.passes.qdq import as_qdq
 
-        write(model, folder / _FILE, WriteOptions(opset=opset, warn=lambda _message: None))
+        write(as_qdq(model), folder / _FILE, WriteOptions(opset=opset, warn=lambda _message: None))
         return TimedProcess(self.label, __name__, job, thread_settings(job["threads"]))
 
 

@@ -34,6 +34,9 @@ _BIAS_LIMIT = np.float32(2**31 - 1) / 2
 """Largest magnitude of a bias in steps of the sums; oneDNN makes a filter's steps coarser to keep to it."""
 
 
+_ONE = np.float32(1)
+
+
 def _flag(node: MxNode, name: str) -> bool:
     return bool(BOOL.parse(node.attrs.get(name, "False").capitalize()))
 
@@ -74,13 +77,49 @@ def _activated(b: OnnxBuilder, node: MxNode, value: ir.Value) -> ir.Value | Refu
     return made
 
 
-def _result(b: OnnxBuilder, real: ir.Value, ends: tuple[np.float32, np.float32]) -> Sequence[ir.Value]:
-    """Real numbers as integers of the calibrated range, unsigned where that has no negative numbers."""
-    low, high = ends
-    dtype = "uint8" if low >= 0 else "int8"
-    factor = halved(dtype) / np.float32(max(abs(float(low)), abs(float(high))))
-    made = rounded(b, b.op("Mul", real, b.const(np.float32(factor))), dtype)
-    return made, b.const([low], np.float32), b.const([high], np.float32)
+def _dtype(ends: tuple[np.float32, np.float32]) -> str:
+    """The type of a result's integers: unsigned where its calibrated range has no negative numbers."""
+    return "uint8" if ends[0] >= 0 else "int8"
+
+
+def _steps(ends: tuple[np.float32, np.float32]) -> np.float32:
+    """Steps of a result in one."""
+    return np.float32(halved(_dtype(ends)) / np.float32(max(abs(float(end)) for end in ends)))
+
+
+def _result(
+    b: OnnxBuilder,
+    real: ir.Value,
+    ends: tuple[np.float32, np.float32],
+    scaled: np.float32 = _ONE,
+    summand: str | None = None,
+) -> Sequence[ir.Value]:
+    """Real numbers, or steps of the result where they were ``scaled`` by these, as integers of the calibrated range.
+
+    What a summand is added to is written over it, in its type: where that is not the result's, MXNet takes the bytes
+    for the result's.
+    """
+    dtype, steps = _dtype(ends), _steps(ends)
+    made = real if scaled == steps else b.op("Mul", real, b.const(np.float32(steps / scaled)))
+    if summand in (None, dtype):
+        made = rounded(b, made, dtype, steps)
+    else:
+        b.warn(
+            f"MXNet writes its sum as {summand} and reads that as {dtype}, which cuts larger numbers off at 127 or "
+            f"changes their sign; graphkit does the same"
+        )
+        made = _misread(b, made, dtype, steps)
+    return made, b.const([ends[0]], np.float32), b.const([ends[1]], np.float32)
+
+
+def _misread(b: OnnxBuilder, steps: ir.Value, dtype: str, one: np.float32) -> ir.Value:
+    """Numbers of steps as integers of the one type of 8 bits, whose bytes are read as the other."""
+    if dtype == "uint8":  # what is unsigned went through a rectifier, so that int8 only cuts it off
+        return rounded(b, b.op("Min", steps, b.const(np.float32(127))), dtype, one)
+    wide = b.op("Cast", rounded(b, steps, "uint8"), to=ir.DataType.INT32)
+    limit, turn = b.const(np.int32(127)), b.const(np.int32(256))
+    wrapped = b.op("Where", b.op("Greater", wide, limit), b.op("Sub", wide, turn), wide)
+    return b.op("Cast", wrapped, to=ir.DataType.INT8)
 
 
 def _normalized(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None], weight: Array, bias: Array) -> Any:
@@ -118,12 +157,19 @@ def _by_filter(weight: Array, bias: Array, data_steps: np.float32, groups: int =
     return whole, np.rint(bias * (steps * data_steps)).astype(np.int32), steps
 
 
-def _real(b: OnnxBuilder, sums: ir.Value, bias: Any, steps: Any, rank: int) -> ir.Value:
-    """Int32 sums and a bias, by filter on axis 1, as real numbers."""
+def _is_bent(node: MxNode) -> bool:
+    """Whether the activation tells numbers from multiples of them."""
+    return any(
+        inner.op == "clip" or inner.attrs.get("act_type") in ("sigmoid", "tanh") for inner in node.subgraphs[0].nodes
+    )
+
+
+def _real(b: OnnxBuilder, sums: ir.Value, bias: Any, one: Any, rank: int) -> ir.Value:
+    """Int32 sums and a bias, by filter on axis 1, times what one of them stands for."""
     shape = (1, -1, *[1] * (rank - 2))
     if np.any(bias):
         sums = b.op("Add", sums, b.const(np.asarray(bias, np.int32).reshape(shape)))
-    one = np.asarray(np.float32(1) / steps, np.float32)
+    one = np.asarray(one, np.float32)
     return b.op("Mul", b.op("Cast", sums, to=ir.DataType.FLOAT), b.const(one.reshape(shape) if one.ndim else one))
 
 
@@ -157,17 +203,21 @@ def _read_conv(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> An
     sums = convolution(b, conv, data, b.const(whole))
     if isinstance(sums, Refusal):
         return sums
-    real = _real(b, sums, whole_bias, steps * data_steps, weight.ndim)
+    # oneDNN multiplies sums by the steps of the result in one of the data and weights, a single float32 number.
+    factor = _ONE if _is_bent(node) else _steps(ends)
+    real = _real(b, sums, whole_bias, factor / data_steps / steps, weight.ndim)
     if summand is not None:
         if _flag(node, "with_act"):
             return Refusal("an activation stands before its summand, which MXNet's fusion does not keep apart")
         extra = _magnitude(b, *operands[2:4])
         if extra is None:
             return Refusal(_UNCALIBRATED)
-        step = np.float32(extra / halved(b.dtype(summand).name))
+        step = np.float32(factor / (halved(b.dtype(summand).name) / extra))
         real = b.op("Add", real, b.op("DequantizeLinear", summand, b.const(step)))
     made = _activated(b, node, real)
-    return made if isinstance(made, Refusal) else _result(b, made, ends)
+    if isinstance(made, Refusal):
+        return made
+    return _result(b, made, ends, factor, None if summand is None else b.dtype(summand).name)
 
 
 def _read_dense(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> Any:
@@ -202,10 +252,12 @@ def _read_dense(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> A
     elif b.rank(data) != 2:
         return Refusal("it keeps several axes, which graphkit does not compute on integers")
     sums = b.op("MatMulInteger", data, turned(b, b.const(whole)))
-    made = _activated(b, node, _real(b, sums, whole_bias, steps * data_steps, 2))
-    if isinstance(made, Refusal) or ends is None or _flag(node, "enable_float_output"):
+    floats = ends is None or _flag(node, "enable_float_output")
+    factor = _ONE if ends is None or floats or _is_bent(node) else _steps(ends)
+    made = _activated(b, node, _real(b, sums, whole_bias, factor / data_steps / steps, 2))
+    if isinstance(made, Refusal) or ends is None or floats:
         return made
-    return _result(b, made, ends)
+    return _result(b, made, ends, factor)
 
 
 _FLAGS = ("num_args", "quantized", "min_calib_range", "max_calib_range")

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from graphkit.ops.builders import OnnxBuilder
     from graphkit.ops.mxgraph import MxNode
 
-__all__ = ["INT32_STEPS", "bound", "calibrated", "halved", "ratio", "rounded", "steps_in", "symmetric"]
+__all__ = ["INT32_STEPS", "STEPS", "bound", "calibrated", "halved", "ratio", "rounded", "steps_in", "symmetric"]
 
+STEPS = "graphkit.steps"
+"""Key of a node's metadata: steps in one, of numbers of steps that QuantizeLinear rounds."""
 INT32_STEPS = np.float32(2**31 - 1)
 """Steps of int32 sums in a range's larger bound."""
 _HALVES = {"int8": np.float32(127.5), "uint8": np.float32(255.5)}
@@ -76,10 +78,13 @@ def _quantized(b: OnnxBuilder, floats: ir.Value, step: ir.Value, dtype: str) -> 
     return b.op("QuantizeLinear", floats, step, output_dtype=ir.DataType.INT8 if dtype == "int8" else None)
 
 
-def rounded(b: OnnxBuilder, steps: ir.Value, dtype: str) -> ir.Value:
-    """Numbers of steps as integers of a type."""
+def rounded(b: OnnxBuilder, steps: ir.Value, dtype: str, one: np.float32 | None = None) -> ir.Value:
+    """Numbers of steps as integers of a type; the node notes how many steps are one, where that is told."""
     kind = ir.DataType.INT8 if dtype == "int8" else None
-    return b.op("QuantizeLinear", steps, b.const(np.float32(1.0)), output_dtype=kind)
+    made = b.op("QuantizeLinear", steps, b.const(np.float32(1.0)), output_dtype=kind)
+    if one is not None and (node := made.producer()) is not None:
+        node.metadata_props[STEPS] = repr(float(one))
+    return made
 
 
 def ratio(b: OnnxBuilder, part: ir.Value, whole: ir.Value, steps: float = 1.0) -> ir.Value:

@@ -22,12 +22,16 @@ rng = np.random.default_rng(5)
 
 
 def fused(data):
-    """What oneDNN fuses: BatchNorm, a sum and rectifiers into convolutions."""
+    """What oneDNN fuses: BatchNorm, rectifiers and sums, of one type and of two, into convolutions."""
     first = mx.sym.Convolution(data, kernel=(3, 3), pad=(1, 1), num_filter=8, no_bias=True, name="conv0")
     first = mx.sym.BatchNorm(first, fix_gamma=False, eps=1e-3, name="norm0")
     first = mx.sym.Activation(first, act_type="relu", name="relu0")
     second = mx.sym.Convolution(first, kernel=(3, 3), pad=(1, 1), num_filter=8, name="conv1")
     joined = mx.sym.Activation(second + first, act_type="relu", name="relu1")
+    signed = mx.sym.Convolution(joined, kernel=(1, 1), num_filter=8, name="conv3")
+    joined = mx.sym.Convolution(joined, kernel=(3, 3), pad=(1, 1), num_filter=8, name="conv4") + signed
+    joined = mx.sym.Activation(joined, act_type="relu", name="relu3")
+    joined = mx.sym.Convolution(joined, kernel=(3, 3), pad=(1, 1), num_filter=8, name="conv5") + joined
     pooled = mx.sym.Pooling(joined, kernel=(2, 2), stride=(2, 2), pool_type="max", name="pool")
     return mx.sym.Convolution(pooled, kernel=(1, 1), num_filter=6, num_group=2, name="conv2")
 

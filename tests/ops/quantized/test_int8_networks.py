@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import graphkit
 from graphkit.frameworks.base import InputSpec, ReadOptions, frameworks, runtimes
 from graphkit.frameworks.mxnet.run import interpreter
 
@@ -36,7 +37,20 @@ def test_a_quantized_network_keeps_its_numbers(configuration: tuple[str, str, st
     assert any("middle between two quantization steps" in message for message in heard) == (
         configuration[1] != "float32"
     )
+    mixed = {message.partition(",")[0][-60:] for message in heard if "writes its sum" in message}
+    assert len(mixed) == (2 if configuration[0] == "fused" and configuration[1] != "float32" else 0), mixed
     for runtime, native in (("mxnet", True), ("mxnet", False), ("ort", False), ("torch", False)):
         with runtimes()[runtime].open(model, native=native) as session:
             (found,) = session.forward({"data": numbers["x"]}).values()
         np.testing.assert_allclose(found, numbers["y"], rtol=0, atol=1e-6, err_msg=f"{runtime} {native}")
+    graphkit.save(model, tmp_path / "int8.onnx", to="onnx", warn=heard.append)
+    written = graphkit.load(tmp_path / "int8.onnx")
+    operators = {node.op_type for node in written.graph}
+    if configuration[1] != "float32":
+        assert operators >= {"Conv", "Gemm", "QuantizeLinear", "DequantizeLinear"}
+        assert not operators & {"ConvInteger", "MatMulInteger"}
+        assert any("between DequantizeLinear and QuantizeLinear" in message for message in heard)
+    for runtime in ("ort", "torch"):
+        with runtimes()[runtime].open(written) as session:
+            (found,) = session.forward({"data": numbers["x"]}).values()
+        np.testing.assert_allclose(found, numbers["y"], rtol=0, atol=1e-6, err_msg=f"{runtime}, of the file")
