@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["Origin", "Source", "drop_source", "origin_of", "set_origin", "set_source", "source_of"]
+__all__ = ["NATIVE", "Origin", "Source", "disown", "drop_source", "origin_of", "set_origin", "set_source", "source_of"]
 
+NATIVE = "graphkit.torch.native"
+"""The node of a torch program whose value a node computes, while names are being given."""
 _PREFIX = "graphkit.origin."
 _SOURCE = "graphkit.source"
 
@@ -42,6 +44,11 @@ def set_origin(node: ir.Node, origin: Origin) -> None:
             node.metadata_props[_PREFIX + key] = text
         else:
             node.metadata_props.pop(_PREFIX + key, None)
+
+
+def disown(node: ir.Node) -> None:
+    """Forget whose value of the source a node computes, as it computes another by now; its origin stays."""
+    node.metadata_props.pop(NATIVE, None)
 
 
 def origin_of(node: ir.Node) -> Origin:

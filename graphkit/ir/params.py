@@ -7,12 +7,13 @@ The kind is kept in the value's ``metadata_props``, so it survives in ONNX files
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy as np
     import numpy.typing as npt
     import onnx_ir as ir
 
@@ -26,6 +27,8 @@ __all__ = [
     "set_exact",
     "set_kind",
     "set_tied",
+    "store_exact",
+    "take_exact",
     "tied_names",
 ]
 
@@ -36,6 +39,8 @@ KIND = "graphkit.kind"
 ALIAS = "graphkit.alias"
 EXACT = "graphkit.exact"
 TIED = "graphkit.tied"
+_STORED: Final = 4096
+"""Elements up to which the doubles of a constant are written to files: some 80 kB of text."""
 
 
 def set_kind(value: ir.Value, kind: Kind) -> None:
@@ -86,3 +91,25 @@ def exact(value: ir.Value) -> npt.NDArray[np.float64] | None:
     """The double-precision numbers that a float constant was rounded from, if they are known."""
     found: Any = value.meta.get(EXACT)
     return None if found is None else found
+
+
+def store_exact(value: ir.Value) -> None:
+    """Note the doubles of a float constant where files keep them, as a JSON list; those of large constants are not."""
+    doubles = exact(value)
+    if doubles is not None and doubles.size <= _STORED:
+        value.metadata_props[EXACT] = json.dumps(doubles.ravel().tolist())
+
+
+def take_exact(value: ir.Value) -> None:
+    """Take the doubles that a file keeps of a constant, unless its own numbers are others by now."""
+    text, tensor = value.metadata_props.pop(EXACT, None), value.const_value
+    if text is None or tensor is None or not tensor.dtype.is_floating_point():
+        return
+    try:
+        doubles = np.array(json.loads(text), np.float64).reshape(tensor.shape.numpy())
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return
+    with np.errstate(over="ignore"):
+        rounded = doubles.astype(tensor.dtype.numpy())
+    if np.array_equal(rounded, tensor.numpy(), equal_nan=True):
+        set_exact(value, doubles)

@@ -2,17 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import onnx_ir as ir
+from graphkit.ir.producers import made_by
 
 __all__ = ["made_by"]
-
-
-def made_by(value: ir.Value | None, op_type: str) -> ir.Node | None:
-    """The node of a type that makes a value, where nothing but its one user needs the value."""
-    node = None if value is None else value.producer()
-    if value is None or node is None or node.op_type != op_type or node.domain:
-        return None
-    return node if len(value.uses()) == 1 and not value.is_graph_output() else None

@@ -77,8 +77,8 @@ CASES: dict[str, tuple[Callable[[], nn.Module], tuple[tuple[int, ...], ...], str
         Attention,
         ((2, 6, 8),),
         (
-            "Add MatMul Add Split Reshape Transpose Reshape Transpose Reshape Transpose Transpose MatMul Mul "
-            "Where Softmax MatMul Transpose Reshape Add LayerNormalization"
+            "Add Transpose MatMul Add Split Reshape Transpose Reshape Transpose Reshape Transpose "
+            "Attention Transpose Reshape Add LayerNormalization"
         ),
     ),
     "pyramid": (

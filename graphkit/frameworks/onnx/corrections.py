@@ -22,6 +22,7 @@ Pad                 refuses negative pads
 GatherElements      refuses a negative axis and indices of fewer rows
 Loop, Scan          join what they collect, and lack axes and directions
 LSTM, GRU, RNN      ignore lengths, clipping and most activations
+Attention           takes the root of a given scale in float32
 NegativeLogLikeli…  counts ignored labels in the mean when the ignored one is -1
 =================== ===================================================================================
 
@@ -35,6 +36,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from onnx.reference.op_run import OpRun
+from onnx.reference.ops.op_attention import Attention_23
 from onnx.reference.ops.op_negative_log_likelihood_loss import NegativeLogLikelihoodLoss as ReferenceLikelihood
 from onnx.reference.ops.op_resize import Resize as ReferenceResize
 
@@ -343,6 +345,17 @@ class ConvTranspose(OpRun):
         return (y.astype(x.dtype),)
 
 
+class Attention(Attention_23):
+    """Attention in its operands' own precision."""
+
+    op_domain = ""
+
+    def _run(self, *inputs: Array | None, scale: float | None = None, **attrs: Any) -> tuple[Array, ...]:  # type: ignore[override]
+        original: Any = super()._run
+        found: tuple[Array, ...] = original(*inputs, scale=None if scale is None else float(scale), **attrs)
+        return found
+
+
 class NegativeLogLikelihoodLoss(ReferenceLikelihood):
     def _run(
         self,
@@ -362,6 +375,7 @@ CORRECTIONS = [
     *BOX_CORRECTIONS,
     *LOOPS,
     *RANDOM_CORRECTIONS,
+    Attention,
     AveragePool,
     ConvTranspose,
     Erf,

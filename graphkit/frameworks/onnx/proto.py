@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from graphkit.frameworks.onnx.functions import lower_functions, state_functions
 from graphkit.frameworks.onnx.rewording import reword
+from graphkit.ir.params import store_exact
 from graphkit.passes.lower_opset import lower_opset
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def weightless_proto(
         lower_functions(copy, opset)
         lower_opset(copy, opset)
     for name, value in graph.initializers.items():
+        store_exact(value)
         tensor = value.const_value
         if tensor is None or tensor.nbytes <= _INLINE or tensor.dtype == ir.DataType.STRING:
             _inline(value)

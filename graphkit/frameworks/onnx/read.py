@@ -12,6 +12,7 @@ from graphkit.ir.canonical import canonical
 from graphkit.ir.chance import active_dropouts
 from graphkit.ir.edit import nodes_of
 from graphkit.ir.origin import Source, set_source
+from graphkit.ir.params import take_exact
 from graphkit.ir.symbols import numbers_of, shape_of
 from graphkit.passes.fix_inputs import fix_inputs
 
@@ -40,6 +41,8 @@ def read(path: Path, options: ReadOptions) -> ir.Model:
         UnsupportedError: Nodes have no equal in canonical form.
     """
     model, _ = load(path)
+    for value in model.graph.initializers.values():
+        take_exact(value)
     try:
         freed = take_inputs(model, options)
         canonical(model)

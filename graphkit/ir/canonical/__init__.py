@@ -14,6 +14,7 @@ from graphkit.ir.canonical.fold_constants import fold_constants
 from graphkit.ir.canonical.fold_sequences import fold_sequences
 from graphkit.ir.canonical.fold_shapes import fold_shapes
 from graphkit.ir.canonical.functions import inline_functions
+from graphkit.ir.canonical.fusing import fuse
 from graphkit.ir.canonical.kinds import classify
 from graphkit.ir.canonical.literals import lift_constants
 from graphkit.ir.canonical.names import fix_names
@@ -42,7 +43,8 @@ def canonical(model: ir.Model, keeping: Keeping | None = None) -> ir.Model:
     The steps, each in a module of this package: functions inlined; constants as initializers; every initializer has its
     kind; the canonical opset, or the one that an operator needs which came later and has no function body; one
     spelling; no Identity, nothing unused; constants, shape arithmetic, known branches and sequences folded, neutral
-    nodes gone; unique names; dtype and shape of every value, with symbolic dimensions.
+    nodes gone, operations that are spelled out fused into one node; unique names; dtype and shape of every value, with
+    symbolic dimensions.
 
     Args:
         model: The model. Kinds, exact numbers and origins that a reader noted are kept; an
@@ -70,7 +72,9 @@ def canonical(model: ir.Model, keeping: Keeping | None = None) -> ir.Model:
     model.ir_version = max(_IR_VERSION, onnx.helper.find_min_ir_version_for([opset]))
     for _ in range(_ROUNDS):
         infer_shapes(model, keeping)
-        changed = [step(model) for step in (fold_constants, fold_shapes, fold_branches, fold_sequences, drop_neutral)]
+        changed = [
+            step(model) for step in (fold_constants, fold_shapes, fold_branches, fold_sequences, drop_neutral, fuse)
+        ]
         drop_identities(model)
         drop_unused(model)
         if not any(changed):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.ir.canonical.truths import always
 from graphkit.ir.edit import Editor, nodes_of
 from graphkit.ir.params import kind_of
 from graphkit.ir.symbols import equal, numbers_of, shape_of
@@ -26,6 +27,7 @@ def drop_neutral(model: ir.Model) -> bool:
     - Cast to the same dtype, and of truth values to numbers and back; Transpose that keeps the order; Reshape, Flatten,
       Expand, Squeeze, Unsqueeze and Slice to the same shape; Concat, Sum, Max, Min and Mean of one; Pad by nothing;
       Tile by ones.
+    - Add of the whole number 0; And with what is always true.
     - Operands without elements of a Concat.
     - Two Transposes in a row are one; a Reshape, Flatten, Squeeze or Unsqueeze before a Reshape is skipped where the
       second says all sizes by itself.
@@ -91,6 +93,26 @@ def _concat(edit: Editor) -> bool:
         edit.set_inputs(*kept)
         return _only_one(edit) or True
     return _only_one(edit)
+
+
+def _add(edit: Editor) -> bool:
+    """A whole number 0 that is added."""
+    one, other = edit.node.inputs
+    for kept, zero in ((one, other), (other, one)):
+        whole = kept is not None and kept.dtype is not None and kept.dtype.is_integer()
+        if kept is not None and whole and numbers_of(zero) == [0] and _same_shape(kept, edit.node.outputs[0]):
+            edit.replace(kept)
+            return True
+    return False
+
+
+def _and(edit: Editor) -> bool:
+    one, other = edit.node.inputs
+    for kept, truth in ((one, other), (other, one)):
+        if kept is not None and always(truth) and _same_shape(kept, edit.node.outputs[0]):
+            edit.replace(kept)
+            return True
+    return False
 
 
 def _pad(edit: Editor) -> bool:
@@ -195,6 +217,8 @@ def _squeeze(edit: Editor) -> bool:
 
 
 _RULES: dict[str, Callable[[Editor], bool]] = {
+    "Add": _add,
+    "And": _and,
     "Cast": _cast,
     "Concat": _concat,
     "Conv": _zero_bias,

@@ -43,16 +43,36 @@ def torch_attention(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | S
     """Attention with its optional outputs: the keys and values to keep, and the scores at a chosen step."""
     query = node.inputs[0]
     assert query is not None
+    if (single := _one_head(b, node, x)) is not None:
+        return single
     found = _operands(b, node, x)
     wanted = [value.uses() or value.is_graph_output() for value in node.outputs]
     shown = len(wanted) > 3 and bool(wanted[3])
-    if shown or torch_float(node, "softcap", 0.0) or _precision(b, node) is not None:
+    if shown or _is_stepwise(b, node):
         mixed, scores = _by_steps(b, node, x, found, shown=shown)
     else:
         mixed, scores = _at_once(b, node, x, found), None
     if b.rank(query) == 3:
         mixed = b.method("flatten", b.method("transpose", mixed, 1, 2), 2)
     return [mixed, found.key, found.value, scores][: len(node.outputs)]
+
+
+def _one_head(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | None:
+    """Attention of three axes that are one head, which torch takes as they are; None where it is another."""
+    mask = node.inputs[3] if len(node.inputs) > 3 else None
+    heads = [node.attributes.get_int(f"{part}_num_heads", 0) for part in ("q", "kv")]
+    if heads != [1, 1] or len(node.outputs) > 1 or any(value is not None for value in node.inputs[4:]):
+        return None
+    if any(value is None or b.rank(value) != 3 for value in node.inputs[:3]) or _is_stepwise(b, node):
+        return None
+    if mask is not None and b.rank(mask) != 2:
+        return None
+    return _at_once(b, node, x, _Operands(x[0], x[1], x[2], groups=False))
+
+
+def _is_stepwise(b: TorchBuilder, node: ir.Node) -> bool:
+    """Whether torch's own function lacks something."""
+    return torch_float(node, "softcap", 0.0) != 0 or _precision(b, node) is not None
 
 
 def _operands(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> _Operands:
