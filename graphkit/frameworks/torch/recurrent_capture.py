@@ -261,7 +261,7 @@ def _layers(layer: torch.nn.RNNBase, packed: Any, states: Sequence[torch.Tensor]
     import torch
 
     operator = operators()[layer.mode.lower()]
-    weights = list(layer._flat_weights)
+    weights = [getattr(layer, name) for name in layer._flat_weights_names]
     parts = layer.num_layers if layer.dropout else 1
     size, count = len(weights) // parts, 2 if layer.bidirectional else 1
     y, lasts = packed.padded, []

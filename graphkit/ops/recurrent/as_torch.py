@@ -46,6 +46,17 @@ def as_torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Sequence
     return by_steps(b, node, x) if found is None else found
 
 
+def _in_int64(b: TorchBuilder, lengths: ir.Value | None, arg: Any) -> Any:
+    """Lengths as torch has them; ONNX's are int32, to which others are cast."""
+    if lengths is None:
+        return None
+    node = lengths.producer()
+    source = some(node.inputs[0]) if node is not None and node.op_type == "Cast" else None
+    if source is not None and b.dtype(source).name == "int64":
+        return b.arg(source)
+    return b.method("long", arg)
+
+
 class _Layer:
     """One node while it is emitted."""
 
@@ -54,7 +65,7 @@ class _Layer:
         self._kinds = kinds
         self._values, self._projection = operands(node, node.inputs)
         self._args, _ = operands(node, x)
-        self._lengths = self._args[4]
+        self._lengths = _in_int64(b, self._values[4], self._args[4])
         self._backward = node.attributes.get_string("direction", "forward") == "reverse"
         self._batch_first = bool(node.attributes.get_int("layout", 0))
         self._time = 1 if self._batch_first else 0
@@ -168,7 +179,7 @@ class _Layer:
     def _packed(self, data: Arg) -> Arg:
         if self._lengths is None:
             return data
-        lengths = self._b.method("cpu", self._b.method("long", self._lengths))
+        lengths = self._b.method("cpu", self._lengths)
         return self._b.call(
             "nn.utils.rnn.pack_padded_sequence",
             data,

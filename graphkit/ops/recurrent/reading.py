@@ -116,21 +116,36 @@ def _is_shaped(value: ir.Value) -> bool:
 
 
 class _Packed:
-    """The packed vector: as a whole, or as the arrays that it was put together from."""
+    """The packed vector: as a whole, or as the arrays that it was put together from.
+
+    Attributes:
+        biased: Whether there are biases that are not all zero.
+    """
 
     def __init__(self, b: OnnxBuilder, flat: ir.Value, parts: Sequence[Piece]) -> None:
         self._b = b
         self._flat = flat
         self._parts = parts
+        self.biased = True
         self._own = self._arrays()
 
     def _arrays(self) -> list[ir.Value] | None:
-        """The arrays that the vector was concatenated from, where they are its pieces."""
+        """The arrays that the vector was concatenated from, where they are its pieces; zeros may be all biases."""
         producer = self._flat.producer()
-        if producer is None or producer.op_type != "Concat" or len(producer.inputs) != len(self._parts):
+        if producer is None or producer.op_type != "Concat":
+            return None
+        operands, parts = list(producer.inputs), self._parts
+        if is_zero(some(operands[-1])):
+            weights = [piece for piece in parts if piece.part.endswith("weight")]
+            if len(operands) == len(weights) + 1 and self._b.shape(some(operands[-1])) == (
+                parts[-1].stop - weights[-1].stop,
+            ):
+                operands, parts = operands[:-1], weights
+                self.biased = False
+        if len(operands) != len(parts):
             return None
         found = []
-        for operand, piece in zip(producer.inputs, self._parts, strict=True):
+        for operand, piece in zip(operands, parts, strict=True):
             flattening = some(operand).producer()
             source = some(operand if flattening is None or flattening.op_type != "Reshape" else flattening.inputs[0])
             dims = self._b.shape(source) if _is_shaped(source) else (None,)
@@ -199,7 +214,7 @@ def _layer(
     kind, both = fused.kind, fused.directions == 2
     weight = packed.weights("i2h_weight", layer, kind.order)
     recurrence = packed.weights("h2h_weight", layer, kind.order)
-    bias = packed.biases(layer, kind.order)
+    bias = packed.biases(layer, kind.order) if packed.biased else None
     way = "bidirectional" if both else None
     if fused.projection:
         projection = packed.weights("h2r_weight", layer, (0,))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graphkit.frameworks.torch.source.uses import flat_targets, needed, read_by
 from graphkit.ir.dims import dims_of
-from graphkit.ops.torchprogram import Layer, Stmt, TorchProgram, Var, walk
+from graphkit.ops.torchprogram import Layer, Size, Stmt, TorchProgram, Var, walk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,6 +54,7 @@ def stacked(program: TorchProgram) -> TorchProgram:
     packed with the same lengths. All start from zeros, or
     from the parts of one array in their order; and their last states are not read, or only to be joined in their order.
     """
+    program = _with_known_lengths(program)
     stacks = _Stacks(program)
     merged: dict[int, Stmt | None] = {}
     for stmt in program.stmts:
@@ -63,6 +64,23 @@ def stacked(program: TorchProgram) -> TorchProgram:
         return program
     stmts = [merged.get(id(stmt), stmt) for stmt in program.stmts]
     return replace(program, stmts=needed([stmt for stmt in stmts if stmt is not None], program.outputs))
+
+
+def _with_known_lengths(program: TorchProgram) -> TorchProgram:
+    """The program in which sequences that were padded to a length are padded to that again, not to their size."""
+    known: dict[Var, Arg] = {}
+    stmts = []
+    for stmt in program.stmts:
+        length = stmt.kwargs.get("total_length")
+        if isinstance(length, Size) and isinstance(length.of, Var) and length.of in known:
+            length = known[length.of]
+            stmt = replace(stmt, kwargs={**stmt.kwargs, "total_length": length})
+        if stmt.head == _PAD and length is not None and not stmt.kwargs.get("batch_first"):
+            known[_steps(stmt)] = length
+        elif stmt.layer is not None and stmt.layer.type == "nn.Dropout" and stmt.args[0] in known:
+            known[_steps(stmt)] = known[stmt.args[0]]
+        stmts.append(stmt)
+    return replace(program, stmts=stmts)
 
 
 class _Stacks:
