@@ -144,7 +144,7 @@ def whole(*targets: Path, size: int = 0, stale: Iterable[Path] = ()) -> Iterator
         yield drafts
         with _undisturbed():
             moves = [(draft, end) for draft, end in zip(drafts, ends, strict=True) if draft.exists()]
-            _move(moves, [path for path in stale if path not in ends])
+            _move(moves, [path for path in map(Path, map(os.path.realpath, stale)) if path not in ends])
     except OSError as error:
         raise InputError(f"{names} cannot be written: {_why(error, drafts, size)}") from error
     finally:

@@ -9,24 +9,27 @@ from __future__ import annotations
 import gc
 import importlib
 import pkgutil
+import signal
 import sys
+import threading
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
 from graphkit._version import __version__
-from graphkit.cli.console import PipeClosedError, explain, hush
+from graphkit.cli.console import PipeClosedError, TerminatedError, explain, hush
 from graphkit.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["main"]
 
 _EPILOG = (
     "Exit status: 0 if all is well, 1 if what was asked does not hold (runtimes are not in parity, models differ, a "
-    "framework does not take a model), 2 if the input or the usage is wrong, 130 if interrupted."
+    "framework does not take a model), 2 if the input or the usage is wrong, 130 if interrupted, 143 if terminated."
 )
 
 
@@ -106,7 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         arguments: What follows the program's name; None for the process's own.
 
     Raises:
-        SystemExit: Always; 0 is fine, 1 that what was asked does not hold, 2 bad input or usage, 130 interrupted.
+        SystemExit: Always; 0 is fine, 1 that what was asked does not hold, 2 bad input or usage, 130 interrupted, 143
+            terminated (128 and the signal's number).
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
@@ -114,8 +118,30 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         hush()
     gc.set_threshold(_GARBAGE)
     try:
-        status = _graphkit.main(args=given, prog_name="graphkit", standalone_mode=False)
-        sys.stdout.flush()
-    except (Exception, KeyboardInterrupt) as problem:
+        with _ending_in_order():
+            status = _graphkit.main(args=given, prog_name="graphkit", standalone_mode=False)
+            sys.stdout.flush()
+    except (Exception, KeyboardInterrupt, TerminatedError) as problem:
         status = explain(problem, debug=debug)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Let what would end the process at once (kill, a closed terminal) end it so that drafts of files are removed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, _frame: object) -> NoReturn:
+        raise TerminatedError(number)
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    taken = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)

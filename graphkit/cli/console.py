@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-__all__ = ["PipeClosedError", "count", "explain", "hush", "results_only", "size", "stdout", "warn"]
+__all__ = ["PipeClosedError", "TerminatedError", "count", "explain", "hush", "results_only", "size", "stdout", "warn"]
 
 _WIDE = 120
 """Width of tables that go to a file or a pipe."""
@@ -30,6 +30,18 @@ _WIDE = 120
 
 class PipeClosedError(Exception):
     """Nobody reads stdout any more."""
+
+
+class TerminatedError(BaseException):
+    """A signal asks the process to end.
+
+    Attributes:
+        number: Number of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__(number)
 
 
 def explain(problem: BaseException, *, debug: bool) -> int:
@@ -44,6 +56,9 @@ def explain(problem: BaseException, *, debug: bool) -> int:
     if isinstance(problem, KeyboardInterrupt | click.Abort):
         _say("", "interrupted.")
         return 130
+    if isinstance(problem, TerminatedError):
+        _say("", "terminated.")
+        return 128 + problem.number
     if isinstance(problem, PipeClosedError | BrokenPipeError):
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # so that the interpreter's last flush finds a file
         return 141

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMAND"]
 
+_NAMED = 4
+"""Files that are named before the others are counted."""
+
 
 @command
 @reading_options
@@ -35,20 +38,34 @@ __all__ = ["COMMAND"]
     metavar="N",
     help="ONNX opset to write, 7 or later. Default: 23, or 21 where ONNX Runtime needs it.",
 )
+@click.option(
+    "--shard-size",
+    metavar="SIZE",
+    help="Split weights for torch into safetensors files of at most SIZE (5GB, 500MB, 2GiB), with an index as Hugging "
+    "Face's tools read it. Default: one file, whatever its size.",
+)
 @click.option("--verify", is_flag=True, help="Then compare outputs and gradients with those of SOURCE.")
-def COMMAND(reading: Reading, to: str, out: Path | None, opset: int | None, verify: bool) -> int:  # noqa: N802
+def COMMAND(  # noqa: N802
+    reading: Reading, to: str, out: Path | None, opset: int | None, shard_size: str | None, verify: bool
+) -> int:
     """Convert SOURCE to another framework's format."""
     from graphkit.errors import InputError, MissingError
+    from graphkit.files import parse_size
     from graphkit.frameworks.convert import default_output, save, writer_of
+    from graphkit.report.progress import byte_progress
 
     if opset is not None and to != "onnx":
         raise InputError(f"--opset says which ONNX to write, and --to {to} writes none; leave it out.")
+    if shard_size is not None and to != "torch":
+        raise InputError(f"--shard-size is that of safetensors files, and --to {to} writes none; leave it out.")
+    shards = None if shard_size is None else parse_size(shard_size)
     runtime = writer_of(to).runtimes[0]
     if verify and (problem := runtime.missing()) is not None:
         raise MissingError(f"--verify needs {runtime.label}, which is not available: {problem}.")
     out = default_output(reading.source, to) if out is None else out
     model = reading.load()
-    files = save(model, out, to=to, opset=opset, warn=warn)
+    with byte_progress() as progress:
+        files = save(model, out, to=to, opset=opset, shard_size=shards, warn=warn, progress=progress)
     click.echo(_written(files, model))
     return _verify(reading, model, files) if verify else 0
 
@@ -58,7 +75,10 @@ def _written(files: list[Path], model: ir.Model) -> str:
 
     parameters = list(of_kind(model, "parameter"))
     numbers = sum(value.const_value.size for value in parameters if value.const_value is not None)
-    named = [f"{path} ({size(path.stat().st_size)})" for path in files]
+    named = [f"{path} ({size(path.stat().st_size)})" for path in files[:_NAMED]]
+    if len(files) > _NAMED:
+        rest = files[_NAMED:]
+        named.append(f"{count(len(rest), 'more file')} ({size(sum(path.stat().st_size for path in rest))})")
     listed = " and ".join(filter(None, [", ".join(named[:-1]), named[-1]]))
     nodes = count(sum(1 for _ in model.graph.all_nodes()), "node")
     return f"Wrote {listed}: {nodes}, {count(len(parameters), 'parameter')} of {count(numbers, 'number')}."
