@@ -510,3 +510,12 @@ def test_a_forked_child_leaves_the_workers_of_its_parent_alone() -> None:
         [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=120
     )
     assert found.stdout == "fine\n", found.stderr
+
+
+def test_matrix_products_use_what_the_processor_has() -> None:
+    flags = Path("/proc/cpuinfo").read_text().partition("flags")[2].partition("\n")[0].split()
+    if not {"avx2", "fma"} <= set(flags):
+        pytest.skip("this processor has no AVX2")
+    if "OPENBLAS_CORETYPE" in os.environ or not (kernels := RUNTIME.worker().info["blas"]):
+        pytest.skip("the kernels are the user's choice, or MXNet's BLAS does not tell them")
+    assert kernels in {"Haswell", "Zen", "SkylakeX", "Cooperlake", "SapphireRapids"}

@@ -55,8 +55,8 @@ class Worker:
         start_limit: Seconds until it must be ready.
 
     Attributes:
-        info: What it said of itself: ``"python"``, ``"numpy"``, ``"mxnet"`` (versions), and ``"repairs"``, the names
-            that it had to give back to Python and numpy.
+        info: What it said of itself: ``"python"``, ``"numpy"``, ``"mxnet"`` (versions), ``"repairs"``, the names
+            that it had to give back to Python and numpy, and ``"blas"``, the processor that its OpenBLAS computes for.
 
     Raises:
         ExecutionError: The interpreter cannot be started, has no working MXNet, or answers nonsense.
