@@ -358,6 +358,9 @@ class _Builder(Asking):
         if ref.node.name in self._arrays and all(carried.is_state(user, index) for user, index in value.uses()):
             self._store(ref.node, self._arrays[ref.node.name].astype(np.float32), params.kind_of(value))
             return ref
+        if ref.node.name in self._arrays and all(carried.is_state(user, index) for user, index in value.uses()):
+            self._store(ref.node, self._arrays[ref.node.name].astype(np.float32), params.kind_of(value))
+            return ref
         if ref not in self._casts:
             self._casts[ref] = self.op("Cast", ref, dtype="float32", name="widened")
         return self._casts[ref]

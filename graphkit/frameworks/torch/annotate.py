@@ -178,6 +178,26 @@ def _doubles(model: ir.Model) -> None:
         value.replace_all_uses_with(fresh)
         node.graph.remove(node, safe=True)
         model.graph.register_initializer(fresh)
+        _cast_doubles(model, fresh)
+
+
+def _cast_doubles(model: ir.Model, single: ir.Value) -> None:
+    """Make casts of a constant to float64 the doubles, which is what torch computes with."""
+    doubles = exact(single)
+    for node, _ in tuple(single.uses()):
+        wide = node.op_type == "Cast" and node.attributes.get_int("to", 0) == ir.DataType.DOUBLE
+        if wide and doubles is not None and node.graph is not None and not node.outputs[0].is_graph_output():
+            value = node.outputs[0]
+            fresh = ir.Value(
+                name=value.name,
+                type=ir.TensorType(ir.DataType.DOUBLE),
+                shape=ir.Shape(doubles.shape),
+                const_value=ir.tensor(doubles),
+            )
+            set_kind(fresh, "constant")
+            value.replace_all_uses_with(fresh)
+            node.graph.remove(node, safe=True)
+            model.graph.register_initializer(fresh)
 
 
 def _float32(node: ir.Node) -> np.ndarray[Any, np.dtype[np.float32]] | None:
