@@ -222,3 +222,56 @@ def test_numbers_that_are_not_those_of_the_formula_are_kept() -> None:
     body = "d = Mul(x, s2) e = Erf(d) a = Add(e, one) p = Mul(x, a) y = Mul(p, half)"
     model = fused(model_of("double[2,5] x", body, {"one": 1.0, "half": 0.5, "s2": 0.70710678}))
     assert "Erf" in kinds(model)
+
+
+def test_softmaxes_spelled_out_are_softmaxes() -> None:
+    body = "m = ReduceMax(x, axes) d = Sub(x, m) e = Exp(d) t = ReduceSum(e, axes) y = Div(e, t)"
+    model = fused(model_of("double[2,5,3] x", body, {"axes": [1]}))
+    assert kinds(model) == ["Softmax"]
+    assert model.graph.node(0).attributes["axis"].as_int() == -2
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_indices_that_count_along_axes_are_slices(dynamic: bool) -> None:
+    """As transformers' masks are: ``mask[rows, columns]`` with ranges."""
+    if dynamic:
+        body = (
+            "s = Shape<start = 0, end = 1>(ids) n = Squeeze(s, zero) r = Range(nil, n, one) r1 = Unsqueeze(r, cols) "
+            "c1 = Unsqueeze(place, rows) m = Max(r1, c1) z = Shape(m) re = Expand(r1, z) ce = Expand(c1, z) "
+            "ru = Unsqueeze(re, last) cu = Unsqueeze(ce, last) i = Concat<axis = -1>(ru, cu) y = GatherND(x, i)"
+        )
+    else:
+        body = "y = GatherND(x, i)"
+    columns = np.arange(1, 5)
+    constants = {
+        "zero": [0], "nil": 0, "one": 1, "cols": [1, 2, 3], "rows": [0, 1, 2], "last": [-1], "place": columns,
+        "i": np.stack(np.broadcast_arrays(np.arange(2)[:, None, None, None], columns), -1),
+    }  # fmt: skip
+    if dynamic:
+        del constants["i"]
+    model = fused(model_of("double[3,6] x, double[n,7] ids", body, constants))
+    assert set(kinds(model)) <= {"Shape", "Slice", "Unsqueeze"}
+    assert len(model.graph.outputs[0].shape or ()) == 4
+
+
+def test_truths_of_all_rows_are_masks_of_one_row_and_comparisons_of_places_are_causal() -> None:
+    inputs = "double[2,3,s,8] q, double[2,3,s,8] k, double[2,3,s,8] v"
+    length = "z = Shape<start = 2, end = 3>(q) n = Squeeze(z, zero) r = Range(nil, n, one) "
+    compared = "i = Unsqueeze(r, front) j = Unsqueeze(r, behind) t = LessOrEqual(i, j) "
+    body = length + compared + f"{TURN} h = Where(t, s, ninf) {END.format('h')}"
+    constants = {"zero": [0], "nil": 0, "one": 1, "front": [0], "behind": [1], "ninf": -np.inf}
+    assert attention(fused(model_of(inputs, body, constants))).attributes["is_causal"].as_int() == 1
+    padded = "a = And(all, p) h = Where(a, nought, low) x = Add(s, h) "
+    inputs = f"{QKV}, bool[2,1,1,6] p"
+    constants = {"all": np.ones((1, 1, 4, 1), bool), "nought": 0.0, "low": -3.4e38}
+    node = attention(fused(model_of(inputs, f"{TURN} {padded} {END.format('x')}", constants)))
+    assert node.inputs[3] is not None
+    assert node.inputs[3].shape == (2, 1, 1, 6)
+
+
+def test_least_numbers_that_may_hide_everything_stay_in_steps() -> None:
+    """Padding of each example together with what is causal: the first position may see nothing."""
+    inputs = "double[2,3,4,8] q, double[2,3,4,8] k, double[2,3,4,5] v, bool[2,1,1,4] p"
+    body = f"{TURN} a = And(p, t) h = Where(a, nought, low) x = Add(s, h) {END.format('x')}"
+    constants = {"t": np.tri(4)[None, None] > 0, "nought": 0.0, "low": float(np.finfo(np.float32).min)}
+    assert "Softmax" in kinds(fused(model_of(inputs, body, constants)))

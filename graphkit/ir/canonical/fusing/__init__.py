@@ -9,6 +9,7 @@ from graphkit.ir.canonical.fusing.gathering import plain_gather
 from graphkit.ir.canonical.fusing.gelu import fuse_gelu
 from graphkit.ir.canonical.fusing.normalizing import fuse_bias, fuse_scale
 from graphkit.ir.canonical.fusing.refining import refine_attention
+from graphkit.ir.canonical.fusing.softmax import fuse_softmax
 from graphkit.ir.edit import Editor, nodes_of
 
 if TYPE_CHECKING:
@@ -40,10 +41,14 @@ def _product(edit: Editor) -> bool:
     return fuse_gelu(edit) or fuse_scale(edit)
 
 
+def _quotient(edit: Editor) -> bool:
+    return fuse_gelu(edit) or fuse_softmax(edit)
+
+
 _RULES: Final[dict[str, Callable[[Editor], bool]]] = {
     "Add": fuse_bias,
     "Attention": refine_attention,
-    "Div": fuse_gelu,
+    "Div": _quotient,
     "GatherND": plain_gather,
     "MatMul": fuse_attention,
     "Mul": _product,
