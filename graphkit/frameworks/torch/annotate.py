@@ -9,24 +9,23 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.frameworks.torch.dimensions import name_of_dimension
 from graphkit.frameworks.torch.explain import user_line
 from graphkit.frameworks.torch.lasting import NAMESPACE
 from graphkit.frameworks.torch.tensors import identity, to_array
 from graphkit.ir.edit import graphs_of, nodes_of
-from graphkit.ir.origin import Origin, set_origin
+from graphkit.ir.origin import NATIVE, Origin, set_origin
 from graphkit.ir.params import exact, set_exact, set_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import torch
 
-__all__ = ["CALL", "NATIVE", "STEM", "annotate"]
+__all__ = ["CALL", "STEM", "annotate"]
 
 CALL: Final = "graphkit.torch.call"
 """Which call of a module a node belongs to, while names are being given."""
-NATIVE: Final = "graphkit.torch.native"
-"""The node of the program whose value a node computes, while names are being given."""
 STEM: Final = "graphkit.torch.stem"
 """What to call a node by in place of its operator, while names are being given."""
 
@@ -41,17 +40,18 @@ _CONSTANTS: Final = (
 """Doubles that torch.onnx writes itself, and their reciprocals."""
 
 
-def annotate(model: ir.Model, program: torch.export.ExportedProgram) -> None:
+def annotate(model: ir.Model, program: torch.export.ExportedProgram, same: Mapping[str, str]) -> None:
     """Note origins, kinds and exact numbers, give dimensions readable names, and drop the exporter's notes, in place.
 
     Args:
         model: What torch.onnx translated, with its notes.
         program: The program that was translated.
+        same: Symbols of torch's that are another one.
     """
     _origins(model)
     _initializers(model, program)
     _doubles(model)
-    _dimensions(model)
+    _dimensions(model, same)
     for graph in graphs_of(model.graph):
         graph.metadata_props.clear()
         for node in graph:
@@ -228,21 +228,15 @@ def _numbers(fx: Any) -> Iterator[float]:
         yield 1 - number
 
 
-def _dimensions(model: ir.Model) -> None:
-    """Rename torch's symbols: ``batch`` for the first dimension of the first input, ``NAME_dim2`` for others.
-
-    A symbol that turned out to have one value only is that number.
-    """
+def _dimensions(model: ir.Model, same: Mapping[str, str]) -> None:
+    """Give torch's symbols names; a symbol that turned out to have one value only is that number."""
     names: dict[str, str] = {}
     for value in model.graph.inputs:
         for axis, dim in enumerate(value.shape or ()):
             symbol = dim.value if isinstance(dim, ir.SymbolicDim) else None
             if symbol is None or symbol in names or not _SYMBOL.fullmatch(symbol):
                 continue
-            if axis == 0:
-                names[symbol] = f"{value.name}_batch" if "batch" in names.values() else "batch"
-            else:
-                names[symbol] = f"{value.name}_dim{axis}"
+            names[symbol] = names.get(same.get(symbol, "")) or name_of_dimension(value.name or "", axis, names.values())
     values = [*model.graph.inputs, *model.graph.initializers.values()]
     values += [output for node in nodes_of(model) for output in node.outputs]
 

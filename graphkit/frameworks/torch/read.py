@@ -6,9 +6,11 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from graphkit.frameworks.torch.annotate import annotate
+from graphkit.frameworks.torch.dimensions import same_dimensions
 from graphkit.frameworks.torch.load import load
 from graphkit.frameworks.torch.names import input_names, name_ends, name_nodes, natives, output_names
 from graphkit.frameworks.torch.prepare import prepared
+from graphkit.frameworks.torch.recurrent_capture import same_batches
 from graphkit.frameworks.torch.translate import translate
 from graphkit.ir.canonical import canonical
 from graphkit.ir.origin import Source, set_source
@@ -56,7 +58,7 @@ def from_program(program: torch.export.ExportedProgram, options: ReadOptions, la
     evaluating = prepared(program, warn=options.warn, label=label)
     model = translate(evaluating)
     native_inputs = [value.name or "" for value in model.graph.inputs]
-    annotate(model, evaluating)
+    annotate(model, evaluating, {**same_dimensions(program), **same_batches(program)})
     name_ends(model, input_names(program), output_names(program))
     canonical(model)
     computed = natives(model, program)

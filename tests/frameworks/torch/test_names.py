@@ -216,3 +216,19 @@ def test_what_a_traced_function_computes_is_named_after_its_module_and_can_be_ta
     assert [(node.op_type, node.name) for node in model.graph] == [("Gemm", "0"), ("Clip", "1"), ("Clip", "2")]
     with runtimes()["torch"].open(model) as session:
         assert session.tappable == {value.name for node in model.graph for value in node.outputs}
+
+
+class Masked(nn.Module):
+    """Reads a mask at the places of the tokens, which does not tell torch that there is one for each."""
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+        batch, length = (torch.arange(size) for size in input_ids.shape)
+        seen = attention_mask[batch[:, None], length[None]] * input_ids
+        return seen[:, :, None] * table.sum(0)
+
+
+def test_dimensions_that_must_have_one_size_have_one_name() -> None:
+    model = graphkit.load(Masked(), inputs=["?x?:int64", "?x?:int64", "?x3"])
+    shapes = [[str(dim) for dim in value.shape or ()] for value in (*model.graph.inputs, *model.graph.outputs)]
+    tokens = ["batch", "sequence_length"]
+    assert shapes == [tokens, tokens, ["table_batch", "3"], [*tokens, "3"]]

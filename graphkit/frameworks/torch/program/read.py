@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from graphkit.errors import FormatError
 from graphkit.frameworks.torch.annotate import CALL
+from graphkit.frameworks.torch.dimensions import name_of_dimension
 from graphkit.frameworks.torch.names import name_ends, name_nodes, name_of_input, names_of_outputs
 from graphkit.frameworks.torch.program.archive import Archive, mapped
 from graphkit.frameworks.torch.program.arguments import Text
@@ -140,7 +141,7 @@ class _Reader:
         self._by_identity: dict[Hashable, ir.Value] = {}
 
     def _dims(self) -> dict[str, str]:
-        """Names of symbols, as a converted model has them: ``batch`` and ``NAME_dim1``, after the inputs."""
+        """Names of symbols, as a converted model has them."""
         names: dict[str, str] = {}
         for source in self.told.inputs:
             held = self.told.graph["tensor_values"].get(source.name) if source.kind == "user_input" else None
@@ -148,10 +149,7 @@ class _Reader:
                 symbol = infix(size, {}) if isinstance(size, str) else ""
                 if not SYMBOL.fullmatch(symbol) or symbol in names:
                     continue
-                if axis == 0:
-                    names[symbol] = f"{source.name}_batch" if "batch" in names.values() else "batch"
-                else:
-                    names[symbol] = f"{source.name}_dim{axis}"
+                names[symbol] = name_of_dimension(source.name, axis, names.values())
         return names
 
     def model(self, name: str) -> ir.Model:
