@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
     import torch
 
-__all__ = ["export", "keep_recurrent"]
+__all__ = ["export", "keep_recurrent", "same_batches"]
 
 _FUNCTIONS: Final = ("pack_padded_sequence", "pad_packed_sequence")
 _LAYERS: Final = ("LSTM", "GRU", "RNN")
 _ZEROS: Final = ("zeros", "zeros_like", "new_zeros")
+_OTHER_BATCH: Final = "initial states are of another batch than the sequences"
 _PADDED: Final = "graphkit.padded"
 """Key under which a captured graph says that it pads to as many steps as were packed."""
 
@@ -84,7 +85,8 @@ def _lenient(original: Callable[..., None]) -> Callable[..., None]:
 
     def check(self: torch.nn.RNNBase, hx: torch.Tensor, expected: Sequence[Any], *message: str) -> None:
         sizes = list(hx.shape)
-        if len(sizes) == 3 and all(isinstance(size, torch.SymInt) for size in (sizes[1], expected[1])):
+        free = [size for size in (sizes[1], expected[1]) if isinstance(size, torch.SymInt)] if len(sizes) == 3 else []
+        if len(free) == 2 and free[0].node.hint != free[1].node.hint:
             expected = (expected[0], sizes[1], expected[2])
         original(self, hx, expected, *message)
 
@@ -97,9 +99,32 @@ def _put_back(program: torch.export.ExportedProgram) -> None:
     for node in program.graph.nodes:
         if node.target in own and node.args[1] is None:
             name = node.target._opname
+            _assert_batch(node)
             x, _, states, *rest = node.args
             node.target, node.args = own[node.target], (x, states if name == "lstm" else states[0], *rest)
     program.graph_module.recompile()
+
+
+def _assert_batch(node: torch.fx.Node) -> None:
+    """Have a program see to it that initial states are as many as there are sequences; ATen does not look."""
+    import operator
+
+    import torch
+
+    aten, graph = torch.ops.aten, node.graph
+    x, _, states, *rest = node.args
+    axis = 0 if rest[-1] else 1
+    for state in states:  # type: ignore[union-attr]  # torch.fx types arguments loosely
+        sizes = state.meta["val"].shape[1], x.meta["val"].shape[axis]  # type: ignore[union-attr]
+        if str(sizes[0]) == str(sizes[1]):
+            continue
+        with graph.inserting_before(node):
+            made = [graph.call_function(aten.sym_size.int, place) for place in ((state, 1), (x, axis))]
+            same = graph.call_function(operator.eq, tuple(made))
+            graph.call_function(aten._assert_scalar.default, (same, _OTHER_BATCH))
+        for size, found in zip(sizes, made, strict=True):
+            found.meta["val"] = size
+        same.meta["val"] = sizes[0] == sizes[1]
 
 
 def keep_recurrent(module: torch.fx.GraphModule, warn: Callable[[str], None]) -> None:
@@ -121,6 +146,8 @@ def keep_recurrent(module: torch.fx.GraphModule, warn: Callable[[str], None]) ->
 
     names = {_aten(name): name for name in GATES}
     own = set(operators().values())
+    for node in _assertions(module):
+        module.graph.erase_node(node)
     for inner in module.modules():
         if not isinstance(inner, torch.fx.GraphModule):
             continue
@@ -133,6 +160,17 @@ def keep_recurrent(module: torch.fx.GraphModule, warn: Callable[[str], None]) ->
             if node.target in own and node.args[2] and all(_is_zero(state) for state in node.args[2]):
                 node.update_arg(2, [])
         inner.recompile()
+
+
+def same_batches(program: torch.export.ExportedProgram) -> dict[str, str]:
+    """Free batches of initial states by that of the sequences that they are for, as torch calls them."""
+    sizes = [[str(each.meta["val"]) for each in node.args[0].args] for node in _assertions(program.graph_module)]
+    return {state: batch for state, batch in sizes if state.isidentifier() and batch.isidentifier()}
+
+
+def _assertions(module: torch.fx.GraphModule) -> list[Any]:
+    """What :func:`_assert_batch` adds."""
+    return [node for node in module.graph.nodes if len(node.args) > 1 and node.args[1] == _OTHER_BATCH]
 
 
 def _is_zero(state: Any) -> bool:

@@ -201,7 +201,8 @@ class _Layer:
     def _run(
         self, kind: Kind, directions: range, data: MxRef, initial: Sequence[MxRef | None], *, holds: bool = False
     ) -> Sequence[MxRef]:
-        states = any(self._wanted[1:]) or self._lengths is not None
+        # MXNet 1.9.1 writes the last states of a projected layer to memory, whether it was asked for them or not
+        states = any(self._wanted[1:]) or self._lengths is not None or self._projection is not None
         return self._b.ops(
             "RNN",
             1 + kind.states if states else 1,
