@@ -92,6 +92,7 @@ def load(
     model = framework.read(source, options)
     if fixed and framework.name != "onnx":  # an ONNX file may need them to be read at all
         _fix(model, options)
+    _pin(model, options)
     check_weights(model)
     return model
 
@@ -271,6 +272,17 @@ def convert(
         warn=warn,
     )
     return save(model, path, to=to, opset=opset, shard_size=shard_size, warn=warn, progress=progress)
+
+
+def _pin(model: ir.Model, options: ReadOptions) -> None:
+    """Give sizes the numbers asked for that a source left free, as a program that was exported with free ones does."""
+    from graphkit.ir.canonical import canonical
+    from graphkit.passes.pin_sizes import pin_sizes
+
+    names = iter([value.name or "" for value in model.graph.inputs if not value.is_initializer()])
+    shapes = {spec.name or next(names, ""): spec.shape for spec in options.inputs}
+    if pin_sizes(model, shapes, keep_batch=options.dynamic_batch):
+        canonical(model)
 
 
 def _fix(model: ir.Model, options: ReadOptions) -> None:

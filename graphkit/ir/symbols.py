@@ -130,20 +130,48 @@ def _tidied(size: sympy.Basic) -> Size:
     size = sympy.expand(size)
     if size.has(sympy.Mod):
         size = sympy.expand(size.replace(sympy.Mod, lambda whole, by: whole - by * sympy.floor(whole / by)))
-    if len(size.atoms(sympy.floor)) > 1:
-        size = sympy.expand(size.replace(sympy.floor, _once))
+    if size.has(sympy.Min, sympy.Max):
+        size = sympy.expand(size.replace(sympy.Min, _least).replace(sympy.Max, _most))
+    if size.has(sympy.floor, sympy.ceiling):
+        size = size.replace(sympy.ceiling, lambda term: -sympy.floor(-term))
+        size = sympy.expand(size.replace(sympy.floor, _rounded))
     if size.is_Integer:
         return int(size)
     return size
 
 
-def _once(term: sympy.Basic) -> sympy.Basic:
-    """``⌊term⌋``, where ``⌊(⌊a⌋ + b)/c⌋`` for whole b and c is ``⌊(a + b)/c⌋``."""
+def _least(*terms: sympy.Basic) -> sympy.Basic:
+    """The minimum, of only those terms that are not seen to be as large as another."""
+    return sympy.Min(*_needed(terms, 1))
+
+
+def _most(*terms: sympy.Basic) -> sympy.Basic:
+    """The maximum, of only those terms that are not seen to be as small as another."""
+    return sympy.Max(*_needed(terms, -1))
+
+
+def _needed(terms: Sequence[sympy.Basic], sign: int) -> list[sympy.Basic]:
+    kept = list(terms)
+    for term in terms:
+        if any(other is not term and never_negative(tidy(sign * (term - other))) for other in kept):
+            kept.remove(term)
+    return kept
+
+
+def _rounded(term: sympy.Basic) -> sympy.Basic:
+    """``⌊term⌋`` in the form that equal ones share.
+
+    For whole numbers ``⌊(⌊a⌋ + b)/c⌋`` is ``⌊(a + b)/c⌋``, and ``-⌊-a/c⌋`` is ``⌊(a + c - 1)/c⌋``.
+    """
     above, below = sympy.fraction(sympy.together(term))
-    inner = [part for part in sympy.Add.make_args(above) if isinstance(part, sympy.floor)]
-    if len(inner) != 1 or not (below.is_Integer and below > 0) or not above.is_integer:
+    if not (below.is_Integer and below > 0) or not above.is_integer:
         return sympy.floor(term)
-    return sympy.floor(sympy.expand((above - inner[0] + inner[0].args[0]) / below))
+    inner = [part for part in sympy.Add.make_args(above) if isinstance(part, sympy.floor)]
+    if len(inner) == 1:
+        return _rounded(sympy.expand((above - inner[0] + inner[0].args[0]) / below))
+    if sympy.expand(above).as_coeff_Add()[1].could_extract_minus_sign():
+        return -sympy.floor(sympy.expand((below - 1 - above) / below))
+    return sympy.floor(sympy.expand(above / below))
 
 
 def equal(left: Size, right: Size) -> bool | None:
@@ -192,8 +220,7 @@ def _rounds(size: sympy.Basic) -> bool:
 @lru_cache(maxsize=8192)
 def _bounded(size: sympy.Basic) -> bool:
     """Whether a polynomial that is never larger than a size has no negative coefficient in what names exceed 1 by."""
-    plain = sympy.expand(size.replace(sympy.ceiling, lambda term: -sympy.floor(-term)))
-    low = plain = sympy.expand(plain / common_factor(plain))
+    low = plain = sympy.expand(size / common_factor(size))
     for _ in range(_NESTED):
         if not _rounds(low):
             break

@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.errors import FeedError, FormatError, InputError, ParameterError
+from graphkit.frameworks.mxnet.axis_names import axis_names
 from graphkit.frameworks.mxnet.heads import label_names
 from graphkit.frameworks.mxnet.implied import implied
 from graphkit.frameworks.mxnet.weights import WEIGHTS, missing
@@ -65,6 +66,7 @@ class Variables:
         self._fed = list(dict.fromkeys(v.name for v in mx.graph.variables() if v.name not in self._arrays))
         self._data: dict[str, tuple[int, ...]] = {}
         self._given = self._match_inputs()
+        self._pinned = self._pins()
         self._first_dim: int | None = None
         self._misfits: list[str] = []
         self._other_size = False
@@ -84,6 +86,17 @@ class Variables:
                 )
             given[spec.name or unnamed.pop(0)] = spec
         return given
+
+    def _pins(self) -> dict[str, int]:
+        """The number that a given input has for each named size; none for the batch where that is to stay free."""
+        found: dict[str, int] = {}
+        for variable in self._mx.graph.variables():
+            spec = self._given.get(variable.name)
+            names = axis_names(variable.hidden, 0 if spec is None else len(spec.shape))
+            for axis, (name, size) in enumerate(zip(names, () if spec is None else spec.shape, strict=True)):
+                if name is not None and size is not None and (axis or not self._options.dynamic_batch):
+                    found[name] = size
+        return found
 
     def value(self, variable: MxNode, slot: str) -> ir.Value:
         """The value of a variable.
@@ -119,18 +132,21 @@ class Variables:
         if spec is None and slot in WEIGHTS:
             fixed = None if shape is None else ir.Shape(shape)  # a weight without a value has no batch
         else:
-            fixed = self._free_batch(shape)
+            fixed = self._free_batch(shape, axis_names(variable.hidden, len(shape or ())))
         return ir.Value(name=variable.name, type=ir.TensorType(element), shape=fixed)
 
-    def _free_batch(self, shape: Sequence[int | None] | None) -> ir.Shape | None:
+    def _free_batch(self, shape: Sequence[int | None] | None, names: Sequence[str | None]) -> ir.Shape | None:
         if shape is None:
             return None
-        dims: list[int | str | None] = list(shape)
+        dims: list[int | str | None] = [
+            self._pinned.get(name, name) if dim is None and name is not None else dim
+            for dim, name in zip(shape, names, strict=True)
+        ]
         if dims and self._options.dynamic_batch:
             if self._first_dim is None and dims[0] is not None and isinstance(dims[0], int):
                 self._first_dim = dims[0]
             if dims[0] is None or dims[0] == self._first_dim:
-                dims[0] = BATCH
+                dims[0] = names[0] or BATCH
         return ir.Shape(dims)
 
     def _declared_shape(self, variable: MxNode) -> list[int | None] | None:

@@ -10,6 +10,7 @@ import onnx_ir as ir
 from graphkit.errors import UnsupportedError
 from graphkit.frameworks.asking import CONTRADICTIONS, Asking, contradiction
 from graphkit.frameworks.mxnet import carried
+from graphkit.frameworks.mxnet.axis_names import AXES, axes_text
 from graphkit.frameworks.mxnet.scopes import Scope, Scopes
 from graphkit.frameworks.mxnet.states import separate_states
 from graphkit.ir import params
@@ -358,9 +359,6 @@ class _Builder(Asking):
         if ref.node.name in self._arrays and all(carried.is_state(user, index) for user, index in value.uses()):
             self._store(ref.node, self._arrays[ref.node.name].astype(np.float32), params.kind_of(value))
             return ref
-        if ref.node.name in self._arrays and all(carried.is_state(user, index) for user, index in value.uses()):
-            self._store(ref.node, self._arrays[ref.node.name].astype(np.float32), params.kind_of(value))
-            return ref
         if ref not in self._casts:
             self._casts[ref] = self.op("Cast", ref, dtype="float32", name="widened")
         return self._casts[ref]
@@ -422,6 +420,8 @@ def _declare(variable: MxNode, dims: Sequence[Dim] | None, dtype: ir.DataType | 
     """Say a variable's shape (0 where it is free), and its dtype where it is not the usual one."""
     if dims is not None:
         variable.hidden["__shape__"] = show(tuple(dim if isinstance(dim, int) else 0 for dim in dims or (1,)))
+        if any(isinstance(dim, str) for dim in dims):
+            variable.hidden[AXES] = axes_text(dims)
     kind = None if dtype is None else carried.held(np.dtype(dtype.numpy()))
     if kind is not None and carried.is_held(kind) and kind.name not in ("float32", "bool"):
         variable.hidden["__dtype__"] = str(dtype_of(kind).mxnet)

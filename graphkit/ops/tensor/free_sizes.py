@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import sympy
 
-from graphkit.ir.symbols import common_factor, equal, named, never_negative, shape_of, tidy
+from graphkit.ir.symbols import common_factor, equal, named, shape_of, tidy
 from graphkit.ops.tensor.sizes import measured
 
 if TYPE_CHECKING:
@@ -76,27 +76,12 @@ def line_of(b: MxBuilder, node: ir.Node, size: Size, *preferred: ir.Value) -> Mx
         size: The size.
         preferred: Values to take sizes from before others.
     """
-    size = _plain(size)
+    size = tidy(size)
+    if isinstance(size, sympy.Max) and 0 in size.args:
+        size = sympy.Max(*(term for term in size.args if term != 0))  # MXNet has no arrays without elements
     if isinstance(size, int):
         return b.op("_zeros", shape=(size,), dtype="float32") if size > 0 else None
     return b.once(f"length {size}", lambda: _made(b, node, size, preferred))
-
-
-def _plain(size: Size) -> Size:
-    """A size without ``⌈term⌉``, which is ``-⌊-term⌋``, and maxima that say what is plain, as MXNet has no size 0."""
-    if not isinstance(size, sympy.Basic):
-        return size
-    if isinstance(size, sympy.Max) and 0 in size.args:
-        size = sympy.Max(*(term for term in size.args if term != 0))
-    size = size.replace(sympy.ceiling, lambda term: -sympy.floor(-term))
-    return tidy(
-        size.replace(sympy.Max, lambda *terms: sympy.Max(*(term for term in terms if not _needless(term, terms))))
-    )
-
-
-def _needless(term: sympy.Basic, terms: Sequence[sympy.Basic]) -> bool:
-    """Whether another term is seen to be no smaller, so that a maximum is the same without this one."""
-    return any(other is not term and never_negative(tidy(other - term)) for other in terms)
 
 
 def _made(b: MxBuilder, node: ir.Node, size: sympy.Basic, preferred: Sequence[ir.Value]) -> MxRef | None:
@@ -108,7 +93,7 @@ def _made(b: MxBuilder, node: ir.Node, size: sympy.Basic, preferred: Sequence[ir
     if isinstance(size, sympy.Symbol):
         return _solved(b, node, size, preferred)
     if isinstance(size, sympy.floor):
-        return _divided(b, node, size.args[0], preferred, up=False)
+        return _divided(b, node, size.args[0], preferred)
     if isinstance(size, sympy.Min):
         return _least(b, node, size, preferred)
     if isinstance(size, sympy.Pow):
@@ -130,25 +115,26 @@ def _solved(b: MxBuilder, node: ir.Node, name: sympy.Symbol, preferred: Sequence
                 continue
             line = line_of(b, node, found, *preferred)
             line = None if line is None else _lengthened(b, line, -int(factors[1]))
-            return None if line is None else _stepped(b, line, int(factors[0]), up=False)
+            return None if line is None else _stepped(b, line, int(factors[0]), int(factors[0]) - 1)
     return None
 
 
-def _divided(
-    b: MxBuilder, node: ir.Node, term: sympy.Basic, preferred: Sequence[ir.Value], *, up: bool
-) -> MxRef | None:
-    """The length ⌊term⌋, or ⌈term⌉."""
+def _divided(b: MxBuilder, node: ir.Node, term: sympy.Basic, preferred: Sequence[ir.Value]) -> MxRef | None:
+    """The length ⌊term⌋: with a step of d from place d - 1 - c, what has n elements has ⌊(n + c)/d⌋ left."""
     above, below = sympy.fraction(sympy.together(term))
     if not (below.is_Integer and above.is_integer and (below > 1 or above != term)):
         return None
-    line = line_of(b, node, above, *preferred)
-    return None if line is None else _stepped(b, line, int(below), up=up)
+    number, rest = sympy.expand(above).as_coeff_Add()
+    first = int(below) - 1 - int(number)
+    whole, first = (rest, first) if first >= 0 else (above, int(below) - 1)
+    line = line_of(b, node, tidy(whole), *preferred)
+    return None if line is None else _stepped(b, line, int(below), first)
 
 
-def _stepped(b: MxBuilder, line: MxRef, by: int, *, up: bool) -> MxRef:
-    if by == 1:
+def _stepped(b: MxBuilder, line: MxRef, by: int, first: int) -> MxRef:
+    if by == 1 and first == 0:
         return line
-    return b.op("slice", line, begin=(0 if up else by - 1,), end=("None",), step=(by,), name="part")
+    return b.op("slice", line, begin=(first,), end=("None",), step=(by,), name="part")
 
 
 def _lengthened(b: MxBuilder, line: MxRef, by: int) -> MxRef:
@@ -169,15 +155,10 @@ def _least(b: MxBuilder, node: ir.Node, size: sympy.Min, preferred: Sequence[ir.
 
 def _multiplied(b: MxBuilder, node: ir.Node, size: sympy.Mul, preferred: Sequence[ir.Value]) -> MxRef | None:
     factor, rest = size.as_coeff_Mul()
-    if factor == -1 and isinstance(rest, sympy.floor):
-        return _divided(b, node, -rest.args[0], preferred, up=True)
     if factor < 0:
-        if not isinstance(rest, sympy.floor):
-            return None
-        line = _divided(b, node, -rest.args[0], preferred, up=True)
-        return None if line is None else b.op("tile", line, reps=(-int(factor),), name="times")
+        return None
     if not factor.is_Integer:
-        return _divided(b, node, size, preferred, up=False)
+        return _divided(b, node, size, preferred)
     if factor != 1:
         line = line_of(b, node, tidy(rest), *preferred)
         return None if line is None else b.op("tile", line, reps=(int(factor),), name="times")
@@ -204,12 +185,12 @@ def _added(b: MxBuilder, node: ir.Node, size: sympy.Add, preferred: Sequence[ir.
     number, rest = size.as_coeff_Add()
     terms = list(sympy.Add.make_args(rest))
     if not (number.is_Integer and all(term.is_integer for term in terms)):
-        return _divided(b, node, size, preferred, up=False)
+        return _divided(b, node, size, preferred)
     factor = common_factor(size)
     if factor > 1:
         line = line_of(b, node, tidy(size / factor), *preferred)
         return None if line is None else b.op("tile", line, reps=(factor,), name="times")
-    less = [term for term in terms if term.as_coeff_Mul()[0] < 0 and not _rounds_up(term)]
+    less = [term for term in terms if term.as_coeff_Mul()[0] < 0]
     if not less:
         lines = [line_of(b, node, tidy(term), *preferred) for term in terms]
         known = [line for line in lines if line is not None]
@@ -217,19 +198,14 @@ def _added(b: MxBuilder, node: ir.Node, size: sympy.Add, preferred: Sequence[ir.
             return None
         line = known[0] if len(known) == 1 else b.op("Concat", *known, dim=0, num_args=len(known), name="sum")
         return _lengthened(b, line, int(number))
-    if len(less) == 1 and isinstance(-less[0], sympy.floor):  # n - ⌊a⌋ is ⌈n - a⌉
-        term = sympy.expand(size - less[0] - (-less[0]).args[0])
-        return _divided(b, node, term, preferred, up=True)
-    rounded = [term for term in terms if isinstance(term, sympy.floor)]
-    if len(less) == 1 and len(rounded) == 1 and not isinstance(less[0], sympy.floor):  # ⌊a⌋ - n is ⌊a - n⌋
-        return _divided(b, node, sympy.expand(size - rounded[0] + rounded[0].args[0]), preferred, up=False)
-    return None
-
-
-def _rounds_up(term: sympy.Basic) -> bool:
-    """Whether a term is ``-k⌊-a⌋``, which is k⌈a⌉."""
-    factor, rest = term.as_coeff_Mul()
-    return bool(factor < 0 and isinstance(rest, sympy.floor) and never_negative(tidy(-rest)))
+    rounded = [term for term in terms if isinstance(term, sympy.floor) or isinstance(-term, sympy.floor)]
+    if len(less) != 1 or len(rounded) != 1:
+        return None
+    # n - ⌊a⌋ is -⌊a - n⌋, and ⌊a⌋ - n is ⌊a - n⌋
+    sign = 1 if isinstance(rounded[0], sympy.floor) else -1
+    inner = (sign * rounded[0]).args[0]
+    size = tidy(sign * sympy.floor(sympy.expand(sign * (size - rounded[0]) + inner)))
+    return line_of(b, node, size, *preferred) if isinstance(size, sympy.floor) else None
 
 
 def _at_hand(b: MxBuilder, node: ir.Node, preferred: Sequence[ir.Value]) -> Iterator[ir.Value]:
