@@ -275,3 +275,16 @@ def test_least_numbers_that_may_hide_everything_stay_in_steps() -> None:
     body = f"{TURN} a = And(p, t) h = Where(a, nought, low) x = Add(s, h) {END.format('x')}"
     constants = {"t": np.tri(4)[None, None] > 0, "nought": 0.0, "low": float(np.finfo(np.float32).min)}
     assert "Softmax" in kinds(fused(model_of(inputs, body, constants)))
+
+
+def test_layers_of_rows_are_layers_of_all_axes() -> None:
+    """As in GPT-2: flattened to rows, two layers with their activation and a residual, and unflattened."""
+    body = (
+        "h = Transpose<perm = [0, 2, 1, 3]>(x) f = Reshape(h, rows) a = Gemm(f, w1, b1) r = Relu(a) "
+        "b = Gemm<transB = 1>(r, w2, b2) o = Add(f, b) y = Reshape(o, back)"
+    )
+    rng = np.random.default_rng(1)
+    constants = {"rows": [-1, 6], "back": [-1, 5, 6], "w1": rng.normal(size=(6, 4)), "b1": rng.normal(size=4)}
+    constants |= {"w2": rng.normal(size=(6, 4)), "b2": rng.normal(size=(1, 6))}
+    model = fused(model_of("double[n,2,5,3] x", body, constants))
+    assert sorted(kinds(model)) == [*["Add"] * 3, *["MatMul"] * 2, "Relu", "Reshape", *["Transpose"] * 2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from graphkit.ir.canonical.fusing.attention import fuse_attention
+from graphkit.ir.canonical.fusing.flat_layers import unflatten
 from graphkit.ir.canonical.fusing.gathering import plain_gather
 from graphkit.ir.canonical.fusing.gelu import fuse_gelu
 from graphkit.ir.canonical.fusing.normalizing import fuse_bias, fuse_scale
@@ -52,5 +53,6 @@ _RULES: Final[dict[str, Callable[[Editor], bool]]] = {
     "GatherND": plain_gather,
     "MatMul": fuse_attention,
     "Mul": _product,
+    "Reshape": unflatten,
 }
 """By the operator of the last node of a pattern."""
