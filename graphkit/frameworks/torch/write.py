@@ -36,9 +36,9 @@ _OF_SHARDS = frozenset({"format", "graphkit"})
 """Keys of the metadata that stand in each of several files, too; the others stand in the index."""
 _LOADING = f'    net.load_state_dict(safetensors.torch.load_file("{WEIGHTS}"))'
 _LOADING_SHARDS = f"""\
-    import json
+    import json, pathlib
 
-    index = json.load(open("{INDEX}"))
+    index = json.loads(pathlib.Path("{INDEX}").read_text())
     for file in sorted(set(index["weight_map"].values())):
         net.load_state_dict(safetensors.torch.load_file(file), strict=False)"""
 
