@@ -19,6 +19,7 @@ __all__ = [
     "is_backward",
     "losses",
     "mark_backward",
+    "pass_gradient",
     "set_cotangents",
     "set_gradients",
     "set_losses",
@@ -48,6 +49,11 @@ def stop_gradient(node: ir.Node) -> None:
     if node.op_type != "Identity" or node.domain:
         raise ValueError(f"{node.op_type} node {node.name!r} is no Identity")
     node.metadata_props[_STOPS] = "1"
+
+
+def pass_gradient(node: ir.Node) -> None:
+    """Let gradients through a node that stopped them, as there are none to come."""
+    node.metadata_props.pop(_STOPS, None)
 
 
 def stops_gradient(node: ir.Node) -> bool:

@@ -11,6 +11,7 @@ from graphkit.frameworks.torch.load import load
 from graphkit.frameworks.torch.names import input_names, name_ends, name_nodes, natives, output_names
 from graphkit.frameworks.torch.prepare import prepared
 from graphkit.frameworks.torch.recurrent_capture import same_batches
+from graphkit.frameworks.torch.stopping import forget_idle_stops
 from graphkit.frameworks.torch.translate import translate
 from graphkit.ir.canonical import canonical
 from graphkit.ir.origin import Source, set_source
@@ -59,6 +60,7 @@ def from_program(program: torch.export.ExportedProgram, options: ReadOptions, la
     model = translate(evaluating)
     native_inputs = [value.name or "" for value in model.graph.inputs]
     annotate(model, evaluating, {**same_dimensions(program), **same_batches(program)})
+    forget_idle_stops(model)
     name_ends(model, input_names(program), output_names(program))
     canonical(model)
     computed = natives(model, program)
