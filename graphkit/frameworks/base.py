@@ -306,6 +306,8 @@ class ReadOptions:
         dynamic_batch: Whether the first dimension of the inputs is left free.
         train: Whether MXNet's output layers are read in their training form, with labels and losses.
         fixed: Inputs that become constants, with their values.
+        shared: Whether the model may hold the weights of an object itself, which must not change as long as it is used,
+            rather than copies.
         warn: Receives deviations that the user must know of.
     """
 
@@ -315,6 +317,7 @@ class ReadOptions:
     dynamic_batch: bool = True
     train: bool = False
     fixed: Mapping[str, npt.ArrayLike] = field(default_factory=dict)
+    shared: bool = False
     warn: Callable[[str], None] = field(default=lambda _message: None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,12 +86,15 @@ def load(
         UnsupportedError: Nodes that have no canonical form.
         MissingError: A package that reads such a source is not installed.
     """
-    options = _options(inputs, params, trust_pickle, dynamic_batch, train, fixed, warn)
+    return _loaded(source, _options(inputs, params, trust_pickle, dynamic_batch, train, fixed, warn))
+
+
+def _loaded(source: Any, options: ReadOptions) -> ir.Model:
     framework = framework_of(source)
-    _check_train(source, framework, train)
+    _check_train(source, framework, options.train)
     _check_constants(options, framework)
     model = framework.read(source, options)
-    if fixed and framework.name != "onnx":  # an ONNX file may need them to be read at all
+    if options.fixed and framework.name != "onnx":  # an ONNX file may need them to be read at all
         _fix(model, options)
     _pin(model, options)
     check_weights(model)
@@ -261,16 +265,8 @@ def convert(
     """
     writer_of(to)
     path = default_output(source, to) if out is None else Path(out)
-    model = load(
-        source,
-        inputs=inputs,
-        params=params,
-        trust_pickle=trust_pickle,
-        dynamic_batch=dynamic_batch,
-        train=train,
-        fixed=fixed,
-        warn=warn,
-    )
+    options = _options(inputs, params, trust_pickle, dynamic_batch, train, fixed, warn)
+    model = _loaded(source, replace(options, shared=True))
     return save(model, path, to=to, opset=opset, shard_size=shard_size, warn=warn, progress=progress)
 
 

@@ -80,7 +80,7 @@ def load(source: Any, options: ReadOptions) -> tuple[torch.export.ExportedProgra
     else:
         program = _from_module(_module_on_cpu(found, label), options, label)
     # The caller may go on training what it gave us: the model read is the one of this moment.
-    return _detached(program), label, {}
+    return program if options.shared else _detached(program), label, {}
 
 
 def _from_file(path: Path, options: ReadOptions) -> torch.export.ExportedProgram:

@@ -13,7 +13,9 @@ import pytest
 
 import graphkit
 from graphkit.errors import FormatError, GraphkitError, InputError, MissingError, UnsupportedError
-from graphkit.frameworks.base import runtimes
+from graphkit.frameworks.base import ReadOptions, runtimes
+from graphkit.frameworks.convert import framework_of
+from graphkit.frameworks.given import parse_input
 from graphkit.frameworks.torch.load import recognises
 
 torch = pytest.importorskip("torch")
@@ -88,6 +90,16 @@ def test_a_module_is_read_and_left_as_it_was(net: nn.Module) -> None:
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
     net.eval()
     assert same(model, net)
+
+
+def test_a_module_that_is_only_converted_keeps_its_weights_which_are_not_copied(net: nn.Module, tmp_path: Path) -> None:
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    graphkit.convert(net, "mxnet", tmp_path / "net", inputs=["1x3x8x8"])
+    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+    assert same(graphkit.load(tmp_path / "net-symbol.json"), net)
+    model = framework_of(net).read(net, ReadOptions(inputs=(parse_input("1x3x8x8"),), shared=True))
+    name, weight = next(iter(net.named_parameters()))
+    assert np.shares_memory(model.graph.initializers[name].const_value.numpy(), weight.detach().numpy())
 
 
 def test_a_module_trained_after_it_was_read_does_not_change_the_model() -> None:
