@@ -12,7 +12,7 @@ import signal
 import tempfile
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,7 +152,8 @@ def whole(*targets: Path, size: int = 0, stale: Iterable[Path] = ()) -> Iterator
             _work.reset(token)
         with _undisturbed():
             for draft in drafts:
-                draft.unlink(missing_ok=True)
+                with suppress(OSError):  # such as that of a read-only disk, of which the error tells
+                    draft.unlink()
 
 
 def _why(error: OSError, drafts: Sequence[Path], size: int) -> str:

@@ -238,6 +238,16 @@ def test_a_disk_that_fills_up_is_told_with_what_was_written(tmp_path):
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "old"}
 
 
+def test_a_disk_that_takes_nothing_is_told_of_though_nothing_can_be_removed_there(tmp_path, monkeypatch):
+    def refuse(_path, *_rest, **_options):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(InputError, match="a cannot be written: .*Read-only"), whole(tmp_path / "a") as (draft,):
+        draft.open("wb")
+
+
 def test_stale_files_go_when_the_new_ones_are_there_and_not_before(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).write_text("old")
