@@ -244,7 +244,7 @@ def test_a_disk_that_takes_nothing_is_told_of_though_nothing_can_be_removed_ther
 
     monkeypatch.setattr(Path, "unlink", refuse)
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(InputError, match="a cannot be written: .*Read-only"), whole(tmp_path / "a") as (draft,):
+    with pytest.raises(InputError, match=r"a cannot be written: .*Read-only"), whole(tmp_path / "a") as (draft,):
         draft.open("wb")
 
 
