@@ -16,7 +16,7 @@ from graphkit.ops.codec import BOOL
 from graphkit.ops.detection.boxes import decoded, numbers, single
 from graphkit.ops.detection.suppression import rows_of, suppress
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr
-from graphkit.ops.tensor.sizes import END, size_along, some
+from graphkit.ops.tensor.sizes import END, positions, size_along, some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +75,9 @@ def _suppressed(b: OnnxBuilder, node: MxNode, rows: ir.Value, scores: ir.Value, 
 
 def _by_anchor(b: OnnxBuilder, rows: ir.Value, valid: ir.Value, *, keep_class: bool = True) -> ir.Value:
     """Valid rows first, in the order of their anchors."""
-    key = b.op("Cast", valid, to=ir.DataType.FLOAT)
+    number = b.op("Cast", positions(b, valid, 1), to=ir.DataType.FLOAT)
+    first = b.op("Sub", b.op("Cast", size_along(b, valid, 1), to=ir.DataType.FLOAT), number)
+    key = b.op("Where", valid, first, b.op("Neg", number))  # no two are equal, which not all sorts keep in order
     kept, order = b.ops("TopK", 2, key, size_along(b, key, 1), axis=1)
     moved, none = rows_of(b, rows, order), b.scalar(-1.0, rows)
     if not keep_class:

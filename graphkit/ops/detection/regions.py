@@ -1,8 +1,9 @@
 """Pooling of regions of interest: average of interpolated samples (ROIAlign), maximum of whole pixels (ROIPooling).
 
 A row of MXNet's regions is (image, x1, y1, x2, y2); ONNX's RoiAlign takes the images apart, as integers. Where an image
-number is negative, MXNet's ROIPooling gives zeros; its ROIAlign leaves what was in memory, and what is read gives the
-first image's. MXNet has no gradient with respect to the regions.
+number is negative, MXNet's ROIPooling gives zeros. Its ROIAlign leaves what was in memory, on CPUs in rows of other
+regions as well; what is read gives what these have without it, and the first image's there. MXNet has no gradient with
+respect to the regions.
 """
 
 from __future__ import annotations
