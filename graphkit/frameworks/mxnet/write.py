@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.errors import UnsupportedError
+from graphkit.files import aside
 from graphkit.frameworks.asking import CONTRADICTIONS, Asking, contradiction
 from graphkit.frameworks.mxnet import carried
 from graphkit.frameworks.mxnet.axis_names import AXES, axes_text
@@ -329,9 +330,8 @@ class _Builder(Asking):
         if kind == "constant":
             variable.hidden.update({"__lr_mult__": "0.0", "__wd_mult__": "0.0"})
         array = array.reshape(1) if array.ndim == 0 else array
-        array = (
-            array.astype(np.float32) if array.dtype.kind == "b" else array.astype(carried.held(array.dtype), copy=False)
-        )
+        held = np.dtype(np.float32) if array.dtype.kind == "b" else carried.held(array.dtype)
+        array = array if array.dtype == held else aside(array.astype(held))
         self._arrays[variable.name] = array
         dtype = ir.DataType.from_numpy(array.dtype)
         _declare(variable, array.shape, dtype)
@@ -370,7 +370,8 @@ class _Builder(Asking):
         array = self._array(value)
         if array is not None and len(value.uses()) == 1 and not value.is_graph_output() and not self._is_read(value):
             self._scopes.forget(value)
-            array = arrange(array, layout)
+            arranged = arrange(array, layout)
+            array = arranged if np.may_share_memory(arranged, array) else aside(arranged)
             variable = self._variable(value.name or "")
             self._store(variable, array, params.kind_of(value))
             self._derived[variable.name] = layout

@@ -9,6 +9,7 @@ import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.files import aside
 from graphkit.ir.edit import add_constant, nodes_of, redirect
 from graphkit.ir.opset import OPSET
 from graphkit.ir.params import exact, kind_of
@@ -127,7 +128,8 @@ def evaluate(node: ir.Node) -> list[tuple[npt.NDArray[np.generic], npt.NDArray[n
     for index, output in enumerate(node.outputs):
         if output.dtype is None:
             raise TypeError(f"no dtype known for {output.name!r}")
-        narrow = own[index].astype(output.dtype.numpy())
+        array, dtype = own[index], output.dtype.numpy()
+        narrow = array if array.dtype == dtype and array.flags.owndata else array.astype(dtype)
         doubles = None
         if worthwhile and _is_float(output) and output.dtype != ir.DataType.DOUBLE:
             if wide is None:
@@ -196,7 +198,7 @@ def _put(
             continue
         name = output.name or node.name or node.op_type
         outer = output.is_graph_output() or node.graph is not model.graph
-        value = add_constant(model.graph, f"{name}_value" if outer else name, array, doubles)
+        value = add_constant(model.graph, f"{name}_value" if outer else name, aside(array), doubles)
         redirect(output, value)
     inputs = {value for value in node.inputs if value is not None}
     if node.graph is not None:
