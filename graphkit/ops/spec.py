@@ -54,12 +54,13 @@ class Refusal:
         reason: A clause without a full stop that says what to do where it can.
         needs: What would have to be constants; the driver names the model's inputs that they come from, or those whose
             sizes they are made of.
-        sizes: What would have to be of a known shape; the driver names the model's inputs whose sizes it has.
+        sizes: What would have to be of a known shape, or single sizes as they are spelled; the driver names the model's
+            inputs that they come from.
     """
 
     reason: str
     needs: Sequence[ir.Value | None] = ()
-    sizes: Sequence[ir.Value | None] = ()
+    sizes: Sequence[ir.Value | str | None] = ()
 
 
 @dataclass(frozen=True, slots=True)

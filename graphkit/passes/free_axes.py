@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from graphkit.ir.symbols import names_in, shape_of, sizes_of
+from graphkit.ir.symbols import named, names_in, shape_of, sizes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,21 +19,22 @@ _SIZE: Final = 16
 
 
 def free_axes(
-    inputs: Sequence[ir.Value], needs: Iterable[ir.Value] = (), shaped: Iterable[ir.Value] = ()
+    inputs: Sequence[ir.Value], needs: Iterable[ir.Value] = (), shaped: Iterable[ir.Value | str] = ()
 ) -> tuple[tuple[str, int], ...]:
     """The axes of a model's inputs that would have to be of a known size.
 
     Args:
         inputs: The model's inputs.
         needs: Integer values whose elements are to be numbers.
-        shaped: Values whose shapes are to be.
+        shaped: Values whose shapes are to be, or single sizes as they are spelled.
 
     Returns:
         Name of the input and axis, in the inputs' order. A size that no input's axis is made of asks for all of them.
     """
     needs = list(needs)
     sizes = [size for value in needs if (found := sizes_of(value)) is not None for size in found.flat]
-    sizes += [size for value in shaped for size in shape_of(value) or (None,)]
+    for value in shaped:
+        sizes += [named(value)] if isinstance(value, str) else shape_of(value) or (None,)
     unknown = any(sizes_of(value) is None for value in needs) or None in sizes
     names = {name for size in sizes for name in names_in(size)}
     axes = [(value.name or "", axis, names_in(size)) for value in inputs for axis, size in enumerate(_free(value))]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from graphkit.ir.symbols import equal, shape_of
 from graphkit.ops.spec import Refusal, decimal
 
 if TYPE_CHECKING:
@@ -241,9 +242,13 @@ def changed_axes(b: Builder, node: ir.Node, method: Method) -> list[Change] | Re
 
 def naming_sizes(result: T | Refusal, node: ir.Node) -> T | Refusal:
     """The result of writing a Resize; a refusal for want of sizes says which inputs give them."""
-    if isinstance(result, Refusal) and result.reason == UNKNOWN:
+    if not isinstance(result, Refusal) or result.reason != UNKNOWN:
+        return result
+    before, after = (None if value is None else shape_of(value) for value in (node.inputs[0], node.outputs[0]))
+    if before is None or after is None or None in (*before, *after):
         return Refusal(UNKNOWN, needs=node.inputs[1:], sizes=[*node.inputs[:1], *node.outputs])
-    return result
+    resized = [pair for pair in zip(before, after, strict=True) if not equal(*pair)]
+    return Refusal(UNKNOWN, sizes=[str(size) for pair in resized for size in pair])
 
 
 def method_of(node: ir.Node) -> Method:

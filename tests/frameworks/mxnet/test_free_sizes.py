@@ -321,3 +321,19 @@ def test_a_size_that_an_input_cannot_have_is_refused(tmp_path: Path) -> None:
     assert [dims_of(value) for value in model.graph.inputs] == [("batch", 16)] * 2
     with pytest.raises(InputError, match=r"Axis 1 of input 'y', whose shape is .*, cannot be 17 where .* is 16"):
         graphkit.load(tmp_path / "m.pt2", inputs=["x:?x16", "y:?x17"])
+
+
+def test_only_the_sizes_that_are_resized_are_asked_for() -> None:
+    model = model_of(
+        "float[N, 2, H, W] x",
+        "float[a, b, c, d] y",
+        """
+        shape = Shape (x)
+        twice = Mul (shape, factors)
+        y = Resize <mode = "cubic"> (x, , , twice)
+        """,
+        "int64[4] factors = {1, 1, 2, 1}",
+    )
+    (node,) = refusal_of(model).nodes
+    assert node.sizes == (("x", 2),)
+    assert node.reason.endswith("--input x:?x2x16x?")
