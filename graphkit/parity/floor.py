@@ -15,6 +15,9 @@ runs and one unit two samples had gradients beyond 4 × the floor, with eight ru
 is put to further samples by :func:`graphkit.parity.verify.verify`.
 
 The float64 result is not perturbed: it is the truth that both float32 runs approximate.
+
+Where a model is compared in its own precision, of float16 or bfloat16, that takes the place of float32, and inputs of
+16 bits move by one unit at most: four would be up to 3 % of a number, which is another input and not another rounding.
 """
 
 from __future__ import annotations

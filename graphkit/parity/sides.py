@@ -140,8 +140,11 @@ class Side:
         self.outputs = {name: array for name, array in found.items() if name not in self.values}
 
     def backward(self, feeds: Arrays, seeds: Arrays, taps: Sequence[str] = ()) -> None:
-        """Compute :attr:`gradients`, and :attr:`slopes` in ``taps``, from feeds and cotangents in float32."""
-        wanted = self._called(taps)
+        """Compute :attr:`gradients`, and :attr:`slopes` in ``taps``, from feeds and cotangents in float32.
+
+        Where they are refused in the precision that :attr:`outputs` were computed in, these are computed anew, too.
+        """
+        wanted, before = self._called(taps), self.dtype
         found = self._attempt(
             lambda session: self._read(
                 session.backward(self._given(feeds), {**self._given(seeds), **self._extra}, wanted)
@@ -150,6 +153,8 @@ class Side:
         )
         self.slopes = {name: found[name] for name in taps if name in found}
         self.gradients = {name: array for name, array in found.items() if name not in self.slopes}
+        if self.dtype != before:
+            self.forward(feeds, list(self.values))
 
     def forget(self) -> None:
         """Free what the current sample gave."""

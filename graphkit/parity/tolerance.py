@@ -26,6 +26,10 @@ by luck:
   error that the OpenCL specification (full profile, "Relative error as ULPs") grants a single-precision function such
   as erf or pow.
 
+**float16 and bfloat16.** The same, with the model in its own precision in place of float32;
+:mod:`graphkit.parity.precision` has what is coarser then: the least bound, and that up to which a runtime's own floor
+counts.
+
 **Zeros and residue.** A gradient that is exactly zero (a dead unit), or that cancels to nothing but rounding residue
 (a bias that a normalisation takes out again), has no magnitude to be measured against. It takes the scale of its
 peers: the median of their largest magnitudes. Residue is what float32 cannot tell a digit of: its floor is above
