@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.errors import FeedError
+from graphkit.frameworks.lookups import check_lookups
 from graphkit.ir.edit import graphs_of
 from graphkit.ir.training import losses
 
@@ -39,14 +40,16 @@ def check_feeds(model: ir.Model, feeds: Mapping[str, npt.NDArray[np.generic]]) -
             input.
 
     Raises:
-        FeedError: A feed is missing, unknown, or of the wrong dtype or shape, or two inputs disagree on the size of
-            the symbolic dimension that they share.
+        FeedError: A feed is missing, unknown, or of the wrong dtype or shape, two inputs disagree on the size of the
+            symbolic dimension that they share, or a table of weights has no row that would be looked up.
     """
     inputs = [value for value in model.graph.inputs if not value.is_initializer()]
     wanted = [value.name or "" for value in inputs]
     _check_names("Input", wanted, list(feeds))
     sizes: dict[str, tuple[int, str]] = {}
-    return {name: _checked(value, feeds[name], sizes, "Input") for name, value in zip(wanted, inputs, strict=True)}
+    checked = {name: _checked(value, feeds[name], sizes, "Input") for name, value in zip(wanted, inputs, strict=True)}
+    check_lookups(model, checked)
+    return checked
 
 
 def check_seeds(

@@ -6,7 +6,7 @@ import contextlib
 import inspect
 import logging
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from graphkit.errors import InputError
 from graphkit.frameworks.torch.control_flow import exported
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
     from graphkit.frameworks.torch.samples import Sample
 
-__all__ = ["capture", "evaluating", "is_free"]
+__all__ = ["capture", "evaluating", "is_free", "positions"]
 
+_POSITIONS: Final = ("max_position_embeddings", "n_positions", "max_seq_len", "max_target_positions")
+"""What configurations of the transformers library call the number of their positions."""
 _GUARD = re.compile(r"eval (?P<what>.+?) \[guard added\]")
 
 
@@ -66,7 +68,7 @@ def _captured(
         return program
     assert failure is not None
     if demanded:
-        raise _refusal(failure, label) from failure
+        raise _refusal(failure, label, _too_long(module, sample)) from failure
     program, _ = _attempt(module, sample, batch, Dim.AUTO, wants_batch, [])
     reason = f": {guards[-1]}" if guards else (f": {line}" if (line := user_line(failure)) else "")
     if program is not None and is_free(program):
@@ -140,10 +142,10 @@ def _export(
         try:
             return exported(lambda: export(module, args, kwargs, shapes))
         except Exception as error:
-            raise _refusal(error, label) from error
+            raise _refusal(error, label, _too_long(module, sample)) from error
 
 
-def _refusal(error: Exception, label: str) -> InputError:
+def _refusal(error: Exception, label: str, advice: str) -> InputError:
     import torch
 
     for cause in chain(error):
@@ -157,11 +159,40 @@ def _refusal(error: Exception, label: str) -> InputError:
             f"), and a graph can depend on shapes only. Write the choice with torch.where, or export the part of the "
             f"module without it."
         )
-    return InputError(
-        f"torch.export cannot capture {label}: {sentence(error)}{place and f' ({where})'}. Check that the given inputs "
-        f"are those the module takes, and that torch.export.export(module, args) succeeds; a program saved by "
-        f"torch.export.save is read as well."
+    usual = (
+        "Check that the given inputs are those the module takes, and that torch.export.export(module, args) succeeds; "
+        "a program saved by torch.export.save is read as well."
     )
+    return InputError(
+        f"torch.export cannot capture {label}: {sentence(error)}{place and f' ({where})'}. {advice or usual}"
+    )
+
+
+def _too_long(module: torch.nn.Module, sample: Sample) -> str:
+    """What to do where an input is longer than the positions that the module has, as far as its configuration tells."""
+    name, most = positions(module)
+    length = max((blank.filled().shape[1] or 0 for blank in sample.blanks if _has_length(blank)), default=0)
+    if not most or length <= most:
+        return ""
+    return (
+        f"Its inputs are {length} long, and it has {most} positions ({name} of its configuration): give a length of "
+        f"{most} at most."
+    )
+
+
+def positions(module: torch.nn.Module) -> tuple[str, int]:
+    """How the configuration of a module of the transformers library calls the number of its positions, and that."""
+    config = getattr(module, "config", None)
+    for part in (config, getattr(config, "text_config", None)):
+        for name in _POSITIONS:
+            most = getattr(part, name, None)
+            if isinstance(most, int) and most > 0:
+                return name, most
+    return "", 0
+
+
+def _has_length(blank: Blank) -> bool:
+    return len(blank.shape) == 2 and not blank.dtype.is_floating_point
 
 
 @contextlib.contextmanager

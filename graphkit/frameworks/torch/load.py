@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graphkit.errors import FormatError, InputError
 from graphkit.frameworks.importing import imported
 from graphkit.frameworks.torch import archive
-from graphkit.frameworks.torch.capture import capture, is_free
+from graphkit.frameworks.torch.capture import capture, is_free, positions
 from graphkit.frameworks.torch.explain import sentence
 from graphkit.frameworks.torch.folder import is_folder, read_folder
 from graphkit.frameworks.torch.names import input_names
@@ -182,7 +182,7 @@ def _from_module(module: torch.nn.Module, options: ReadOptions, label: str) -> t
     else:
         dtype = next((value.dtype for value in module.parameters() if value.is_floating_point()), torch.float32)
         names = list(inspect.signature(module.forward).parameters.values())
-        sample = from_specs(options.inputs, names, dtype, label)
+        sample = from_specs(options.inputs, names, dtype, label, positions(module)[1])
     return capture(module, sample, dynamic_batch=options.dynamic_batch, warn=options.warn, label=label)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from graphkit.frameworks.lookups import check_stored_lookups
 from graphkit.frameworks.torch.annotate import annotate
 from graphkit.frameworks.torch.dimensions import same_dimensions
 from graphkit.frameworks.torch.load import load
@@ -65,6 +66,7 @@ def from_program(program: torch.export.ExportedProgram, options: ReadOptions, la
     canonical(model)
     computed = natives(model, program)
     name_nodes(model, [name for name in evaluating.constants if not _LIFTED.search(name)])
+    check_stored_lookups(model)
     computed.update(zip(model.graph.inputs, native_inputs, strict=True))
     set_source(model, Source("torch", label, program, {value.name or "": name for value, name in computed.items()}))
     return model

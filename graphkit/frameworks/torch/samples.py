@@ -104,7 +104,11 @@ class Sample:
 
 
 def from_specs(
-    specs: Sequence[InputSpec], parameters: Sequence[inspect.Parameter], dtype: torch.dtype, label: str
+    specs: Sequence[InputSpec],
+    parameters: Sequence[inspect.Parameter],
+    dtype: torch.dtype,
+    label: str,
+    most: int = 0,
 ) -> Sample:
     """Arguments as ``--input`` describes them.
 
@@ -116,6 +120,7 @@ def from_specs(
         parameters: Those of ``forward``.
         dtype: Element type of inputs that have none of their own.
         label: How to call the source in messages.
+        most: Positions that the module has, which two inputs with free lengths have room in; 0 for any number.
 
     Raises:
         InputError: None is given, one is unknown, or a required one is missing.
@@ -128,11 +133,12 @@ def from_specs(
             f"The shapes of the inputs of {label} are not known; give {listed or '--input SHAPE'}, "
             f"e.g. {known[0].name if known else 'x'}:1x3x224x224."
         )
+    free = min(_FREE_SIZE, max(most // 2, 2)) if most else _FREE_SIZE
     given: dict[str, Any] = {}
     extra: list[Any] = []
     within: dict[str, dict[str, Any]] = {}
     for spec in specs:
-        leaf = spec.constant.value if spec.constant is not None else Blank(spec.shape, _torch_dtype(spec, dtype))
+        leaf = spec.constant.value if spec.constant is not None else Blank(spec.shape, _torch_dtype(spec, dtype), free)
         name = spec.name or next((one.name for one in known if one.name not in given and one.name not in within), "")
         argument, *steps = _steps(name, known)
         if steps:
