@@ -20,9 +20,9 @@ __all__ = ["ROWS"]
 def _grouped_mm(
     emit: Emit, x: ir.Value, weight: ir.Value, offs: ir.Value | None = None, *_rest: Any, **_options: Any
 ) -> ir.Value:
-    """Multiply x (rows, k) by weight (groups, k, n): group g has the rows from offs[g - 1] to offs[g], others give zeros.
+    """Multiply x (rows, k) by weight (groups, k, n): group g has the rows from offs[g - 1] to offs[g].
 
-    Every row is multiplied with every group's matrix, and all products but one are left out: the numbers of rows of a
+    Rows of no group give zeros. Every row is multiplied with every group's matrix, and all products but one are left out: the numbers of rows of a
     group depend on the data, sizes in a graph do not.
     """
     if offs is None or rank(x) != 2 or rank(weight) != 3:
