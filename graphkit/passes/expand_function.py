@@ -47,7 +47,7 @@ def expand_function(model: ir.Model, node: ir.Node) -> Sequence[ir.Node] | None:
     for value, given in zip(fragment.graph.initializers.values(), _small_constants(node), strict=True):
         if (doubles := exact(given)) is not None:
             set_exact(value, doubles)
-    canonical(fragment)
+    canonical(fragment, fusing=False)
     if any(True for _ in fragment.graph.subgraphs()):
         return None
     return _splice(model, node, fragment)

@@ -37,7 +37,7 @@ _ROUNDS = 8
 """Folding reveals what can be folded next; real models settle after two or three rounds."""
 
 
-def canonical(model: ir.Model, keeping: Keeping | None = None) -> ir.Model:
+def canonical(model: ir.Model, keeping: Keeping | None = None, *, fusing: bool = True) -> ir.Model:
     """Bring a model into canonical form, in place.
 
     The steps, each in a module of this package: functions inlined; constants as initializers; every initializer has its
@@ -50,6 +50,7 @@ def canonical(model: ir.Model, keeping: Keeping | None = None) -> ir.Model:
         model: The model. Kinds, exact numbers and origins that a reader noted are kept; an
             initializer that is also an input (a default value) becomes an initializer only.
         keeping: Keeps the nodes that have no canonical form, for a model that is only looked at; None refuses them.
+        fusing: Whether operations that are spelled out become one node; not where one node was just spelled out.
 
     Returns:
         The same model.
@@ -70,11 +71,10 @@ def canonical(model: ir.Model, keeping: Keeping | None = None) -> ir.Model:
     spell(model, keeping)
     opset = onnx.helper.make_opsetid("", model.opset_imports[""])
     model.ir_version = max(_IR_VERSION, onnx.helper.find_min_ir_version_for([opset]))
+    steps = [fold_constants, fold_shapes, fold_branches, fold_sequences, drop_neutral, *([fuse] if fusing else [])]
     for _ in range(_ROUNDS):
         infer_shapes(model, keeping)
-        changed = [
-            step(model) for step in (fold_constants, fold_shapes, fold_branches, fold_sequences, drop_neutral, fuse)
-        ]
+        changed = [step(model) for step in steps]
         drop_identities(model)
         drop_unused(model)
         if not any(changed):
