@@ -123,6 +123,11 @@ class _Builder(Asking):
         aux = separate_states(graph, self._arrays, self._unique)
         kept = {node.name for node in graph.variables()}
         arrays = {name: array for name, array in self._arrays.items() if name in kept}
+        if any(array.dtype.kind not in "iub" and array.dtype != np.float32 for array in arrays.values()):
+            floats = {value.name for value in self._model.graph.inputs if value.dtype == ir.DataType.FLOAT}
+            for variable in graph.variables():  # which would be taken for what the parameters are
+                if variable.name in floats - arrays.keys():
+                    variable.hidden["__dtype__"] = str(dtype_of(np.float32).mxnet)
         return MxModel(
             graph,
             {name: array for name, array in arrays.items() if name not in aux},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 from mxsymbols import graph, op, var
 
@@ -12,6 +13,7 @@ import graphkit
 from graphkit.errors import InputError
 from graphkit.frameworks.base import ReadOptions, runtimes
 from graphkit.frameworks.mxnet import checkpoint, params
+from graphkit.ir.canonical import canonical
 from graphkit.ops.mxgraph import MxModel
 
 
@@ -85,3 +87,12 @@ def test_a_stored_batch_is_not_run_with_another(everything: Path) -> None:
     with runtimes()["mxnet"].open(model) as session:
         (found,) = session.forward({"data": np.ones((5, 4), np.float32)}).values()
     np.testing.assert_allclose(found, np.full((5, 3), 1 / 3), rtol=1e-6)
+
+
+def test_inputs_keep_their_type_beside_parameters_of_another(tmp_path):
+    text = """<ir_version: 10, opset_import: ["" : 21]> g (float[n, 2] x) => (float[n, 3] y)
+    { wide = Cast<to = 1>(w)  y = MatMul(x, wide) }"""
+    model = ir.from_onnx_text(text, initializers=[ir.tensor(np.ones((2, 3), np.float16), name="w")])
+    graphkit.save(canonical(model), tmp_path / "net", to="mxnet")
+    read = graphkit.load(tmp_path / "net-symbol.json")
+    assert [value.dtype for value in read.graph.inputs] == [ir.DataType.FLOAT]
