@@ -9,16 +9,16 @@ import ast
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx_ir as ir
 
 from graphkit.ops.codec import BOOL, FLOAT
-from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given
-from graphkit.ops.tensor.sizes import some
+from graphkit.ops.spec import Case, Limit, MxForm, Op, arr, given
+from graphkit.ops.tensor.sizes import positions, size_along, some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
-    import onnx_ir as ir
 
     from graphkit.ops.builders import MxBuilder, OnnxBuilder
     from graphkit.ops.mxgraph import MxNode, MxRef
@@ -133,11 +133,11 @@ def _read_iou(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.
     return b.op("Where", apart, zero, b.op("Div", shared, union))
 
 
-def _read_prior(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
+def _read_prior(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
     data = some(x[0])
     height, width = b.shape(data)[2:]
     if not isinstance(height, int) or not isinstance(width, int):
-        return Refusal("the height and width of its map are not known; give the shapes of the model's inputs")
+        return _free_anchors(b, node, data)
     anchors = _anchors(
         height,
         width,
@@ -151,6 +151,36 @@ def _read_prior(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> i
     return b.op("Identity", b.const(anchors[None].astype(b.dtype(data))))
 
 
+def _free_anchors(b: OnnxBuilder, node: MxNode, data: ir.Value) -> ir.Value:
+    """Those of a map of any size: what :func:`_anchors` gives, in the same order of operations."""
+    extents = _extents(numbers(node, "sizes", "(1,)"), numbers(node, "ratios", "(1,)"))
+    size, root = np.asarray(extents, _F).T
+    height, width = (b.op("Cast", size_along(b, data, axis), to=ir.DataType.FLOAT) for axis in (2, 3))
+    half_x = b.op("Div", b.op("Mul", b.op("Div", b.op("Mul", size, height), width), root), np.asarray([2], _F))
+    half_y = b.const(size / root / _F(2))
+    middles = []
+    steps, offsets = numbers(node, "steps", "(-1, -1)"), numbers(node, "offsets", "(0.5, 0.5)")
+    for axis, count, step, offset in zip((2, 3), (height, width), steps, offsets, strict=True):
+        cells = b.op("Add", b.op("Cast", positions(b, data, axis), to=ir.DataType.FLOAT), np.asarray([offset], _F))
+        step_ = b.const(np.asarray([step], _F)) if step > 0 else b.op("Reciprocal", count)
+        middles.append(b.op("Unsqueeze", b.op("Mul", cells, step_), [0, 2] if axis == 3 else [1, 2]))
+    y, x = middles
+    shape = b.op("Concat", size_along(b, data, 2), size_along(b, data, 3), [1], axis=0)
+    corners = [b.op("Sub", x, half_x), b.op("Sub", y, half_y), b.op("Add", x, half_x), b.op("Add", y, half_y)]
+    each = [b.op("Unsqueeze", b.op("Expand", corner, shape), [3]) for corner in corners]
+    anchors = b.op("Reshape", b.op("Concat", *each, axis=3), [1, -1, 4])
+    if BOOL.parse(node.attrs.get("clip", "False")):
+        anchors = b.op("Clip", anchors, b.scalar(0.0, anchors), b.scalar(1.0, anchors))
+    dtype = b.dtype(data)
+    return anchors if dtype == _F else b.op("Cast", anchors, to=ir.DataType.from_numpy(dtype))
+
+
+def _extents(sizes: Sequence[float], ratios: Sequence[float]) -> list[tuple[np.float32, np.float32]]:
+    """Size and root of the ratio of each anchor of a cell."""
+    roots = np.sqrt(np.asarray(ratios, _F))
+    return [(_F(size), roots[0]) for size in sizes] + [(_F(sizes[0]), root) for root in roots[1:]]
+
+
 def _anchors(
     height: int,
     width: int,
@@ -160,8 +190,7 @@ def _anchors(
     offsets: Sequence[float],
 ) -> npt.NDArray[Any]:
     """Corners of the anchors of every cell, computed in float32: all sizes of the first ratio, then other ratios."""
-    roots = np.sqrt(np.asarray(ratios, _F))
-    extents = [(_F(size), roots[0]) for size in sizes] + [(_F(sizes[0]), root) for root in roots[1:]]
+    extents = _extents(sizes, ratios)
     half_x = np.asarray([size * _F(height) / _F(width) * root / _F(2) for size, root in extents], _F)
     half_y = np.asarray([size / root / _F(2) for size, root in extents], _F)
     y, x = (

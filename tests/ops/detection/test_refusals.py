@@ -24,7 +24,6 @@ def refusal(op: str, attrs: dict[str, str], *shapes: tuple[int | None, ...]) -> 
 @pytest.mark.parametrize(
     ("op", "attrs", "shapes"),
     [
-        ("_contrib_MultiBoxPrior", {}, [(1, 3, None, None)]),
         ("_contrib_Proposal", {}, [(1, 24, None, None), (1, 48, None, None), (1, 3)]),
         ("GridGenerator", {"transform_type": "warp"}, [(1, 2, None, None)]),
         ("Correlation", {}, [(1, 3, None, None), (1, 3, None, None)]),
