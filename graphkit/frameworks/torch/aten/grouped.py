@@ -22,8 +22,8 @@ def _grouped_mm(
 ) -> ir.Value:
     """Multiply x (rows, k) by weight (groups, k, n): group g has the rows from offs[g - 1] to offs[g].
 
-    Rows of no group give zeros. Every row is multiplied with every group's matrix, and all products but one are left out: the numbers of rows of a
-    group depend on the data, sizes in a graph do not.
+    Rows of no group give zeros. Every row is multiplied with every group's matrix, and all products but one are left
+    out: the numbers of rows of a group depend on the data, sizes in a graph do not.
     """
     if offs is None or rank(x) != 2 or rank(weight) != 3:
         return emit.untranslated("grouped_mm of other operands than (rows, k) and (groups, k, n)", 1, x, weight)[0]
