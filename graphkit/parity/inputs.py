@@ -126,11 +126,12 @@ def draw_inputs(
         if dtype.kind == "b":
             found[name] = rng.integers(0, 2, shapes[name]).astype(bool)
         elif dtype.kind in "iu":
-            found[name] = rng.integers(0, min(allowed.stop, int(np.iinfo(dtype).max) + 1), shapes[name]).astype(dtype)
+            stop = min(allowed.stop, int(np.iinfo(dtype).max) + 1)
+            found[name] = rng.integers(allowed.start, stop, shapes[name]).astype(dtype)
         elif value.dtype is not None and not value.dtype.is_floating_point():
             raise InputError(f"Input {name!r} holds {value.dtype.name.lower()}; graphkit draws numbers only.")
         elif allowed.index:
-            found[name] = rng.integers(0, allowed.stop, shapes[name]).astype(dtype)
+            found[name] = rng.integers(allowed.start, allowed.stop, shapes[name]).astype(dtype)
         else:
             found[name] = rng.standard_normal(shapes[name]).astype(np.float32).astype(dtype)
     return found

@@ -25,6 +25,8 @@ _INDEXED = {"Gather": 1, "GatherElements": 1, "ScatterElements": 1}
 """Operators that index the ``axis`` of their first operand, with the position of the indices."""
 _CLASSES = {"NegativeLogLikelihoodLoss": 1, "SoftmaxCrossEntropyLoss": 1}
 """Operators in which an integer names a class, which is a place along axis 1 of their first operand."""
+_LENGTHS = {"GRU": 4, "LSTM": 4, "ProjectedLSTM": 5, "RNN": 4}
+"""Operators that take lengths of sequences, which are from 1 to what lies along axis 0 of their first operand."""
 _INDEXED_ND = {"GatherND": 1, "ScatterND": 1}
 _PASSES = frozenset(
     [
@@ -49,10 +51,11 @@ _PASSES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Integers from 0 to ``stop`` - 1; ``index`` where they index a table, so that floats must be whole numbers too."""
+    """Integers from ``start`` to ``stop`` - 1; ``index`` where they index or count, so that floats must be whole."""
 
     stop: int
     index: bool
+    start: int = 0
 
 
 def range_of(value: ir.Value, sizes: Mapping[str, int]) -> Range:
@@ -60,7 +63,8 @@ def range_of(value: ir.Value, sizes: Mapping[str, int]) -> Range:
 
     Follows the input through casts, changes of shape and constants added to it to the operators that use its numbers:
     an index of Gather and its relatives or of OneHot stays below the size of what it indexes, a class below the number
-    of classes, a truth value is 0 or 1. So is an integer of 32 or 64 bits that becomes a float, as attention masks do.
+    of classes, a truth value is 0 or 1, a sequence has one step at least. An integer of 32 or 64 bits that becomes a
+    float, as attention masks do, is 0 or 1, too.
 
     Args:
         value: A graph input.
@@ -89,7 +93,8 @@ def range_of(value: ir.Value, sizes: Mapping[str, int]) -> Range:
             elif node.op_type in ("Equal", "Not", "Where") and position == 0:
                 hints.append(_MASK)
     if limits:
-        return Range(max(1, min(limits)), index=True)
+        start = int(any(_LENGTHS.get(use.op_type) == place for current in seen for use, place in current.uses()))
+        return Range(max(1 + start, min(limits)), index=True, start=start)
     if value.dtype is not None and value.dtype.name == "UINT8" and not hints:
         return Range(_BYTES, index=False)
     return Range(min([*hints, _FREE]), index=False)
@@ -119,6 +124,9 @@ def _limit(node: ir.Node, position: int, sizes: Mapping[str, int]) -> int | None
     if _INDEXED.get(node.op_type) == position:
         axis = node.attributes.get_int("axis", 0)
         return _size(dims[axis], sizes)
+    if _LENGTHS.get(node.op_type) == position:
+        steps = _size(dims[1 if node.attributes.get_int("layout", 0) else 0], sizes)
+        return None if steps is None else steps + 1
     if _CLASSES.get(node.op_type) == position and len(dims) > 1:
         return _size(dims[1], sizes)
     if _INDEXED_ND.get(node.op_type) == position:

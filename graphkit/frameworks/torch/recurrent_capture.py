@@ -302,7 +302,8 @@ def _layers(layer: torch.nn.RNNBase, packed: Any, states: Sequence[torch.Tensor]
     weights = [getattr(layer, name) for name in layer._flat_weights_names]
     parts = layer.num_layers if layer.dropout else 1
     size, count = len(weights) // parts, 2 if layer.bidirectional else 1
-    y, lasts = packed.padded, []
+    turned = packed.batch_first and parts > 1
+    y, lasts = packed.padded.transpose(0, 1) if turned else packed.padded, []
     for part in range(parts):
         if part:
             y = torch.nn.functional.dropout(y, layer.dropout, layer.training)
@@ -317,7 +318,8 @@ def _layers(layer: torch.nn.RNNBase, packed: Any, states: Sequence[torch.Tensor]
             0.0,
             layer.training,
             layer.bidirectional,
-            packed.batch_first,
+            packed.batch_first and not turned,
         )
         lasts.append(last)
+    y = y.transpose(0, 1) if turned else y
     return [y, *(torch.cat(ends) if parts > 1 else ends[0] for ends in zip(*lasts, strict=True))]
