@@ -24,7 +24,8 @@ def pin_sizes(model: ir.Model, shapes: Mapping[str, Sequence[int | None]], *, ke
     Args:
         model: The model; bring it into canonical form again where it was changed.
         shapes: Sizes asked for, by the input's name; None for one that stays what it is.
-        keep_batch: Whether the first size of the first input stays free.
+        keep_batch: Whether the batch stays free: the first size of the first input, that size wherever it is, and first
+            sizes of other inputs for which the same number is asked.
 
     Returns:
         Whether anything was changed.
@@ -33,15 +34,17 @@ def pin_sizes(model: ir.Model, shapes: Mapping[str, Sequence[int | None]], *, ke
         InputError: A size is not one that the input can have, beside what it shares sizes with.
     """
     inputs = [value for value in model.graph.inputs if not value.is_initializer() and value.shape is not None]
-    batch = next((shape[0] for value in inputs if (shape := shape_of(value))), None) if keep_batch else None
+    first = next(((shape[0], shapes.get(value.name or "")) for value in inputs if (shape := shape_of(value))), None)
+    batch, number = (first[0], first[1][0] if first[1] else None) if keep_batch and first else (None, None)
     sizes: dict[sympy.Symbol, int] = {}
     for value in inputs:
         asked = shapes.get(value.name or "", ())
         for axis, (size, wanted) in enumerate(zip(shape_of(value) or (), asked, strict=False)):
-            if wanted is None or not isinstance(size, sympy.Basic) or size == batch:
+            is_batch = keep_batch and (size == batch or (axis == 0 and wanted == number))
+            if wanted is None or not isinstance(size, sympy.Basic) or is_batch:
                 continue
-            name, number = _solved(size, wanted)
-            if name is None or sizes.setdefault(name, number) != number:
+            name, found = _solved(size, wanted)
+            if name is None or sizes.setdefault(name, found) != found:
                 raise InputError(
                     f"Axis {axis} of input {value.name!r}, whose shape is {shown(dims_of(value) or ())}, cannot be "
                     f"{wanted}" + (f" where {name} is {sizes[name]}." if name in sizes else ".")
