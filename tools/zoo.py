@@ -3,6 +3,7 @@
     tools/zoo mxnet [NETWORK …]     the 34 of mxnet.gluon.model_zoo.vision, those with BatchNorm also as NETWORK:fixed
     tools/zoo torch [NETWORK …]     the networks of tests/networks.py
     tools/zoo transformers [NAME …] tiny ones of the transformers library, tests/transformerzoo.py
+    tools/zoo recurrent [NAME …]    nn.RNN, nn.LSTM and nn.GRU in every combination, tests/recurrentnets.py
 
 Networks of MXNet, with random weights, are read from their symbol and run by MXNet itself, and compared with it: their
 conversion on PyTorch, also after three steps of training ("trained": losses and parameters); their conversion to an
@@ -16,6 +17,10 @@ Transformers are read with a free batch and length and compared with PyTorch at 
 MXNet symbol on the real MXNet ("MXNet"), and their conversion to an ONNX file, read again from there, as PyTorch source
 ("source"). All that they return counts, caches of keys and values included. Where MXNet cannot leave a size free, that
 is said below the row, and the symbol is made for each size.
+
+Recurrent layers are read with a free batch and length and compared with PyTorch at another size: on the real MXNet, and
+on the ONNX reference evaluator, whose gradients are a graph of ONNX operators. "weights" counts the tensors that are
+bit for bit and by name those of PyTorch after a tour through an MXNet symbol and one through an ONNX file.
 
 Errors are max|difference| / max|reference|, the worst of all outputs or of all gradients. A network passes if
 everything is compared and within its bound: 1e-9 in float64, 1e-8 after training (1e-6 where MXNet is float32 inside),
@@ -39,6 +44,9 @@ import graphkit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import onnx_ir as ir
+    from torch import nn
 
     from graphkit.report.report import Report
 
@@ -89,8 +97,8 @@ def mxnet_row(name: str) -> tuple[str, bool]:
 
 
 MXNET_HEAD = (
-    f"{'network':23} {'':5} {'float64: PyTorch':27} {'ONNX':18}   {'float32: PyTorch':18} {'ONNX':8}\n"
-    f"{'':23} {'size':>5} {'outputs':>8} {'gradients':>9} {'trained':>8} {'outputs':>8} {'gradients':>9}   "
+    f"{'':5} {'float64: PyTorch':27} {'ONNX':18}   {'float32: PyTorch':18} {'ONNX':8}\n"
+    f"{'size':>5} {'outputs':>8} {'gradients':>9} {'trained':>8} {'outputs':>8} {'gradients':>9}   "
     f"{'outputs':>8} {'gradients':>9} {'outputs':>8} {'of bound':>8}  verdict"
 )
 
@@ -112,8 +120,8 @@ def torch_row(name: str, batch: int) -> tuple[str, bool]:
 
 
 TORCH_HEAD = (
-    f"{'network':23} {'':5} {'float64: MXNet':18}   {'float32: MXNet':18} {'ONNX Rt.':8}\n"
-    f"{'':23} {'batch':>5} {'outputs':>8} {'gradients':>9}   {'outputs':>8} {'gradients':>9} {'outputs':>8} "
+    f"{'':5} {'float64: MXNet':18}   {'float32: MXNet':18} {'ONNX Rt.':8}\n"
+    f"{'batch':>5} {'outputs':>8} {'gradients':>9}   {'outputs':>8} {'gradients':>9} {'outputs':>8} "
     f"{'of bound':>8}  verdict"
 )
 
@@ -152,15 +160,61 @@ def transformer_row(name: str, other: bool) -> tuple[str, bool]:
 
 
 TRANSFORMER_HEAD = (
-    f"{'transformer':23} {'':5} {'float64: MXNet':18}   {'source':18}   {'float32: MXNet':18} {'ONNX Rt.':8}\n"
-    f"{'':23} {'size':>5} {'outputs':>8} {'gradients':>9}   {'outputs':>8} {'gradients':>9}   {'outputs':>8} "
+    f"{'':5} {'float64: MXNet':18}   {'source':18}   {'float32: MXNet':18} {'ONNX Rt.':8}\n"
+    f"{'size':>5} {'outputs':>8} {'gradients':>9}   {'outputs':>8} {'gradients':>9}   {'outputs':>8} "
     f"{'gradients':>9} {'outputs':>8} {'of bound':>8}  verdict"
 )
 
 
+def recurrent_row(name: str) -> tuple[str, bool]:
+    """Figures and verdict of one combination of a recurrent layer."""
+    from recurrentnets import CASES
+
+    case = CASES[name]
+    module = case.build()
+    model = graphkit.load(module, inputs=case.inputs(batch="?", length="?"))
+    kept = [same_weights(module, model, to) for to in ("mxnet", "onnx")]
+    double = graphkit.verify(
+        model,
+        on=("torch", "mxnet", "reference"),
+        backward=True,
+        dtype="float64",
+        inputs=case.inputs(batch=3, length=7),
+    )
+    figures = " ".join(
+        f"{worst(double, 'output', right):8.1e} {worst(double, 'gradient', right):9.1e}  "
+        for right in ("mxnet", "reference")
+    )
+    total = len(module.state_dict())
+    return f"{figures} {min(kept):3} of {total:<3}", everything_passed(double) and min(kept) == total
+
+
+def same_weights(module: nn.Module, model: ir.Model, to: str) -> int:
+    """How many weights PyTorch source has unchanged, name and bits, that was made from a file of another framework."""
+    from safetensors.torch import load_file
+
+    with tempfile.TemporaryDirectory() as folder:
+        graphkit.save(model, Path(folder) / "net.onnx", to=to)
+        written = Path(folder) / ("net.onnx-symbol.json" if to == "mxnet" else "net.onnx")
+        graphkit.save(graphkit.load(written), Path(folder) / "source", to="torch")
+        found = load_file(Path(folder) / "source" / "model.safetensors")
+    expected = module.state_dict()
+    return sum(found[name].equal(value) for name, value in expected.items() if name in found) * (
+        found.keys() == expected.keys()
+    )
+
+
+RECURRENT_HEAD = (
+    f"{'float64: MXNet':18}   {'reference':18}\n"
+    f"{'outputs':>8} {'gradients':>9}   {'outputs':>8} {'gradients':>9}    {'weights':9}  verdict"
+)
+
+
 def table(head: str, rows: list[tuple[str, Callable[[], tuple[str, bool]]]]) -> int:
-    """Print rows as they come; the number of those that did not pass."""
-    print(head)
+    """Print rows as they come, under a head of lines for their figures; the number of those that did not pass."""
+    width = max(len(name) for name, _ in rows)
+    for line in head.splitlines():
+        print(f"{'':{width}} {line}")
     failed = 0
     for name, row in rows:
         try:
@@ -168,7 +222,7 @@ def table(head: str, rows: list[tuple[str, Callable[[], tuple[str, bool]]]]) -> 
         except graphkit.GraphkitError as error:
             figures, passed = str(error), False
         failed += not passed
-        print(f"{name:23} {figures}  {'pass' if passed else 'FAIL'}", flush=True)
+        print(f"{name:{width}} {figures}  {'pass' if passed else 'FAIL'}", flush=True)
     print(f"{len(rows) - failed} of {len(rows)} pass.")
     return failed
 
@@ -176,6 +230,7 @@ def table(head: str, rows: list[tuple[str, Callable[[], tuple[str, bool]]]]) -> 
 def families() -> dict[str, tuple[str, Callable[..., tuple[str, bool]], list[tuple[str, tuple[object, ...]]]]]:
     """By family: the head of its table, the function of its rows, and for each row a name and more arguments of it."""
     from networks import NETWORKS
+    from recurrentnets import CASES
     from transformerzoo import TRANSFORMERS
 
     return {
@@ -185,6 +240,11 @@ def families() -> dict[str, tuple[str, Callable[..., tuple[str, bool]], list[tup
             TRANSFORMER_HEAD,
             transformer_row,
             [(name, (other,)) for name in TRANSFORMERS for other in (False, True)],
+        ),
+        "recurrent": (
+            RECURRENT_HEAD,
+            recurrent_row,
+            [(name, ()) for name, case in CASES.items() if case.used == "all"],
         ),
     }
 

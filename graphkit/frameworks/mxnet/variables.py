@@ -142,7 +142,8 @@ class Variables:
             self._pinned.get(name, name) if dim is None and name is not None else dim
             for dim, name in zip(shape, names, strict=True)
         ]
-        if dims and self._options.dynamic_batch:
+        is_fixed = any(names) and names[0] is None
+        if dims and self._options.dynamic_batch and not is_fixed:
             if self._first_dim is None and dims[0] is not None and isinstance(dims[0], int):
                 self._first_dim = dims[0]
             if dims[0] is None or dims[0] == self._first_dim:

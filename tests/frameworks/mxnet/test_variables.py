@@ -49,3 +49,12 @@ def test_constants_of_gluon_and_what_has_rates_of_zero_are_not_trained(said: dic
     symbol = graph(op("broadcast_add", "head", var("x"), c))
     model = from_symbol(MxModel(symbol, {"c": np.ones(3, np.float32)}), ReadOptions(), "the symbol")
     assert params.kind_of(model.graph.initializers["c"]) == kind
+
+
+def test_a_first_size_that_is_said_not_to_be_free_is_no_batch() -> None:
+    x, h = var("x"), var("h")
+    x.node.hidden.update({"__shape__": "(0, 0, 3)", "__axis_names__": '["steps", "batch", null]'})
+    h.node.hidden.update({"__shape__": "(4, 0, 3)", "__axis_names__": '[null, "batch", null]'})
+    model = from_symbol(MxModel(graph(op("elemwise_add", "head", x, h))), ReadOptions(), "the symbol")
+    shapes = [value.shape for value in model.graph.inputs]
+    assert [list(map(str, shape or ())) for shape in shapes] == [["steps", "batch", "3"], ["4", "batch", "3"]]
