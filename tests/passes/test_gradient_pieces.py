@@ -64,6 +64,26 @@ def test_gradients_of_pieces_are_joined_rather_than_added() -> None:
         assert ("Pad" in kinds(model)) == (start == 0)
 
 
+def test_pieces_of_a_piece_are_joined_too() -> None:
+    """Rotary positions that turn a part of each head take its halves."""
+    model = model_of("""(float[2,6] x) => (float[2,2] y, float[2,2] rest)
+    <int64[1] zero = {0}, int64[1] two = {2}, int64[1] four = {4}, int64[1] end = {6}, int64[1] axis = {1}> {
+        turned = Slice(x, zero, four, axis)
+        rest = Slice(x, four, end, axis)
+        first = Slice(turned, zero, two, axis)
+        second = Slice(turned, two, four, axis)
+        y = Mul(first, second)
+    }""")
+    join_pieces(model)
+    assert sorted(kinds(model)) == ["Mul", "Split", "Split"]
+    x, dy, rest = (
+        np.random.default_rng(0).standard_normal(shape).astype(np.float32) for shape in ((2, 6), (2, 2), (2, 2))
+    )
+    with runtimes()["ort"].open(gradient_model(model)) as session:
+        found = session.forward({"x": x, "y.grad": dy, "rest.grad": rest})
+    np.testing.assert_allclose(found["x.grad"], np.concatenate([dy * x[:, 2:4], dy * x[:, :2], rest], 1), rtol=1e-6)
+
+
 def test_pieces_of_unknown_sizes_or_with_steps_stay() -> None:
     for shape, step in (("float[2,N]", 1), ("float[2,4]", 2)):
         text = f"""({shape} x) => (float[2,A] y) <int64[1] zero = {{0}}, int64[1] two = {{2}}, int64[1] four = {{4}},

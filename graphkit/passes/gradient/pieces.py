@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from graphkit.ir.dims import dims_of
 from graphkit.ir.edit import Editor, graphs_of, redirect
+from graphkit.ir.training import padding_row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,10 +45,10 @@ def join_pieces(model: ir.Model) -> None:
         groups: dict[tuple[ir.Value, int], list[_Piece]] = {}
         for node in graph:
             _note(node, groups)
-        for (value, axis), found in groups.items():
+        for (_, axis), found in groups.items():
             pieces = _apart(found)
             if len(pieces) > 1:
-                _split(model, value, axis, pieces)
+                _split(model, axis, pieces)
 
 
 def _note(node: ir.Node, groups: dict[tuple[ir.Value, int], list[_Piece]]) -> None:
@@ -60,7 +61,7 @@ def _note(node: ir.Node, groups: dict[tuple[ir.Value, int], list[_Piece]]) -> No
     if node.op_type == "Gather":
         axis, first, last = node.attributes.get_int("axis", 0) or 0, numbers[0], None
         scalar = node.inputs[1] is not None and dims_of(node.inputs[1]) == ()
-        if not scalar:
+        if not scalar or padding_row(node) is not None:
             return
     else:
         first, last, place, step = [*numbers, None, None][:4]
@@ -95,7 +96,9 @@ def _apart(pieces: Sequence[_Piece]) -> list[_Piece]:
     return sorted(found, key=lambda piece: piece.start)
 
 
-def _split(model: ir.Model, value: ir.Value, axis: int, pieces: Sequence[_Piece]) -> None:
+def _split(model: ir.Model, axis: int, pieces: Sequence[_Piece]) -> None:
+    value = pieces[0].node.inputs[0]  # not the one noted, where that was a piece that a Split gives now
+    assert value is not None
     size = (dims_of(value) or ())[axis]
     assert isinstance(size, int)
     bounds = sorted({0, size, *(piece.start for piece in pieces), *(piece.stop for piece in pieces)})
