@@ -1,4 +1,4 @@
-"""What training must know and ONNX has no word for: stopped gradients, losses, gradients, their nodes, and updates.
+"""What training must know and ONNX has no word for: stopped gradients, padding rows, losses, gradients, and updates.
 
 All of it is kept in ``metadata_props``, so that it survives in ONNX files.
 """
@@ -19,10 +19,12 @@ __all__ = [
     "is_backward",
     "losses",
     "mark_backward",
+    "padding_row",
     "pass_gradient",
     "set_cotangents",
     "set_gradients",
     "set_losses",
+    "set_padding_row",
     "set_targets",
     "set_updates",
     "stop_gradient",
@@ -32,6 +34,7 @@ __all__ = [
 ]
 
 _STOPS = "graphkit.stops_gradient"
+_PADDING = "graphkit.padding_row"
 _LOSSES = "graphkit.losses"
 _BACKWARD = "graphkit.backward"
 _GRADIENTS = "graphkit.gradients"
@@ -59,6 +62,33 @@ def pass_gradient(node: ir.Node) -> None:
 def stops_gradient(node: ir.Node) -> bool:
     """Whether the node hands its input on and no gradient back."""
     return node.op_type == "Identity" and not node.domain and _STOPS in node.metadata_props
+
+
+def set_padding_row(node: ir.Node, row: int | None) -> None:
+    """Note that a Gather along the first axis gives one row of its table no gradient; None lets it have one.
+
+    Where an index is that row, no gradient flows back from what is looked up, as with ``padding_idx`` of torch's
+    Embedding. Indices of such a node count from the front and lie in the table.
+
+    Raises:
+        ValueError: The node is no Gather along the first axis, or the row is negative.
+    """
+    if row is None:
+        node.metadata_props.pop(_PADDING, None)
+        return
+    if not _looks_up_rows(node) or row < 0:
+        raise ValueError(f"{node.op_type} node {node.name!r} looks up no row {row}")
+    node.metadata_props[_PADDING] = str(row)
+
+
+def padding_row(node: ir.Node) -> int | None:
+    """The row of its table to which a Gather gives no gradient; None where it gives each its own."""
+    noted = node.metadata_props.get(_PADDING, "")
+    return int(noted) if noted.isdecimal() and _looks_up_rows(node) else None
+
+
+def _looks_up_rows(node: ir.Node) -> bool:
+    return node.op_type == "Gather" and not node.domain and node.attributes.get_int("axis", 0) == 0
 
 
 def set_losses(model: ir.Model, names: Sequence[str]) -> None:

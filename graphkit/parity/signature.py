@@ -17,7 +17,7 @@ import onnx_ir as ir
 
 from graphkit.ir.dims import dims_of, shown
 from graphkit.ir.params import alias_of, kind_of, of_kind
-from graphkit.ir.training import losses, stops_gradient
+from graphkit.ir.training import losses, padding_row, stops_gradient
 from graphkit.ops.nn.batch_norm import FROZEN
 
 if TYPE_CHECKING:
@@ -182,6 +182,7 @@ def _walk(graph: ir.Graph, known: dict[ir.Value, str], depth: str) -> None:
             node.overload,
             str(stops_gradient(node)),
             str(FROZEN in node.metadata_props),
+            str(padding_row(node)),
         ]
         parts += ["" if value is None else known.get(value, "") for value in node.inputs]
         for name in sorted(node.attributes):

@@ -13,7 +13,7 @@ from graphkit.errors import UnsupportedError, UnsupportedNode
 from graphkit.files import release, whole, write_array, written
 from graphkit.frameworks.onnx.proto import weightless_proto
 from graphkit.ir.edit import nodes_of
-from graphkit.ir.training import stops_gradient
+from graphkit.ir.training import padding_row, stops_gradient
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,6 +70,12 @@ def write(model: ir.Model, path: Path, options: WriteOptions) -> list[Path]:
         options.warn(
             f"{nodes} gradients (the first is {stopped[0].name!r}), which ONNX cannot say: graphkit heeds the note "
             f"that it leaves in the file, other tools let gradients through."
+        )
+    if padded := [node for node in nodes_of(model) if padding_row(node) is not None]:
+        nodes = "1 node gives its" if len(padded) == 1 else f"{len(padded)} nodes give their"
+        options.warn(
+            f"{nodes} padding row no gradient (the first is {padded[0].name!r}), which ONNX cannot say: graphkit heeds "
+            f"the note that it leaves in the file, other tools let gradients through."
         )
     proto, weights = _proto(model, options.opset)
     proto.producer_name, proto.producer_version = "graphkit", __version__

@@ -23,7 +23,11 @@ __all__ = ["prepared"]
 _NAMED: Final = 3
 """Nodes that a warning names before it counts the others."""
 _DEVIATES: Final = {
+    "_embedding_bag": "does not divide gradients by how often a row is looked up (scale_grad_by_freq)",
     "alpha_dropout": "drops elements without keeping mean and variance",
+    "embedding": "does not divide gradients by how often a row is looked up (scale_grad_by_freq)",
+    "embedding_bag": "does not divide gradients by how often a row is looked up (scale_grad_by_freq)",
+    "embedding_renorm": "changes no row of the table whose norms are bounded (max_norm), and gives it no gradient",
     "feature_alpha_dropout": "drops elements rather than channels",
     "feature_dropout": "drops elements rather than channels",
     "rrelu": "keeps the mean slope",
@@ -107,7 +111,8 @@ def _warn_of_training(program: torch.export.ExportedProgram, warn: Callable[[str
         )
     for node in program.graph.nodes:
         packet = getattr(getattr(node.target, "overloadpacket", None), "__name__", "").rstrip("_")
-        if packet in _DEVIATES and (packet != "scaled_dot_product_attention" or _drops(node)):
+        condition = _CONDITIONS.get(packet)
+        if packet in _DEVIATES and (condition is None or condition(node)):
             found[packet] = found.get(packet, 0) + 1
     for packet, count in found.items():
         warn(
@@ -125,6 +130,19 @@ def _is_active(node: torch.fx.Node) -> bool:
 
 def _drops(node: torch.fx.Node) -> bool:
     return bool(node.kwargs.get("dropout_p") or (len(node.args) > 4 and node.args[4]))
+
+
+def _counts_rows(node: torch.fx.Node) -> bool:
+    return bool(node.kwargs.get("scale_grad_by_freq") or (len(node.args) > 3 and node.args[3]))
+
+
+_CONDITIONS: Final[dict[str, Callable[[torch.fx.Node], bool]]] = {
+    "_embedding_bag": _counts_rows,
+    "embedding": _counts_rows,
+    "embedding_bag": _counts_rows,
+    "scaled_dot_product_attention": _drops,
+}
+"""When nodes of these operators deviate; those of the others always do."""
 
 
 def _tensor_outputs(module: torch.fx.GraphModule, signature: Any, warn: Callable[[str], None], label: str) -> Any:

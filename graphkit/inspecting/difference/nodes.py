@@ -10,7 +10,7 @@ from graphkit.inspecting.difference.pairs import is_commutative, is_stored, read
 from graphkit.inspecting.difference.parameters import is_small
 from graphkit.ir.describe import role_of
 from graphkit.ir.pairing import kind
-from graphkit.ir.training import stops_gradient
+from graphkit.ir.training import padding_row, stops_gradient
 from graphkit.text import short
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ class Nodes:
         if stops_gradient(left) != stops_gradient(right):
             words = ("passes", "is stopped")
             changes.append(Change("gradient", "", words[stops_gradient(left)], words[stops_gradient(right)]))
+        if padding_row(left) != padding_row(right):
+            changes.append(Change("gradient", "", _given_rows(left), _given_rows(right)))
         if not other:
             for node, index, old, new in self.unequal(left, right):
                 if all(value is None or _constant(value) for value in (old, new)):
@@ -161,6 +163,11 @@ def _constant(value: ir.Value | None) -> bool:
 
 def _operator(node: ir.Node) -> str:
     return f"{node.domain}:{node.op_type}" if node.domain else node.op_type
+
+
+def _given_rows(node: ir.Node) -> str:
+    row = padding_row(node)
+    return "passes" if row is None else f"is stopped at row {row}"
 
 
 def _input_name(node: ir.Node, index: int) -> str:

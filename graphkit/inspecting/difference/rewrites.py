@@ -17,7 +17,7 @@ from graphkit.ir.chance import drawing
 from graphkit.ir.family import family_of
 from graphkit.ir.own import DOMAIN
 from graphkit.ir.pairing import kind
-from graphkit.ir.training import stops_gradient
+from graphkit.ir.training import padding_row, stops_gradient
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -188,6 +188,8 @@ def _may_be_same(region: Region, paired: Paired, nodes: Nodes) -> bool:
     """
     every = [*region.left, *region.right]
     if len(every) > MOST or any(stops_gradient(node) or node.domain not in ("", DOMAIN) for node in every):
+        return False
+    if any(padding_row(node) is not None for node in every):
         return False
     if any(node.op_type == "Dropout" or drawing(node) or _nested(node) for node in every):
         return False

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphkit.ir.training import padding_row
 from graphkit.ops.codec import BOOL
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given, int64
 from graphkit.ops.tensor.grad_gather import gather_gradient
+from graphkit.ops.tensor.padding_row import without_gradient
 from graphkit.ops.tensor.sizes import (
     as_int64,
     axis_of,
@@ -46,18 +48,22 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
     number = b.number(indices) if scalar else None
     if number is not None:
         begin = int(number)
+        if begin == padding_row(node):
+            data = b.op("BlockGrad", data)
         cut = b.op("slice_axis", data, axis=axis, begin=begin, end="None" if begin == -1 else begin + 1)
         return cut if keep else b.op("squeeze", cut, axis=axis)
     size = b.shape(source)[axis]
     clips = _clips(b, indices, size)
     picked = clips or indices
-    if axis == 0 and b.rank(source) == 2 and b.is_initializer(source) and isinstance(size, int):
+    row = padding_row(node)
+    safe = clips is not None or row is not None or is_never_negative(b, indices)
+    if axis == 0 and b.rank(source) == 2 and b.is_initializer(source) and isinstance(size, int) and safe:
         width = b.shape(source)[1]
-        if clips is not None or is_never_negative(b, indices):
-            found = b.op("Embedding", b.ref(picked), data, input_dim=size, output_dim=width, dtype=b.dtype(source).name)
-            return b.op("squeeze", found, axis=0) if scalar else found
-    safe = clips is not None or is_never_negative(b, indices)
-    found = b.op("take", data, b.ref(picked), axis=axis, mode=None if safe else "wrap")
+        found = b.op("Embedding", b.ref(picked), data, input_dim=size, output_dim=width, dtype=b.dtype(source).name)
+    else:
+        found = b.op("take", data, b.ref(picked), axis=axis, mode=None if safe else "wrap")
+    if row is not None:
+        found = without_gradient(b, found, b.ref(picked), row, size, b.rank(source) - 1)
     return b.op("squeeze", found, axis=axis) if scalar and not keep else found
 
 
@@ -85,16 +91,27 @@ def _torch(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     source, indices = some(node.inputs[0]), some(node.inputs[1])
     rank = b.rank(source)
     axis = axis_of(node, rank)
+    row = padding_row(node)
+    if row is not None and rank == 2:
+        return _looked_up(b, source, x, row)
     known = b.value(indices)
     if known is not None and known.ndim == 1 and known.size > 1 and known[0] >= 0 and bool((np.diff(known) == 1).all()):
         return b.item(x[0], *along(axis, slice(int(known[0]) or None, int(known[-1]) + 1), rank=rank))
     if known is not None and known.ndim < 2 and known.size <= _FEW:
         return b.item(x[0], *along(axis, known.tolist(), rank=rank))
     if axis == 0 and rank == 2 and _is_table(b, source) and _counts_forward(b, indices):
-        sizes = b.shape(source)
-        found: Arg | None = b.layer("nn.Embedding", (x[1],), {"weight": source}, *sizes)
-        return b.call("F.embedding", x[1], x[0]) if found is None else found
+        return _looked_up(b, source, x)
     return b.item(x[0], *along(axis, x[1], rank=rank))
+
+
+def _looked_up(b: TorchBuilder, source: ir.Value, x: Sequence[Any], row: int | None = None) -> Arg:
+    """Rows of a table by torch's embedding, a layer where the table is stored and read here alone."""
+    found: Arg | None = None
+    if _is_table(b, source):
+        found = b.layer("nn.Embedding", (x[1],), {"weight": source}, *b.shape(source), padding_idx=row)
+    if found is not None:
+        return found
+    return b.call("F.embedding", x[1], x[0], **({} if row is None else {"padding_idx": row}))
 
 
 def _is_table(b: TorchBuilder, value: ir.Value) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphkit.ir.training import padding_row
 from graphkit.ops.spec import Refusal
 from graphkit.ops.tensor.grad_rows import added, rows_along, rows_of
 from graphkit.ops.tensor.grad_sizes import folded, joined, sizes_at
@@ -25,7 +26,14 @@ __all__ = ["gather_elements_gradient", "gather_gradient", "gather_nd_gradient", 
 def gather_gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> Sequence[ir.Value | None]:
     """The gradient of Gather."""
     source, indices = some(node.inputs[0]), some(node.inputs[1])
-    return [picked(b, dy[0], source, indices, axis_of(node, b.rank(source)))]
+    gradient, row = dy[0], padding_row(node)
+    if row is not None:
+        padding = b.op("Equal", indices, b.const(row, b.dtype(indices)))
+        first, rank = b.rank(indices), b.rank(gradient)
+        if first < rank:
+            padding = b.op("Unsqueeze", padding, list(range(first, rank)))
+        gradient = b.op("Where", padding, b.scalar(0, gradient), gradient)
+    return [picked(b, gradient, source, indices, axis_of(node, b.rank(source)))]
 
 
 def picked(b: GradientBuilder, gradient: ir.Value, source: ir.Value, indices: ir.Value, axis: int) -> ir.Value:

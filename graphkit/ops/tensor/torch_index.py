@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from graphkit.ir.training import padding_row
 from graphkit.ops.tensor.sizes import axis_of, constant_ints, rank_is_known, some
 from graphkit.ops.torchprogram import Code
 
@@ -150,6 +151,8 @@ def _cuts(b: TorchBuilder, node: ir.Node, source: ir.Value) -> Mapping[int, int 
     """What a node cuts out of its first operand, by axis: a range, an element, or None for its only one."""
     rank = b.rank(source)
     if node.op_type == "Gather":
+        if padding_row(node) is not None:
+            return None
         number = b.number(node.inputs[1]) if b.rank(some(node.inputs[1])) == 0 else None
         return None if number is None else {axis_of(node, rank): int(number)}
     if node.op_type == "Squeeze":

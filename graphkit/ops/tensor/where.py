@@ -11,6 +11,7 @@ from graphkit.ops.booleans import as_carrier, carrier
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given
 from graphkit.ops.tensor.broadcasting import stretch
 from graphkit.ops.tensor.fill import uniform
+from graphkit.ops.tensor.padding_row import lookup_without_gradient
 from graphkit.ops.tensor.sizes import some
 from graphkit.ops.tensor.torch_sizes import is_full
 
@@ -73,6 +74,8 @@ def _suffices(node: ir.Node) -> bool:
 
 def _read(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
     condition, chosen, other = (some(value) for value in x)
+    if (looked_up := lookup_without_gradient(b, condition, chosen, other)) is not None:
+        return looked_up
     dims = [b.shape(value) for value in (condition, chosen, other)]
     rows = len(dims[0]) == 1 < len(dims[1])
     pairs = [(dims[1], dims[2]), (dims[0], dims[1][:1] if rows else dims[1])]

@@ -11,7 +11,7 @@ from graphkit.errors import ShapeNeededError
 from graphkit.ir.dims import dims_of
 from graphkit.ir.edit import add_constant
 from graphkit.ir.shapes import infer_node
-from graphkit.ir.training import mark_backward
+from graphkit.ir.training import mark_backward, set_padding_row
 from graphkit.ops.sequence.grad_lists import summed
 from graphkit.passes.emitter import Emitter, as_stored
 from graphkit.passes.gradient.pulling import depending, pull
@@ -80,6 +80,7 @@ class Builder(Emitter):
         """Add a node, with the origin of the forward node that it is for."""
         if self.node is not None:
             node.metadata_props.update(self.node.metadata_props)
+            set_padding_row(node, None)
         if self.backward:
             mark_backward(node)
         return super().emit(node)

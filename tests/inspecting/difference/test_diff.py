@@ -276,6 +276,16 @@ def test_what_stops_gradients_is_a_difference():
     assert changes(found) == ["gradient: passes → is stopped"]
 
 
+def test_the_row_of_padding_is_a_difference():
+    from graphkit.ir.training import set_padding_row
+
+    left, right = (of("y = Gather(x, i)", "float[5, 4] x, int64[3] i", "float[3, 4] y") for _ in range(2))
+    set_padding_row(next(iter(right.graph)), 0)
+    found = compare(left, right)
+    assert counts(found) == {"nodes changed": 1}
+    assert changes(found) == ["gradient: passes → is stopped at row 0"]
+
+
 def test_empty_graphs_are_the_same():
     empty = of("", result="float[n, 4] x")
     assert compare(empty, empty.clone()).same

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from graphkit.frameworks.torch.aten.emit import integers, known, origin, rank
+from graphkit.ir.training import set_padding_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +22,22 @@ __all__ = ["ROWS"]
 _REDUCTIONS: Final = ("ReduceSum", "ReduceMean", "ReduceMax")
 """What torch's modes of EmbeddingBag mean."""
 _NORMS: Final = {1.0: "ReduceL1", 2.0: "ReduceL2", inf: "ReduceMax"}
+
+
+def _embedding(
+    emit: Emit,
+    weight: ir.Value,
+    indices: ir.Value,
+    padding_idx: int = -1,
+    scale_grad_by_freq: bool = False,  # noqa: ARG001 -- part of ATen's signature
+    sparse: bool = False,  # noqa: ARG001 -- part of ATen's signature
+) -> ir.Value:
+    """Rows of a table, of which the one for padding gets no gradient."""
+    found = emit.op("Gather", weight, indices, axis=0)
+    node = found.producer()
+    if padding_idx >= 0 and node is not None:
+        set_padding_row(node, padding_idx)
+    return found
 
 
 def _embedding_bag(
@@ -123,6 +140,7 @@ def _distances(emit: Emit, x: ir.Value, y: ir.Value, p: float, compute_mode: int
 ROWS: dict[str, Callable[..., Any]] = {
     "aten._cdist_forward.default": _distances,
     "aten.argsort.stable": _order,
+    "aten.embedding.default": _embedding,
     "aten.embedding_bag.default": _embedding_bag,
     "aten.embedding_bag.padding_idx": _embedding_bag,
     "aten.kthvalue.default": _kthvalue,

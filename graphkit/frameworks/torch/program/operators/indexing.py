@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from graphkit.frameworks.torch.aten.emit import rank
 from graphkit.frameworks.torch.program.recorder import UnfitError
+from graphkit.ir.training import set_padding_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,11 +35,15 @@ def _embedding(
     emit: Recorder,
     weight: ir.Value,
     indices: ir.Value,
-    padding_idx: int = -1,  # noqa: ARG001 -- of gradients only, as those below
-    scale_grad_by_freq: bool = False,  # noqa: ARG001
+    padding_idx: int = -1,
+    scale_grad_by_freq: bool = False,  # noqa: ARG001 -- of gradients only, as below
     sparse: bool = False,  # noqa: ARG001
 ) -> ir.Value:
-    return emit.op("Gather", weight, indices, axis=0)
+    found = emit.op("Gather", weight, indices, axis=0)
+    node = found.producer()
+    if padding_idx >= 0 and node is not None:
+        set_padding_row(node, padding_idx)
+    return found
 
 
 def _gather(emit: Recorder, x: ir.Value, dim: int, index: ir.Value, sparse_grad: bool = False) -> ir.Value:  # noqa: ARG001
