@@ -68,6 +68,10 @@ def _captured(
         return program
     assert failure is not None
     if demanded:
+        for other in sample.others():
+            program, _ = _attempt(module, other, batch, Dim.DYNAMIC, wants_batch, [])
+            if program is not None:
+                return program
         raise _refusal(failure, label, _too_long(module, sample)) from failure
     program, _ = _attempt(module, sample, batch, Dim.AUTO, wants_batch, [])
     reason = f": {guards[-1]}" if guards else (f": {line}" if (line := user_line(failure)) else "")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from graphkit.errors import InputError
@@ -11,7 +12,7 @@ from graphkit.frameworks.torch.nested import put, structure
 
 if TYPE_CHECKING:
     import inspect
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import torch
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Blank", "Sample", "fitting", "from_program", "from_specs"]
 
 _FREE_SIZE: Final = 64
+_OTHER_SIZES: Final = (24, 7, 480, 8000)
 _BATCH: Final = 2
 """Batch to trace a free batch with: torch.export takes sizes 0 and 1 for constants."""
 
@@ -71,6 +73,16 @@ class Sample:
     def shares_batch(self, blank: Blank) -> bool:
         """Whether the first dimension of an input is as large as that of the first input."""
         return bool(blank.shape) and blank.shape[0] == self.batch
+
+    def others(self) -> Iterator[Sample]:
+        """The same arguments with other sizes in place of the free ones; none where these depend on one another.
+
+        A module may take the usual size for a constant, as it is that of a table, or have no room for it, or need more.
+        """
+        free = [blank for blank in self.blanks if None in blank.shape[1:]]
+        if len({blank.free for blank in free}) == 1:
+            for size in _OTHER_SIZES:
+                yield Sample(*self.map(partial(replace, free=size)))
 
     def tensors(self, batch: int | None = None, seed: int = 0) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Arguments with seeded random numbers for float inputs and zeros for the others.

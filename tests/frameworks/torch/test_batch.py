@@ -186,3 +186,22 @@ def test_nested_inputs_of_a_program_are_freed_as_well() -> None:
     args = ({"a": torch.randn(2, 3), "b": torch.randn(2, 3)}, torch.randn(2, 3))
     model, _ = read(torch.export.export(Bags(), args))
     assert [shape(model, index) for index in range(3)] == [["batch", "3"]] * 3
+
+
+class Causal(nn.Module):
+    """Has a table of as many places as free lengths are usually traced with, or of fewer."""
+
+    def __init__(self, places: int) -> None:
+        super().__init__()
+        self.register_buffer("mask", torch.ones(places, places).tril())
+
+    def forward(self, scores: torch.Tensor) -> torch.Tensor:
+        length = scores.shape[1]
+        return scores.masked_fill(self.mask[:length, :length] == 0, -1.0)
+
+
+@pytest.mark.parametrize("places", [64, 30, 8])
+def test_a_free_length_is_traced_with_a_size_that_the_module_has_room_for(places: int) -> None:
+    model, told = read(Causal(places), "?x?x?")
+    assert (shape(model)[0], told) == ("batch", [])
+    assert "64" not in shape(model)
