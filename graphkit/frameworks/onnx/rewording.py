@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphkit.frameworks.onnx.hidden_rows import may_hide_all, show_something
+from graphkit.ir.canonical.names import fix_names
 from graphkit.ir.dims import dims_of
 from graphkit.ir.edit import Editor, nodes_of
 
@@ -19,15 +21,20 @@ __all__ = ["reword"]
 
 def reword(model: ir.Model) -> None:
     """Say nodes of a canonical model that is to be written in operators that run alike everywhere, in place."""
-    for node in nodes_of(model):
-        if not node.domain and node.op_type in _REWORDED:
-            _REWORDED[node.op_type](Editor(model, node))
+    nodes = [node for node in nodes_of(model) if not node.domain and node.op_type in _REWORDED]
+    for node in nodes:
+        _REWORDED[node.op_type](Editor(model, node))
+    if nodes:
+        fix_names(model)
 
 
 def _attention(edit: Editor) -> None:
     """ONNX Runtime (1.31) takes no mask of one row for all queries."""
     node = edit.node
     query, mask = node.inputs[0], node.inputs[3] if len(node.inputs) > 3 else None
+    if may_hide_all(node):
+        show_something(edit)
+        return
     sizes, given = (None if value is None else dims_of(value) for value in (query, mask))
     if query is None or mask is None or sizes is None or given is None or len(given) < 2 or given[-2] != 1:
         return
