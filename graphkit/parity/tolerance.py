@@ -4,7 +4,9 @@
 largest magnitude in practice, so :data:`DOUBLE` = 1e-9 leaves room for depth and ill-conditioning and still catches
 a wrong epsilon. Where MXNet itself holds a parameter or constant in float32 (the slope of LeakyReLU, the bounds of
 clip, GELU's polynomial, …) it cannot do better than :data:`SINGLE_INSIDE` = 1e-6; :mod:`graphkit.parity.single` finds
-out where. So does ONNX Runtime hold attributes, the scale of Attention and the factor of a fused matrix product.
+out where. So does ONNX Runtime hold attributes, the scale of Attention and the factor of a fused matrix product. Where
+several such nodes follow one another (steps of a recurrent layer that MXNet computes in float32), a gradient that would
+fail may be as far off as in float32: :data:`MARGIN` times its noise floor, up to :data:`SUMMED`.
 Steps of training add up what single gradients differ by: :data:`TRAINED` = 1e-8 is for the parameters after them.
 
 **float32.** The bound is :data:`MARGIN` = 4 times the *noise floor*: how far the same model, on one runtime, is from
@@ -96,8 +98,8 @@ def double_bounds(
 
     Args:
         peaks: Largest magnitude of each reference, for tensors that are peers (all outputs, or all gradients).
-        floors: Largest difference between float32 and float64 of each, absolute, where it was measured; only used to
-            tell residue.
+        floors: Largest difference between float32 and float64 of each, absolute, where it was measured; tells residue,
+            and what a runtime may be off by that computes with float32 numbers.
         single: What runtime computes with a number in float32 behind a tensor, by name of the tensor.
         tol: The bound where none does.
     """
@@ -105,7 +107,10 @@ def double_bounds(
     bounds = {}
     for name in peaks:
         scale, note = _scale(name, peaks, floors or {})
-        within = SINGLE_INSIDE if name in holders else tol
+        within = tol
+        if name in holders:
+            level = (floors or {}).get(name, 0.0) / (scale or peaks[name] or 1.0)
+            within = max(SINGLE_INSIDE, min(MARGIN * level, SUMMED))
         reason = f"{holders[name]} holds a constant in float32" if name in holders else ""
         bounds[name] = Bound(within, scale, note="; ".join(filter(None, (note, reason))))
     return bounds

@@ -72,3 +72,11 @@ def test_a_small_gradient_that_float32_knows_keeps_its_own_scale():
 
 def test_all_zeros_are_judged_absolutely():
     assert double_bounds({"a": 0.0})["a"].scale == 1.0
+
+
+def test_what_a_runtime_computes_in_float32_may_be_as_far_off_as_in_float32():
+    peaks, held = {"a": 2.0, "b": 2.0}, {"a": "MXNet"}
+    assert double_bounds(peaks, None, held)["a"].tol == 1e-6
+    measured = double_bounds(peaks, {"a": 2e-6, "b": 2e-6}, held)
+    assert (measured["a"].tol, measured["b"].tol) == (4e-6, 1e-9)
+    assert double_bounds(peaks, {"a": 0.1, "b": 2e-6}, held)["a"].tol == 1e-4
