@@ -14,7 +14,9 @@ farther. Measured on DenseNet-121 (121 ReLUs, images of 64 × 64, batch 1, PyTor
 runs and one unit two samples had gradients beyond 4 × the floor, with eight runs and four units one had. What is left
 is put to further samples by :func:`graphkit.parity.verify.verify`.
 
-The float64 result is not perturbed: it is the truth that both float32 runs approximate.
+The float64 result is not perturbed: it is the truth that both float32 runs approximate. A runtime that has NaN or an
+infinity in float64 where it has a number in float32 computes something else there, as float64 overflows later than
+float32 does; no floor is measured on it.
 
 Where a model is compared in its own precision, of float16 or bfloat16, that takes the place of float32, and inputs of
 16 bits move by one unit at most: four would be up to 3 % of a number, which is another input and not another rounding.
@@ -26,7 +28,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from graphkit.errors import GraphkitError
+from graphkit.errors import ExecutionError, GraphkitError
 from graphkit.frameworks.base import runtimes
 from graphkit.parity.inputs import in_dtype, nudged
 from graphkit.parity.tolerance import MARGIN
@@ -90,8 +92,8 @@ def measured_floors(
     single = pool.session(reference.runtime, reference.native, precision, mode)
     told = "float32" if precision == "float32" else "the model's own precision"
     warning = (
-        f"No runtime here runs the model in float64, so the noise floor is how much {reference.name} in {told} "
-        f"changes when its inputs change by a rounding error."
+        f"No runtime here gives the model's numbers in float64, so the noise floor is how much {reference.name} in "
+        f"{told} changes when its inputs change by a rounding error."
     )
     return noise_floor(single, None, feeds, seeds, seed, taps, max(runs, 2)), warning
 
@@ -120,6 +122,10 @@ def noise_floor(
 
     Returns:
         Floors of the outputs and of the gradients, by IR value name.
+
+    Raises:
+        GraphkitError: The runtime does not run the model in one of the precisions, or float64 has NaN or an infinity
+            where float32 has a number.
     """
     known = single.tappable if double is None else single.tappable & double.tappable
     wanted = [name for name in taps if name in known]
@@ -142,6 +148,9 @@ def spread(
         truth: The groups in float64; None for those of the first run.
         run: Gives the groups of a run in float32, 0 being that with inputs as they are.
         runs: How many there are.
+
+    Raises:
+        ExecutionError: The truth has NaN or an infinity where the first run has a number.
     """
     floors: list[dict[str, float]] = []
     for index in range(runs):
@@ -150,6 +159,8 @@ def spread(
         if truth is None:
             truth = found
             continue
+        if not index:
+            _check_truth(truth, found)
         for floor, expected, got in zip(floors, truth, found, strict=True):
             for name, array in expected.items():
                 if name in got and got[name].shape == array.shape and array.dtype.kind in "fV":
@@ -161,6 +172,18 @@ def _run(session: Session, feeds: Arrays, seeds: Arrays | None, taps: Sequence[s
     found = session.forward(feeds, taps)
     inner = [name for name in taps if found[name].dtype.kind in "fV"]
     return [found, {} if seeds is None else session.backward(feeds, seeds, inner)]
+
+
+def _check_truth(truth: Sequence[Arrays], found: Sequence[Arrays]) -> None:
+    for expected, got in zip(truth, found, strict=True):
+        for name, array in expected.items():
+            if name in got and got[name].shape == array.shape and array.dtype.kind in "fV":
+                lost = np.isfinite(got[name].astype(np.float64)) & ~np.isfinite(array.astype(np.float64))
+                if lost.any():
+                    raise ExecutionError(
+                        f"{name!r} has NaN or infinities in float64 where it has numbers in float32, so that float64 "
+                        f"does not tell how well float32 does."
+                    )
 
 
 def _largest(expected: npt.NDArray[np.generic], found: npt.NDArray[np.generic]) -> float:

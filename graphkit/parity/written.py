@@ -157,14 +157,14 @@ class _Compared:
         groups = self._groups()
         right = self._of_file(feeds, groups)
         left = self._of_source("float32", feeds)
+
+        def moved(index: int) -> list[Arrays]:
+            return self._of_source("float32", nudged(feeds, sample.seed, index, UNITS) if index else feeds)
+
         try:
-            truth = self._of_source("float64", in_dtype(feeds, np.float64))
+            floors = spread(self._of_source("float64", in_dtype(feeds, np.float64)), moved)
         except GraphkitError:
-            truth = None
-        floors = spread(
-            truth,
-            lambda index: self._of_source("float32", nudged(feeds, sample.seed, index, UNITS) if index else feeds),
-        )
+            floors = spread(None, moved)
         found: list[Check] = []
         sides = (self.runtime.name, "file")
         for group, one, two, floor in zip(groups, left, right, floors, strict=True):
