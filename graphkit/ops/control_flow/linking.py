@@ -1,8 +1,12 @@
-"""What MXNet's ``_cond`` needs so that gradients pass it.
+"""What MXNet's ``_cond`` and ``_while_loop`` need so that gradients pass them.
 
 A branch that does not read what the other one reads leaves the gradient in that as it was in memory, and MXNet refuses
 to go back through a branch that gives something which depends on none of its inputs. So both branches read the same,
 and all that they give depends on something, by zeros whose gradients are zeros whatever the numbers are.
+
+``_while_loop`` computes no gradient in what is carried, on any turn, if nothing asks for the one in what it is at first
+(a constant, or an input whose ``grad_req`` is ``null``), and goes on from what was in memory. So what floats are at
+first depends, by such zeros, on all that the loop is given: where any gradient is asked for, all are.
 """
 
 from __future__ import annotations
@@ -11,13 +15,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphkit.ops.codec import show
 from graphkit.ops.mxgraph import VARIABLE, MxGraph, MxNode, MxRef
+from graphkit.ops.spec import is_float
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
+    import onnx_ir as ir
 
-__all__ = ["link", "read_alike"]
+    from graphkit.ops.builders import MxBuilder
+
+__all__ = ["ask_alike", "link", "read_alike"]
 
 _NO_GRADIENT: Final = frozenset(
     {"BlockGrad", "argmax", "argmin", "argsort", "ceil", "fix", "floor", "one_hot", "ones_like", "rint", "round"}
@@ -76,12 +84,53 @@ def link(branch: MxGraph, places: list[int], number: int, rank: int, dtype: np.d
     places[:] = [place[id(node)] for node in branch.variables()]
 
 
-def _depends(head: MxRef) -> bool:
-    """Whether gradients reach a variable."""
+def ask_alike(b: MxBuilder, carried: Mapping[ir.Value, MxRef], others: Sequence[MxRef]) -> list[MxRef]:
+    """Have a gradient in what each float that a loop carries is at first asked for if any in what it reads is.
+
+    Args:
+        b: The builder.
+        carried: What holds each value that it carries at first.
+        others: What else it reads; arrays of integers among them do no harm.
+
+    Returns:
+        What holds each of ``carried`` now.
+    """
+    floats = [ref for value, ref in carried.items() if is_float(b.dtype(value))]
+    sources = [ref for ref in dict.fromkeys((*floats, *others)) if _depends(ref, trained=True)]
+    if not floats or not sources or {*floats, *sources} == {floats[0]}:
+        return list(carried.values())
+    zeros: dict[np.dtype[Any], MxRef] = {}
+
+    def linked(value: ir.Value, ref: MxRef) -> MxRef:
+        dtype, rank = b.dtype(value), b.rank(value)
+        if not is_float(dtype):
+            return ref
+        if dtype not in zeros:
+            zeros[dtype] = _zero_of(b, sources, dtype)
+        zero = zeros[dtype]
+        if rank > 1:
+            zero = b.op("Reshape", zero, shape=(1,) * rank, name="zeros")
+        return b.op("broadcast_add", ref, zero, name="linked")
+
+    return [linked(value, ref) for value, ref in carried.items()]
+
+
+def _zero_of(b: MxBuilder, sources: Sequence[MxRef], dtype: np.dtype[Any]) -> MxRef:
+    """A zero that depends on some arrays, of shape (1,); MXNet's backward pass fails at ``where`` beside a loop."""
+    parts = [b.op("_zeros", shape=(1,), dtype=dtype.name)]
+    for source in sources:
+        first = b.op("slice_axis", source, axis=0, begin=0, end=1, name="first")
+        parts.append(b.op("sum", b.op("Cast", first, dtype=dtype.name, name="first"), name="first"))
+    every = b.op("Concat", *parts, dim=0, num_args=len(parts), name="every")
+    return b.op("slice_axis", every, axis=0, begin=0, end=1, name="none")
+
+
+def _depends(head: MxRef, *, trained: bool = False) -> bool:
+    """Whether gradients reach a variable; with ``trained``, one that optimizers do not leave alone."""
     stack, seen = [head.node], set[int]()
     while stack:
         node = stack.pop()
-        if node.is_variable:
+        if node.is_variable and not (trained and node.hidden.get("__lr_mult__") == "0.0"):
             return True
         if id(node) not in seen and node.op not in _NO_GRADIENT:
             seen.add(id(node))

@@ -117,6 +117,17 @@ LOOPS: Final = (
         outputs=2,
     ),
     _loop(
+        "integers computed from floats",
+        f"(int64 i, bool c, float[3] a, int64[3] n) => (bool d, float[3] e, int64[3] m) "
+        f"{{ {_KEEP} f = CastLike(n, a) q = Mul(f, f) s = Sin(a) e = Add(s, q) m = Cast <to = 7> (e) }}",
+        _COUNT,
+        None,
+        given([0.3, -0.9, 2.3], "float32"),
+        given([1, 2, -1], "int64"),
+        const=(0,),
+        outputs=2,
+    ),
+    _loop(
         "scalars",
         f"(int64 i, bool c, float h, int64 n) => (bool d, float g, int64 m, float y, int64 z) "
         f"{{ {_KEEP} g = Sin(h) m = Add(n, i) y = Mul(g, g) z = Identity(n) }}",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from graphkit.ops.booleans import as_carrier, carrier
+from graphkit.ops.control_flow.linking import ask_alike
 from graphkit.ops.mxgraph import VARIABLE, MxBody, MxGraph, MxNode, MxRef
 from graphkit.ops.spec import Refusal, is_float
 
@@ -153,7 +154,7 @@ class Looping:
         def turn(own: Sequence[MxRef]) -> list[MxRef]:
             b.inline(self.body)
             collected = [outside(b, value) for value in self.collected]
-            following = [outside(b, value) for value in self.following]
+            following = _followed(b, self.following, own[len(items) :])
             unread = _unread(own, [*collected, *following])
             spare = [b.op("_copy", ref, name="unread") for ref in own[: len(items)] if ref in unread]
             return [*collected, *spare, *_reading(b, own[len(items) :], following, unread)]
@@ -198,11 +199,7 @@ class Looping:
             following = [b.op("_plus_scalar", own[0], scalar=1, name="next")]
             if conditional:
                 following.append(own[1] if self.going is None else _linked(b, outside(b, self.going), own[1]))
-            pairs = zip(self.following, own[before:], strict=False)
-            following += [
-                outside(b, value) if is_float(b.dtype(value)) else _linked(b, outside(b, value), ref)
-                for value, ref in pairs
-            ]
+            following += _followed(b, self.following, own[before : before + len(self.carried)])
             following += own[len(following) :]
             unread = _unread(own, [*collected, *following])
             heads = [*collected, *_reading(b, own, following, unread)]
@@ -219,6 +216,8 @@ class Looping:
         variables = [*body.own, *captured]
         order = {id(node): place for place, node in enumerate(body.graph.variables())}
         place = {id(node): number for number, node in enumerate(variables)}
+        others = [*self.items.values(), *captured.values()]
+        first[before : before + len(self.carried)] = ask_alike(b, self.carried, others)
         inputs = [*first, *captured.values()]
         count = len(body.graph.heads)
         results = b.ops(
@@ -281,6 +280,13 @@ def _reading(b: MxBuilder, own: Sequence[MxRef], following: Sequence[MxRef], unr
     """What variables are on the next turn, said so that each of them is read."""
     pairs = zip(own, following, strict=True)
     return [b.op("reshape_like", ref, old, name="next") if old in unread else ref for old, ref in pairs]
+
+
+def _followed(b: MxBuilder, following: Sequence[ir.Value], own: Sequence[MxRef]) -> list[MxRef]:
+    """What values that are carried are on the next turn."""
+    refs = [outside(b, value) for value in following]
+    pairs = zip(following, refs, own, strict=True)
+    return [ref if is_float(b.dtype(value)) else _linked(b, ref, old) for value, ref, old in pairs]
 
 
 def _linked(b: MxBuilder, ref: MxRef, old: MxRef) -> MxRef:

@@ -61,13 +61,20 @@ def _cast(b: MxBuilder, source: ir.Value, data: MxRef, to: np.dtype[Any], result
         return Refusal(f"MXNet 1.9.1 does not compute in {to.name}; cast to another type")
     if to == held:
         return data
-    if own.kind == "f" and to.kind in "iu" and _turns_to_float(result):
+    if own.kind == "f" and to.kind in "iu" and _turns_to_float(result, inside=b.is_inside):
         data = b.op("BlockGrad", data)
     return b.op("Cast", data, dtype=to.name)
 
 
-def _turns_to_float(integers: ir.Value) -> bool:
-    """Whether floats are computed from integers, through which MXNet would hand a gradient on; comparisons end it."""
+def _turns_to_float(integers: ir.Value, *, inside: bool) -> bool:
+    """Whether floats may be computed from integers, through which MXNet would hand a gradient on.
+
+    Comparisons end it.
+
+    Args:
+        integers: The integers.
+        inside: Whether they are in a body of a loop or branch.
+    """
     seen: set[ir.Value] = set()
     stack = [integers]
     while stack:
@@ -75,6 +82,8 @@ def _turns_to_float(integers: ir.Value) -> bool:
         if value in seen:
             continue
         seen.add(value)
+        if value.is_graph_output() and (inside or value.graph is not integers.graph):
+            return True  # what a body gives may become anything
         for use in value.uses():
             if use.idx == _INDEX_PLACES.get(use.node.op_type):
                 continue

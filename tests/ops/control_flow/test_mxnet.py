@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 from realmxnet import mxnet
 from torchtext import model_of
 
@@ -208,6 +209,60 @@ def test_a_recurrent_scan_is_written_as_a_foreach_with_its_weights_outside() -> 
     assert [ref.node.name for ref in node.inputs] == ["x", "h", "w"]
     written = json.loads(symbol.dumps(mx.graph))
     assert [len(each.get("subgraphs", ())) for each in written["nodes"] if each["op"] == "_foreach"] == [1]
+
+
+_DECODED = (
+    "rows = Shape <end = 1> (memory) sizes = Concat <axis = 0> (rows, three) nothing = ConstantOfShape (sizes) "
+    "twice = Concat <axis = 1> (memory, memory) "
+    "last, state, y = Loop <body = turn (int64 i, bool c, int64[N] t, float[N, 3] h, float[N, 6] s) => "
+    "(bool d, int64[N] u, float[N, 3] g, float[N, 6] r) { d = Less (i, two) e = Gather (table, t) a = Add (e, h) "
+    "g = Tanh (a) o = Gemm <transB = 1> (g, w) u = ArgMax <axis = 1, keepdims = 0> (o) k = Add (u, i) "
+    "f = Cast <to = 1> (k) m = Unsqueeze (f, one) p = Mul (o, m) r = Add (s, p) }> (, , token, nothing, twice)"
+)
+"""Greedy decoding: what it carries is at first fed, made of a size, or computed."""
+
+
+@pytest.mark.parametrize("asked", [["table"], ["w"], ["table", "w"], ["table", "w", "memory"]])
+def test_gradients_pass_what_a_loop_carries_whatever_it_is_at_first_and_whichever_are_asked_for(
+    asked: list[str],
+) -> None:
+    mx = mxnet()
+    rng = np.random.default_rng(0)
+    known = {
+        "token": np.array([1, 4]),
+        "memory": rng.standard_normal((2, 3)),
+        "table": rng.standard_normal((6, 3)),
+        "w": rng.standard_normal((6, 3)),
+    }
+    held = ", ".join(
+        f"float{list(known[name].shape)} {name} = {{{', '.join(map(repr, known[name].ravel().tolist()))}}}"
+        for name in ("table", "w")
+    )
+    held += ", int64[1] three = {3}, int64 two = {2}, int64[1] one = {1}"
+    model = model_of("int64[N] token, float[N, 3] memory", "float[N, 6] y", _DECODED, held)
+    mx_model = to_symbol(cast_floats(model, "float64"))
+    loop = mx.sym.load_json(symbol.dumps(mx_model.graph))
+    known |= {name: np.asarray(array) for name, array in mx_model.args.items()}  # as float32 holds them
+    table, w, memory = (torch.tensor(known[name], requires_grad=True) for name in ("table", "w", "memory"))
+    token, state, expected = torch.tensor(known["token"]), torch.zeros_like(memory), torch.cat([memory, memory], 1)
+    for turn in range(3):
+        state = torch.tanh(table[token] + state)
+        scores = state @ w.T
+        token = scores.argmax(1)
+        expected = expected + scores * (token + turn)[:, None]
+    expected.sum().backward()  # type: ignore[no-untyped-call]  # torch's
+    arrays = {name: mx.nd.array(known[name], dtype=known[name].dtype) for name in loop.list_arguments()}
+    slopes = {name: mx.nd.zeros_like(arrays[name]) for name in asked}
+    executor = loop.bind(mx.cpu(), arrays, slopes, {name: "write" if name in asked else "null" for name in arrays})
+    freed = [np.full(size, np.nan) for size in range(1, 64) for _ in range(50)]
+    del freed  # what MXNet does not write to is no number
+    (output,) = executor.forward(is_train=True)
+    np.testing.assert_allclose(output.asnumpy(), expected.detach().numpy(), rtol=1e-9)
+    executor.backward([mx.nd.ones_like(output)], is_train=True)
+    for name, tensor in (("table", table), ("w", w), ("memory", memory)):
+        if name in asked:
+            assert tensor.grad is not None
+            np.testing.assert_allclose(slopes[name].asnumpy(), tensor.grad.numpy(), rtol=1e-9, atol=1e-12, err_msg=name)
 
 
 _TURN = "y = Loop <body = turn (int64 i, bool c, {} a) => (bool d, {} e) {{ d = Identity (c) e = {} }}> ({}, , x)"
