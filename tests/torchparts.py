@@ -90,6 +90,8 @@ LOOKUPS: dict[str, Callable[..., Any]] = {
     "bags": _Bags(mode="sum"),
     "bags_mean": _Bags(),
     "bags_max": _Bags(mode="max"),
+    "bags_without_a_row": _Bags(mode="sum", padding_idx=1),
+    "bags_mean_without_a_row": _Bags(padding_idx=0),
     "median": lambda x: x.median(1, keepdim=True),
     "median_of_all": lambda x: x[0].median(),
     "kth": lambda x: x.kthvalue(2, 2),

@@ -102,7 +102,7 @@ def test_single_operators_become_single_nodes(family: str) -> None:
 @pytest.mark.parametrize(
     ("module", "says"),
     [
-        (torch.nn.EmbeddingBag(5, 3, padding_idx=0), "embedding bags that leave out a row"),
+        (torch.nn.EmbeddingBag(5, 3, padding_idx=0, mode="max"), "maxima of embedding bags that leave out a row"),
         (torch.nn.FractionalMaxPool2d(2, output_size=3), "fractional_max_pool2d"),
         (torch.nn.AdaptiveMaxPool2d(3, return_indices=True), "indices of adaptive max pooling"),
         (torch.nn.AvgPool2d(3, 2, 1, ceil_mode=True, divisor_override=5), "ceil_mode and divisor_override"),

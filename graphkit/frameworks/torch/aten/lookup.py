@@ -55,14 +55,32 @@ def _embedding_bag(
     """Bags of one size, as torch makes them of indices in two dimensions."""
     rest = emit.untranslated("sizes of embedding bags", 3, weight)
     size = None if include_last_offset else _bag_size(offsets)
-    if size is None or (padding_idx is not None and padding_idx >= 0):
-        what = "embedding bags that differ in size" if size is None else "embedding bags that leave out a row"
+    padded = padding_idx is not None and padding_idx >= 0
+    if size is None or (padded and _REDUCTIONS[mode] == "ReduceMax"):
+        what = "embedding bags that differ in size" if size is None else "maxima of embedding bags that leave out a row"
         return [*emit.untranslated(what, 1, weight), *rest]
-    rows = emit.op("Gather", weight, emit.op("Reshape", indices, emit.ints(-1, size)), axis=0)
+    places = emit.op("Reshape", indices, emit.ints(-1, size))
+    rows = emit.op("Gather", weight, places, axis=0)
     if per_sample_weights is not None:
         factors = emit.op("Reshape", per_sample_weights, emit.ints(-1, size, 1))
         rows = emit.op("Mul", rows, factors)
+    if padded:
+        return [_without_row(emit, rows, places, padding_idx, weight, mean=_REDUCTIONS[mode] == "ReduceMean"), *rest]
     return [emit.op(_REDUCTIONS[mode], rows, emit.ints(1), keepdims=0), *rest]
+
+
+def _without_row(
+    emit: Emit, rows: ir.Value, places: ir.Value, row: int | None, weight: ir.Value, *, mean: bool
+) -> ir.Value:
+    """Sums or means of what bags hold besides one row; zero for a bag that holds nothing else."""
+    left_out = emit.op("Equal", places, emit.op("CastLike", emit.array(np.asarray(row)), places))
+    left_out = emit.op("Unsqueeze", left_out, emit.ints(-1))
+    zero, one = emit.floats(0.0, weight), emit.floats(1.0, weight)
+    total = emit.op("ReduceSum", emit.op("Where", left_out, zero, rows), emit.ints(1), keepdims=0)
+    if not mean:
+        return total
+    count = emit.op("ReduceSum", emit.op("Where", left_out, zero, one), emit.ints(1), keepdims=0)
+    return emit.op("Div", total, emit.op("Max", count, one))
 
 
 def _bag_size(offsets: ir.Value) -> int | None:
