@@ -184,7 +184,10 @@ def test_an_interruption_leaves_nothing_behind(folder):
             assert process.poll() is None
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        try:
+            _, err = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert err.split() == ["graphkit:", "interrupted."]
     assert not list(folder.glob("*.onnx*"))

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from contextlib import contextmanager
 
 import onnx_ir as ir
 import pytest
@@ -21,14 +22,19 @@ def model(tmp_path):
     return path
 
 
+@contextmanager
 def view(*arguments):
-    return subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "graphkit", "view", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"BROWSER": "true"},
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a process is interrupted in another way there")
@@ -48,7 +54,6 @@ def test_a_port_that_is_taken_is_an_error(model):
         with view(model, "--no-browser", "--port", port) as second:
             assert second.wait(60) == 2
             assert f"error: Port {port} of 127.0.0.1 cannot be listened on" in second.stderr.read()
-        first.kill()
 
 
 def test_what_is_no_model_is_not_served(tmp_path):
