@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from graphkit.ops.builders import MxBuilder
 
-__all__ = ["ask_alike", "link", "read_alike"]
+__all__ = ["ask_alike", "link", "linked", "read_alike"]
 
 _NO_GRADIENT: Final = frozenset(
     {"BlockGrad", "argmax", "argmin", "argsort", "ceil", "fix", "floor", "one_hot", "ones_like", "rint", "round"}
@@ -101,18 +101,36 @@ def ask_alike(b: MxBuilder, carried: Mapping[ir.Value, MxRef], others: Sequence[
         return list(carried.values())
     zeros: dict[np.dtype[Any], MxRef] = {}
 
-    def linked(value: ir.Value, ref: MxRef) -> MxRef:
-        dtype, rank = b.dtype(value), b.rank(value)
+    def asked(value: ir.Value, ref: MxRef) -> MxRef:
+        dtype = b.dtype(value)
         if not is_float(dtype):
             return ref
         if dtype not in zeros:
             zeros[dtype] = _zero_of(b, sources, dtype)
-        zero = zeros[dtype]
-        if rank > 1:
-            zero = b.op("Reshape", zero, shape=(1,) * rank, name="zeros")
-        return b.op("broadcast_add", ref, zero, name="linked")
+        return _plus(b, ref, zeros[dtype], b.rank(value))
 
-    return [linked(value, ref) for value, ref in carried.items()]
+    return [asked(value, ref) for value, ref in carried.items()]
+
+
+def linked(b: MxBuilder, ref: MxRef, rank: int, dtype: np.dtype[Any], source: MxRef) -> MxRef:
+    """What depends on an array, if it depended on nothing that gradients reach.
+
+    Args:
+        b: The builder.
+        ref: What it is.
+        rank: Of it.
+        dtype: In which MXNet holds it.
+        source: The array.
+    """
+    if is_float(dtype) and _depends(ref):
+        return ref
+    return _plus(b, ref, _zero_of(b, [source], dtype), rank)
+
+
+def _plus(b: MxBuilder, ref: MxRef, zero: MxRef, rank: int) -> MxRef:
+    if rank > 1:
+        zero = b.op("Reshape", zero, shape=(1,) * rank, name="zeros")
+    return b.op("broadcast_add", ref, zero, name="linked")
 
 
 def _zero_of(b: MxBuilder, sources: Sequence[MxRef], dtype: np.dtype[Any]) -> MxRef:

@@ -128,6 +128,27 @@ LOOPS: Final = (
         outputs=2,
     ),
     _loop(
+        "collects integers computed from floats",
+        f"(int64 i, bool c, float[3] a) => (bool d, float[3] e, int64[3] m, int64 n, bool[3] p) "
+        f"{{ {_KEEP} e = Sin(a) m = Cast <to = 7> (a) n = ArgMax <keepdims = 0> (a) p = Less(a, e) }}",
+        _COUNT,
+        None,
+        given([1.3, -0.9, 2.3], "float32"),
+        const=(0,),
+        outputs=4,
+    ),
+    _loop(
+        "carries floats that no gradient passes",
+        f"(int64 i, bool c, float[3] a, float[3] b) => (bool d, float[3] e, float[3] f) "
+        f"{{ {_KEEP} e = Floor(a) s = Sin(b) f = Add(s, e) }}",
+        _COUNT,
+        None,
+        given([1.3, -0.9, 2.3], "float32"),
+        arr(3),
+        const=(0,),
+        outputs=2,
+    ),
+    _loop(
         "scalars",
         f"(int64 i, bool c, float h, int64 n) => (bool d, float g, int64 m, float y, int64 z) "
         f"{{ {_KEEP} g = Sin(h) m = Add(n, i) y = Mul(g, g) z = Identity(n) }}",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from graphkit.ops.booleans import as_carrier, carrier
-from graphkit.ops.control_flow.linking import ask_alike
+from graphkit.ops.control_flow.linking import ask_alike, linked
 from graphkit.ops.mxgraph import VARIABLE, MxBody, MxGraph, MxNode, MxRef
 from graphkit.ops.spec import Refusal, is_float
 
@@ -153,7 +153,7 @@ class Looping:
 
         def turn(own: Sequence[MxRef]) -> list[MxRef]:
             b.inline(self.body)
-            collected = [outside(b, value) for value in self.collected]
+            collected = [_grounded(b, value, own[-1]) for value in self.collected]
             following = _followed(b, self.following, own[len(items) :])
             unread = _unread(own, [*collected, *following])
             spare = [b.op("_copy", ref, name="unread") for ref in own[: len(items)] if ref in unread]
@@ -195,7 +195,7 @@ class Looping:
                 row = b.op("take", ref, own[0], name="row")
                 b.bind(value, b.op("Reshape", row, shape=(-3, -2), name="item") if b.rank(value) else row)
             b.inline(self.body)
-            collected = [outside(b, value) for value in self.collected]
+            collected = [_grounded(b, value, own[-1]) for value in self.collected]
             following = [b.op("_plus_scalar", own[0], scalar=1, name="next")]
             if conditional:
                 following.append(own[1] if self.going is None else _linked(b, outside(b, self.going), own[1]))
@@ -284,13 +284,19 @@ def _reading(b: MxBuilder, own: Sequence[MxRef], following: Sequence[MxRef], unr
 
 def _followed(b: MxBuilder, following: Sequence[ir.Value], own: Sequence[MxRef]) -> list[MxRef]:
     """What values that are carried are on the next turn."""
-    refs = [outside(b, value) for value in following]
-    pairs = zip(following, refs, own, strict=True)
-    return [ref if is_float(b.dtype(value)) else _linked(b, ref, old) for value, ref, old in pairs]
+    return [
+        _grounded(b, value, old) if is_float(b.dtype(value)) else _linked(b, outside(b, value), old)
+        for value, old in zip(following, own, strict=True)
+    ]
+
+
+def _grounded(b: MxBuilder, value: ir.Value, source: MxRef) -> MxRef:
+    """What holds a value that a body gives, with a gradient to something. Without, MXNet's backward pass fails."""
+    return linked(b, outside(b, value), b.rank(value), held(b, value), source)
 
 
 def _linked(b: MxBuilder, ref: MxRef, old: MxRef) -> MxRef:
-    """What has no gradient, with one to what it was on the turn before: 0. Without any, MXNet's backward pass fails."""
+    """What is no float, with a gradient to what it was on the turn before: 0."""
     return b.op("elemwise_add", ref, b.op("_mul_scalar", old, scalar=0, name="none"), name="linked")
 
 
