@@ -45,10 +45,15 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
         return Refusal(_COMPUTED, needs=node.inputs[1:])
     dims = b.shape(source)
     cuts: list[_Cut] = []
+    limits: dict[MxRef, list[int]] = {}
     for number, (start, end) in enumerate(zip(starts.flat, ends.flat, strict=True)):
         axis = number if axes is None else axes[number] % len(dims)
         step = 1 if steps is None else steps[number]
         if not isinstance(start, int) or not isinstance(end, int):
+            like = _limit(b, node, axis, (start, end, step))
+            if like is not None:
+                limits.setdefault(like, []).append(axis)
+                continue
             made = _cut_freely(b, node, data, axis, (start, end, step))
             if isinstance(made, Refusal):
                 return made
@@ -59,7 +64,19 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
             return Refusal(_EMPTY)
         if cut[1:] != (None, None, 1):
             cuts.append(cut)
+    for like, limited in limits.items():
+        data = b.op("slice_like", data, like, axes=tuple(limited))
     return _emit(b, data, cuts, dims)
+
+
+def _limit(b: MxBuilder, node: ir.Node, axis: int, cut: tuple[symbols.Size, symbols.Size, int]) -> MxRef | None:
+    """What has, along the same axis, as many elements as are left of an axis that is cut from its front."""
+    start, end, step = cut
+    size, left = named(b.shape(some(node.inputs[0]))[axis]), named(b.shape(node.outputs[0])[axis])
+    if start is None or end is None or step != 1 or not equal(start, 0) or equal(left, size):
+        return None
+    like = axis_like(b, node, left) or axis_like(b, node, end)
+    return like[0] if like is not None and like[1] == axis else None
 
 
 def _cut_freely(
