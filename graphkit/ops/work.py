@@ -28,6 +28,7 @@ __all__ = [
     "either",
     "matmul_macs",
     "multiplied",
+    "projected",
     "recurrent",
     "transposed_convolution",
 ]
@@ -182,6 +183,25 @@ def recurrent(gates: int) -> Macs:
         )
 
     return macs
+
+
+def projected(node: ir.Node) -> Sequence[Product]:
+    """Like :func:`recurrent`, of an LSTM whose state is a projection, which is a product at each step."""
+    data, weight, again, projection = (_shape(_input(node, index)) for index in range(4))
+    if data is None or weight is None or again is None or projection is None:
+        return tuple(Product(None, (0,), (place,)) for place in (1, 2, 3))
+    steps, batch, width = data
+    made = product((weight[0], batch, weight[1]))
+    first = product((made, again[-1]))
+    others = None if first is None or steps is None else product((first, steps - 1))
+    down = product((weight[0], batch, steps, projection[1], projection[2]))
+    state = (0, 1, 2, 3, 4, 6, 7)
+    return (
+        Product(product((made, steps, width)), (0,), (1,)),
+        Product(first, (6,), (2,)),
+        Product(others, state, (2,)),
+        Product(down, state, (3,)),
+    )
 
 
 def contracted(node: ir.Node) -> Sequence[Product]:

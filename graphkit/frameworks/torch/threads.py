@@ -23,13 +23,16 @@ def threads(number: int | None) -> Iterator[None]:
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(before if number is None else number)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "LSTM with projections is not supported with oneDNN")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "LSTM with projections is not supported with oneDNN")
+        if number is None or number == before:
             yield
-    finally:
-        torch.set_num_threads(before)
+            return
+        torch.set_num_threads(number)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
 
 def each_on(number: int | None, items: Iterable[T]) -> Iterator[T]:

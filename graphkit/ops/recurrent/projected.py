@@ -18,6 +18,7 @@ from graphkit.ops.recurrent.samples import projected_cases
 from graphkit.ops.recurrent.writing import write
 from graphkit.ops.spec import MxForm, Op
 from graphkit.ops.tensor.sizes import some
+from graphkit.ops.work import projected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,5 +87,6 @@ OP = Op(
     body=_body,
     mx=(MxForm("RNN", pin={"mode": "lstm"}, write=write, direction="write"),),
     torch=as_torch,
+    macs=projected,
     cases=projected_cases(),
 )

@@ -165,4 +165,4 @@ def test_a_network_of_recurrent_layers_trains_elsewhere_as_in_torch() -> None:
     inputs = application.inputs(batch=3, length=7)
     report = graphkit.verify(model, on=("torch", "mxnet"), backward=True, train_steps=3, dtype="float64", inputs=inputs)
     assert report.passed
-    assert max(check.error for check in report.checks if check.kind == "gradient") < 1e-9
+    assert max(check.error for check in report.checks if check.kind.endswith("gradient")) < 1e-9

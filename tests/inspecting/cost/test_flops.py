@@ -218,9 +218,10 @@ class Contracting(nn.Module):
         (lambda: nn.ConvTranspose1d(3, 4, 3, 2, 1, 1), [(2, 3, 5)]),
         (lambda: nn.Sequential(nn.Linear(4, 8, bias=False), nn.Linear(8, 3)), [(2, 3, 5, 4)]),
         (lambda: nn.LSTM(3, 4, 2, batch_first=True, bias=False), [(2, 5, 3)]),
+        (lambda: nn.LSTM(3, 4, 2, bidirectional=True, proj_size=2), [(5, 2, 3)]),
         (lambda: nn.RNN(3, 4, bidirectional=True), [(5, 2, 3)]),
     ],
-    ids=["detached", "grouped attention", "1-D", "3-D", "transposed 1-D", "many axes", "lstm", "rnn"],
+    ids=["detached", "grouped attention", "1-D", "3-D", "transposed 1-D", "many axes", "lstm", "projected", "rnn"],
 )
 def test_flops_of_layers_are_those_that_pytorch_counts(build: Callable[[], nn.Module], shapes: list[Shape]) -> None:
     inputs = ["x".join(map(str, shape)) for shape in shapes]
