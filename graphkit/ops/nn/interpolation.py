@@ -248,7 +248,7 @@ def naming_sizes(result: T | Refusal, node: ir.Node) -> T | Refusal:
     if before is None or after is None or None in (*before, *after):
         return Refusal(UNKNOWN, needs=node.inputs[1:], sizes=[*node.inputs[:1], *node.outputs])
     resized = [pair for pair in zip(before, after, strict=True) if not equal(*pair)]
-    return Refusal(UNKNOWN, sizes=[str(size) for pair in resized for size in pair])
+    return Refusal(UNKNOWN, needs=node.inputs[1:], sizes=[str(size) for pair in resized for size in pair])
 
 
 def method_of(node: ir.Node) -> Method:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def _line(b: MxBuilder, node: ir.Node, start: float, size: Dim, step: float, dty
     """As many numbers as a free size says."""
     like = stretch(b, node, b.op("_zeros", shape=(1,), dtype=dtype), (1,), (size,))
     if isinstance(like, Refusal):
-        return like
+        return replace(like, needs=node.inputs)
     return b.op("_contrib_arange_like", like, start=float(start), step=float(step))
 
 

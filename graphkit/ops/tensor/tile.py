@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from graphkit.ir.symbols import sizes_of
 from graphkit.ops.codec import ints
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64
@@ -46,18 +44,20 @@ def _tiled(b: MxBuilder, data: MxRef, times: Sequence[int]) -> MxRef:
 def _write_computed(b: MxBuilder, node: ir.Node, data: MxRef) -> MxRef | Refusal:
     """Tile by numbers that follow from free sizes: an axis of size 1 is stretched, another stretched beside itself."""
     source = some(node.inputs[0])
-    times, rank = sizes_of(node.inputs[1]), b.rank(source)
-    if times is None:
-        times = np.full(rank, None)
-    known = [count if isinstance(count, int) else 1 for count in times.flat]
+    times, have, want = sizes_of(node.inputs[1]), b.shape(source), b.shape(node.outputs[0])
+    counts = [
+        new // old if count is None and isinstance(old, int) and isinstance(new, int) and new and old else count
+        for count, old, new in zip([None] * len(have) if times is None else times.flat, have, want, strict=True)
+    ]
+    known = [count if isinstance(count, int) else 1 for count in counts]
     data = _tiled(b, data, known)
-    for axis, count in enumerate(times.flat):
+    for axis, count in enumerate(counts):
         if isinstance(count, int):
             continue
         like = axis_like(b, node, count)
         if like is None:
             return Refusal("how often it repeats is computed, and MXNet needs it in the symbol", needs=node.inputs[1:])
-        lone = b.shape(source)[axis] == known[axis] == 1
+        lone = have[axis] == known[axis] == 1
         data = data if lone else b.op("expand_dims", data, axis=axis)
         data = b.op("broadcast_like", data, like[0], lhs_axes=(axis,), rhs_axes=(like[1],))
         data = data if lone else b.op("Reshape", data, shape=(*(0,) * axis, -3, -2))
