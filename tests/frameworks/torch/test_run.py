@@ -141,7 +141,7 @@ def test_what_torch_refuses_is_an_execution_error() -> None:
     given = {"t": np.ones((3, 2), np.float32), "i": np.array([0, 9])}
     with (
         runtimes()["torch"].open(canonical(ir.from_onnx_text(text))) as session,
-        pytest.raises(ExecutionError, match="index out of range|out of bounds"),
+        pytest.raises(ExecutionError, match=r"index out of range|out of bounds"),
     ):
         session.forward(given)
 
