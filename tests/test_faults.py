@@ -17,7 +17,7 @@ FILES = [
     ("segmenter", "missing activation", "mxnet"),
     ("transformer", "one wrong element of a weight", "renamed"),
     ("transformer", "wrong scale of attention", "onnx"),
-    ("transformer", "swapped inputs", "mxnet"),
+    ("transformer", "swapped query and key", "mxnet"),
     ("transformer", "missing sum", "renamed"),
     ("recurrent", "gates in another order", "onnx"),
     ("recurrent", "swapped inputs", "mxnet"),
@@ -27,7 +27,7 @@ CONVERTED = [
     ("segmenter", "swapped mean and variance"),
     ("segmenter", "padding counted in averages"),
     ("segmenter", "another value of the same shape"),
-    ("transformer", "softmax over another axis"),
+    ("transformer", "swapped query and key"),
     ("recurrent", "swapped inputs"),
 ]
 """Network and fault of a model that still knows its source."""
