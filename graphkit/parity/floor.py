@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     Arrays = Mapping[str, npt.NDArray[np.generic]]
 
-__all__ = ["FLOORS", "ROUGH", "RUNS", "UNITS", "measured_floors", "noise_floor", "spread"]
+__all__ = ["FLOORS", "ROUGH", "RUNS", "UNITS", "measured_floors", "noise_floor", "spread", "sway"]
 
 DOUBLE: Final = "float64"
 FLOORS: Final = ("torch", "mxnet", "reference")
@@ -53,6 +53,8 @@ RUNS: Final = 8
 ROUGH: Final = 2
 """Runs that do for outputs, which have no kinks, unless one of them is beyond the bound that they give."""
 UNITS: Final = MARGIN
+NUDGE: Final = 1e-11
+"""Relative move of inputs in float64; see :mod:`graphkit.parity.tolerance`."""
 
 
 def measured_floors(
@@ -137,6 +139,21 @@ def noise_floor(
         truth, lambda index: _run(single, nudged(feeds, seed, index, UNITS) if index else feeds, seeds, wanted), runs
     )
     return outputs, gradients
+
+
+def sway(double: Session, feeds: Arrays, seeds: Arrays, seed: int = 0) -> dict[str, float]:
+    """Largest absolute change of each gradient in float64 when every float of the inputs moves by :data:`NUDGE`.
+
+    Args:
+        double: The model in float64.
+        feeds: Inputs in float64.
+        seeds: Cotangents in float64.
+        seed: Seed of the moves.
+    """
+    truth = [double.backward(feeds, seeds)]
+    moved = (nudged(feeds, seed, index, NUDGE * 2.0**23) for index in range(1, ROUGH + 1))
+    (found,) = spread(truth, lambda _index: [double.backward(next(moved), seeds)], ROUGH)
+    return found
 
 
 def spread(

@@ -174,11 +174,11 @@ def in_dtype(arrays: Arrays, dtype: npt.DTypeLike) -> dict[str, npt.NDArray[np.g
 
 
 def nudged(arrays: Arrays, seed: int, index: int, units: float = 1.0) -> dict[str, npt.NDArray[np.generic]]:
-    """The arrays with every float moved by up to some units in its last place, up or down.
+    """The arrays with every float moved by up to some units in the last place of a float32, up or down.
 
     Args:
-        arrays: Arrays by name, floats of 32 bits or fewer; integers and booleans stay as they are. Floats of 16 bits
-            move by one unit at most.
+        arrays: Arrays by name; integers and booleans stay as they are. Floats of 16 bits move by one unit of their own
+            at most.
         seed: Seed.
         index: Which of many such moves.
         units: Units in the last place of the largest floats of a binade; small ones may move by twice as many.

@@ -58,6 +58,7 @@ def judge(
     right: Party,
     floors: Callable[[], Mapping[str, float]],
     overrides: Sequence[Override] = (),
+    sways: Mapping[str, float] | None = None,
 ) -> list[Check]:
     """One check for each tensor that the pass has to give, and a failed one for each that nobody asked for.
 
@@ -68,19 +69,25 @@ def judge(
         floors: Measures the absolute noise floor of each tensor; called only if it is needed, which is in float32 and
             fewer bits, and in float64 to tell a wrong gradient from rounding residue.
         overrides: Bounds that the user gives; multiples of the noise floor are for where there is one.
+        sways: How much inputs that hardly move move each tensor in float64, where it was measured.
     """
     double = left.dtype == right.dtype == "float64"
     checks = _checks(wanted, left, right, None if double else floors(), overrides)
     if double and wanted.gradients and any(check.verdict == "fail" and check.tol for check in checks):
-        checks = _checks(wanted, left, right, floors(), overrides)
+        checks = _checks(wanted, left, right, floors(), overrides, sways)
     return checks
 
 
 def _checks(
-    wanted: Pass, left: Party, right: Party, floors: Mapping[str, float] | None, overrides: Sequence[Override]
+    wanted: Pass,
+    left: Party,
+    right: Party,
+    floors: Mapping[str, float] | None,
+    overrides: Sequence[Override],
+    sways: Mapping[str, float] | None = None,
 ) -> list[Check]:
     expected, found = wanted.of(left), wanted.of(right)
-    within = _bounds(wanted, left, right, floors)
+    within = _bounds(wanted, left, right, floors, sways)
     checks = []
     for name, kind in wanted.kinds.items():
         if right.lacks(name):
@@ -113,7 +120,13 @@ def _overridden(bound: Bound, override: Override | None) -> Bound:
     return replace(bound, tol=tol, note="; ".join(filter(None, (bound.note, f"bound given as {override}"))))
 
 
-def _bounds(wanted: Pass, left: Party, right: Party, floors: Mapping[str, float] | None) -> dict[str, Bound]:
+def _bounds(
+    wanted: Pass,
+    left: Party,
+    right: Party,
+    floors: Mapping[str, float] | None,
+    sways: Mapping[str, float] | None,
+) -> dict[str, Bound]:
     peaks = {name: magnitude(array) for name, array in wanted.of(left).items() if array.dtype.kind in "fV"}
     if "own" in (left.dtype, right.dtype):
         coarse = {
@@ -129,7 +142,7 @@ def _bounds(wanted: Pass, left: Party, right: Party, floors: Mapping[str, float]
         for name in wanted.single.get(runtime.name, ()):
             holders.setdefault(name, []).append(runtime.label)
     told = {name: " and ".join(labels) for name, labels in holders.items()}
-    return double_bounds(peaks, floors, told, wanted.tol)
+    return double_bounds(peaks, floors, told, wanted.tol, sways)
 
 
 def _levelled(

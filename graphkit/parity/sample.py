@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -11,7 +12,7 @@ import numpy as np
 from graphkit.errors import ExecutionError, GraphkitError, InputError, MissingError, ShapeNeededError, UnsupportedError
 from graphkit.ir.params import of_kind
 from graphkit.ir.training import losses
-from graphkit.parity.floor import DOUBLE, ROUGH, RUNS, measured_floors
+from graphkit.parity.floor import DOUBLE, ROUGH, RUNS, measured_floors, sway
 from graphkit.parity.inputs import draw_seeds, in_dtype
 from graphkit.parity.judge import Pass, judge
 from graphkit.parity.metrics import magnitude
@@ -174,6 +175,9 @@ class Sampler:
             most = {name: limit / MARGIN * peak for name, peak in peaks.items()}
             wider = {name: max(measured().get(name, 0.0), min(own.get(name, 0.0), most[name])) for name in most}
             checks = judge(wanted, left, right, lambda: wider, self.overrides)
+        double = left.dtype == right.dtype == DOUBLE
+        if double and wanted.gradients and any(check.verdict == "fail" for check in checks):
+            checks = judge(wanted, left, right, measured, self.overrides, floors.sways())
         notes = [note for note in (left.note, right.note) if note]
         return [replace(check, note="; ".join(filter(None, (check.note, *notes)))) for check in checks]
 
@@ -232,6 +236,7 @@ class _Floors:
         self._gradients: dict[str, float] | None = None
         self._rough = False
         self._own: dict[str, tuple[dict[str, float], dict[str, float]]] = {}
+        self._sways: dict[str, float] | None = None
 
     @property
     def measured(self) -> tuple[dict[str, float], dict[str, float]]:
@@ -270,6 +275,18 @@ class _Floors:
             except GraphkitError:
                 self._own[side.name] = {}, {}
         return self._own[side.name][gradients]
+
+    def sways(self) -> dict[str, float]:
+        """How far the reference's gradients in float64 move with its inputs; empty where that cannot be measured."""
+        if self._sways is None:
+            reference = (self._sampler.learners or self._sampler.sides)[0]
+            self._sways = {}
+            if self._seeds is not None and not isinstance(reference, RecordedSide):
+                feeds, seeds = (in_dtype(arrays, np.float64) for arrays in (self._feeds, self._seeds))
+                with contextlib.suppress(GraphkitError):
+                    session = reference.pool.session(reference.runtime, reference.native, DOUBLE, reference.mode)
+                    self._sways = sway(session, feeds, seeds, self._seed)
+        return self._sways
 
     def _measure(self, seeds: Arrays | None, runs: int = 0) -> None:
         """On the first runtime that runs the model in both precisions; the reference's own is tried first."""

@@ -7,6 +7,10 @@ clip, GELU's polynomial, …) it cannot do better than :data:`SINGLE_INSIDE` = 1
 out where. So does ONNX Runtime hold attributes, the scale of Attention and the factor of a fused matrix product. Where
 several such nodes follow one another (steps of a recurrent layer that MXNet computes in float32), a gradient that would
 fail may be as far off as in float32: :data:`MARGIN` times its noise floor, up to :data:`SUMMED`.
+A gradient that cancels, as that of one number which scales everything may, multiplies what is otherwise far below 1e-9:
+the epsilon 1e-5, which MXNet holds in float32, is off by up to 3e-13, and moves what a LayerNorm gives by 1e-11 where
+the variance is 0.01. How much such a gradient multiplies is a matter of the model: one that would fail is measured again
+with inputs moved by 1e-11, and may be off by :data:`MARGIN` times what that moves it by, up to :data:`SINGLE_INSIDE`.
 Steps of training add up what single gradients differ by: :data:`TRAINED` = 1e-8 is for the parameters after them.
 
 **float32.** The bound is :data:`MARGIN` = 4 times the *noise floor*: how far the same model, on one runtime, is from
@@ -93,6 +97,7 @@ def double_bounds(
     floors: Mapping[str, float] | None = None,
     single: Mapping[str, str] | None = None,
     tol: float = DOUBLE,
+    sways: Mapping[str, float] | None = None,
 ) -> dict[str, Bound]:
     """Bounds for tensors compared in float64.
 
@@ -102,6 +107,7 @@ def double_bounds(
             and what a runtime may be off by that computes with float32 numbers.
         single: What runtime computes with a number in float32 behind a tensor, by name of the tensor.
         tol: The bound where none does.
+        sways: By how much inputs that move by 1e-11 move each tensor, absolute, where it was measured.
     """
     holders = single or {}
     bounds = {}
@@ -111,6 +117,9 @@ def double_bounds(
         if name in holders:
             level = (floors or {}).get(name, 0.0) / (scale or peaks[name] or 1.0)
             within = max(SINGLE_INSIDE, min(MARGIN * level, SUMMED))
+        elif sways:
+            level = sways.get(name, 0.0) / (scale or peaks[name] or 1.0)
+            within = max(tol, min(MARGIN * level, SINGLE_INSIDE))
         reason = f"{holders[name]} holds a constant in float32" if name in holders else ""
         bounds[name] = Bound(within, scale, note="; ".join(filter(None, (note, reason))))
     return bounds

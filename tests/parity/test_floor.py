@@ -10,7 +10,7 @@ import pytest
 
 from graphkit.errors import ExecutionError
 from graphkit.frameworks.base import runtimes
-from graphkit.parity.floor import measured_floors, spread
+from graphkit.parity.floor import measured_floors, spread, sway
 
 SINGLE = np.array([1.0, 2.0, 3.0], np.float32)
 DOUBLE = np.array([1.0, 2.0, 3.25])
@@ -60,3 +60,13 @@ def test_a_runtime_that_has_no_numbers_in_float64_is_no_measure() -> None:
 def test_what_overflows_in_float32_alone_does_not_count() -> None:
     short = np.array([1.0, np.inf, 3.0], np.float32)
     assert spread([{"y": DOUBLE}], lambda _index: [{"y": short}]) == [{"y": 0.25}]
+
+
+def test_a_gradient_sways_by_as_much_as_inputs_that_hardly_move_move_it() -> None:
+    class Cancels(Session):
+        def backward(self, feeds: Any, seeds: Any, taps: Any = ()) -> dict[str, np.ndarray]:  # noqa: ARG002 -- likewise
+            return {"w": feeds["x"].sum(keepdims=True) - 6.5, "b": np.ones(2)}
+
+    found = sway(Cancels(DOUBLE), {"x": DOUBLE + 0.125}, {})
+    assert 1e-12 < found["w"] < 7e-11
+    assert found["b"] == 0

@@ -80,3 +80,10 @@ def test_what_a_runtime_computes_in_float32_may_be_as_far_off_as_in_float32():
     measured = double_bounds(peaks, {"a": 2e-6, "b": 2e-6}, held)
     assert (measured["a"].tol, measured["b"].tol) == (4e-6, 1e-9)
     assert double_bounds(peaks, {"a": 0.1, "b": 2e-6}, held)["a"].tol == 1e-4
+
+
+def test_a_gradient_that_cancels_may_be_off_by_what_inputs_that_hardly_move_move_it():
+    peaks = {"cancels": 1e-3, "wild": 1.0, "usual": 1.0}
+    bounds = double_bounds(peaks, sways={"cancels": 1e-11, "wild": 1.0, "usual": 1e-11})
+    found = {name: bound.tol for name, bound in bounds.items()}
+    assert found == pytest.approx({"cancels": 4e-8, "wild": 1e-6, "usual": 1e-9}, rel=1e-12)
