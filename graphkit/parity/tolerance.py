@@ -10,7 +10,8 @@ fail may be as far off as in float32: :data:`MARGIN` times its noise floor, up t
 A gradient that cancels, as that of one number which scales everything may, multiplies what is otherwise far below 1e-9:
 the epsilon 1e-5, which MXNet holds in float32, is off by up to 3e-13, and moves what a LayerNorm gives by 1e-11 where
 the variance is 0.01. How much such a gradient multiplies is a matter of the model: one that would fail is measured
-again with inputs moved by 1e-11, and may be off by :data:`MARGIN` times what that moves it by, up to :data:`SINGLE_INSIDE`.
+again with inputs moved by 1e-11, and may be off by :data:`MARGIN` times what that moves it by, up to
+:data:`SINGLE_INSIDE`.
 Steps of training add up what single gradients differ by: :data:`TRAINED` = 1e-8 is for the parameters after them.
 
 **float32.** The bound is :data:`MARGIN` = 4 times the *noise floor*: how far the same model, on one runtime, is from
