@@ -23,9 +23,6 @@ _SPEC: Final = re.compile(
     r"(?:(?P<name>.+):)?(?P<shape>(?:\d+|\?)(?:x(?:\d+|\?))*|scalar)(?::(?P<dtype>[a-z]+\d*[a-z0-9_]*))?"
 )
 _CONSTANTS: Final = (bool, int, float, complex, type(None))
-_STATES: Final = {"keys": "key", "values": "value", "cumulative_length": "length"}
-_SIDES: Final = {"self_attention_cache": "decoder", "cross_attention_cache": "encoder"}
-"""What the tensors and parts of a cache of the transformers library are called by the names of their attributes."""
 
 
 def input_specs(given: Inputs) -> tuple[InputSpec, ...]:
@@ -141,7 +138,7 @@ def _described(value: Any, name: str) -> Iterator[InputSpec]:
         fields = getattr(value, "_fields", range(len(value)))
         for key, part in zip(fields, value, strict=True):
             yield from _described(part, f"{name}.{key}")
-    elif isinstance(getattr(value, "layers", None), list) or any(hasattr(value, side) for side in _SIDES):
+    elif isinstance(getattr(value, "layers", None), list) or hasattr(value, "cross_attention_cache"):
         yield from _cache(value, name)
     else:
         what = f"Input {name!r}" if name else "An input"
@@ -152,19 +149,11 @@ def _described(value: Any, name: str) -> Iterator[InputSpec]:
 
 
 def _cache(cache: Any, name: str) -> Iterator[InputSpec]:
-    """The tensors of a cache of the transformers library, known by its attributes: it may not be there to ask."""
-    sides = [(getattr(cache, side), f".{called}") for side, called in _SIDES.items() if hasattr(cache, side)]
-    for part, side in sides or [(cache, "")]:
-        for index, layer in enumerate(part.layers):
-            for attribute, called in _STATES.items():
-                if _is_array(held := getattr(layer, attribute, None)):
-                    yield from _described(held, f"{name}.{index}{side}.{called}")
-            for called in ("conv", "recurrent"):
-                states = getattr(layer, f"{called}_states", None) or {}
-                for place, state in states.items():
-                    ending = called if len(states) == 1 else f"{called}.{place}"
-                    if _is_array(state):
-                        yield from _described(state, f"{name}.{index}{side}.{ending}")
+    """The tensors of a cache of the transformers library."""
+    from graphkit.frameworks.torch.caches import states
+
+    for ending, held in states(cache).items():
+        yield from _described(held, f"{name}.{ending}")
 
 
 def _dtype(array: Any) -> str:

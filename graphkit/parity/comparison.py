@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["Comparison"]
 
 _COARSE: Final = 1e-3
-"""Where that is in float32."""
+"""In float32, a noise floor beyond which a reference may draw its numbers anew each time, rather than round."""
 _WIDE: Final = 0.1
 """A bound that says little."""
 

@@ -151,8 +151,7 @@ def sway(double: Session, feeds: Arrays, seeds: Arrays, seed: int = 0) -> dict[s
         seed: Seed of the moves.
     """
     truth = [double.backward(feeds, seeds)]
-    moved = (nudged(feeds, seed, index, NUDGE * 2.0**23) for index in range(1, ROUGH + 1))
-    (found,) = spread(truth, lambda _index: [double.backward(next(moved), seeds)], ROUGH)
+    (found,) = spread(truth, lambda index: [double.backward(nudged(feeds, seed, index, NUDGE * 2.0**23), seeds)], ROUGH)
     return found
 
 

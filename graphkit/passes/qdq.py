@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.ir.canonical.aliases import drop_unused
 from graphkit.ir.edit import Editor, nodes_of
 from graphkit.ir.origin import origin_of, set_source, source_of
 from graphkit.ops.quantized.ranges import STEPS
@@ -90,7 +91,7 @@ def as_qdq(model: ir.Model, warn: Callable[[str], None] | None = None) -> ir.Mod
     for node in nodes_of(copy):
         if node.op_type in _SUMS and _is_mxnet(node) and (layer := _layer(node)) is not None:
             _rewrite(copy, layer)
-    _drop_unused(copy)
+    drop_unused(copy)
     return copy
 
 
@@ -226,7 +227,7 @@ def _fits_bias(layer: _Layer) -> bool:
 
 def _takes_matrices(layer: _Layer) -> bool:
     data = layer.sums.inputs[0]
-    matrix = data is not None and data.shape is not None and len(data.shape) == len(("rows", "columns"))
+    matrix = data is not None and data.shape is not None and len(data.shape) == 2
     return layer.sums.op_type == "ConvInteger" or matrix
 
 
@@ -264,10 +265,3 @@ def _dequantized(edit: Editor, value: ir.Value, steps: Floats, axis: int, role: 
         edit.const(f"{role}_zero", np.zeros(shape), value.dtype.numpy()),
         axis=axis if shape else None,
     )
-
-
-def _drop_unused(model: ir.Model) -> None:
-    kept = set(model.graph.outputs) | set(model.graph.inputs)
-    for name, value in list(model.graph.initializers.items()):
-        if not value.uses() and value not in kept:
-            del model.graph.initializers[name]

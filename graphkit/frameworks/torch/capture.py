@@ -68,7 +68,7 @@ def _captured(
         return program
     assert failure is not None
     if demanded:
-        for other in sample.others():
+        for other in sample.others() if _may_be_of_sizes(failure) else ():
             program, _ = _attempt(module, other, batch, Dim.DYNAMIC, wants_batch, [])
             if program is not None:
                 return program
@@ -147,6 +147,13 @@ def _export(
             return exported(lambda: export(module, args, kwargs, shapes))
         except Exception as error:
             raise _refusal(error, label, _too_long(module, sample)) from error
+
+
+def _may_be_of_sizes(error: Exception) -> bool:
+    """Whether other sizes may be traced; not where values decide, or the module returns what no graph can."""
+    from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
+
+    return not any(isinstance(cause, InputError | GuardOnDataDependentSymNode) for cause in chain(error))
 
 
 def _refusal(error: Exception, label: str, advice: str) -> InputError:

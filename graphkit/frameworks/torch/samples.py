@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["Blank", "Sample", "fitting", "from_program", "from_specs"]
 
 _FREE_SIZE: Final = 64
+"""Size that stands in for a free dimension other than the batch."""
 _OTHER_SIZES: Final = (24, 7, 480, 8000)
+"""Sizes to try in its place: of small tables, and of recordings, of which layers need some hundred samples."""
 _BATCH: Final = 2
 """Batch to trace a free batch with: torch.export takes sizes 0 and 1 for constants."""
 

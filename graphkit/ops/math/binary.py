@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from graphkit.ir.producers import made_by
 from graphkit.ops.math.gelu_forms import torch_gelu
 from graphkit.ops.math.grad_binary import BINARY
 from graphkit.ops.math.hard_forms import torch_hard
 from graphkit.ops.math.linear import biased_linear, torch_biased_linear
 from graphkit.ops.math.promotion import in_floats, with_scalar
-from graphkit.ops.producers import made_by
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given, is_float, torch_call, torch_lacks, whole
 
 if TYPE_CHECKING:

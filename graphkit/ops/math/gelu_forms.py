@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphkit.ops.producers import made_by
+from graphkit.ir.producers import made_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

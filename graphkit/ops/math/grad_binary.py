@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.ir.producers import made_by
 from graphkit.ir.training import is_backward
 from graphkit.ops.gradients import binary
-from graphkit.ops.producers import made_by
 from graphkit.ops.tensor.sizes import some
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphkit.ir.producers import made_by
 from graphkit.ops.math.gelu_forms import product
-from graphkit.ops.producers import made_by
 from graphkit.ops.spec import is_float
 
 if TYPE_CHECKING:

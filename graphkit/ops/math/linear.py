@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphkit.ir.producers import made_by
 from graphkit.ops.codec import BOOL
 from graphkit.ops.math.grad_linear import gemm, matmul
 from graphkit.ops.nn.adaptive_pool import torch_adaptive_pool
-from graphkit.ops.producers import made_by
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given, is_float, torch_float, torch_lacks
 from graphkit.ops.stored import stored
 from graphkit.ops.work import dense, multiplied

@@ -6,9 +6,9 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from graphkit.ir.producers import made_by
 from graphkit.ops.math.grad_unary import UNARY
 from graphkit.ops.math.promotion import in_floats
-from graphkit.ops.producers import made_by
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, Row, Tol, arr, given, torch_call
 
 if TYPE_CHECKING:

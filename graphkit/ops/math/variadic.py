@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
+from graphkit.ir.producers import made_by
 from graphkit.ops.math.binary import same_shape, scalar_of
 from graphkit.ops.math.clip import torch_clamp
 from graphkit.ops.math.grad_binary import VARIADIC
 from graphkit.ops.math.promotion import with_scalar
-from graphkit.ops.producers import made_by
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, is_float, torch_lacks
 
 if TYPE_CHECKING:

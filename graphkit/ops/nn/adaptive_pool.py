@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphkit.ir.producers import made_by
 from graphkit.ops.codec import ints
-from graphkit.ops.producers import made_by
 from graphkit.ops.spec import Case, MxForm, Op, Tol, arr
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.ir.producers import made_by
 from graphkit.ops import gradients
 from graphkit.ops.booleans import carrier
 from graphkit.ops.codec import BOOL, ints
-from graphkit.ops.producers import made_by
 from graphkit.ops.random.drawing import Drawing, flat, seedless, sized
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, given
 from graphkit.ops.tensor.cast import DTYPES

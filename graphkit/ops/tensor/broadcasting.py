@@ -51,7 +51,8 @@ def stretch(
             continue
         source = None if new is None else axis_like(b, node, new, *like)
         if source is None:
-            return Refusal(f"MXNet cannot make the size {new or '?'} of its axis {axis}", sizes=node.outputs)
+            why = f"MXNet cannot make the size {new or '?'} of its axis {axis}"
+            return Refusal(why, needs=node.inputs[1:] or node.inputs, sizes=node.outputs)
         data = b.op("broadcast_like", data, source[0], lhs_axes=(axis,), rhs_axes=(source[1],))
     if _runs([(dim, axis in known) for axis, dim in enumerate(dims)]) > MOST_RUNS:
         for axis, size in known.items():

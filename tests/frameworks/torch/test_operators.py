@@ -120,6 +120,7 @@ def test_an_adaptive_pooling_of_a_free_size_is_refused_unless_it_is_global() -> 
 
 
 @pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafSpec.:FutureWarning")  # torch's own export does that
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")  # once in a process
 def test_a_decomposed_program_reads_as_the_whole_one() -> None:
     """Programs may have been decomposed before they were saved."""
     for family in ("nearest", "bilinear", "convolutions-2d"):

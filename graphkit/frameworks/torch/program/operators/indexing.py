@@ -9,7 +9,6 @@ import onnx_ir as ir
 
 from graphkit.frameworks.torch.aten.emit import rank
 from graphkit.frameworks.torch.program.recorder import UnfitError
-from graphkit.ir.training import set_padding_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,21 +28,6 @@ def _index_select(emit: Recorder, x: ir.Value, dim: int, index: ir.Value) -> ir.
     if not rank(x):
         raise UnfitError("it indexes a scalar")
     return emit.op("Gather", x, index, axis=dim)
-
-
-def _embedding(
-    emit: Recorder,
-    weight: ir.Value,
-    indices: ir.Value,
-    padding_idx: int = -1,
-    scale_grad_by_freq: bool = False,  # noqa: ARG001 -- of gradients only, as below
-    sparse: bool = False,  # noqa: ARG001
-) -> ir.Value:
-    found = emit.op("Gather", weight, indices, axis=0)
-    node = found.producer()
-    if padding_idx >= 0 and node is not None:
-        set_padding_row(node, padding_idx)
-    return found
 
 
 def _gather(emit: Recorder, x: ir.Value, dim: int, index: ir.Value, sparse_grad: bool = False) -> ir.Value:  # noqa: ARG001
@@ -115,7 +99,6 @@ def _one_hot(emit: Recorder, x: ir.Value, num_classes: int = -1) -> ir.Value:
 ROWS: dict[str, Callable[..., Any]] = {
     "select.int": _select,
     "index_select": _index_select,
-    "embedding": _embedding,
     "gather": _gather,
     "index.Tensor": _index,
     "index_put": _index_put,
