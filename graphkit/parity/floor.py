@@ -31,7 +31,8 @@ import numpy as np
 from graphkit.errors import ExecutionError, GraphkitError
 from graphkit.frameworks.base import runtimes
 from graphkit.parity.inputs import in_dtype, nudged
-from graphkit.parity.tolerance import MARGIN
+from graphkit.parity.metrics import magnitude
+from graphkit.parity.tolerance import MARGIN, RESIDUE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
     Arrays = Mapping[str, npt.NDArray[np.generic]]
 
-__all__ = ["FLOORS", "ROUGH", "RUNS", "UNITS", "measured_floors", "noise_floor", "spread", "sway"]
+__all__ = ["FLOORS", "ROUGH", "RUNS", "UNITS", "measured_floors", "noise_floor", "residues", "spread", "sway"]
 
 DOUBLE: Final = "float64"
 FLOORS: Final = ("torch", "mxnet", "reference")
@@ -153,6 +154,31 @@ def sway(double: Session, feeds: Arrays, seeds: Arrays, seed: int = 0) -> dict[s
     truth = [double.backward(feeds, seeds)]
     (found,) = spread(truth, lambda index: [double.backward(nudged(feeds, seed, index, NUDGE * 2.0**23), seeds)], ROUGH)
     return found
+
+
+def residues(
+    session: Session, feeds: Arrays, seeds: Arrays, seed: int = 0, dtype: Precision = DOUBLE
+) -> dict[str, float]:
+    """Largest absolute change of each gradient that is all rounding: of which rounding otherwise leaves something else.
+
+    What is computed from other roundings of the same inputs and cotangents moves by as much as it is; a gradient that
+    is wrong stays where it is.
+
+    Args:
+        session: The model in a precision.
+        feeds: Inputs in it.
+        seeds: Cotangents in it.
+        seed: Seed of the moves.
+        dtype: The precision.
+    """
+    units = NUDGE * 2.0**23 if dtype == DOUBLE else UNITS
+
+    def run(index: int) -> list[Arrays]:
+        return [session.backward(nudged(feeds, seed, index, units), nudged(seeds, seed, index, units))]
+
+    first = [session.backward(feeds, seeds)]
+    (found,) = spread(first, lambda index: run(index + 1), ROUGH)
+    return {name: moved for name, moved in found.items() if moved > RESIDUE * magnitude(first[0][name])}
 
 
 def spread(

@@ -59,6 +59,7 @@ def judge(
     floors: Callable[[], Mapping[str, float]],
     overrides: Sequence[Override] = (),
     sways: Mapping[str, float] | None = None,
+    residues: Mapping[str, float] | None = None,
 ) -> list[Check]:
     """One check for each tensor that the pass has to give, and a failed one for each that nobody asked for.
 
@@ -70,11 +71,12 @@ def judge(
             fewer bits, and in float64 to tell a wrong gradient from rounding residue.
         overrides: Bounds that the user gives; multiples of the noise floor are for where there is one.
         sways: How much inputs that hardly move move each tensor in float64, where it was measured.
+        residues: What each tensor of the side under test moves by that is nothing but rounding there.
     """
     double = left.dtype == right.dtype == "float64"
-    checks = _checks(wanted, left, right, None if double else floors(), overrides)
+    checks = _checks(wanted, left, right, None if double else floors(), overrides, None, residues)
     if double and wanted.gradients and any(check.verdict == "fail" and check.tol for check in checks):
-        checks = _checks(wanted, left, right, floors(), overrides, sways)
+        checks = _checks(wanted, left, right, floors(), overrides, sways, residues)
     return checks
 
 
@@ -84,10 +86,11 @@ def _checks(
     right: Party,
     floors: Mapping[str, float] | None,
     overrides: Sequence[Override],
-    sways: Mapping[str, float] | None = None,
+    sways: Mapping[str, float] | None,
+    residues: Mapping[str, float] | None,
 ) -> list[Check]:
     expected, found = wanted.of(left), wanted.of(right)
-    within = _bounds(wanted, left, right, floors, sways)
+    within = _bounds(wanted, left, right, floors, sways, residues)
     checks = []
     for name, kind in wanted.kinds.items():
         if right.lacks(name):
@@ -126,6 +129,7 @@ def _bounds(
     right: Party,
     floors: Mapping[str, float] | None,
     sways: Mapping[str, float] | None,
+    residues: Mapping[str, float] | None,
 ) -> dict[str, Bound]:
     peaks = {name: magnitude(array) for name, array in wanted.of(left).items() if array.dtype.kind in "fV"}
     if "own" in (left.dtype, right.dtype):
@@ -134,15 +138,15 @@ def _bounds(
             for name, other in wanted.of(right).items()
             if name in peaks and other.dtype.kind in "fV"
         }
-        return single_bounds(peaks, floors or {}, gradients=wanted.gradients, least=coarse)
+        return single_bounds(peaks, floors or {}, gradients=wanted.gradients, least=coarse, residues=residues)
     if "float32" in (left.dtype, right.dtype):
-        return single_bounds(peaks, floors or {}, gradients=wanted.gradients)
+        return single_bounds(peaks, floors or {}, gradients=wanted.gradients, residues=residues)
     holders: dict[str, list[str]] = {}
     for runtime in dict.fromkeys((left.runtime, right.runtime)):
         for name in wanted.single.get(runtime.name, ()):
             holders.setdefault(name, []).append(runtime.label)
     told = {name: " and ".join(labels) for name, labels in holders.items()}
-    return double_bounds(peaks, floors, told, wanted.tol, sways)
+    return double_bounds(peaks, floors, told, wanted.tol, sways, residues)
 
 
 def _levelled(

@@ -163,6 +163,10 @@ class RecordedSide:
         """Nothing: it was not recorded."""
         return {}, {}
 
+    def residues(self, _feeds: Arrays, _seeds: Arrays, _seed: int) -> dict[str, float]:
+        """Nothing: it was not recorded."""
+        return {}
+
     def holds(self, feeds: Arrays) -> bool:
         """Whether a sample with these inputs was recorded."""
         return _key(digests(self._recorded(feeds))) in self._samples

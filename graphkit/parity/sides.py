@@ -11,7 +11,7 @@ import numpy as np
 
 from graphkit.errors import ExecutionError, UnsupportedError
 from graphkit.frameworks.base import runtimes
-from graphkit.parity.floor import DOUBLE, noise_floor
+from graphkit.parity.floor import DOUBLE, noise_floor, residues
 from graphkit.parity.inputs import in_dtype
 from graphkit.parity.precision import HALVES, as_declared, float_types
 from graphkit.passes.cast_floats import cast_floats
@@ -232,6 +232,18 @@ class Side:
         given = None if seeds is None else self._given(seeds)
         found = noise_floor(own, double, self._given(feeds), given, seed, taps, runs)
         return self._named(found[0]), self._named(found[1])
+
+    def residues(self, feeds: Arrays, seeds: Arrays, seed: int) -> dict[str, float]:
+        """What each of the side's gradients moves by that is nothing but rounding.
+
+        Args:
+            feeds: Inputs in float32.
+            seeds: Cotangents in float32.
+            seed: Seed of what moves both.
+        """
+        session = self._opened(self.runtime, self.native, self.dtype)
+        given = {**self._given(seeds), **self._extra}
+        return self._named(residues(session, self._given(feeds), given, seed, self.dtype))
 
     def lacks(self, name: str) -> bool:
         """Whether the side runs another model in which a tensor has no counterpart."""

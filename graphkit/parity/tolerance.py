@@ -41,12 +41,16 @@ counts.
 (a bias that a normalisation takes out again), has no magnitude to be measured against. It takes the scale of its
 peers: the median of their largest magnitudes. Residue is what float32 cannot tell a digit of: its floor is above
 :data:`RESIDUE` of its own magnitude.
+How large residue is, what it cancels from decides: where most gradients are far below the largest (behind layers that
+pass little back), it may be above the median. Residue of the runtime under test is known by moving, when inputs and
+cotangents move by rounding errors, by more than :data:`RESIDUE` of what it is, which no wrong gradient does. It may be
+:data:`MARGIN` times that, up to :data:`SUMMED` (in float64 :data:`DOUBLE`) of the largest of all gradients.
 """
 
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -64,6 +68,7 @@ __all__ = [
     "Bound",
     "double_bounds",
     "single_bounds",
+    "sound",
 ]
 
 DOUBLE: Final = 1e-9
@@ -99,6 +104,7 @@ def double_bounds(
     single: Mapping[str, str] | None = None,
     tol: float = DOUBLE,
     sways: Mapping[str, float] | None = None,
+    residues: Mapping[str, float] | None = None,
 ) -> dict[str, Bound]:
     """Bounds for tensors compared in float64.
 
@@ -109,6 +115,7 @@ def double_bounds(
         single: What runtime computes with a number in float32 behind a tensor, by name of the tensor.
         tol: The bound where none does.
         sways: By how much inputs that move by 1e-11 move each tensor, absolute, where it was measured.
+        residues: What each tensor of the side under test moves by that is nothing but rounding there, absolute.
     """
     holders = single or {}
     bounds = {}
@@ -123,7 +130,7 @@ def double_bounds(
             within = max(tol, min(MARGIN * level, SINGLE_INSIDE))
         reason = f"{holders[name]} holds a constant in float32" if name in holders else ""
         bounds[name] = Bound(within, scale, note="; ".join(filter(None, (note, reason))))
-    return bounds
+    return bounds | _of_residue(bounds, peaks, floors or {}, residues or {}, DOUBLE)
 
 
 def single_bounds(
@@ -132,6 +139,7 @@ def single_bounds(
     *,
     gradients: bool,
     least: Mapping[str, float] | None = None,
+    residues: Mapping[str, float] | None = None,
 ) -> dict[str, Bound]:
     """Bounds for tensors compared in float32, or in fewer bits.
 
@@ -140,8 +148,9 @@ def single_bounds(
         floors: Noise floor of each, absolute.
         gradients: Whether the tensors are gradients.
         least: What the bound of a tensor is at least, where that is not that of float32.
+        residues: As for :func:`double_bounds`.
     """
-    relative = [floors[name] / peaks[name] for name in _sound(peaks, floors) if name in floors]
+    relative = [floors[name] / peaks[name] for name in sound(peaks, floors) if name in floors]
     common = (max(relative) if gradients else statistics.median(relative)) if relative else 0.0
     usual = ULPS if gradients else OUTPUT
     bounds = {}
@@ -150,20 +159,45 @@ def single_bounds(
         scale, note = _scale(name, peaks, floors)
         level = max(floor / (scale or peak or 1.0), common)
         bounds[name] = Bound(max(MARGIN * level, (least or {}).get(name, usual)), scale, level, note)
-    return bounds
+    return bounds | _of_residue(bounds, peaks, floors, residues or {}, SUMMED)
 
 
-def _sound(peaks: Mapping[str, float], floors: Mapping[str, float]) -> set[str]:
-    """Names of the tensors that are neither zero nor residue."""
+def _of_residue(
+    bounds: Mapping[str, Bound],
+    peaks: Mapping[str, float],
+    floors: Mapping[str, float],
+    residues: Mapping[str, float],
+    limit: float,
+) -> dict[str, Bound]:
+    """The bounds of what is zero or residue in the reference and residue on the side under test."""
+    whole = sound(peaks, floors)
+    most = limit * max(peaks.values(), default=0.0)
+    found = {}
+    for name in residues.keys() & bounds.keys() - whole:
+        bound = bounds[name]
+        level = min(MARGIN * residues[name], most) / (bound.scale or peaks[name] or 1.0)
+        if level > bound.tol:
+            note = "; ".join(filter(None, (bound.note, "residue on the side under test, too")))
+            found[name] = replace(bound, tol=level, note=note)
+    return found
+
+
+def sound(peaks: Mapping[str, float], floors: Mapping[str, float]) -> set[str]:
+    """Names of the tensors that are neither zero nor residue.
+
+    Args:
+        peaks: Largest magnitude of each.
+        floors: Noise floor of each, absolute, where it was measured.
+    """
     return {name for name, peak in peaks.items() if peak and floors.get(name, 0.0) <= RESIDUE * peak}
 
 
 def _scale(name: str, peaks: Mapping[str, float], floors: Mapping[str, float]) -> tuple[float, str]:
     """0 for a tensor's own magnitude; else its peers', and why."""
-    sound = _sound(peaks, floors)
-    if name in sound:
+    whole = sound(peaks, floors)
+    if name in whole:
         return 0.0, ""
-    typical = statistics.median(peaks[other] for other in sound) if sound else 1.0
+    typical = statistics.median(peaks[other] for other in whole) if whole else 1.0
     peak = peaks[name]
     if not peak:
         return typical, f"zero in the reference, judged against its peers' magnitude {typical:.1e}"

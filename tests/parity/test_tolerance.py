@@ -87,3 +87,19 @@ def test_a_gradient_that_cancels_may_be_off_by_what_inputs_that_hardly_move_move
     bounds = double_bounds(peaks, sways={"cancels": 1e-11, "wild": 1.0, "usual": 1e-11})
     found = {name: bound.tol for name, bound in bounds.items()}
     assert found == pytest.approx({"cancels": 4e-8, "wild": 1e-6, "usual": 1e-9}, rel=1e-12)
+
+
+def test_what_is_residue_on_the_side_under_test_may_be_what_rounding_makes_of_it():
+    """Gradients of nothing, where all but one of the others are tiny."""
+    peaks = {"gone": 0.0, "last": 4.0, "a": 1e-8, "b": 1e-8}
+    floors = dict.fromkeys(peaks, 0.0)
+    found = {limit: bounds["gone"].tol * bounds["gone"].scale for limit, bounds in _residual(peaks, floors)}
+    assert found == pytest.approx({"noise": 4e-9, "single": 4e-4, "double": 4e-9, "usual": 1.9e-14}, rel=0.1)
+    assert single_bounds(peaks, floors, gradients=True, residues={"a": 1.0})["a"].tol == ULPS
+
+
+def _residual(peaks, floors):
+    yield "noise", single_bounds(peaks, floors, gradients=True, residues={"gone": 1e-9})
+    yield "single", single_bounds(peaks, floors, gradients=True, residues={"gone": 1.0})
+    yield "double", double_bounds(peaks, floors, residues={"gone": 1.0})
+    yield "usual", single_bounds(peaks, floors, gradients=True)

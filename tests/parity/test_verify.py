@@ -195,6 +195,23 @@ def test_float64_gradients_are_decided_by_one_sample():
     assert len(calls) == 1
 
 
+@pytest.mark.parametrize(("moves", "verdict"), [(True, "pass"), (False, "fail")])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_gradient_of_nothing_may_be_residue_but_nothing_that_stays(moves, verdict, dtype):
+    rng = np.random.default_rng(0)
+
+    def right(found):
+        return {**found, "w": found["w"] * 0, "x": found["x"] * found["x"].dtype.type(1e-9)}
+
+    def rounding(found):
+        most = np.abs(found["b"]).max() * (1e-5 if found["b"].dtype == np.float32 else 0.8e-9)
+        dust = rng.choice([-most, most], found["w"].shape) if moves else np.full(found["w"].shape, most)
+        return {**right(found), "w": dust.astype(found["w"].dtype)}
+
+    sides = [Fake("right", gradients=right), Fake("rounding", gradients=rounding)]
+    assert by_name(verify(model(), on=sides, backward=True, dtype=dtype))["w"].verdict == verdict
+
+
 def test_a_runtime_without_float64_is_compared_in_float32_and_says_so():
     report = verify(model(), on=[RIGHT, Fake("single", doubles=False)], backward=True, dtype="float64")
     assert report.passed
