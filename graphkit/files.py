@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import mmap
 import os
 import re
@@ -28,7 +29,18 @@ if TYPE_CHECKING:
 
     Progress: TypeAlias = Callable[[int, int], None]
 
-__all__ = ["BLOCK", "aside", "parse_size", "release", "showing", "sized", "whole", "write_array", "written"]
+__all__ = [
+    "BLOCK",
+    "aside",
+    "joined_aside",
+    "parse_size",
+    "release",
+    "showing",
+    "sized",
+    "whole",
+    "write_array",
+    "written",
+]
 
 BLOCK: Final = 1 << 26
 """Bytes that writing an array takes in memory at most, whatever the size of the array."""
@@ -299,27 +311,50 @@ def aside(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
     files (``TMPDIR``). An array that is mapped from a file already is returned as it is.
 
     Args:
-        array: The array, of which nothing else holds a reference; contiguous in C order.
+        array: The array, of which nothing else holds a reference.
+
+    Raises:
+        InputError: The disk with the folder for temporary files is full.
+    """
+    if array.nbytes < _LARGE or _mapping(array) is not None:
+        return array
+    return joined_aside((array,), array.shape, array.dtype)
+
+
+def joined_aside(
+    parts: Iterable[npt.NDArray[np.generic]], shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> npt.NDArray[np.generic]:
+    """An array of the elements of several, one after the other; if it is large from a file, as :func:`aside` has it.
+
+    At most :data:`BLOCK` bytes of a large one are in memory.
+
+    Args:
+        parts: Arrays.
+        shape: Shape of the whole.
+        dtype: Its element type.
 
     Raises:
         InputError: The disk with the folder for temporary files is full.
     """
     import numpy as np
 
-    if array.nbytes < _LARGE or _mapping(array) is not None:
-        return array
+    size = math.prod(shape) * dtype.itemsize
+    if size < _LARGE:
+        found: npt.NDArray[np.generic] = np.concatenate([part.reshape(-1) for part in parts])
+        return found.astype(dtype, copy=False).reshape(shape)
     folder = tempfile.gettempdir()
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+            for part in parts:
+                write_array(file, part, dtype)
             file.flush()
-            data = mmap.mmap(file.fileno(), array.nbytes, access=mmap.ACCESS_READ)
+            data = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
     except OSError as error:
         raise InputError(
-            f"A rearranged weight of {sized(array.nbytes)} cannot be kept in {folder}: {error.strerror}. Make room "
+            f"A rearranged weight of {sized(size)} cannot be kept in {folder}: {error.strerror}. Make room "
             f"there, or name another folder in the environment variable TMPDIR."
         ) from error
-    return np.ndarray(array.shape, array.dtype, data)
+    return np.ndarray(shape, dtype.newbyteorder("<") if dtype.kind in "iufc" else dtype, data)
 
 
 def release(array: npt.NDArray[np.generic]) -> None:

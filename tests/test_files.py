@@ -20,7 +20,7 @@ import pytest
 
 from graphkit import files
 from graphkit.errors import InputError
-from graphkit.files import aside, parse_size, release, showing, sized, whole, write_array, written
+from graphkit.files import aside, joined_aside, parse_size, release, showing, sized, whole, write_array, written
 
 
 def _write_half(target, error):
@@ -198,6 +198,19 @@ def test_what_was_computed_and_is_large_lies_in_a_file(monkeypatch, tmp_path):
     assert not kept.flags.writeable
     assert aside(kept) is kept, "it is in a file already"
     assert list(tmp_path.iterdir()) == [], "the file has no name"
+
+
+@pytest.mark.parametrize("large", [1 << 24, 0])
+@pytest.mark.parametrize("kind", ["<i4", ">f4", "bool", "bfloat16"])
+def test_parts_are_joined_in_memory_or_in_a_file(monkeypatch, tmp_path, large, kind):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(files, "_LARGE", large)
+    dtype = np.dtype(ml_dtypes.bfloat16 if kind == "bfloat16" else kind)
+    parts = [np.arange(6).reshape(2, 3).astype(dtype), np.arange(12).astype(dtype)[::2]]
+    found = joined_aside(iter(parts), (3, 4), dtype)
+    assert found.dtype.newbyteorder("=") == dtype.newbyteorder("=")
+    assert np.array_equal(found, np.concatenate([part.reshape(-1) for part in parts]).reshape(3, 4))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_progress_is_told_of_what_is_written_of_all_that_will_be(tmp_path, monkeypatch):

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
 
-__all__ = ["Layout", "Step", "arrange", "restore"]
+__all__ = ["Layout", "Step", "arrange", "parts", "restore", "shapes_of"]
 
 Step: TypeAlias = "tuple[Literal['transpose', 'reshape', 'slice', 'take'], tuple[int, ...]]"
 """``transpose`` with the permutation of the axes, ``reshape`` with the new shape, ``slice`` with (axis, start, stop),
@@ -35,6 +35,32 @@ def arrange(array: npt.NDArray[np.generic], layout: Layout) -> npt.NDArray[np.ge
     return array
 
 
+def parts(array: npt.NDArray[np.generic], layout: Layout) -> Iterator[npt.NDArray[np.generic]]:
+    """Arrays that are, one after the other, the elements of the array that a layout leads to, in their order.
+
+    They are views of the array where the layout takes rows of it, as the gates of a layer in another order, and does no
+    more with them; otherwise what :func:`arrange` gives.
+    """
+    steps = list(layout)
+    while steps and steps[-1][0] == "reshape":
+        steps.pop()
+    if not steps or steps[-1][0] != "take" or steps[-1][1][0] != 0:
+        yield arrange(array, tuple(steps))
+        return
+    before = arrange(array, tuple(steps[:-1]))
+    rows = np.array(steps[-1][1][1:], np.int64) % len(before)
+    for run in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1):
+        yield before[run[0] : run[-1] + 1]
+
+
+def shapes_of(layout: Layout, shape: Sequence[int]) -> list[tuple[int, ...]]:
+    """Shape of an array before each step of a layout, and after the last."""
+    shapes = [tuple(shape)]
+    for step in layout:
+        shapes.append(_shape_after(shapes[-1], step))
+    return shapes
+
+
 def restore(gradient: npt.NDArray[np.generic], layout: Layout, shape: Sequence[int]) -> npt.NDArray[np.generic]:
     """The gradient of an array, given that of the array that a layout leads to.
 
@@ -43,9 +69,7 @@ def restore(gradient: npt.NDArray[np.generic], layout: Layout, shape: Sequence[i
         layout: The steps that lead to it.
         shape: Shape of the array that they start from; elements that they leave out have the gradient 0.
     """
-    shapes = [tuple(shape)]
-    for one in layout:
-        shapes.append(_shape_after(shapes[-1], one))
+    shapes = shapes_of(layout, shape)
     for (step, numbers), before in zip(reversed(layout), reversed(shapes[:-1]), strict=True):
         if step == "transpose":
             gradient = gradient.transpose(np.argsort(numbers))

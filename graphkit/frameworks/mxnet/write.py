@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.errors import UnsupportedError
-from graphkit.files import aside
+from graphkit.files import aside, joined_aside
 from graphkit.frameworks.asking import CONTRADICTIONS, Asking, contradiction
 from graphkit.frameworks.mxnet import carried
 from graphkit.frameworks.mxnet.axis_names import AXES, axes_text
@@ -21,7 +21,7 @@ from graphkit.ir.dtypes import dtype_of
 from graphkit.ops import ledger
 from graphkit.ops.codec import show
 from graphkit.ops.index import index
-from graphkit.ops.layout import Layout, arrange
+from graphkit.ops.layout import Layout, arrange, parts, shapes_of
 from graphkit.ops.mxgraph import VARIABLE, MxBody, MxGraph, MxModel, MxNode, MxRef
 from graphkit.ops.spec import MxForm, Refusal
 
@@ -375,8 +375,7 @@ class _Builder(Asking):
         array = self._array(value)
         if array is not None and len(value.uses()) == 1 and not value.is_graph_output() and not self._is_read(value):
             self._scopes.forget(value)
-            arranged = arrange(array, layout)
-            array = arranged if np.may_share_memory(arranged, array) else aside(arranged)
+            array = _arranged(array, layout)
             variable = self._variable(value.name or "")
             self._store(variable, array, params.kind_of(value))
             self._derived[variable.name] = layout
@@ -420,6 +419,14 @@ class _Builder(Asking):
     @staticmethod
     def _array(value: ir.Value) -> npt.NDArray[np.generic] | None:
         return None if value.const_value is None else value.const_value.numpy()
+
+
+def _arranged(array: npt.NDArray[np.generic], layout: Layout) -> npt.NDArray[np.generic]:
+    """An array in another layout: a view, or one whose elements were moved."""
+    if any(step == "take" for step, _ in layout):
+        return joined_aside(parts(array, layout), shapes_of(layout, array.shape)[-1], array.dtype)
+    arranged = arrange(array, layout)
+    return arranged if np.may_share_memory(arranged, array) else aside(arranged)
 
 
 def _declare(variable: MxNode, dims: Sequence[Dim] | None, dtype: ir.DataType | None) -> None:

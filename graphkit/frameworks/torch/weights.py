@@ -16,11 +16,11 @@ from graphkit.errors import UnsupportedError, UnsupportedNode
 from graphkit.files import write_array
 from graphkit.frameworks.torch.source.uses import stored_dtype, stored_shape
 from graphkit.ir.dtypes import dtype_of
-from graphkit.ops.layout import arrange
+from graphkit.ops.layout import parts
 from graphkit.ops.torchprogram import Stored
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     import numpy as np
@@ -61,7 +61,8 @@ def write_weights(
         file.write(len(text).to_bytes(8, "little"))
         file.write(text)
         for _, tensor in ordered:
-            write_array(file, _elements(tensor), _row(tensor).numpy)
+            for part in _elements(tensor):
+                write_array(file, part, _row(tensor).numpy)
 
 
 def size_of(tensor: Stored | npt.NDArray[np.generic]) -> int:
@@ -97,12 +98,9 @@ def _shape(tensor: Stored | npt.NDArray[np.generic]) -> tuple[int, ...]:
     return stored_shape(tensor) if isinstance(tensor, Stored) else tensor.shape
 
 
-def _elements(tensor: Stored | npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    """The elements in their order; the last shape that they get does not matter, and would cost a copy."""
+def _elements(tensor: Stored | npt.NDArray[np.generic]) -> Iterator[npt.NDArray[np.generic]]:
+    """Arrays that together are the elements in their order."""
     if not isinstance(tensor, Stored):
-        return tensor
+        return iter((tensor,))
     assert tensor.value.const_value is not None
-    steps = list(tensor.layout)
-    while steps and steps[-1][0] == "reshape":
-        steps.pop()
-    return arrange(tensor.value.const_value.numpy(), tuple(steps))
+    return parts(tensor.value.const_value.numpy(), tensor.layout)

@@ -10,6 +10,7 @@ import numpy as np
 from graphkit.ops.recurrent.by_steps import by_steps
 from graphkit.ops.recurrent.elements import Elements, arrangement, is_zero
 from graphkit.ops.recurrent.writing import NOT_ITS_GATES, kinds_of, misfit_of, operands
+from graphkit.ops.runs import Runs
 from graphkit.ops.spec import Refusal
 from graphkit.ops.tensor.sequence import torch_reversed
 from graphkit.ops.tensor.sizes import some
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from graphkit.ops.recurrent.gates import Kind
     from graphkit.ops.torchprogram import Arg, Targets
 
-    Numbers = npt.NDArray[np.int64]
     Source = tuple[ir.Value, Layout]
 
 __all__ = ["as_torch"]
@@ -235,23 +235,30 @@ class _Layer:
                     continue
                 parts = 2 if place == 3 else 1
                 shape = [int(str(size)) for size in self._b.shape(value)]
-                own = np.arange(np.prod(shape)).reshape(len(self._kinds), parts, kind.gates, -1)
-                wanted = own[direction, part, order].reshape(-1)
                 rows = kind.gates * self._cell
+                own = (rows,) if parts == 2 else (rows, shape[2])
+                gates = (direction * parts + part) * kind.gates + np.array(order)
                 suffix = "_reverse" if direction > directions.start else ""
-                found[f"{name}_l0{suffix}"] = self._source(value, wanted, (rows,) if parts == 2 else (rows, shape[2]))
+                found[f"{name}_l0{suffix}"] = self._source(value, prod(own) // kind.gates, gates, own)
             if self._projection is not None:
-                sizes = (self._hidden, self._cell)
-                wanted = np.arange(len(self._kinds) * prod(sizes)).reshape(len(self._kinds), -1)[direction]
+                own = (self._hidden, self._cell)
                 suffix = "_reverse" if direction > directions.start else ""
-                found[f"weight_hr_l0{suffix}"] = self._source(self._projection, wanted, sizes)
+                found[f"weight_hr_l0{suffix}"] = self._source(self._projection, prod(own), direction, own)
         return found
 
-    def _source(self, value: ir.Value, wanted: Numbers, shape: Sequence[int]) -> Source:
-        """Where some elements of a value come from: one initializer or other value, and the steps from it."""
-        numbers = self._elements.of(value).reshape(-1)[wanted]
+    def _source(self, value: ir.Value, size: int, order: npt.ArrayLike, shape: Sequence[int]) -> Source:
+        """Where parts of ``size`` elements of a value come from: one initializer or other value, and the steps to them.
+
+        Args:
+            value: The value.
+            size: How many elements make a part.
+            order: Which parts are wanted, in their order.
+            shape: Shape of what is wanted.
+        """
+        numbers = self._elements.of(value).chunks(size, order)
         for source in self._elements.sources:
             start, stop = self._elements.span(source)
-            if start <= numbers.min() and numbers.max() < stop:
-                return source, arrangement(numbers - start, [int(str(size)) for size in self._b.shape(source)], shape)
-        return value, arrangement(wanted, [int(str(size)) for size in self._b.shape(value)], shape)
+            if numbers.within(start, stop).all():
+                return source, arrangement(numbers.shifted(-start), [int(str(n)) for n in self._b.shape(source)], shape)
+        whole = [int(str(n)) for n in self._b.shape(value)]
+        return value, arrangement(Runs.of([0], [prod(whole)]).chunks(size, order), whole, shape)

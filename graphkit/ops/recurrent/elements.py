@@ -1,17 +1,19 @@
 """Where the elements of a rearranged array come from.
 
 Weights reach a recurrent layer sliced from a packed vector, joined, and with their gates in another order. What such an
-array is made of is found by numbering the elements of its sources and moving the numbers instead.
+array is made of is found by numbering the elements of its sources and moving the numbers instead: not one by one, but
+as runs of consecutive ones, of which even a layer of a billion weights has a few.
 """
 
 from __future__ import annotations
 
 from math import gcd, prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from graphkit.ir.params import kind_of
+from graphkit.ops.runs import Runs
 from graphkit.ops.tensor.sizes import some
 
 if TYPE_CHECKING:
@@ -49,73 +51,93 @@ class Elements:
         start = self._starts[source]
         return start, start + prod(self._shape(source) or ())
 
-    def of(self, value: ir.Value) -> Numbers:
-        """The number of each element of a value of known shape."""
+    def of(self, value: ir.Value) -> Runs:
+        """The numbers of the elements of a value of known shape; no run is of two sources."""
         moved = self._moved(value)
         if moved is not None:
             return moved
-        shape = some(self._shape(value))
+        size = prod(some(self._shape(value)))
         if value not in self._starts:
             self._starts[value] = self._next
-            self._next += prod(shape)
-        start = self._starts[value]
-        return np.arange(start, start + prod(shape), dtype=np.int64).reshape(shape)
+            self._next += size + 1  # the number between keeps runs of two sources apart
+        return Runs.of([self._starts[value]], [size])
 
     def _shape(self, value: ir.Value) -> tuple[int, ...] | None:
         dims = self._b.shape(value)
         known = tuple(dim for dim in dims if isinstance(dim, int))
         return known if len(known) == len(dims) else None
 
-    def _moved(self, value: ir.Value) -> Numbers | None:
+    def _moved(self, value: ir.Value) -> Runs | None:
         """The numbers of a value that another is rearranged to; None for one that is not, or not in a known way."""
         node = value.producer()
         if node is None or node.domain or self._shape(value) is None:
             return None
         if node.op_type == "Concat":
-            parts = [some(operand) for operand in node.inputs]
-            if any(self._shape(part) is None for part in parts):
-                return None
-            return np.concatenate([self.of(part) for part in parts], axis=node.attributes.get_int("axis"))
+            return self._joined(node)
         if node.op_type not in _RESHAPING | {"Gather", "Slice", "Split"}:
             return None
         data = some(node.inputs[0])
-        if self._shape(data) is None:
+        shape = self._shape(data)
+        if shape is None:
             return None
         if node.op_type in _RESHAPING:
-            return self.of(data).reshape(some(self._shape(value)))
+            return self.of(data)
         if node.op_type == "Gather":
             indices = self._b.value(node.inputs[1])
             axis = node.attributes.get_int("axis", 0)
-            return None if indices is None else np.take(self.of(data), indices.astype(np.int64), axis=axis)
+            return None if indices is None else self._taken(data, axis, indices.astype(np.int64).reshape(-1))
         if node.op_type == "Split":
             return self._split(node, value, data)
         return self._sliced(node, data)
 
-    def _split(self, node: ir.Node, value: ir.Value, data: ir.Value) -> Numbers | None:
+    def _joined(self, node: ir.Node) -> Runs | None:
+        parts = [some(operand) for operand in node.inputs]
+        shapes = [self._shape(part) for part in parts]
+        if any(shape is None for shape in shapes):
+            return None
+        axis = node.attributes.get_int("axis")
+        outer = prod(some(shapes[0])[: axis % len(some(shapes[0]))])
+        runs = [self.of(part) for part in parts]
+        lengths = np.array([part.size // outer for part in runs]) if outer else np.zeros(len(parts), np.int64)
+        offsets = np.cumsum(lengths * outer) - lengths * outer
+        begins = offsets + np.arange(outer)[:, None] * lengths
+        return Runs.joined(runs).cut(begins, begins + lengths)
+
+    def _taken(self, data: ir.Value, axis: int, indices: Numbers) -> Runs:
+        shape = some(self._shape(data))
+        axis %= len(shape)
+        places = np.where(indices < 0, indices + shape[axis], indices)
+        return self.of(data).taken(shape, axis, places)
+
+    def _split(self, node: ir.Node, value: ir.Value, data: ir.Value) -> Runs | None:
         axis = node.attributes.get_int("axis", 0) or 0
         shapes = [self._shape(output) for output in node.outputs]
         if any(shape is None for shape in shapes):
             return None
         ends = np.cumsum([some(shape)[axis] for shape in shapes])
-        return np.split(self.of(data), ends[:-1], axis=axis)[list(node.outputs).index(value)]
+        place = list(node.outputs).index(value)
+        first = int(ends[place - 1]) if place else 0
+        return self.of(data).part(some(self._shape(data)), axis, first, int(ends[place]))
 
-    def _sliced(self, node: ir.Node, data: ir.Value) -> Numbers | None:
+    def _sliced(self, node: ir.Node, data: ir.Value) -> Runs | None:
         bounds = [self._b.value(operand) for operand in node.inputs[1:]]
         if any(bound is None for bound in bounds):
             return None
         starts, ends, *rest = [[int(number) for number in some(bound).reshape(-1)] for bound in bounds]
         axes = rest[0] if rest else list(range(len(starts)))
         steps = rest[1] if len(rest) > 1 else [1] * len(starts)
-        index: list[Any] = [slice(None)] * self._b.rank(data)
-        for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
-            if step != 1:
-                return None
-            index[axis] = slice(start, end)
-        found: Numbers = self.of(data)[tuple(index)]
+        if any(step != 1 for step in steps):
+            return None
+        shape = list(some(self._shape(data)))
+        found = self.of(data)
+        for axis, given, stop in zip(axes, starts, ends, strict=True):
+            first, last, _ = slice(given, stop).indices(shape[axis])
+            found = found.part(shape, axis, first, last)
+            shape[axis] = max(last - first, 0)
         return found
 
 
-def arrangement(order: Numbers, source: Sequence[int], shape: Sequence[int]) -> Layout:
+def arrangement(order: Runs, source: Sequence[int], shape: Sequence[int]) -> Layout:
     """The steps that lead from an array to some of its elements in an order.
 
     Args:
@@ -123,17 +145,24 @@ def arrangement(order: Numbers, source: Sequence[int], shape: Sequence[int]) -> 
         source: Shape of the array.
         shape: Shape of the result.
     """
-    order, size = order.reshape(-1), prod(source)
-    if np.array_equal(order, np.arange(order[0], order[0] + order.size)):
-        if order.size == size:
-            return () if tuple(shape) == tuple(source) else (("reshape", tuple(shape)),)
+    size = prod(source)
+    low, high = int(order.starts.min()), int((order.starts + order.sizes).max())
+    if len(order.starts) == 1 and order.size == size:
+        return () if tuple(shape) == tuple(source) else (("reshape", tuple(shape)),)
+    steps: Layout = ()
+    if high - low < size:
         flat: Layout = () if len(source) == 1 else (("reshape", (size,)),)
-        cut: Layout = (*flat, ("slice", (0, int(order[0]), int(order[-1]) + 1)))
-        return cut if len(shape) == 1 else (*cut, ("reshape", tuple(shape)))
-    breaks = np.flatnonzero(np.diff(order) != 1) + 1
-    block = gcd(size, order.size, *breaks.tolist(), int(order[0]), *order[breaks].tolist())
-    rows = tuple((order[::block] // block).tolist())
-    return (("reshape", (size // block, block)), ("take", (0, *rows)), ("reshape", tuple(shape)))
+        steps = (*flat, ("slice", (0, low, high)))
+    if len(order.starts) == 1:
+        return steps if len(shape) == 1 else (*steps, ("reshape", tuple(shape)))
+    block = gcd(high - low, *(order.starts - low).tolist(), *order.sizes.tolist())
+    rows = Runs((order.starts - low) // block, order.sizes // block).numbers()
+    return (
+        *steps,
+        ("reshape", ((high - low) // block, block)),
+        ("take", (0, *rows.tolist())),
+        ("reshape", tuple(shape)),
+    )
 
 
 def is_zero(value: ir.Value) -> bool:

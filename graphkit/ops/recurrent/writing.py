@@ -9,20 +9,18 @@ import numpy as np
 from graphkit.ops.recurrent.elements import Elements, arrangement, is_zero
 from graphkit.ops.recurrent.gates import KINDS
 from graphkit.ops.recurrent.mx_steps import write_steps
+from graphkit.ops.runs import Runs
 from graphkit.ops.spec import Refusal
 from graphkit.ops.tensor.sizes import some
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy.typing as npt
     import onnx_ir as ir
 
     from graphkit.ops.builders import MxBuilder, TorchBuilder
     from graphkit.ops.mxgraph import MxRef
     from graphkit.ops.recurrent.gates import Kind
-
-    Numbers = npt.NDArray[np.int64]
 
 __all__ = ["NOT_ITS_GATES", "kinds_of", "misfit_of", "operands", "write"]
 
@@ -277,14 +275,14 @@ class _Layer:
         arrays = [self._ordered(elements.of(value), kind, 1) for value in (self._weight, self._recurrence)]
         if self._projection is not None:
             arrays.append(elements.of(self._projection))
-        packed = [array[n].reshape(-1) for n in directions for array in arrays]
+        packed = [self._side(array, n) for n in directions for array in arrays]
         if self._bias is not None:
             bias = self._ordered(elements.of(self._bias), kind, 2)
-            packed += [bias[n].reshape(-1) for n in directions]
+            packed += [self._side(bias, n) for n in directions]
         parts: list[MxRef] = []
         if holds:
             parts.append(self._holding(_gathered(b, elements, packed.pop(0)), kind))
-        parts += _gathered(b, elements, np.concatenate(packed))
+        parts += _gathered(b, elements, Runs.joined(packed))
         if self._bias is None:
             size = len(directions) * 2 * kind.gates * self._cell
             parts.append(b.op("_zeros", shape=(size,), dtype=b.dtype(self._data).name, name="bias"))
@@ -301,11 +299,15 @@ class _Layer:
         wider = b.op("Concat", matrix, b.const(column, "hold"), num_args=2, dim=1)
         return b.op("Reshape", wider, shape=(-1,))
 
-    @staticmethod
-    def _ordered(array: Numbers, kind: Kind, parts: int) -> Numbers:
+    def _ordered(self, array: Runs, kind: Kind, parts: int) -> Runs:
         """An array of (directions, parts × gates × …) with the gates of each part in MXNet's order."""
         order = [kind.order.index(gate) for gate in range(kind.gates)]
-        return array.reshape(len(array), parts, kind.gates, -1)[:, :, order]
+        count = len(self._kinds) * parts
+        return array.chunks(array.size // (count * kind.gates), np.arange(count)[:, None] * kind.gates + order)
+
+    def _side(self, array: Runs, direction: int) -> Runs:
+        """The part of an array of (directions, …) that is one direction's."""
+        return array.chunks(array.size // len(self._kinds), direction)
 
 
 def _numbers(b: MxBuilder, node: ir.Node, place: int) -> list[int]:
@@ -314,45 +316,47 @@ def _numbers(b: MxBuilder, node: ir.Node, place: int) -> list[int]:
     return [] if value is None else [int(number) for number in value.reshape(-1)]
 
 
-def _gathered(b: MxBuilder, elements: Elements, wanted: Numbers) -> list[MxRef]:
+def _gathered(b: MxBuilder, elements: Elements, wanted: Runs) -> list[MxRef]:
     """One-dimensional arrays that together are the wanted elements.
 
     An array that is wanted as a whole is stored in the order that it is wanted in; parts of others are sliced.
     """
-    wanted = wanted.copy()
-    sources = [source for source in elements.sources if _is_among(elements.span(source), wanted)]
+    starts = wanted.starts.copy()
+    sources = [source for source in elements.sources if wanted.within(*elements.span(source)).any()]
     flat: list[MxRef] = []
     for source in sources:
         start, stop = elements.span(source)
-        used = (start <= wanted) & (wanted < stop)
-        order, places = wanted[used] - start, np.arange(stop - start)
+        used = wanted.within(start, stop)
+        order = Runs.of(wanted.starts[used] - start, wanted.sizes[used])
         shape = [int(str(size)) for size in b.shape(source)]
-        if np.array_equal(np.sort(order), places) and not np.array_equal(order, places):
+        if len(order.starts) > 1 and _is_permutation(order, stop - start):
             own = shape[1:] if len(shape) > 1 and shape[0] == 1 else shape
             ref = b.derived(source, arrangement(order, shape, own))
-            wanted[used] = np.arange(start, stop)
+            starts[used] = start + np.cumsum(wanted.sizes[used]) - wanted.sizes[used]
             shape = own
         else:
             ref = b.ref(source)
         flat.append(ref if len(shape) == 1 else b.op("Reshape", ref, shape=(-1,)))
-    starts = [elements.span(source)[0] for source in sources]
-    owner = np.searchsorted(starts, wanted, side="right") - 1
+    owner = np.searchsorted([elements.span(source)[0] for source in sources], starts, side="right") - 1
     found = []
-    for part in np.split(np.arange(wanted.size), np.flatnonzero(np.diff(owner)) + 1):
+    for part in np.split(np.arange(len(starts)), np.flatnonzero(np.diff(owner)) + 1):
         number = int(owner[part[0]])
         start, stop = elements.span(sources[number])
-        found += _cut(b, flat[number], wanted[part] - start, stop - start)
+        found += _cut(b, flat[number], Runs.of(starts[part] - start, wanted.sizes[part]), stop - start)
     return found
 
 
-def _is_among(span: tuple[int, int], wanted: Numbers) -> bool:
-    return bool(((span[0] <= wanted) & (wanted < span[1])).any())
+def _is_permutation(order: Runs, size: int) -> bool:
+    """Whether each number below a size is there once."""
+    return order.size == size and order.is_apart() and int((order.starts + order.sizes).max()) == size
 
 
-def _cut(b: MxBuilder, flat: MxRef, places: Numbers, size: int) -> list[MxRef]:
+def _cut(b: MxBuilder, flat: MxRef, places: Runs, size: int) -> list[MxRef]:
     """Elements of a one-dimensional array of a size, in order."""
-    runs = np.split(places, np.flatnonzero(np.diff(places) != 1) + 1)
+    runs = list(places)
     if len(runs) > _FEW:
-        return [b.op("take", flat, b.const(places.astype(np.int32), "order"), axis=0)]
-    whole = len(runs) == 1 and len(runs[0]) == size
-    return [flat if whole else b.op("slice_axis", flat, axis=0, begin=run[0], end=run[-1] + 1) for run in runs]
+        return [b.op("take", flat, b.const(places.numbers().astype(np.int32), "order"), axis=0)]
+    return [
+        flat if (begin, end) == (0, size) else b.op("slice_axis", flat, axis=0, begin=begin, end=end)
+        for begin, end in runs
+    ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import tracemalloc
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_ir as ir
@@ -13,8 +14,14 @@ from graphkit.errors import UnsupportedError
 from graphkit.frameworks.base import runtimes
 from graphkit.frameworks.mxnet.write import to_symbol
 from graphkit.frameworks.torch.source.program import to_program
+from graphkit.frameworks.torch.weights import write_weights
 from graphkit.ir.canonical import canonical
 from graphkit.passes.cast_floats import cast_floats
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from graphkit.ops.torchprogram import TorchProgram
 
 ROWS = {"LSTM": 8, "GRU": 6, "RNN": 2}
 
@@ -106,3 +113,32 @@ def test_gradients_of_layers_of_halves_stand_in_the_models_order(kind: str, attr
     assert found[0].keys() == found[1].keys() == {"x", "w0", "w1"}
     for name, gradient in found[0].items():
         np.testing.assert_allclose(found[1][name], gradient, atol=1e-2)
+
+
+def large(kind: str, hidden: int) -> ir.Model:
+    """A layer whose weights are each of more than 16 MB."""
+    x = ir.Value(name="x", type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape([4, 2, hidden]))
+    arrays = [np.zeros((1, ROWS[kind] // 2 * hidden, hidden), np.float32) for _ in range(2)]
+    stored = [ir.Value(name=f"w{n}", const_value=ir.tensor(array, name=f"w{n}")) for n, array in enumerate(arrays)]
+    node = ir.node(kind, [x, *stored], {"hidden_size": hidden}, outputs=[ir.Value(name="y")], name="layer")
+    graph = ir.Graph([x], node.outputs, nodes=[node], initializers=stored, opset_imports={"": 23})
+    return canonical(ir.Model(graph, ir_version=10))
+
+
+def test_weights_are_packed_without_memory_for_them(tmp_path: Path) -> None:
+    model = large("LSTM", 1056)
+    weights = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value)
+    peaks = []
+    for write in (to_symbol, lambda model: write_weights(tmp_path / "w", stored_tensors(to_program(model)), {})):
+        tracemalloc.start()
+        try:
+            write(model)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+    assert max(peaks) < weights / 20
+
+
+def stored_tensors(program: TorchProgram) -> dict[str, Any]:
+    """The tensors of the layers of a program."""
+    return {name: tensor for stmt in program.stmts if stmt.layer for name, tensor in stmt.layer.tensors.items()}

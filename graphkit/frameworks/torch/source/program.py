@@ -18,6 +18,7 @@ from graphkit.ir.dtypes import dtype_of
 from graphkit.ops import ledger
 from graphkit.ops.index import index
 from graphkit.ops.layout import arrange
+from graphkit.ops.runs import Runs
 from graphkit.ops.spec import Refusal, is_float, whole
 from graphkit.ops.torchprogram import Body, Code, Layer, Size, Stmt, Stored, TorchProgram, Var, walk
 from graphkit.ops.unsigned import WITHOUT_KERNEL, as_signed, has_wide_unsigned
@@ -90,7 +91,11 @@ def _apart(value: ir.Value, layouts: Sequence[Layout]) -> bool:
     assert value.const_value is not None
     if all(step in ("transpose", "reshape") for layout in layouts for step, _ in layout):
         return False  # each is all of it
-    numbers = np.arange(value.const_value.size).reshape(tuple(value.const_value.shape.numpy()))
+    shape, size = tuple(value.const_value.shape.numpy()), value.const_value.size
+    runs = [found for layout in layouts if (found := Runs.of([0], [size]).arranged(layout, shape)) is not None]
+    if len(runs) == len(layouts):
+        return Runs.joined(runs).is_apart()
+    numbers = np.arange(size).reshape(shape)
     used = np.concatenate([arrange(numbers, layout).reshape(-1) for layout in layouts])
     return bool(used.size <= numbers.size and np.bincount(used).max(initial=0) <= 1)
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from graphkit.ops.layout import arrange
+from graphkit.ops.layout import shapes_of
 from graphkit.ops.torchprogram import Device, Size, Stored, Var, walk
 
 if TYPE_CHECKING:
@@ -88,8 +86,7 @@ def stored_shape(tensor: Stored) -> tuple[int, ...]:
     """Shape of a tensor as the module holds it."""
     held = tensor.value.const_value
     assert held is not None
-    shape = tuple(held.shape.numpy())
-    return arrange(np.broadcast_to(np.uint8(0), shape), tensor.layout).shape if tensor.layout else shape
+    return shapes_of(tensor.layout, tuple(held.shape.numpy()))[-1]
 
 
 def stored_dtype(tensor: Stored) -> ir.DataType:
