@@ -6,6 +6,7 @@ import copy
 import inspect
 import re
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +20,7 @@ from graphkit.frameworks.torch.folder import is_folder, read_folder
 from graphkit.frameworks.torch.names import input_names
 from graphkit.frameworks.torch.quiet import quiet
 from graphkit.frameworks.torch.samples import Sample, fitting, from_program, from_specs
+from graphkit.frameworks.torch.stored_program import MAPPED, load_mapped
 from graphkit.frameworks.torch.tensors import identity
 
 if TYPE_CHECKING:
@@ -123,7 +125,7 @@ def _load_program(path: Path, *, trusted: bool) -> torch.export.ExportedProgram:
         )
     with quiet(), contextlib.nullcontext() if trusted else archive.only_weights():
         try:
-            return torch.export.load(path)
+            return _deserialized(path)
         except Exception as error:
             hint = (
                 "If its example inputs are objects of a class of its own and you trust its author, allow it with "
@@ -137,12 +139,23 @@ def _load_program(path: Path, *, trusted: bool) -> torch.export.ExportedProgram:
             ) from error
 
 
+def _deserialized(path: Path) -> torch.export.ExportedProgram:
+    import torch
+
+    try:
+        program = load_mapped(path)
+    except Exception:  # of which torch tells what it means
+        program = None
+    return torch.export.load(path) if program is None else program
+
+
 def _unpickled(path: Path) -> torch.nn.Module:
     import torch
 
     try:
         with quiet():
-            found: Any = torch.load(path, map_location="cpu", weights_only=False)
+            mapped = path.stat().st_size >= MAPPED and zipfile.is_zipfile(path)
+            found: Any = torch.load(path, map_location="cpu", weights_only=False, mmap=mapped)
     except Exception as error:
         raise FormatError(
             f"{path} cannot be unpickled: {sentence(error)}. The classes of the module must be importable from here; "

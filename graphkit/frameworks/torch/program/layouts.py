@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Contents", "contents", "is_program"]
 
 _OLD: Final = "serialized_exported_program.json"
+_OLD_EXAMPLES: Final = ("serialized_example_inputs.pt", "serialized_example_inputs.json")
 _MODEL: Final = re.compile(r"(?P<root>(?:[^/]+/)?)models/(?P<model>.+)\.json")
 _CLASSES: Final = 3
 """Classes that a warning names."""
@@ -45,13 +46,19 @@ class Contents:
 
     Attributes:
         program: The serialised program, JSON as Python has it.
+        document: The entry that it is.
+        examples: The entry that holds example inputs, as ``torch.save`` writes them; empty for none.
         tensors: Parameters, buffers and constants by name, in the file's order.
+        constants: Names of those that stand among the file's constants.
         absent: Why tensors are not there, by name.
         warnings: What the user must know, as sentences.
     """
 
     program: Any
+    document: str
+    examples: str = ""
     tensors: dict[str, StoredTensor] = field(default_factory=dict)
+    constants: set[str] = field(default_factory=set)
     absent: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
@@ -68,21 +75,27 @@ def contents(archive: Archive) -> Contents:
         DamageError: A part is missing or damaged.
     """
     if _OLD in archive:
-        found = Contents(_json(archive, _OLD))
+        found = Contents(_json(archive, _OLD), _OLD)
+        found.examples = next((name for name in _OLD_EXAMPLES if name in archive), "")
         for part in ("state_dict", "constants", "tensor_constants"):
             for name in (f"serialized_{part}.pt", f"serialized_{part}.json"):
                 if name in archive:
+                    before = set(found.tensors)
                     _add_saved(found, archive, name)
+                    found.constants |= set() if part == "state_dict" else found.tensors.keys() - before
         if not any(name.startswith("serialized_state_dict.") for name in archive.names):
             raise DamageError("it lacks serialized_state_dict.pt")
         return found
     models = [match for name in archive.names if (match := _MODEL.fullmatch(name))]
     shown = next((match for match in models if match["model"] == "model"), models[0])
-    found = Contents(_json(archive, shown[0]))
+    found = Contents(_json(archive, shown[0]), shown[0])
+    examples = f"{shown['root']}data/sample_inputs/{shown['model']}.pt"
+    found.examples = examples if examples in archive else ""
     if len(models) > 1:
         others = ", ".join(repr(match["model"]) for match in models if match is not shown)
         found.warnings.append(f"It holds several programs; {shown['model']!r} is shown, without {others}.")
     for part in ("weights", "constants"):
+        before = set(found.tensors)
         folder = f"{shown['root']}data/{part}/"
         config, saved = f"{folder}{shown['model']}_{part}_config.json", f"{folder}{shown['model']}.pt"
         if saved in archive:
@@ -91,6 +104,7 @@ def contents(archive: Archive) -> Contents:
             _add_raw(found, archive, folder, config)
         else:
             raise DamageError(f"it lacks {config}")
+        found.constants |= found.tensors.keys() - before if part == "constants" else set()
     return found
 
 
@@ -103,7 +117,7 @@ def _json(archive: Archive, name: str) -> Any:
 
 
 def _add_saved(found: Contents, archive: Archive, name: str) -> None:
-    saved = saved_tensors(archive.view(name))
+    saved = saved_tensors(archive.view(name), name)
     found.tensors.update(saved.tensors)
     found.absent.update(saved.foreign)
     _warn_of_pickled(found, saved.foreign)

@@ -56,11 +56,12 @@ class Saved:
     foreign: Mapping[str, str]
 
 
-def saved_tensors(data: memoryview) -> Saved:
+def saved_tensors(data: memoryview, where: str = "") -> Saved:
     """The tensors of a dictionary that ``torch.save`` wrote (PyTorch 1.6 and later).
 
     Args:
         data: The file, or the part of a file that holds it.
+        where: What tells this part from others, whose tensors share no memory with these.
 
     Raises:
         DamageError: It is damaged, or holds something else than a dictionary of tensors.
@@ -71,7 +72,7 @@ def saved_tensors(data: memoryview) -> Saved:
     root = next((name[: -len("data.pkl")] for name in archive.names if name.rpartition("/")[2] == "data.pkl"), None)
     if root is None:
         raise DamageError("the weights in it are no file of torch.save: they lack data.pkl")
-    reader = _Reader(archive, root)
+    reader = _Reader(archive, root, where)
     try:
         found = reader.load()
     except DamageError:
@@ -109,7 +110,7 @@ class _StorageType:
 @dataclass(frozen=True, slots=True)
 class _Storage:
     data: memoryview
-    key: str
+    key: tuple[str, str]
     kind: _StorageType
 
 
@@ -155,6 +156,7 @@ class _Foreign:
 class _Reader:
     archive: Archive
     root: str
+    where: str
     big_endian: bool = False
     storages: dict[str, memoryview] = field(default_factory=dict)
 
@@ -169,7 +171,7 @@ class _Reader:
         key = str(pid[2])
         if key not in self.storages:
             self.storages[key] = self.archive.view(f"{self.root}data/{key}")
-        return _Storage(self.storages[key], key, pid[1])
+        return _Storage(self.storages[key], (self.where, key), pid[1])
 
     def tensor(self, storage: Any, offset: Any, size: Any, stride: Any, *rest: Any) -> _Tensor | _Foreign:
         if not isinstance(storage, _Storage):
