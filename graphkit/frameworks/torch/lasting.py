@@ -69,10 +69,12 @@ def _detach_outputs(module: Any) -> None:
 
 def register() -> None:
     """Make the stand-ins known to torch."""
+    from graphkit.frameworks.torch.ctc_capture import ctc_operator
     from graphkit.frameworks.torch.recurrent_ops import operators
 
     _stand_ins()
     operators()
+    ctc_operator()
 
 
 @cache

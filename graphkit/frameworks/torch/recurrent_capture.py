@@ -7,6 +7,7 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from graphkit.frameworks.torch.ctc_capture import keep_ctc
 from graphkit.frameworks.torch.recurrent_ops import GATES, operators
 
 if TYPE_CHECKING:
@@ -25,15 +26,15 @@ _PADDED: Final = "graphkit.padded"
 
 
 def export(module: torch.nn.Module, args: Any, kwargs: Any, dynamic_shapes: Any) -> torch.export.ExportedProgram:
-    """``torch.export.export`` that leaves the number of steps of recurrent layers free, and knows packed sequences.
+    """``torch.export.export`` that leaves the steps of recurrent layers free, and knows packed sequences and CTC.
 
-    These become padded ones and their lengths; what reads the data of a packed sequence itself fails. Arguments and
-    exceptions are torch's.
+    Packed sequences become padded ones and their lengths; what reads the data of a packed sequence itself fails.
+    Arguments and exceptions are torch's.
     """
     import torch
 
     shorter: list[bool] = []
-    with _of_any_length(shorter):
+    with _of_any_length(shorter), keep_ctc():
         program = torch.export.export(module, args, kwargs, dynamic_shapes=dynamic_shapes, strict=False)
     _put_back(program)
     if shorter:

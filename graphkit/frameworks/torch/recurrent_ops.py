@@ -104,8 +104,8 @@ def _state_sizes(
 def _sizing(name: str) -> Any:
     def sized(
         x: torch.Tensor,
-        lengths: torch.Tensor | None,  # noqa: ARG001 -- the operator's signature
-        states: Sequence[torch.Tensor],  # noqa: ARG001
+        lengths: torch.Tensor | None,
+        states: Sequence[torch.Tensor],  # noqa: ARG001 -- the operator's signature
         weights: Sequence[torch.Tensor],
         bias: bool,  # noqa: ARG001
         layers: int,
@@ -116,7 +116,11 @@ def _sizing(name: str) -> Any:
     ) -> Results:
         sizes = _state_sizes(name, x, weights, layers, bidirectional, batch_first)
         width = sizes[0][2] * (2 if bidirectional else 1)
-        return (x.new_empty((*x.shape[:2], width)), *(x.new_empty(size) for size in sizes))
+        if batch_first and lengths is None:  # as ATen has it in memory, which decides what views there are of it
+            y = x.new_empty((x.shape[1], x.shape[0], width)).transpose(0, 1)
+        else:
+            y = x.new_empty((*x.shape[:2], width))
+        return (y, *(x.new_empty(size) for size in sizes))
 
     return sized
 

@@ -113,11 +113,8 @@ def _collected(model: ir.Model) -> list[UnsupportedNode]:
             scope = stack[-1][0] if stack else ""
             line = user_line(origin.meta.get("stack_trace", "") or "") if origin is not None else ""
             name = ".".join(filter(None, (scope, origin.name if origin is not None else node.name)))
-            found.append(
-                UnsupportedNode(
-                    node.op_type, name + (f" ({line})" if line else ""), "torch.onnx has no translation of it"
-                )
-            )
+            why = node.attributes.get_string("why", "") or "torch.onnx has no translation of it"
+            found.append(UnsupportedNode(node.op_type, name + (f" ({line})" if line else ""), why))
     return found
 
 

@@ -97,10 +97,9 @@ class _Paths:
         self._b = b
         self.data, labels, self.lengths, self.counts = x
         blank = np.asarray(node.attributes.get_int("blank", 0))
-        places = 2 * b.size(labels, 1) + 1
         inside = b.op("Clip", labels, np.asarray(0), np.asarray(b.size(self.data, 2) - 1))
         none = b.op("Unsqueeze", b.op("Sub", b.op("Mul", inside, np.asarray(0)), -blank), [2])
-        pairs = b.op("Reshape", b.op("Concat", none, b.op("Unsqueeze", inside, [2]), axis=2), [0, places - 1])
+        pairs = b.op("Reshape", b.op("Concat", none, b.op("Unsqueeze", inside, [2]), axis=2), [0, -1])
         states = b.op("Pad", pairs, [0, 0, 0, 1], blank)
         earlier = _moved(b, states, 2, blank)
         leaps = b.op("Not", b.op("Or", b.op("Equal", states, blank), b.op("Equal", states, earlier)))
@@ -112,7 +111,7 @@ class _Paths:
         self.chances = b.op("GatherElements", self.logs, self.classes, axis=2)
         self._numbers = b.op("Range", np.asarray(0), b.op("Squeeze", frames, [0]), np.asarray(1))
         self._size = b.op("Shape", states)
-        self._places = places
+        self._places = b.op("Range", np.asarray(0), b.op("Gather", self._size, np.asarray(1)), np.asarray(1))
 
     def running(self, number: ir.Value) -> ir.Value:
         """Whether a frame, or each of several, is one of an example's."""
@@ -121,8 +120,7 @@ class _Paths:
     def forwards(self, *, each: bool = False) -> tuple[ir.Value, ...]:
         """Logarithms of the chances to have come to each state: at an example's last frame, and where asked at each."""
         b = self._b
-        start = np.full((1, self._places), _NEVER, b.dtype(self.data))
-        start[0, 0] = 0
+        start = b.op("Where", b.op("Equal", self._places, np.asarray(0)), b.scalar(0.0, self.data), self._never)
 
         def step(held: _Values, parts: _Values) -> tuple[Sequence[ir.Value], Sequence[ir.Value]]:
             (before,), (chance, number) = held, parts
@@ -136,9 +134,9 @@ class _Paths:
     def backwards(self) -> ir.Value:
         """Logarithms of the chances to come from each state at each frame to an end."""
         b = self._b
-        places = np.arange(self._places)
         end = b.op("Unsqueeze", b.op("Mul", self.counts, np.asarray(2)), [1])
-        last = b.op("Or", b.op("Equal", end, places), b.op("Equal", end, places + 1))
+        following = b.op("Add", self._places, np.asarray(1))
+        last = b.op("Or", *(b.op("Equal", end, place) for place in (self._places, following)))
         ends = b.op("Where", last, b.scalar(0.0, self.data), self._never)
 
         def step(held: _Values, parts: _Values) -> tuple[Sequence[ir.Value], Sequence[ir.Value]]:

@@ -86,6 +86,26 @@ def test_programs_that_were_exported_elsewhere_have_one_layer(free: bool) -> Non
     np.testing.assert_allclose(found, case.build()(torch.tensor(feeds["x"]))[0].detach(), atol=1e-6)
 
 
+class Pyramid(nn.Module):
+    """Joins pairs of steps, as the listener of Chan et al., "Listen, Attend and Spell" (2015) does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.LSTM(3, 4, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.layer(x)[0].contiguous()
+        return y.view(y.shape[0], y.shape[1] // 2, 8)
+
+
+def test_views_of_what_layers_give_run_as_they_were_written() -> None:
+    network = Pyramid()
+    model = graphkit.load(network, inputs=["?x6x3"])
+    feeds = {"x": np.random.default_rng(0).standard_normal((3, 6, 3)).astype(np.float32)}
+    (found,) = opened(model, "torch", feeds, native=True).values()
+    np.testing.assert_allclose(found, network(torch.tensor(feeds["x"])).detach(), atol=1e-6)
+
+
 class Packed(nn.Module):
     """Layers over packed sequences."""
 

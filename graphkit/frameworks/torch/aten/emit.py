@@ -37,9 +37,16 @@ class Emit:
         """Emit one of graphkit's own operators (:mod:`graphkit.ir.own`)."""
         return self._node(op_type, outputs, inputs, attrs, DOMAIN)
 
-    def untranslated(self, what: str, outputs: int, *inputs: ir.Value | None) -> list[ir.Value]:
-        """Emit a stand-in for results that have no translation, which is an error only where they are used."""
-        return self._node(what, outputs, inputs, {}, UNTRANSLATED)
+    def untranslated(self, what: str, outputs: int, *inputs: ir.Value | None, why: str | None = None) -> list[ir.Value]:
+        """Emit a stand-in for results that have no translation, which is an error only where they are used.
+
+        Args:
+            what: What is not translated.
+            outputs: The number of results.
+            inputs: What it was given.
+            why: The reason and what to do, as a clause; None for a gap of torch.onnx.
+        """
+        return self._node(what, outputs, inputs, {"why": why}, UNTRANSLATED)
 
     def call(self, function: ir.Function, inputs: Sequence[ir.Value]) -> list[ir.Value]:
         """Emit a call of a function of the model."""
