@@ -1,10 +1,11 @@
 """MXNet's layers of integers as runtimes of ONNX look for them: floats between DequantizeLinear and QuantizeLinear.
 
 A quantized layer of MXNet is read as exact sums of integers (``ConvInteger`` or ``MatMulInteger``, a bias of int32),
-the sums times their steps, then ``QuantizeLinear``. Here it becomes a ``Conv`` or ``Gemm`` of dequantized data, weights
-and bias, whose result is quantized (ONNX's QDQ form). ONNX Runtime, TensorRT and others make one layer of integers of
-that, and what does not know the pattern computes it in floats. The integers are the same; products of their steps are
-rounded at other places, so that a number within rounding of the middle between two steps may fall to the other one.
+the sums times their steps, then ``QuantizeLinear``. Here it becomes a ``Conv``, a ``Gemm``, or a ``MatMul`` where data
+has more than two axes, of dequantized data, weights and bias, whose result is quantized (ONNX's QDQ form). ONNX
+Runtime, TensorRT and others make one layer of integers of that, and what does not know the pattern computes it in
+floats. The integers are the same; products of their steps are rounded at other places, so that a number within rounding
+of the middle between two steps may fall to the other one.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ __all__ = ["as_qdq"]
 _SUMS: Final = ("ConvInteger", "MatMulInteger")
 _ZERO_POINT: Final = 2
 """Input of QuantizeLinear, DequantizeLinear and of sums that is a zero point."""
+_MATRIX: Final = 2
+"""Axes of a matrix."""
 _BYTES: Final = (ir.DataType.INT8, ir.DataType.UINT8)
 _MOVES: Final = frozenset({"Flatten", "Reshape", "Transpose", "Identity", "Squeeze", "Unsqueeze"})
 """Operators whose result holds the numbers of their first operand, in the same steps."""
@@ -60,8 +63,8 @@ class _Layer:
 def as_qdq(model: ir.Model, warn: Callable[[str], None] | None = None) -> ir.Model:
     """A canonical model with the integer layers of MXNet in QDQ form.
 
-    Left as they are: layers with weights that are computed, and dense layers of data with more than two axes. Means of
-    integers are too, as their halves are rounded to even exactly.
+    Left as they are: products of two computed operands (attention's). Means of integers are too, as their halves are
+    rounded to even exactly.
 
     Args:
         model: A canonical model; it is left as it is.
@@ -120,7 +123,11 @@ def _quantize(model: ir.Model, node: ir.Node) -> None:
         scale = np.float32(1 / float(steps))
         for user, index in factors:
             array = np.asarray(_array(user.inputs[index]), np.float32)
-            user.replace_input_with(index, Editor(model, user).const("real", array / np.float32(steps), np.float32))
+            own = array / np.float32(steps)
+            if user.op_type == "Mul" and user.outputs[0] is node.inputs[0] and (own == 1).all():
+                data = user.inputs[0]
+            else:
+                user.replace_input_with(index, Editor(model, user).const("real", own, np.float32))
     edit = Editor(model, node)
     dtype = np.int8 if node.outputs[0].dtype == ir.DataType.INT8 else np.uint8
     edit.replace(edit.op("QuantizeLinear", data, edit.const("scale", scale, np.float32), edit.const("zero", 0, dtype)))
@@ -212,7 +219,9 @@ def _layer(sums: ir.Node) -> _Layer | None:
     if user is None or steps is None or steps.dtype != np.float32:
         return None
     layer = _Layer(sums, (*nodes, user), bias, steps.astype(np.float32).reshape(-1))
-    return layer if layer.steps.size in (1, _filters(layer)) and _fits_bias(layer) and _takes_matrices(layer) else None
+    return (
+        layer if layer.steps.size in (1, _filters(layer)) and _fits_bias(layer) and _rank(layer) is not None else None
+    )
 
 
 def _filters(layer: _Layer) -> int:
@@ -225,10 +234,9 @@ def _fits_bias(layer: _Layer) -> bool:
     return layer.bias is None or layer.bias.size in (1, _filters(layer))
 
 
-def _takes_matrices(layer: _Layer) -> bool:
+def _rank(layer: _Layer) -> int | None:
     data = layer.sums.inputs[0]
-    matrix = data is not None and data.shape is not None and len(data.shape) == 2
-    return layer.sums.op_type == "ConvInteger" or matrix
+    return None if data is None or data.shape is None else len(data.shape)
 
 
 def _rewrite(model: ir.Model, layer: _Layer) -> None:
@@ -250,7 +258,13 @@ def _rewrite(model: ir.Model, layer: _Layer) -> None:
         operands.append(
             _dequantized(edit, edit.const("bias", bias, np.int32), (own * step).astype(np.float32), 0, "bias")
         )
-    made = edit.op("Conv", *operands, **_attributes(sums)) if conv else edit.op("Gemm", *operands)
+    if conv:
+        made = edit.op("Conv", *operands, **_attributes(sums))
+    elif _rank(layer) == _MATRIX:
+        made = edit.op("Gemm", *operands)
+    else:
+        made = edit.op("MatMul", *operands[:2])
+        made = made if layer.bias is None else edit.op("Add", made, operands[2])
     edit.replace(made)
     _remove(*reversed(layer.nodes[:-1]))
 

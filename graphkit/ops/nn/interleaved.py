@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from graphkit.ops.mxgraph import MxNode
     from graphkit.ops.spec import Read
 
+__all__ = ["features_of", "one_part"]
 
-def _features(b: OnnxBuilder, node: MxNode, operand: ir.Value, parts: int) -> int:
+
+def features_of(b: OnnxBuilder, node: MxNode, operand: ir.Value, parts: int) -> int:
     """Features of one part of one head.
 
     Raises:
@@ -37,7 +39,7 @@ def _features(b: OnnxBuilder, node: MxNode, operand: ir.Value, parts: int) -> in
     return size // (heads * parts)
 
 
-def _part(b: OnnxBuilder, operand: ir.Value, features: int, parts: int, which: int) -> ir.Value:
+def one_part(b: OnnxBuilder, operand: ir.Value, features: int, parts: int, which: int) -> ir.Value:
     """One part of all heads: (batch × heads, positions, features)."""
     if parts == 1:
         return b.op("Transpose", b.op("Reshape", operand, [0, -1, features]), perm=[1, 0, 2])
@@ -52,11 +54,11 @@ def _scores(*, own: bool) -> Read:
     def read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
         first, second = some(x[0]), some(x[0] if own else x[1])
         parts, others = (3, 3) if own else (1, 2)
-        features = _features(b, node, first, parts)
-        if features != _features(b, node, second, others):
+        features = features_of(b, node, first, parts)
+        if features != features_of(b, node, second, others):
             return Refusal("its queries and keys are not of one size")
-        query = _part(b, first, features, parts, 0)
-        key = _part(b, second, features, others, others - 2)
+        query = one_part(b, first, features, parts, 0)
+        key = one_part(b, second, features, others, others - 2)
         scaled = b.op("Mul", query, b.scalar(1 / sqrt(features), query))
         return b.op("MatMul", scaled, b.op("Transpose", key, perm=[0, 2, 1]))
 
@@ -67,8 +69,8 @@ def _mixed(parts: int) -> Read:
     """Reader of values weighed by attention, (positions, batch, heads × features)."""
 
     def read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value:
-        features = _features(b, node, some(x[0]), parts)
-        value = _part(b, some(x[0]), features, parts, parts - 1)
+        features = features_of(b, node, some(x[0]), parts)
+        value = one_part(b, some(x[0]), features, parts, parts - 1)
         mixed = b.op("Transpose", b.op("MatMul", some(x[1]), value), perm=[1, 0, 2])
         return b.op("Reshape", mixed, [0, -1, int(node.attrs["heads"]) * features])
 

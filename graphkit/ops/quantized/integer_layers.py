@@ -186,8 +186,8 @@ def _read_add(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> Seq
 
 def _read_batch_norm(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> Sequence[ir.Value] | Refusal:
     data, ends = some(x[0]), calibrated(node)
-    if ends is None or b.dtype(data) != np.int8:
-        return Refusal("graphkit normalizes calibrated int8 only; calibrate the model, with quantized_dtype int8")
+    if ends is None:
+        return Refusal("it was quantized without calibration; quantize the model with calib_mode naive or entropy")
     if int(node.attrs.get("axis", "1")) != 1:
         return Refusal("MXNet itself normalizes integers over axis 1 only")
     arrays = [b.value(value) for value in x[1:5]]
@@ -206,6 +206,9 @@ def _read_batch_norm(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None])
         "Mul", b.const(shifts, np.float32), ratio(b, b.const([1.0], np.float32), widest, float(halved("int8")))
     )
     floats = b.op("Cast", data, to=ir.DataType.FLOAT)
+    if b.dtype(data) == np.uint8:  # it is rounded to signed integers of the same range first
+        signed = rounded(b, b.op("Mul", floats, b.const(halved("int8") / halved("uint8"))), "int8")
+        floats = b.op("Cast", signed, to=ir.DataType.FLOAT)
     made = b.op("Add", b.op("Mul", floats, factor), shift)
     return rounded(b, made, "int8"), low, high
 
@@ -315,6 +318,13 @@ OP = Op(
             _case(
                 "calibrated",
                 (_I8, *_STATISTICS, _LOW, _ONE),
+                (1, 2, 3, 4, 5, 6),
+                fix_gamma=False,
+                **_CALIBRATED,
+            ),
+            _case(
+                "unsigned",
+                (_U8, *_STATISTICS, _ZERO, _ONE),
                 (1, 2, 3, 4, 5, 6),
                 fix_gamma=False,
                 **_CALIBRATED,

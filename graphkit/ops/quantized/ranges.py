@@ -5,8 +5,9 @@ range's larger bound by magnitude, divided by 127 or 255 where ``_contrib_quanti
 and by 127.5 or 255.5 everywhere else. Sums of products are int32 that span a range of 2^31 − 1 steps. Halves go to
 even.
 
-MXNet multiplies by the reciprocal of a step, ONNX divides by the step, so that a number within rounding of the middle
-between two steps may fall to the other one: that is warned of.
+MXNet multiplies by the reciprocal of a step, ONNX divides by the step. Floats are therefore multiplied before they are
+rounded to steps of one; of sums that are quantized anew, a number within rounding of the middle between two steps may
+fall to the other one, which is warned of.
 """
 
 from __future__ import annotations
@@ -72,12 +73,6 @@ def symmetric(b: OnnxBuilder, magnitude: ir.Value) -> tuple[ir.Value, ir.Value]:
     return (b.op("Neg", magnitude) if known is None else b.const(-known)), magnitude
 
 
-def _quantized(b: OnnxBuilder, floats: ir.Value, step: ir.Value, dtype: str) -> ir.Value:
-    """Floats as integers of a type, by the size of a step."""
-    b.warn(_NEAR)
-    return b.op("QuantizeLinear", floats, step, output_dtype=ir.DataType.INT8 if dtype == "int8" else None)
-
-
 def rounded(b: OnnxBuilder, steps: ir.Value, dtype: str, one: np.float32 | None = None) -> ir.Value:
     """Numbers of steps as integers of a type; the node notes how many steps are one, where that is told."""
     kind = ir.DataType.INT8 if dtype == "int8" else None
@@ -102,17 +97,26 @@ def _ends(b: OnnxBuilder, low: np.float32, high: np.float32) -> tuple[ir.Value, 
 
 
 def _result(
-    b: OnnxBuilder, floats: ir.Value, low: ir.Value, high: ir.Value, dtype: str, steps: np.float32
+    b: OnnxBuilder, made: ir.Value, low: ir.Value, high: ir.Value, dtype: str
 ) -> tuple[ir.Value, ir.Value, ir.Value]:
     """Integers and their range, which is symmetric for signed ones."""
+    return (made, *(symmetric(b, bound(b, low, high)) if dtype == "int8" else (low, high)))
+
+
+def _quantized(
+    b: OnnxBuilder, floats: ir.Value, low: ir.Value, high: ir.Value, dtype: str, steps: np.float32
+) -> tuple[ir.Value, ir.Value, ir.Value]:
+    """Floats as integers of a type, of so many steps in a range's larger bound, and their range."""
     magnitude = bound(b, low, high)
-    made = _quantized(b, floats, steps_in(b, magnitude, steps), dtype)
-    return (made, *(symmetric(b, magnitude) if dtype == "int8" else (low, high)))
+    known = b.value(magnitude)
+    one = None if known is None else np.float32(steps / np.float32(known.reshape(-1)[0]))
+    factor = b.op("Div", b.const(steps), magnitude) if one is None else b.const(one)
+    return _result(b, rounded(b, b.op("Mul", floats, factor), dtype, one), low, high, dtype)
 
 
 def _read_quantize(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> Sequence[ir.Value]:
     dtype = node.attrs.get("out_type", "uint8")
-    return _result(b, some(x[0]), some(x[1]), some(x[2]), dtype, _WHOLES[dtype])
+    return _quantized(b, some(x[0]), some(x[1]), some(x[2]), dtype, _WHOLES[dtype])
 
 
 def _read_quantize_v2(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> Sequence[ir.Value] | Refusal:
@@ -125,7 +129,7 @@ def _read_quantize_v2(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]
         low, high = _ends(b, *ends)
     else:
         low, high = (b.op("Reshape", b.op(op, data, keepdims=0), [1]) for op in ("ReduceMin", "ReduceMax"))
-    return _result(b, data, low, high, dtype, _HALVES[dtype])
+    return _quantized(b, data, low, high, dtype, _HALVES[dtype])
 
 
 def _read_dequantize(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
@@ -146,7 +150,10 @@ def _read_requantize(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None])
         low, high = _ends(b, *ends)
     else:
         low, high = (b.op("Reshape", b.op(op, floats, keepdims=0), [1]) for op in ("ReduceMin", "ReduceMax"))
-    return _result(b, floats, low, high, dtype, _WHOLES[dtype])
+    b.warn(_NEAR)
+    step = steps_in(b, bound(b, low, high), _WHOLES[dtype])
+    made = b.op("QuantizeLinear", floats, step, output_dtype=ir.DataType.INT8 if dtype == "int8" else None)
+    return _result(b, made, low, high, dtype)
 
 
 _X = arr(2, 3, 4, 5, low=-3.0, high=3.0)

@@ -33,6 +33,13 @@ def fused(data):
     joined = mx.sym.Activation(joined, act_type="relu", name="relu3")
     joined = mx.sym.Convolution(joined, kernel=(3, 3), pad=(1, 1), num_filter=8, name="conv5") + joined
     pooled = mx.sym.Pooling(joined, kernel=(2, 2), stride=(2, 2), pool_type="max", name="pool")
+    pooled = mx.sym.Convolution(pooled, kernel=(1, 1), num_filter=8, name="conv6")
+    pooled = mx.sym.LeakyReLU(pooled, act_type="gelu", name="gelu")
+    rectified = mx.sym.Activation(
+        mx.sym.Convolution(pooled, kernel=(1, 1), num_filter=4, name="conv7"), act_type="relu"
+    )
+    signed = mx.sym.Convolution(pooled, kernel=(1, 1), num_filter=4, name="conv8")
+    pooled = mx.sym.concat(rectified, signed, dim=1, name="joined")  # both have the range of the two
     return mx.sym.Convolution(pooled, kernel=(1, 1), num_filter=6, num_group=2, name="conv2")
 
 
@@ -43,8 +50,26 @@ def plain(data):
     return mx.sym.Convolution(pooled, kernel=(1, 1), num_filter=6, no_bias=True, name="conv1")
 
 
+def attention(data):
+    """BERT in small: what oneDNN fuses of it, positions first."""
+    x = mx.sym.LayerNorm(data, name="norm0")
+    pairs = mx.sym.FullyConnected(x, num_hidden=72, flatten=False, name="pairs")
+    scores = mx.sym.softmax(mx.sym.contrib.interleaved_matmul_selfatt_qk(pairs, heads=4, name="scores"))
+    mixed = mx.sym.contrib.interleaved_matmul_selfatt_valatt(pairs, scores, heads=4, name="mixed")
+    x = x + mx.sym.FullyConnected(mixed, num_hidden=24, flatten=False, name="joined")
+    inner = mx.sym.FullyConnected(x, num_hidden=32, flatten=False, name="inner")
+    inner = mx.sym.LeakyReLU(inner, act_type="gelu", name="gelu")
+    for name, kind in (("leaky", "leaky"), ("elu", "elu")):
+        inner = mx.sym.FullyConnected(inner, num_hidden=24, flatten=False, no_bias=True, name=f"{name}0")
+        inner = mx.sym.LeakyReLU(inner, act_type=kind, slope=0.3, name=name)
+    outer = mx.sym.abs(mx.sym.FullyConnected(inner, num_hidden=24, flatten=False, name="outer"))
+    return x + mx.sym.FullyConnected(outer, num_hidden=24, flatten=False, name="last")
+
+
 def network():
     data = mx.sym.var("data")
+    if backend == "attention":
+        return attention(data)
     planes = fused(data) if backend == "fused" else plain(data)
     mean = mx.sym.Pooling(planes, kernel=(1, 1), global_pool=True, pool_type="avg", name="mean")
     dense = mx.sym.FullyConnected(mx.sym.Flatten(mean), num_hidden=16, name="dense0")
@@ -54,7 +79,8 @@ def network():
 
 
 symbol = network()
-x = mx.nd.array(rng.uniform(0 if backend == "plain" else -1, 1, (4, 3, 8, 8)).astype(np.float32))
+size = (5, 4, 24) if backend == "attention" else (4, 3, 8, 8)
+x = mx.nd.array(rng.uniform(0 if backend == "plain" else -1, 1, size).astype(np.float32))
 shapes, _, states = symbol.infer_shape(data=x.shape)
 args = {
     name: mx.nd.array(rng.uniform(-0.4, 0.4, shape).astype(np.float32))
@@ -62,12 +88,12 @@ args = {
     if name != "data"
 }
 if "norm0_gamma" in args:
-    args["norm0_gamma"] = mx.nd.array(rng.uniform(0.5, 1.5, 8).astype(np.float32))
+    args["norm0_gamma"] = mx.nd.array(rng.uniform(0.5, 1.5, args["norm0_gamma"].shape).astype(np.float32))
 aux = {
     name: mx.nd.array(rng.uniform(0.2, 0.9, shape).astype(np.float32))
     for name, shape in zip(symbol.list_auxiliary_states(), states, strict=True)
 }
-fuse = "MKLDNN_QUANTIZE" if backend == "fused" else None
+fuse = None if backend == "plain" else "MKLDNN_QUANTIZE"
 if fuse:
     symbol = symbol.get_backend_symbol(fuse)
 if dtype != "float32":

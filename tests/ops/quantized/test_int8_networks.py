@@ -19,6 +19,7 @@ CONFIGURATIONS = [
     ("fused", "int8", "channel-wise"),
     ("fused", "float32", "tensor-wise"),
     ("plain", "uint8", "tensor-wise"),
+    ("attention", "auto", "channel-wise"),
 ]
 
 
@@ -34,9 +35,8 @@ def test_a_quantized_network_keeps_its_numbers(configuration: tuple[str, str, st
     spec = InputSpec("data", numbers["x"].shape, "float32")
     options = ReadOptions(inputs=(spec,), warn=heard.append)
     model = frameworks()["mxnet"].read(tmp_path / "int8-symbol.json", options)
-    assert any("middle between two quantization steps" in message for message in heard) == (
-        configuration[1] != "float32"
-    )
+    assert any("middle between two quantization steps" in message for message in heard) == (configuration[0] == "plain")
+    assert any("leaky rectifier as unsigned" in message for message in heard) == (configuration[0] == "attention")
     mixed = {message.partition(",")[0][-60:] for message in heard if "writes its sum" in message}
     assert len(mixed) == (2 if configuration[0] == "fused" and configuration[1] != "float32" else 0), mixed
     for runtime, native in (("mxnet", True), ("mxnet", False), ("ort", False), ("torch", False)):
@@ -47,8 +47,10 @@ def test_a_quantized_network_keeps_its_numbers(configuration: tuple[str, str, st
     written = graphkit.load(tmp_path / "int8.onnx")
     operators = {node.op_type for node in written.graph}
     if configuration[1] != "float32":
-        assert operators >= {"Conv", "Gemm", "QuantizeLinear", "DequantizeLinear"}
-        assert not operators & {"ConvInteger", "MatMulInteger"}
+        attends = configuration[0] == "attention"
+        layers = {"MatMul", "MatMulInteger"} if attends else {"Conv", "Gemm"}
+        assert operators >= {*layers, "QuantizeLinear", "DequantizeLinear"}
+        assert sum(node.op_type in ("ConvInteger", "MatMulInteger") for node in written.graph) == 2 * attends
         assert any("between DequantizeLinear and QuantizeLinear" in message for message in heard)
     for runtime in ("ort", "torch"):
         with runtimes()[runtime].open(written) as session:
