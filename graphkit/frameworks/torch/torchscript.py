@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["as_module", "load_archive", "sample_of"]
 
 _UNSUPPORTED: Final = re.compile(r"^\s*\d+\. (\S+) \[(.*)\]$", re.MULTILINE)
+_PACKING: Final = "aten::_pack_padded_sequence"
 _ADVICE: Final = "torch's TorchScript converter has no rule for it; save the module with torch.export.save instead"
 
 
@@ -99,6 +100,7 @@ def as_module(module: torch.jit.ScriptModule, sample: Sample, *, dynamic_batch: 
     """
     import torch
 
+    _refuse_packing(module)
     with quiet(), torch.no_grad():
         args, wanted = _run(module, sample, label, dynamic_batch=dynamic_batch)
         converted = _converted(module, args, label)
@@ -108,6 +110,16 @@ def as_module(module: torch.jit.ScriptModule, sample: Sample, *, dynamic_batch: 
             reason = "torch's converter gives a program of other outputs for it"
             raise UnsupportedError("a graph", [UnsupportedNode("TorchScript", "forward", reason)])
     return converted
+
+
+def _refuse_packing(module: torch.jit.ScriptModule) -> None:
+    graph: Any = module.inlined_graph
+    for node in graph.findAllNodes(_PACKING):
+        reason = (
+            "the data of packed sequences are of a size that only lengths tell, and no graph has such; give the module "
+            "itself, as package.module:callable or in Python, of which packed sequences are read"
+        )
+        raise UnsupportedError("a graph", [UnsupportedNode(_PACKING, node.scopeName() or "forward", reason)])
 
 
 def _run(

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import graphkit
-from graphkit.errors import InputError
+from graphkit.errors import InputError, UnsupportedError
 from graphkit.frameworks.base import runtimes
 from graphkit.frameworks.torch.quiet import quiet
 from graphkit.passes.cast_floats import cast_floats
@@ -186,3 +186,11 @@ def test_a_network_of_recurrent_layers_trains_elsewhere_as_in_torch() -> None:
     report = graphkit.verify(model, on=("torch", "mxnet"), backward=True, train_steps=3, dtype="float64", inputs=inputs)
     assert report.passed
     assert max(check.error for check in report.checks if check.kind.endswith("gradient")) < 1e-9
+
+
+def test_archives_that_pack_sequences_are_refused_with_what_is_read(tmp_path: Path) -> None:
+    example = torch.rand(2, 4, 3), torch.tensor([4, 2])
+    with quiet():
+        torch.jit.trace(Packed(nn.LSTM(3, 4, batch_first=True)), example, check_trace=False).save(tmp_path / "net.pt")
+    with pytest.raises(UnsupportedError, match="give the module itself"):
+        graphkit.load(tmp_path / "net.pt", inputs=["2x4x3", "2:int64"])
