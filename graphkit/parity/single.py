@@ -111,7 +111,7 @@ def _are_single(cases: Iterable[Case]) -> bool:
 def _in_onnxruntime(node: ir.Node) -> bool:
     if node.op_type == "BatchNormalization":
         return _matters(node)
-    if node.op_type in ("Attention", "Gelu"):
+    if node.op_type in ("Attention", "Gelu", "HardSwish"):  # functions of which have attributes
         return True
     return not all(map(_fits, _attributes(node))) or _is_fused_scale(node)
 

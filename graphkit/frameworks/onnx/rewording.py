@@ -80,6 +80,26 @@ def _resize(edit: Editor) -> None:
     del node.attributes["axes"]
 
 
+def _pad(edit: Editor) -> None:
+    """ONNX Runtime (1.31) takes pads of some axes for those of all where it moves transpositions."""
+    node = edit.node
+    x, pads, axes = (node.inputs[place] if place < len(node.inputs) else None for place in (0, 1, 3))
+    dims = None if x is None else dims_of(x)
+    if dims is None or axes is None or axes.const_value is None or pads is None:
+        return
+    rank, numbers = len(dims), [int(axis) % len(dims) for axis in axes.const_value.numpy()]
+    places = [*numbers, *(number + rank for number in numbers)]
+    if pads.const_value is not None:
+        every = np.zeros(2 * rank, np.int64)
+        every[places] = pads.const_value.numpy()
+        whole = edit.const("pads", every)
+    else:
+        nothing = edit.const("nothing", np.zeros(2 * rank, np.int64))
+        whole = edit.op("ScatterElements", nothing, edit.const("places", places), pads, axis=0)
+    node.replace_input_with(1, whole)
+    node.resize_inputs(3)
+
+
 def _drawn_as(edit: Editor, op: str, **numbers: float) -> None:
     """Draw from another distribution what the node draws."""
     node = edit.node
@@ -108,6 +128,7 @@ def _uniform(edit: Editor) -> None:
 _REWORDED: dict[str, Callable[[Editor], None]] = {
     "Attention": _attention,
     "Bernoulli": _bernoulli,
+    "Pad": _pad,
     "RandomNormal": _normal,
     "RandomNormalLike": _normal,
     "RandomUniform": _uniform,

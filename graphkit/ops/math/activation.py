@@ -201,15 +201,6 @@ def _torch_hard_sigmoid(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg
     return b.method("clamp", b.infix("+", b.infix("*", x[0], alpha), beta), 0, 1)
 
 
-def _torch_hard_swish(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
-    """ONNX defines it through a float32 of 1/6, torch divides by 6."""
-    assert node.inputs[0] is not None
-    if b.dtype(node.inputs[0]) != np.float64:
-        return b.call("F.hardswish", x[0])
-    gate = b.infix("+", b.infix("*", x[0], float(np.float32(1 / 6))), 0.5)
-    return b.infix("*", x[0], b.method("clamp", gate, 0, 1))
-
-
 def _torch_thresholded(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
     return b.call("F.threshold", x[0], torch_float(node, "alpha", 1.0), 0.0)
 
@@ -310,7 +301,7 @@ OPS = (
     Op(
         "HardSwish",
         mx=(MxForm("hard_sigmoid", write=_gate("hard_sigmoid", alpha=1 / 6, beta=0.5), direction="write"),),
-        torch=_torch_hard_swish,
+        torch=torch_call("F.hardswish"),
         gradient=ACTIVATION["HardSwish"],
         cases=(Case("any", (arr(2, 3, 4, low=-5.0, high=5.0),), tol=_F32_BOUNDS),),
     ),

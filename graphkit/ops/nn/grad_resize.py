@@ -43,13 +43,13 @@ def resize_gradient(b: GradientBuilder, node: ir.Node, dy: Sequence[Any]) -> lis
         return [shaped(by_windows, source)]
     if any(change.axis is None for change in changes):
         return _at_run_time(b, node, dy[0], [change.number for change in changes])
-    held: dict[bytes, ir.Value] = {}
+    held: dict[tuple[bytes, tuple[int, ...]], ir.Value] = {}
     found = dy[0]
     for change in changes:
         weights = _matrix(method, change).astype(b.dtype(source))
         last = change.number == b.rank(source) - 1
         turned = np.ascontiguousarray(weights if last else weights.T)
-        key = turned.tobytes()
+        key = turned.tobytes(), turned.shape
         if key not in held:
             held[key] = b.const(turned)
         found = _along(b, found, held[key], change.number)

@@ -207,6 +207,7 @@ OP = Op(
         ),
         _scaled("linear, twice", _IMAGE, [1, 1, 2, 2], _LINEAR, dynamic=(0,)),
         _scaled("linear, aligned", _IMAGE, [1, 1, 2, 3], {**_LINEAR, **_ALIGNED}, dynamic=(0,)),
+        _scaled("linear, aligned, of one pixel", arr(2, 3, 1, 1), [1, 1, 2, 2], {**_LINEAR, **_ALIGNED}),
         _scaled("linear, one axis", _IMAGE, [1, 1, 1, 2], _LINEAR),
         _scaled("linear, scale that is not the ratio", _IMAGE, [1, 1, 1.625, 0.6875], _LINEAR),
         _scaled("linear, scales that are no binary fractions", _IMAGE, [1, 1, 0.7, 1.3], _LINEAR),

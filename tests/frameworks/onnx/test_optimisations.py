@@ -51,6 +51,23 @@ def test_resizing_between_transpositions_keeps_its_axes(batch: str, numbers: str
 
 
 @pytest.mark.parametrize(
+    ("setup", "pads"),
+    [("", "p"), ("q = Add (p, z)", "q")],
+    ids=["known", "computed"],
+)
+def test_padding_between_transpositions_keeps_its_axes(setup: str, pads: str) -> None:
+    text = (
+        '<ir_version: 10, opset_import: ["": 23]> g (float[2, 3, 4] x, int64[2] z) => (float[2, 4, 4] y) '
+        "<int64[2] p = {1, 0}, int64[1] a = {-1}> { t = Transpose <perm = [0, 2, 1]> (x) "
+        f"{setup} r = Pad ({pads}, , a) y = Transpose <perm = [0, 2, 1]> (r) }}"
+    ).replace("Pad (", "Pad (t, ")
+    x = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    with runtimes()["ort"].open(canonical(ir.from_onnx_text(text))) as session:
+        (found,) = session.forward({"x": x, "z": np.zeros(2, np.int64)}).values()
+    np.testing.assert_array_equal(found, np.pad(x, ((0, 0), (1, 0), (0, 0))))
+
+
+@pytest.mark.parametrize(
     ("drawn", "least", "most"),
     [
         ("RandomNormal <shape = [50], mean = 3.0, scale = 0.0> ()", 3, 3),
