@@ -11,6 +11,9 @@ folder needs room for three models.
 Each conversion is ``graphkit convert`` in a process of its own. Its memory is the peak, sampled every 5 ms, of
 ``RssAnon + RssShmem`` of ``/proc/PID/status``: all that is resident except pages of mapped files, which are page cache.
 Exits with 1 where that exceeds 1 GB, or a step is slower than half of cp's speed.
+
+A step ``pt2`` has PyTorch save the folder that the step before it wrote as an exported program, for the next one to
+convert: ``--steps torch,pt2,mxnet``. It is not measured.
 """
 
 from __future__ import annotations
@@ -36,6 +39,11 @@ MEMORY = 10**9
 SPEED = 0.5
 PERIOD = 0.005
 HEADS = 16
+EXPORT = """
+import sys, torch, graphkit
+from graphkit.ir.origin import source_of
+torch.export.save(source_of(graphkit.load(sys.argv[1])).handle, sys.argv[2])
+"""
 
 
 class Decoder:
@@ -189,6 +197,11 @@ def main() -> int:
         for number, step in enumerate(given.steps.split(",")):
             folder = Path(name) / f"{number}-{step}"
             folder.mkdir()
+            if step == "pt2":
+                subprocess.run([sys.executable, "-c", EXPORT, source, folder / "net.pt2"], check=True)
+                shutil.rmtree(place)
+                place, source = folder, folder / "net.pt2"
+                continue
             out, result = ends[step](folder)
             read = [path for path in sorted(source.parent.rglob("*")) if path.is_file()]
             rate = copied(read, given.cold)
