@@ -91,6 +91,31 @@ def test_mistakes_are_found_in_half_precision(kind):
         assert not graphkit.verify(model, spoiled(model, name), on=["torch"]).passed, name
 
 
+class Normalized(nn.Module):
+    """Data of half precision, normalized by parameters of float32: what is left where all but the norms is cast."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.norms = nn.Sequential(nn.BatchNorm2d(4), nn.GroupNorm(2, 4), nn.LayerNorm(3))
+        for norm in self.norms:
+            nn.init.uniform_(norm.weight)
+            nn.init.uniform_(norm.bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.norms(x)
+        return out
+
+
+@pytest.mark.parametrize("name", ["float16", "bfloat16"])
+def test_norms_of_float32_take_data_of_half_precision(name):
+    model = graphkit.load(Normalized().eval(), inputs=[f"2x4x3x3:{name}"])
+    (output,) = model.graph.outputs
+    assert output.dtype == getattr(ir.DataType, name.upper())
+    report = graphkit.verify(model, on=["torch", "reference"])
+    assert report.passed, report.checks
+
+
 def test_half_precision_is_compared_with_the_float32_it_was_made_of():
     report = graphkit.verify(loaded(torch.float32), loaded(torch.float16), on=["torch"], backward=True)
     assert report.passed, report.checks

@@ -32,6 +32,9 @@ _NEEDS: Final = {
 _WRONG: Final = ["MatMulScaleFusion", "Pad_Fusion"]
 """Optimisations of ONNX Runtime (1.31) that change results: it rounds factors of float64 products to float32, and takes
 zeros around a max pooling for absent elements."""
+_DEADLY: Final = ["NchwcTransformer"]
+"""Optimisations that end the process of ONNX Runtime (1.31) on the CPU, where a product of transposed float16 numbers
+follows what has no kernel for them."""
 _QUIET: Final = 4
 """ONNX Runtime's log level that prints fatal errors only; its other errors arrive as exceptions."""
 _RECORD: Final = "session.record_ep_graph_assignment_info"
@@ -69,7 +72,13 @@ def session_options(execution: Execution, *, backward: bool = False) -> Any:
 
 
 def inference_session(
-    model: str | bytes, options: Any, provider: str, settings: Mapping[str, str], *, exact: bool = True
+    model: str | bytes,
+    options: Any,
+    provider: str,
+    settings: Mapping[str, str],
+    *,
+    exact: bool = True,
+    halves: bool = False,
 ) -> Any:
     """A session on a provider that never falls back to another one by itself, at its start or in a run.
 
@@ -79,6 +88,7 @@ def inference_session(
         provider: ONNX Runtime's name of the provider.
         settings: Options of the provider.
         exact: Whether optimisations that change results are left out.
+        halves: Whether the model has tensors of float16 (:func:`graphkit.frameworks.onnx.signature.has_halves`).
 
     Raises:
         Exception: Whatever ONNX Runtime raises where it refuses the model.
@@ -89,9 +99,9 @@ def inference_session(
     if provider != CPU:
         options.add_session_config_entry(_RECORD, "1")
         providers = [(provider, dict(settings)), CPU]
-    wrong = _WRONG if exact else []
+    left_out = [*(_WRONG if exact else ()), *(_DEADLY if halves else ())]
     return onnxruntime.InferenceSession(
-        model, options, providers=providers, disabled_optimizers=wrong, enable_fallback=0
+        model, options, providers=providers, disabled_optimizers=left_out, enable_fallback=0
     )
 
 

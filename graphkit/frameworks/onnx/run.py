@@ -20,7 +20,7 @@ from graphkit.frameworks.onnx.providers import (
     said,
     session_options,
 )
-from graphkit.frameworks.onnx.signature import of_model, of_session
+from graphkit.frameworks.onnx.signature import has_halves, of_model, of_session
 from graphkit.frameworks.onnx.values import is_plain, ort_value
 from graphkit.ir.origin import source_of
 from graphkit.ir.training import is_backward
@@ -280,7 +280,8 @@ class OrtSession:
         return self._session_of(proto.SerializeToString(), options)
 
     def _session_of(self, model: str | bytes, options: Any) -> Any:
-        return inference_session(model, options, self._runtime.provider, self._runtime.options(self._execution))
+        settings = self._runtime.options(self._execution)
+        return inference_session(model, options, self._runtime.provider, settings, halves=has_halves(self._model))
 
     def _run(
         self, taps: tuple[str, ...], feeds: Mapping[str, npt.NDArray[np.generic]], wanted: list[str]

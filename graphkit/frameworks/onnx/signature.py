@@ -1,17 +1,18 @@
-"""What a model asks to be fed, so that a file and the model that was read from it can be told apart."""
+"""What a model asks to be fed, so that a file and the model that was read from it can be told apart, and is made of."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import onnx_ir as ir
+
 from graphkit.ir.dims import dims_of
+from graphkit.ir.edit import graphs_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import onnx_ir as ir
-
-__all__ = ["Signature", "of_model", "of_session"]
+__all__ = ["Signature", "has_halves", "of_model", "of_session"]
 
 Signature: TypeAlias = dict[str, tuple[object, ...]]
 """Element type, as ONNX Runtime calls it, and dimensions of each input; None is a free one, whatever it is called."""
@@ -38,3 +39,12 @@ def _entry(dims: Sequence[int | str | None] | None, kind: str) -> tuple[object, 
 def _type_name(dtype: ir.DataType) -> str:
     """ONNX Runtime's name of a tensor type, e.g. ``tensor(int64)``."""
     return f"tensor({dtype.name.lower()})"
+
+
+def has_halves(model: ir.Model) -> bool:
+    """Whether a model has tensors of float16."""
+    return any(
+        value.dtype == ir.DataType.FLOAT16
+        for graph in graphs_of(model.graph)
+        for value in (*graph.inputs, *graph.initializers.values(), *(made for node in graph for made in node.outputs))
+    )

@@ -10,7 +10,7 @@ from graphkit.frameworks.base import Execution, WriteOptions
 from graphkit.frameworks.onnx.binding import Binding
 from graphkit.frameworks.onnx.providers import CPU, inference_session, placement, session_options
 from graphkit.frameworks.onnx.run import OLDER
-from graphkit.frameworks.onnx.signature import of_model, of_session
+from graphkit.frameworks.onnx.signature import has_halves, of_model, of_session
 from graphkit.frameworks.process import TimedProcess, thread_settings
 from graphkit.ir.origin import source_of
 from graphkit.ir.training import cotangents_of, gradients_of
@@ -76,6 +76,7 @@ class OrtTimer:
             "device": self.runtime.device,
             "threads": threads,
             "exact": variant > 0,
+            "halves": has_halves(model),
             "path": str(folder / _FILE),
             "native": str(source.handle) if source is not None and source.framework == "onnx" and not backward else "",
             "inputs": {v.name: int(v.dtype or 0) for v in graph.graph.inputs if not v.is_initializer()},
@@ -162,7 +163,8 @@ class _Program:
         for path in (self._job["native"], self._job["path"]):
             if not path:
                 continue
-            session = inference_session(path, options, self._job["provider"], {}, exact=self._job["exact"])
+            how = {name: self._job[name] for name in ("exact", "halves")}
+            session = inference_session(path, options, self._job["provider"], {}, **how)
             if path == self._job["path"] or of_session(session) == self._job["signature"]:
                 return session
         raise AssertionError("a path is always given")

@@ -132,3 +132,11 @@ def test_the_reference_evaluator_computes_in_float64():
     with runtimes()["reference"].open(model) as session:
         found = session.forward({"x": np.array([[0.5, 1, 2]])})["y"]
     np.testing.assert_allclose(found, [[0.5204998778130465, 0.8427007929497149, 0.9953222650189527]], rtol=1e-14)
+
+
+def test_products_of_transposed_halves_do_not_end_the_process():
+    body = "u = Unsqueeze(x, a) v = Softsign(u) s = Squeeze(v, a) t = Transpose<perm = [1, 0, 2]>(s) y = MatMul(t, w)"
+    weights = {"a": np.array([1]), "w": np.full((12, 4), 2, np.float16)}
+    with runtimes()["ort"].open(_model(body, "float16[2,5,12] x", "float16 y", **weights)) as session:
+        (found,) = session.forward({"x": np.ones((2, 5, 12), np.float16)}).values()
+    np.testing.assert_array_equal(found, np.full((5, 2, 4), 12, np.float16))

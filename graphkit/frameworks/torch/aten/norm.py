@@ -26,6 +26,20 @@ def _filled(emit: Emit, given: ir.Value | None, number: float, shape: Sequence[i
     return emit.floats(np.full([size or 0 for size in shape], number), like)
 
 
+def _mixed(normalized: Callable[[ir.Value], ir.Value], emit: Emit, x: ir.Value, own: ir.Value | None) -> ir.Value:
+    """Numbers of half precision normalized by parameters of another, as torch does it: in the parameters' precision.
+
+    Args:
+        normalized: Gives the result of data.
+        emit: Emits nodes.
+        x: The data.
+        own: One of the parameters.
+    """
+    if own is None or own.dtype is None or x.dtype is None or own.dtype == x.dtype:
+        return normalized(x)
+    return emit.op("Cast", normalized(emit.op("Cast", x, to=own.dtype)), to=x.dtype)
+
+
 def _batch_norm(
     emit: Emit,
     x: ir.Value,
@@ -37,16 +51,20 @@ def _batch_norm(
     eps: float,
 ) -> ir.Value:
     channels = known(x)[1:2]
-    return emit.op(
-        "BatchNormalization",
-        x,
-        _filled(emit, weight, 1, channels, x),
-        _filled(emit, bias, 0, channels, x),
-        mean,
-        variance,
-        epsilon=eps,
-        momentum=1 - momentum,
-    )
+
+    def normalized(data: ir.Value) -> ir.Value:
+        return emit.op(
+            "BatchNormalization",
+            data,
+            _filled(emit, weight, 1, channels, data),
+            _filled(emit, bias, 0, channels, data),
+            mean,
+            variance,
+            epsilon=eps,
+            momentum=1 - momentum,
+        )
+
+    return _mixed(normalized, emit, x, mean)
 
 
 def _by_batch(emit: Emit, x: ir.Value, weight: ir.Value | None, bias: ir.Value | None, eps: float) -> ir.Value:
@@ -136,16 +154,15 @@ def _group_norm(
     _cudnn_enabled: bool = True,
 ) -> ir.Value:
     channels = known(x)[1:2]
-    scale, shift = _filled(emit, weight, 1, channels, x), _filled(emit, bias, 0, channels, x)
-    if rank(x) == 2:
+
+    def normalized(data: ir.Value) -> ir.Value:
+        scale, shift = _filled(emit, weight, 1, channels, data), _filled(emit, bias, 0, channels, data)
         # ONNX asks for a spatial dimension.
-        spread = emit.op("Unsqueeze", x, emit.ints(2))
-        return emit.op(
-            "Squeeze",
-            emit.op("GroupNormalization", spread, scale, shift, epsilon=eps, num_groups=num_groups),
-            emit.ints(2),
-        )
-    return emit.op("GroupNormalization", x, scale, shift, epsilon=eps, num_groups=num_groups)
+        spread = emit.op("Unsqueeze", data, emit.ints(2)) if rank(x) == 2 else data
+        made = emit.op("GroupNormalization", spread, scale, shift, epsilon=eps, num_groups=num_groups)
+        return emit.op("Squeeze", made, emit.ints(2)) if rank(x) == 2 else made
+
+    return _mixed(normalized, emit, x, weight)
 
 
 def _layer_norm(
@@ -157,8 +174,11 @@ def _layer_norm(
     eps: float = 1e-5,
     _cudnn_enable: bool = True,
 ) -> ir.Value:
-    scale = _filled(emit, weight, 1, normalized_shape, x)
-    return emit.op("LayerNormalization", x, scale, bias, axis=-len(normalized_shape), epsilon=eps)
+    def normalized(data: ir.Value) -> ir.Value:
+        scale = _filled(emit, weight, 1, normalized_shape, data)
+        return emit.op("LayerNormalization", data, scale, bias, axis=-len(normalized_shape), epsilon=eps)
+
+    return _mixed(normalized, emit, x, weight)
 
 
 def _rms_norm(
