@@ -331,6 +331,8 @@ FAMILIES: dict[str, Family] = {
                 "variance_uncorrected": lambda x: x.var((2, 3), correction=0, keepdim=True),
                 "variance_of_all": lambda x: x.var(),
                 "deviation": lambda x: x.std((1, 2), correction=2),
+                "every": lambda x: torch.ops.aten._is_all_true(x > -9),
+                "some": lambda x: torch.ops.aten._is_any_true(x > 9),
                 "moments": lambda x: torch.var_mean(x, 1),
                 "norm=ReduceL2": lambda x: torch.norm(x, dim=(2, 3)),
                 "norm_1=ReduceL1": lambda x: torch.linalg.vector_norm(x, 1, dim=1),

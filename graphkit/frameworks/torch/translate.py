@@ -41,7 +41,7 @@ def translate(program: torch.export.ExportedProgram) -> ir.Model:
         except Exception as error:
             target = _undispatched(error)
             if target is None or str(target) in untranslated:
-                raise _failure(error) from error
+                raise (_gaps(program, untranslated) or _failure(error)) from error
             untranslated.add(str(target))
             rows = {**rows, target: _stand_in(str(target), len(target._schema.returns))}
             continue
@@ -109,13 +109,28 @@ def _collected(model: ir.Model) -> list[UnsupportedNode]:
     for node in nodes_of(model):
         if node.domain == UNTRANSLATED:
             origin: Any = node.meta.get("node")
-            stack = list(origin.meta.get("nn_module_stack", {}).values()) if origin is not None else []
-            scope = stack[-1][0] if stack else ""
-            line = user_line(origin.meta.get("stack_trace", "") or "") if origin is not None else ""
-            name = ".".join(filter(None, (scope, origin.name if origin is not None else node.name)))
+            place = (node.name or "") if origin is None else _place(origin)
             why = node.attributes.get_string("why", "") or "torch.onnx has no translation of it"
-            found.append(UnsupportedNode(node.op_type, name + (f" ({line})" if line else ""), why))
+            found.append(UnsupportedNode(node.op_type, place, why))
     return found
+
+
+def _gaps(program: torch.export.ExportedProgram, untranslated: set[str]) -> UnsupportedError | None:
+    """The nodes of operators without a translation, where torch.onnx does not take stand-ins for these."""
+    found = [
+        UnsupportedNode(str(node.target), _place(node), "torch.onnx has no translation of it")
+        for node in program.graph.nodes
+        if str(node.target) in untranslated
+    ]
+    return UnsupportedError("ONNX", found) if found else None
+
+
+def _place(node: Any) -> str:
+    """Name of a node of a program with its scope, and the user's line."""
+    stack = list(node.meta.get("nn_module_stack", {}).values())
+    line = user_line(node.meta.get("stack_trace", "") or "")
+    told = ".".join(filter(None, (stack[-1][0] if stack else "", node.name)))
+    return told + (f" ({line})" if line else "")
 
 
 def _failure(error: Exception) -> UnsupportedError:

@@ -76,6 +76,13 @@ def _reduce(op: str) -> Reduce:
 _SUM = _reduce("sum")
 
 
+def _length(b: MxBuilder, x: MxRef, axes: tuple[int, ...] | None, keep: bool) -> MxRef:
+    """The root of a sum of squares, with a gradient of 0 where the sum is, which MXNet's root has none at."""
+    squares = _SUM(b, b.op("square", x), axes, keep)
+    zero = b.op("_equal_scalar", squares, scalar=0.0)
+    return b.op("elemwise_sub", b.op("sqrt", b.op("elemwise_add", squares, zero)), zero)
+
+
 def _log_sum_exp(b: MxBuilder, x: MxRef, axes: tuple[int, ...] | None, keep: bool) -> MxRef:
     """Max + log Σ exp(x − max); the maximum is a shift without gradient."""
     top = b.op("BlockGrad", b.op("max", x, axis=axes, keepdims=True))
@@ -314,6 +321,11 @@ def _pooled(onnx: str, kind: str) -> Op:
     return replace(op, cases=(*op.cases, *images))
 
 
+def _of_nothing(op: Op) -> Op:
+    rows = given([[3.0, -4.0], [0.0, 0.0], [0.5, 0.0]], "float32")
+    return replace(op, cases=(*op.cases, Case("a row of zeros", (rows, given([1], "int64")), const=(1,))))
+
+
 _WITH_NAN = given([[1.0, float("nan"), 3.0], [2.0, 0.5, float("nan")]], "float32")
 
 OPS = (
@@ -323,7 +335,7 @@ OPS = (
     _reduction("ReduceMin", _reduce("min"), "min"),
     _reduction("ReduceProd", _reduce("prod"), "prod"),
     _reduction("ReduceL1", lambda b, x, axes, keep: _SUM(b, b.op("abs", x), axes, keep)),
-    _reduction("ReduceL2", lambda b, x, axes, keep: b.op("sqrt", _SUM(b, b.op("square", x), axes, keep))),
+    _of_nothing(_reduction("ReduceL2", _length)),
     _reduction("ReduceSumSquare", lambda b, x, axes, keep: _SUM(b, b.op("square", x), axes, keep)),
     _reduction("ReduceLogSum", lambda b, x, axes, keep: b.op("log", _SUM(b, x, axes, keep))),
     _reduction("ReduceLogSumExp", _log_sum_exp),

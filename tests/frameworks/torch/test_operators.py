@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -18,6 +18,8 @@ torch = pytest.importorskip("torch")
 from torchops import FAMILIES  # noqa: E402 -- it imports torch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import onnx_ir as ir
 
 Arrays = dict[str, np.ndarray]
@@ -132,3 +134,34 @@ def test_a_decomposed_program_reads_as_the_whole_one() -> None:
         given = feeds(family)
         errors = differences(run(model(family), given, "torch"), run(decomposed, given, "ort"))
         assert {name: error for name, error in errors.items() if error > 1e-5} == {}
+
+
+@pytest.mark.parametrize("backend", ["torch", "ort", "mxnet"])
+@pytest.mark.parametrize(
+    "length",
+    [
+        lambda x: x.std(1),
+        lambda x: x.norm(dim=1),
+        lambda x: torch.cdist(x, x),
+        lambda x: torch.nn.functional.normalize(x),
+    ],
+    ids=["std", "norm", "cdist", "normalize"],
+)
+def test_lengths_of_nothing_have_no_gradient(length: Callable[[Any], Any], backend: str) -> None:
+    """The roots in them would have an infinite one."""
+    if runtimes()[backend].missing() is not None:
+        pytest.skip(f"{backend} is not installed")
+
+    class Lengths(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            return length(x)
+
+    x = torch.tensor([[0.0, 0.0, 0.0], [1.0, -2.0, 3.0], [0.0, 0.0, 0.0]], requires_grad=True)
+    y = Lengths()(x)
+    y.backward(torch.ones_like(y))
+    graph = graphkit.load(Lengths(), inputs=["3x3"])
+    with runtimes()[backend].open(graph, native=False) as session:
+        seeds = {value.name or "": np.ones(tuple(y.shape), np.float32) for value in graph.graph.outputs}
+        (found,) = session.backward({"x": x.detach().numpy()}, seeds).values()
+    assert x.grad is not None
+    np.testing.assert_allclose(found, x.grad.numpy(), atol=1e-6)

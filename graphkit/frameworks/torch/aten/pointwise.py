@@ -109,7 +109,10 @@ def _deviation(
     correction: float | None = None,
     keepdim: bool = False,
 ) -> ir.Value:
-    return emit.op("Sqrt", _variance(emit, x, dim, correction=correction, keepdim=keepdim))
+    """A root whose gradient is 0 where the variance is, as torch's is."""
+    variance = _variance(emit, x, dim, correction=correction, keepdim=keepdim)
+    none = emit.op("Cast", emit.op("Equal", variance, emit.floats(0, x)), to=x.dtype)
+    return emit.op("Sub", emit.op("Sqrt", emit.op("Add", variance, none)), none)
 
 
 def _variance_mean(

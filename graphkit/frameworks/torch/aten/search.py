@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import onnx_ir as ir
 
 from graphkit.frameworks.torch.aten.emit import rank
@@ -73,12 +74,26 @@ def _isin(
     return emit.op("Not", found) if invert else found
 
 
+def _every(emit: Emit, flags: ir.Value) -> ir.Value:
+    """Whether all are true."""
+    numbers = emit.op("Reshape", emit.op("Cast", flags, to=ir.DataType.INT32), emit.ints(-1))
+    least = emit.op("ReduceMin", emit.op("Concat", numbers, emit.array(np.ones(1, np.int32)), axis=0), keepdims=0)
+    return emit.op("Cast", least, to=ir.DataType.BOOL)
+
+
+def _any(emit: Emit, flags: ir.Value) -> ir.Value:
+    """Whether one is true."""
+    return emit.op("Not", _every(emit, emit.op("Not", flags)))
+
+
 def _searchsorted_number(emit: Emit, sorted_sequence: ir.Value, value: float, **how: Any) -> ir.Value:
     number = emit.floats(value, sorted_sequence)
     return _searchsorted(emit, sorted_sequence, number, **how)
 
 
 ROWS: dict[str, Callable[..., Any]] = {
+    "aten._is_all_true.default": _every,
+    "aten._is_any_true.default": _any,
     "aten.bucketize.Tensor": _bucketize,
     "aten.isin.Tensor_Tensor": _isin,
     "aten.searchsorted.Scalar": _searchsorted_number,
