@@ -6,13 +6,12 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx_ir as ir
 
 from graphkit.frameworks.torch.aten.emit import known, rank
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    import onnx_ir as ir
 
     from graphkit.frameworks.torch.aten.emit import Emit
 
@@ -79,6 +78,32 @@ def _copysign(emit: Emit, x: ir.Value, other: ir.Value) -> ir.Value:
 def _copysign_number(emit: Emit, x: ir.Value, other: float) -> ir.Value:
     size = emit.op("Abs", x)
     return emit.op("Neg", size) if np.signbit(other) else size
+
+
+def _subtracted_from(emit: Emit, x: ir.Value, other: ir.Value | float, alpha: ir.Value | float = 1) -> ir.Value:
+    """``other - alpha · x``; in the ``sub`` it would become, torch.onnx cannot promote a number that comes first."""
+    assert x.dtype is not None
+    if not x.dtype.is_floating_point() and any(map(_is_float, (other, alpha))):
+        x = emit.op("Cast", x, to=ir.DataType.FLOAT)
+        x.dtype = ir.DataType.FLOAT
+    scaled = x if isinstance(alpha, int | float) and alpha == 1 else emit.op("Mul", x, _like(emit, alpha, x))
+    return emit.op("Sub", _like(emit, other, x), scaled)
+
+
+def _is_float(number: ir.Value | float) -> bool:
+    if isinstance(number, ir.Value):
+        return number.dtype is not None and number.dtype.is_floating_point()
+    return isinstance(number, float)
+
+
+def _like(emit: Emit, number: ir.Value | float, like: ir.Value) -> ir.Value:
+    """A number as an array of the element type of ``like``."""
+    assert like.dtype is not None
+    if isinstance(number, ir.Value):
+        return emit.op("CastLike", number, like)
+    if like.dtype.is_floating_point():
+        return emit.floats(number, like)
+    return emit.array(np.asarray(number).astype(like.dtype.numpy()))
 
 
 def _ignoring_nan(op_type: str) -> Callable[..., ir.Value]:
@@ -169,6 +194,7 @@ ROWS: dict[str, Callable[..., Any]] = {
     "aten.log_sigmoid.default": _log_sigmoid,
     "aten.log_sigmoid_forward.default": _log_sigmoid_forward,
     "aten.logaddexp.default": _logaddexp,
+    "aten.rsub.Scalar": _subtracted_from,
     "aten.signbit.default": _sign_bit,
     "aten.softplus.default": _softplus,
     "aten.std.correction": _deviation,
