@@ -7,7 +7,7 @@ table of :class:`Row`). Being there is being registered: :mod:`graphkit.ops.inde
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
 
@@ -102,14 +102,27 @@ When: TypeAlias = "Callable[[MxBuilder, ir.Node], bool | Refusal]"
 Derive: TypeAlias = "Callable[[MxBuilder, ir.Node], Any]"
 
 
+_SINGLE: Final = np.dtype(np.float32)
+
+
 def per_axis(numbers: Sequence[int]) -> int | tuple[int, ...]:
     """One number for each axis as torch's arguments are written: a single one where all are equal."""
     return numbers[0] if len(set(numbers)) == 1 else tuple(numbers)
 
 
-def decimal(number: float) -> float:
-    """The shortest decimal that rounds to a float32, which is what an ONNX attribute's author wrote (1e-05)."""
-    return float(str(np.float32(number)))
+def decimal(number: float, dtype: np.dtype[Any] = _SINGLE) -> float:
+    """The shortest decimal that rounds to a float32, which is what an ONNX attribute's author wrote (1e-05).
+
+    Args:
+        number: The number.
+        dtype: Another float type of no more bits, to whose numbers it rounds.
+
+    Returns:
+        The decimal; the number itself where it is larger than the largest of the type, which frameworks refuse.
+    """
+    held = dtype.type(number)
+    shortest = float(str(held))
+    return float(held) if np.isfinite(held) and abs(shortest) > float(np.finfo(dtype).max) else shortest
 
 
 def is_float(dtype: np.dtype[Any]) -> bool:

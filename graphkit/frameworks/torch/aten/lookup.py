@@ -52,26 +52,103 @@ def _embedding_bag(
     include_last_offset: bool = False,
     padding_idx: int | None = None,
 ) -> list[ir.Value]:
-    """Bags of one size, as torch makes them of indices in two dimensions."""
+    """Bags of one size, as torch makes them of indices in two dimensions, or from offsets on."""
     rest = emit.untranslated("sizes of embedding bags", 3, weight)
     size = None if include_last_offset else _bag_size(offsets)
-    padded = padding_idx is not None and padding_idx >= 0
-    if size is None or (padded and _REDUCTIONS[mode] == "ReduceMax"):
-        what = "embedding bags that differ in size" if size is None else "maxima of embedding bags that leave out a row"
-        return [*emit.untranslated(what, 1, weight), *rest]
+    reduction, row = _REDUCTIONS[mode], -1 if padding_idx is None else padding_idx
+    if size is None:
+        rows = emit.op("Gather", weight, indices, axis=0)
+        if per_sample_weights is not None:
+            rows = emit.op("Mul", rows, emit.op("Unsqueeze", per_sample_weights, emit.ints(1)))
+        return [_by_offsets(emit, rows, indices, offsets, row, weight, reduction, last=include_last_offset), *rest]
     places = emit.op("Reshape", indices, emit.ints(-1, size))
     rows = emit.op("Gather", weight, places, axis=0)
     if per_sample_weights is not None:
         factors = emit.op("Reshape", per_sample_weights, emit.ints(-1, size, 1))
         rows = emit.op("Mul", rows, factors)
-    if padded:
-        return [_without_row(emit, rows, places, padding_idx, weight, mean=_REDUCTIONS[mode] == "ReduceMean"), *rest]
-    return [emit.op(_REDUCTIONS[mode], rows, emit.ints(1), keepdims=0), *rest]
+    if reduction == "ReduceMax":
+        return [_largest(emit, rows, places, row, weight), *rest]
+    if row >= 0:
+        return [_without_row(emit, rows, places, row, weight, mean=reduction == "ReduceMean"), *rest]
+    return [emit.op(reduction, rows, emit.ints(1), keepdims=0), *rest]
 
 
-def _without_row(
-    emit: Emit, rows: ir.Value, places: ir.Value, row: int | None, weight: ir.Value, *, mean: bool
+def _by_offsets(
+    emit: Emit,
+    rows: ir.Value,
+    indices: ir.Value,
+    offsets: ir.Value,
+    row: int,
+    weight: ir.Value,
+    reduction: str,
+    *,
+    last: bool,
 ) -> ir.Value:
+    """What bags hold that begin at offsets, by a matrix that says which of them each row is in.
+
+    Args:
+        emit: Emits nodes.
+        rows: What all bags hold, one after the other.
+        indices: Which rows of the table these are.
+        offsets: Where each bag begins.
+        row: A row of the table that counts nowhere; negative for none.
+        weight: The table.
+        reduction: What is made of a bag.
+        last: Whether there is one offset more, the end of the last bag.
+    """
+    end, first = emit.ints(np.iinfo(np.int64).max), emit.ints(0)
+    begins = emit.op("Cast", offsets, to=7)
+    count = emit.op("Shape", indices)
+    if last:
+        starts = emit.op("Slice", begins, first, emit.ints(-1), first)
+        stops = emit.op("Slice", begins, emit.ints(1), end, first)
+    else:
+        starts = begins
+        stops = emit.op("Concat", emit.op("Slice", begins, emit.ints(1), end, first), count, axis=0)
+    one, zero = emit.array(np.asarray(1)), emit.array(np.asarray(0))
+    places = emit.op("Range", zero, emit.op("Squeeze", count, first), one)
+    column = emit.ints(1)
+    inside = emit.op(
+        "And",
+        emit.op("GreaterOrEqual", places, emit.op("Unsqueeze", starts, column)),
+        emit.op("Less", places, emit.op("Unsqueeze", stops, column)),
+    )
+    if row >= 0:
+        padding = emit.op("Equal", indices, emit.op("CastLike", emit.array(np.asarray(row)), indices))
+        inside = emit.op("And", inside, emit.op("Not", padding))
+    if reduction == "ReduceMax":
+        return _largest_of(emit, emit.op("Unsqueeze", rows, first), emit.op("Unsqueeze", inside, emit.ints(2)), weight)
+    members = emit.op("CastLike", inside, weight)
+    total = emit.op("MatMul", members, rows)
+    if reduction == "ReduceSum":
+        return total
+    sizes = emit.op("ReduceSum", members, emit.ints(1), keepdims=1)
+    return emit.op("Div", total, emit.op("Max", sizes, emit.floats(1.0, weight)))
+
+
+def _largest(emit: Emit, rows: ir.Value, places: ir.Value, row: int, weight: ir.Value) -> ir.Value:
+    """Maxima of bags of one size."""
+    if row >= 0:
+        padding = emit.op("Equal", places, emit.op("CastLike", emit.array(np.asarray(row)), places))
+        return _largest_of(emit, rows, emit.op("Not", emit.op("Unsqueeze", padding, emit.ints(-1))), weight)
+    return _at_largest(emit, rows)
+
+
+def _largest_of(emit: Emit, rows: ir.Value, members: ir.Value, weight: ir.Value) -> ir.Value:
+    """Maxima of the rows that are members of bags; zero for a bag without any."""
+    none = emit.floats(float(np.finfo(np.float32).min), weight)
+    found = _at_largest(emit, emit.op("Where", members, rows, none))
+    some = emit.op("ReduceMax", emit.op("Cast", members, to=7), emit.ints(1), keepdims=0)
+    return emit.op("Where", emit.op("Greater", some, emit.ints(0)), found, emit.floats(0.0, weight))
+
+
+def _at_largest(emit: Emit, rows: ir.Value) -> ir.Value:
+    """The first of the largest along axis 1: a row may be in a bag twice, and gets its gradient once."""
+    place = emit.op("ArgMax", rows, axis=1, keepdims=1)
+    return emit.op("Squeeze", emit.op("GatherElements", rows, place, axis=1), emit.ints(1))
+
+
+def _without_row(emit: Emit, rows: ir.Value, places: ir.Value, row: int, weight: ir.Value, *, mean: bool) -> ir.Value:
     """Sums or means of what bags hold besides one row; zero for a bag that holds nothing else."""
     left_out = emit.op("Equal", places, emit.op("CastLike", emit.array(np.asarray(row)), places))
     left_out = emit.op("Unsqueeze", left_out, emit.ints(-1))

@@ -19,7 +19,7 @@ from graphkit.ops import ledger
 from graphkit.ops.index import index
 from graphkit.ops.layout import arrange
 from graphkit.ops.runs import Runs
-from graphkit.ops.spec import Refusal, is_float, whole
+from graphkit.ops.spec import Refusal, decimal, is_float, whole
 from graphkit.ops.torchprogram import Body, Code, Layer, Size, Stmt, Stored, TorchProgram, Var, walk
 from graphkit.ops.unsigned import WITHOUT_KERNEL, as_signed, has_wide_unsigned
 
@@ -357,7 +357,7 @@ class _Builder(Asking):
         found = super().number(value)
         if isinstance(found, float) and value is not None and params.exact(value) is None:
             dtype = self.dtype(value)
-            return found if dtype.kind != "f" or dtype.itemsize > 4 else float(str(dtype.type(found)))
+            return found if dtype.kind != "f" or dtype.itemsize > 4 else decimal(found, dtype)
         return found
 
     def is_parameter(self, value: ir.Value | None) -> bool:
