@@ -81,7 +81,7 @@ def _divide(left: Size, right: Size) -> Size:
     ratio = tidy(sympy.cancel(sympy.sympify(left) / right))
     if isinstance(ratio, int) or ratio.is_integer:
         return ratio
-    positive = sympy.sympify(left).is_nonnegative and sympy.sympify(right).is_positive
+    positive = never_negative(tidy(left)) and sympy.sympify(right).is_positive
     return tidy(sympy.floor(ratio)) if positive else None
 
 

@@ -1,10 +1,10 @@
-"""Output shapes of convolutions and poolings over symbolic dimensions."""
+"""Output shapes of convolutions, poolings and transforms of pieces over symbolic dimensions."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from graphkit.ir.symbols import Size, ceil_div, floor_div, product, shape_of, tidy
+from graphkit.ir.symbols import Size, ceil_div, floor_div, numbers_of, product, shape_of, tidy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -91,11 +91,22 @@ def _pool(node: ir.Node) -> Sequence[Shape | None] | None:
     return None if spatial is None else [(*shape[:2], *spatial)] * len(node.outputs)
 
 
+def _stft(node: ir.Node) -> Sequence[Shape | None] | None:
+    signal, window = _shape(node, 0), _shape(node, 2)
+    steps, lengths = (numbers_of(value) for value in (node.inputs[1], node.inputs[3] if len(node.inputs) > 3 else None))
+    length = lengths[0] if lengths else window[0] if window else None
+    if signal is None or not steps or steps[0] < 1 or not isinstance(length, int) or signal[1] is None:
+        return None
+    bins = length // 2 + 1 if node.attributes.get_int("onesided", 1) else length
+    return [(signal[0], tidy(floor_div(tidy(signal[1] - length), steps[0]) + 1), bins, 2)]
+
+
 WINDOWS: dict[str, Callable[[ir.Node], Sequence[Shape | None] | None]] = {
     "AveragePool": _pool,
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,
     "LpPool": _pool,
     "MaxPool": _pool,
+    "STFT": _stft,
 }
 """Rule of each operator that slides a window."""

@@ -15,6 +15,7 @@ import onnx_ir as ir
 import sympy
 
 from graphkit.ir.params import kind_of
+from graphkit.ir.terms import plain_term
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -71,7 +72,7 @@ def _parse(text: str) -> Size:
     if not any(character.isalpha() for character in text):
         return None
     try:
-        found = ir.SymbolicDim(text.replace("PythonMod(", "Mod("))._expr  # as torch.onnx calls it
+        found = ir.SymbolicDim(plain_term(text))._expr
     except (ValueError, TypeError, ZeroDivisionError, RecursionError):
         found = sympy.Symbol(text, integer=True, positive=True)
     return tidy(found)
@@ -129,7 +130,7 @@ def _tidied(size: sympy.Basic) -> Size:
         return bool(size)
     size = sympy.expand(size)
     if size.has(sympy.Mod):
-        size = sympy.expand(size.replace(sympy.Mod, lambda whole, by: whole - by * sympy.floor(whole / by)))
+        size = sympy.expand(size.replace(sympy.Mod, _remainder))
     if size.has(sympy.Min, sympy.Max):
         size = sympy.expand(size.replace(sympy.Min, _least).replace(sympy.Max, _most))
     if size.has(sympy.floor, sympy.ceiling):
@@ -138,6 +139,16 @@ def _tidied(size: sympy.Basic) -> Size:
     if size.is_Integer:
         return int(size)
     return size
+
+
+def _remainder(whole: sympy.Basic, by: sympy.Basic) -> sympy.Basic:
+    """``whole mod by``, of factors that are as small as they can be: sympy makes 3n mod 4 of -n mod 4."""
+    if by.is_Integer and by > 0:
+        terms = [term.as_coeff_Mul() for term in sympy.Add.make_args(sympy.expand(whole))]
+        if all(factor.is_Integer and rest.is_integer for factor, rest in terms):
+            half = by // 2
+            whole = sympy.Add(*(((factor + half) % by - half) * rest for factor, rest in terms))
+    return whole - by * sympy.floor(whole / by)
 
 
 def _least(*terms: sympy.Basic) -> sympy.Basic:
@@ -166,12 +177,26 @@ def _rounded(term: sympy.Basic) -> sympy.Basic:
     above, below = sympy.fraction(sympy.together(term))
     if not (below.is_Integer and below > 0) or not above.is_integer:
         return sympy.floor(term)
+    whole = sum((_whole(part, below) for part in sympy.Add.make_args(above)), sympy.Integer(0))
+    if whole != 0:
+        return sympy.expand(whole + _rounded(sympy.expand((above - below * whole) / below)))
     inner = [part for part in sympy.Add.make_args(above) if isinstance(part, sympy.floor)]
     if len(inner) == 1:
         return _rounded(sympy.expand((above - inner[0] + inner[0].args[0]) / below))
     if sympy.expand(above).as_coeff_Add()[1].could_extract_minus_sign():
-        return -sympy.floor(sympy.expand((below - 1 - above) / below))
+        return -_rounded(sympy.expand((below - 1 - above) / below))
     return sympy.floor(sympy.expand(above / below))
+
+
+def _whole(part: sympy.Basic, below: sympy.Integer) -> sympy.Basic:
+    """How often a multiple of a rounded term has ``below`` in it, so that as little as may be of it is rounded again.
+
+    ``⌊3⌊a⌋/4⌋`` is ``⌊a⌋ + ⌊-⌊a⌋/4⌋``.
+    """
+    factor, rest = part.as_coeff_Mul()
+    if not isinstance(rest, sympy.floor) or not factor.is_Integer:
+        return sympy.Integer(0)
+    return rest * sympy.ceiling(sympy.Rational(2 * factor - below, 2 * below))
 
 
 def equal(left: Size, right: Size) -> bool | None:

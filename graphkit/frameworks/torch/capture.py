@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graphkit.errors import InputError
 from graphkit.frameworks.torch.control_flow import exported
 from graphkit.frameworks.torch.explain import chain, running_line, sentence, user_line
+from graphkit.frameworks.torch.free_capture import leaving_sizes_free
 from graphkit.frameworks.torch.kernels import plain_attention
 from graphkit.frameworks.torch.plain import cache_arguments, plainly
 from graphkit.frameworks.torch.quiet import quiet
@@ -48,7 +49,7 @@ def capture(
     """
     names = list(inspect.signature(module.forward).parameters)
     caches = cache_arguments(sample.args, sample.kwargs, names)
-    with plainly(module, caches, warn, label), evaluating(module), plain_attention():
+    with plainly(module, caches, warn, label), evaluating(module), plain_attention(), leaving_sizes_free():
         return _captured(module, sample, dynamic_batch=dynamic_batch, warn=warn, label=label)
 
 

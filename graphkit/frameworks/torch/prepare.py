@@ -7,7 +7,9 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Final
 
 from graphkit.errors import InputError
+from graphkit.frameworks.torch.complex_views import view_parts
 from graphkit.frameworks.torch.control_flow import lift_constants
+from graphkit.frameworks.torch.free_splits import slice_free_splits
 from graphkit.frameworks.torch.lasting import DROPOUTS, detach_without_grad, keep_dropouts, out_of_place
 from graphkit.frameworks.torch.mode import set_mode
 from graphkit.frameworks.torch.quiet import quiet
@@ -56,6 +58,8 @@ def prepared(
     keep_recurrent(module, warn)
     detach_without_grad(module)
     out_of_place(module)
+    slice_free_splits(module)
+    view_parts(module)
     signature = _tensor_outputs(module, program.graph_signature, warn, label)
     _warn_of_writes(module, signature, warn, label)
     signature, constants = lift_constants(module, signature, program.constants)

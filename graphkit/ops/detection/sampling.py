@@ -97,14 +97,28 @@ def _write_sample(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxR
         return sample(b, node, some(x[0]), some(x[1]))
     grid = b.op("transpose", some(x[1]), axes=(0, 3, 1, 2))
     if not attrs.get_int("align_corners", 0):
-        size = _sizes(b.shape(source))
-        if isinstance(size, Refusal):
-            return size
-        ratio = np.asarray([n / (n - 1) for n in reversed(size)]).astype(b.dtype(some(node.inputs[1])))
-        grid = b.op("broadcast_mul", grid, b.const(ratio.reshape(1, 2, 1, 1), "ratio"))
+        ratio = _ratio(b, node, some(x[0]))
+        if isinstance(ratio, Refusal):
+            return ratio
+        grid = b.op("broadcast_mul", grid, ratio)
     if padding == "border":
         grid = b.op("clip", grid, a_min=-1.0, a_max=1.0)
     return b.ops("BilinearSampler", 2, some(x[0]), grid)[0]
+
+
+def _ratio(b: MxBuilder, node: ir.Node, data: MxRef) -> MxRef | Refusal:
+    """What coordinates of the edges of an image are multiplied with to be those of centres: (1, 2, 1, 1), x and y."""
+    dims, dtype = b.shape(some(node.inputs[0])), b.dtype(some(node.inputs[1]))
+    size = _sizes(dims)
+    if not isinstance(size, Refusal):
+        ratio = np.asarray([n / (n - 1) for n in reversed(size)]).astype(dtype)
+        return b.const(ratio.reshape(1, 2, 1, 1), "ratio")
+    if 1 in dims[-2:]:
+        return size
+    b.warn("where its image is one pixel high or wide, MXNet's coordinates have no meaning")
+    sizes = b.op("slice_axis", b.op("shape_array", data), axis=0, begin=2, end="4")
+    sizes = b.op("Cast", b.op("reverse", sizes, axis=(0,)), dtype=dtype.name)
+    return b.op("Reshape", b.op("elemwise_div", sizes, b.op("_minus_scalar", sizes, scalar=1.0)), shape=(1, 2, 1, 1))
 
 
 def _torch_sample(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg | Refusal:

@@ -1,8 +1,8 @@
 """Resizing axes whose sizes are only known when an MXNet symbol is bound.
 
 Where each element lies among those before is computed in the graph, in float64, as
-:class:`~graphkit.ops.nn.interpolation.Method` computes it; ``linear`` multiplies the axis by a matrix that is made of
-these positions, and ``nearest`` takes elements by them.
+:class:`~graphkit.ops.nn.interpolation.Method` computes it; ``linear`` and ``cubic`` multiply the axis by a matrix of
+weights at these positions, and ``nearest`` takes elements by them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from graphkit.ops.tensor.free_sizes import axis_like, within
 from graphkit.ops.tensor.sizes import dim_ref
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import onnx_ir as ir
 
     from graphkit.ops.builders import MxBuilder
@@ -28,7 +30,7 @@ def resized_freely(b: MxBuilder, node: ir.Node, data: MxRef, method: Method, cha
     """Resize one axis; None where that needs numbers, or MXNet cannot make the size."""
     source = node.inputs[0]
     assert source is not None
-    if method.mode == "cubic" or method.antialias or method.exclude_outside or method.coordinates not in _COORDINATES:
+    if method.coordinates not in _COORDINATES or (method.antialias and not method.exclude_outside):
         return None
     axis, rank = change.number, b.rank(source)
     like = axis_like(b, node, str(b.shape(node.outputs[0])[axis]))
@@ -40,13 +42,17 @@ def resized_freely(b: MxBuilder, node: ir.Node, data: MxRef, method: Method, cha
     last = b.op("_minus_scalar", before, scalar=1.0, name="last")
     if method.mode == "nearest":
         return b.op("take", data, _rounded(b, position, last, method.rounding), axis=axis, mode="clip")
-    position = b.op("broadcast_minimum", b.op("_maximum_scalar", position, scalar=0.0), last, name="position")
     there = b.op("Cast", within(b, 1, 0, (b.ref(source), axis)), dtype="float64", name="line")
-    there = b.op("_contrib_arange_like", there, axis=0)
-    apart = b.op(
-        "broadcast_sub", b.op("expand_dims", position, axis=1), b.op("expand_dims", there, axis=0), name="apart"
-    )
-    weights = b.op("_maximum_scalar", b.op("_rminus_scalar", b.op("abs", apart), scalar=1.0), scalar=0.0)
+    there = b.op("expand_dims", b.op("_contrib_arange_like", there, axis=0), axis=0)
+    if method.exclude_outside:
+        weights = _inside(
+            b, position, there, _shrinking(b, line, before, change.scale) if method.antialias else None, method
+        )
+    elif method.mode == "cubic":
+        weights = _clipped(b, position, there, last, method)
+    else:
+        position = b.op("broadcast_minimum", b.op("_maximum_scalar", position, scalar=0.0), last, name="position")
+        weights = _kernel(b, _apart(b, position, there), method)
     weights = b.op("BlockGrad", b.op("Cast", weights, dtype=b.dtype(source).name), name="weights")
     if axis != rank - 1:
         data = b.op("SwapAxis", data, dim1=axis, dim2=rank - 1)
@@ -71,6 +77,63 @@ def _positions(b: MxBuilder, line: MxRef, before: MxRef, method: Method, scale: 
     if method.coordinates == "pytorch_half_pixel":
         position = b.op("broadcast_mul", position, b.op("_greater_scalar", _count(b, line), scalar=1.0))
     return position
+
+
+def _apart(b: MxBuilder, position: MxRef, there: MxRef) -> MxRef:
+    """Distances as (elements after, elements before)."""
+    return b.op("broadcast_sub", b.op("expand_dims", position, axis=1), there, name="apart")
+
+
+def _kernel(b: MxBuilder, distance: MxRef, method: Method) -> MxRef:
+    """The triangle, or the cubic of Keys with parameter a, of distances."""
+    far = b.op("abs", distance, name="far")
+    if method.mode == "linear":
+        return b.op("_maximum_scalar", b.op("_rminus_scalar", far, scalar=1.0), scalar=0.0)
+    a = method.cubic
+    near = _polynomial(b, far, (a + 2, -(a + 3), 0.0, 1.0))
+    tail = _polynomial(b, far, (a, -5 * a, 8 * a, -4 * a))
+    within_one = b.op("_lesser_equal_scalar", far, scalar=1.0)
+    within_two = b.op("_lesser_scalar", far, scalar=2.0)
+    tail = b.op("elemwise_mul", tail, b.op("elemwise_sub", within_two, within_one))
+    return b.op("elemwise_add", b.op("elemwise_mul", near, within_one), tail)
+
+
+def _polynomial(b: MxBuilder, x: MxRef, factors: Sequence[float]) -> MxRef:
+    """A polynomial by Horner's rule, highest power first."""
+    found = b.op("_plus_scalar", b.op("_mul_scalar", x, scalar=factors[0]), scalar=factors[1])
+    for factor in factors[2:]:
+        found = b.op("_plus_scalar", b.op("elemwise_mul", found, x), scalar=factor)
+    return found
+
+
+def _clipped(b: MxBuilder, position: MxRef, there: MxRef, last: MxRef, method: Method) -> MxRef:
+    """Weights where elements outside the axis are those of its edges."""
+    first, found = b.op("floor", position), None
+    for tap in (-1.0, 0.0, 1.0, 2.0):
+        place = b.op("_plus_scalar", first, scalar=tap)
+        weight = _kernel(b, b.op("elemwise_sub", place, position), method)
+        place = b.op("broadcast_minimum", b.op("_maximum_scalar", place, scalar=0.0), last)
+        chosen = b.op("broadcast_equal", b.op("expand_dims", place, axis=1), there)
+        share = b.op("broadcast_mul", chosen, b.op("expand_dims", weight, axis=1))
+        found = share if found is None else b.op("elemwise_add", found, share)
+    assert found is not None
+    return found
+
+
+def _inside(b: MxBuilder, position: MxRef, there: MxRef, shrink: MxRef | None, method: Method) -> MxRef:
+    """Weights where elements outside the axis have none."""
+    apart = _apart(b, position, there)
+    weights = _kernel(b, apart if shrink is None else b.op("broadcast_mul", apart, shrink), method)
+    return b.op("broadcast_div", weights, b.op("sum", weights, axis=(1,), keepdims=True))
+
+
+def _shrinking(b: MxBuilder, line: MxRef, before: MxRef, scale: float | None) -> MxRef:
+    """By what the filter is widened where the axis shrinks, as (1, 1)."""
+    if scale is None:
+        ratio = b.op("broadcast_div", _count(b, line), before)
+    else:
+        ratio = b.op("_plus_scalar", b.op("zeros_like", before), scalar=scale)
+    return b.op("Reshape", b.op("_minimum_scalar", ratio, scalar=1.0), shape=(1, 1))
 
 
 def _count(b: MxBuilder, line: MxRef) -> MxRef:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.ir.symbols import equal, named
 from graphkit.ops.nn.mx_attention_mask import mask_of
 from graphkit.ops.spec import Refusal
 
@@ -40,10 +41,10 @@ def write_attention(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> S
     precision = node.attributes.get_int("softmax_precision", 0)
     if precision and np.dtype(ir.DataType(precision).numpy()).itemsize < min(wide.itemsize, dtype.itemsize):
         return Refusal("its softmax is computed in a narrower type than its operands")
-    heads = [_heads(b, node, operand) for operand in (query, key)]
-    if None in heads:
-        return Refusal("its number of heads is not known; give the model's inputs fixed sizes")
-    many, few = (count or 1 for count in heads)
+    heads = _heads(b, node, query, key)
+    if heads is None:
+        return Refusal("its number of heads is not known; give the model's inputs fixed sizes", sizes=(query, key))
+    many, few = heads
     scale = _scale(b, node, query, many)
     if scale is None:
         return Refusal("the size of its features is not known, which its scale is made of; give fixed sizes")
@@ -84,12 +85,14 @@ def write_attention(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> S
     return mixed, *present, shown
 
 
-def _heads(b: MxBuilder, node: ir.Node, operand: ir.Value) -> int | None:
-    if b.rank(operand) == 3:
-        name = "q_num_heads" if operand is node.inputs[0] else "kv_num_heads"
-        return node.attributes.get_int(name, 1)
-    heads = b.shape(operand)[1]
-    return heads if isinstance(heads, int) else None
+def _heads(b: MxBuilder, node: ir.Node, query: ir.Value, key: ir.Value) -> tuple[int, int] | None:
+    """Numbers of heads of queries and of keys; 1 for each where they have an axis of the same free size."""
+    if b.rank(query) == 3:
+        return node.attributes.get_int("q_num_heads", 1), node.attributes.get_int("kv_num_heads", 1)
+    many, few = b.shape(query)[1], b.shape(key)[1]
+    if isinstance(many, int) and isinstance(few, int):
+        return many, few
+    return (1, 1) if equal(named(many), named(few)) else None
 
 
 def _split(b: MxBuilder, operand: ir.Value, ref: MxRef | None, heads: int) -> MxRef:

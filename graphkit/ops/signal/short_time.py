@@ -9,6 +9,7 @@ import numpy as np
 from graphkit.ir.symbols import numbers_of
 from graphkit.ops.signal.fourier import LARGE, as_number, by_matrix, complex_of, spectrum_matrix, transformed
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, Tol, arr, int64
+from graphkit.ops.tensor.free_sizes import axis_like, within
 from graphkit.ops.tensor.grad_gather import picked
 from graphkit.ops.tensor.grad_sizes import as_ints, operand, sizes_at
 from graphkit.ops.tensor.sizes import some
@@ -25,18 +26,21 @@ if TYPE_CHECKING:
     from graphkit.ops.torchprogram import Arg
 
 
+_UNKNOWN = "the sizes of its signal are not known; give the shapes of the model's inputs with --input"
+
+
 class _Frames(NamedTuple):
     """What an STFT node asks for.
 
     Attributes:
-        signal: Length of the signal.
+        signal: Length of the signal; None for a free one.
         parts: 1 for real, 2 for complex numbers.
         step: From one piece to the next.
         length: Length of a piece.
         onesided: Whether the spectrum's second half is left out.
     """
 
-    signal: int
+    signal: int | None
     parts: int
     step: int
     length: int
@@ -54,16 +58,33 @@ def _frames(b: MxBuilder | TorchBuilder, node: ir.Node) -> _Frames | Refusal:
         length = sizes[2] if isinstance(sizes[2], int) else None
     elif length is None:
         length = sizes[0] if isinstance(sizes[0], int) else None
-    if length is None or not isinstance(sizes[0], int) or not isinstance(sizes[1], int):
-        return Refusal("the sizes of its signal are not known; give the shapes of the model's inputs with --input")
-    if step < 1 or not 1 <= length <= sizes[0]:
+    if length is None or not isinstance(sizes[1], int):
+        return Refusal(_UNKNOWN)
+    signal = sizes[0] if isinstance(sizes[0], int) else None
+    if step < 1 or length < 1 or (signal is not None and length > signal):
         return Refusal(f"frame_step={step:g} and frame_length={length:g} do not fit a signal of {sizes[0]}")
     onesided = bool(node.attributes.get_int("onesided", 1))
     if onesided and sizes[1] == 2:
         return Refusal(
             "onesided=1 leaves out half of the spectrum, which is what a real signal has, and its is complex"
         )
-    return _Frames(sizes[0], sizes[1], int(step), int(length), onesided)
+    return _Frames(signal, sizes[1], int(step), int(length), onesided)
+
+
+def _pieces_at(b: MxBuilder, node: ir.Node, found: _Frames) -> MxRef | None:
+    """Where the elements of each piece are, (pieces, length); None where MXNet cannot count the pieces."""
+    within_piece = np.arange(found.length)
+    if found.signal is not None:
+        first = np.arange(0, found.signal - found.length + 1, found.step)
+        return b.const((first[:, None] + within_piece).astype(np.int32), name="places")
+    like = axis_like(b, node, str(b.shape(node.outputs[0])[1]))
+    if like is None:
+        return None
+    line = b.op("Cast", within(b, 2, 0, like), dtype="float64", name="line")
+    line = b.op("Reshape", line, shape=(-1,))
+    starts = b.op("expand_dims", b.op("_contrib_arange_like", line, step=float(found.step), axis=0), axis=1)
+    places = b.op("broadcast_add", starts, b.const(within_piece[None].astype(np.float64), name="within"))
+    return b.op("Cast", places, dtype="int32", name="places")
 
 
 def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Refusal:
@@ -71,8 +92,9 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
     if isinstance(found, Refusal):
         return found
     source = some(node.inputs[0])
-    starts = np.arange(0, found.signal - found.length + 1, found.step)
-    pieces = b.const((starts[:, None] + np.arange(found.length)).astype(np.int32), name="places")
+    pieces = _pieces_at(b, node, found)
+    if pieces is None:
+        return Refusal(_UNKNOWN, sizes=(source,))
     data = b.op("take", some(x[0]), pieces, axis=1)
     window = x[2] if len(x) > 2 else None
     if window is not None:

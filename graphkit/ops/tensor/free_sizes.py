@@ -199,6 +199,15 @@ def _added(b: MxBuilder, node: ir.Node, size: sympy.Add, preferred: Sequence[ir.
         line = known[0] if len(known) == 1 else b.op("Concat", *known, dim=0, num_args=len(known), name="sum")
         return _lengthened(b, line, int(number))
     rounded = [term for term in terms if isinstance(term, sympy.floor) or isinstance(-term, sympy.floor)]
+    if len(less) == 1 and isinstance(-less[0], sympy.floor) and len(rounded) < len(terms):
+        plain = size - sympy.Add(*(term for term in terms if term.has(sympy.floor)))
+        merged = tidy(-sympy.floor(sympy.expand((-less[0]).args[0] - plain)))
+        if isinstance(merged, sympy.floor):
+            lines = [line_of(b, node, tidy(part), *preferred) for part in (merged, size - plain - less[0]) if part != 0]
+            known = [line for line in lines if line is not None]
+            if len(known) < len(lines):
+                return None
+            return known[0] if len(known) == 1 else b.op("Concat", *known, dim=0, num_args=2, name="sum")
     if len(less) != 1 or len(rounded) != 1:
         return None
     # n - ⌊a⌋ is -⌊a - n⌋, and ⌊a⌋ - n is ⌊a - n⌋

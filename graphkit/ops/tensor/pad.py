@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from graphkit.ir.symbols import equal, never_negative, sizes_of
+from graphkit.ir.symbols import equal, named, never_negative, sizes_of, tidy
 from graphkit.ops.booleans import carrier
 from graphkit.ops.codec import FLOAT, ints, show
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, int64
-from graphkit.ops.tensor.free_sizes import axis_like, cut_to
+from graphkit.ops.tensor.free_sizes import axis_like, cut_to, cut_to_last
 from graphkit.ops.tensor.grad_pad import pad_gradient
 from graphkit.ops.tensor.sizes import constant_ints, some
 from graphkit.ops.tensor.torch_index import along
@@ -70,7 +70,7 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
 def _freely(b: MxBuilder, node: ir.Node, data: MxRef) -> MxRef | None:
     """Pad with a number by widths that follow from free sizes, as those to a multiple of something.
 
-    As much as the whole result is put after the data, and what is too much cut off.
+    As much as the whole result is put before and after the data, and what is too much cut off: widths may be 0.
     """
     source, result = some(node.inputs[0]), node.outputs[0]
     widths, axes = sizes_of(node.inputs[1]), constant_ints(b, node, 3)
@@ -85,15 +85,17 @@ def _freely(b: MxBuilder, node: ir.Node, data: MxRef) -> MxRef | None:
         if equal(before, 0) and equal(after, 0):
             continue
         whole = axis_like(b, node, b.shape(result)[axis])
-        first = None if equal(before, 0) or not never_negative(before) else axis_like(b, node, before)
-        if whole is None or before is None or (first is None and not equal(before, 0)):
+        if whole is None or before is None or after is None:
             return None
-        blank = _edge(b, data, "constant", axis, 1, float(number), front=True)
-        parts = [] if first is None else [_as_long(b, blank, axis, first)]
-        parts += [data] if equal(after, 0) else [data, _as_long(b, blank, axis, whole)]
-        data = b.op("Concat", *parts, num_args=len(parts), dim=axis)
+        blank = _as_long(b, _edge(b, data, "constant", axis, 1, float(number), front=True), axis, whole)
+        if not equal(before, 0):
+            longer = axis_like(b, node, tidy(named(b.shape(source)[axis]) + before)) if never_negative(before) else None
+            if longer is None:
+                return None
+            data = b.op("Concat", blank, data, num_args=2, dim=axis)
+            data = cut_to_last(b, data, rank, axis, longer)
         if not equal(after, 0):
-            data = cut_to(b, data, rank, axis, whole)
+            data = cut_to(b, b.op("Concat", data, blank, num_args=2, dim=axis), rank, axis, whole)
     return data
 
 

@@ -330,10 +330,43 @@ def test_only_the_sizes_that_are_resized_are_asked_for() -> None:
         """
         shape = Shape (x)
         twice = Mul (shape, factors)
-        y = Resize <mode = "cubic"> (x, , , twice)
+        y = Resize <mode = "cubic", antialias = 1> (x, , , twice)
         """,
         "int64[4] factors = {1, 1, 2, 1}",
     )
     (node,) = refusal_of(model).nodes
     assert node.sizes == (("x", 2),)
     assert node.reason.endswith("--input x:?x2x16x?")
+
+
+def test_pieces_heads_and_filters_of_free_sizes() -> None:
+    """Spectra of a signal, attention in blocks, padding at the front by what may be nothing, and cubic resizing."""
+    model = model_of(
+        "float[N, T] s, float[N, C, H, 4] y",
+        "float[a, b, c, d] spectra, float[e, f, g, h] mixed, float[i, j, k, l] even, float[m, n, o, p] cubic, "
+        "float[q, r, s0, t] smooth, float[u, v, w, x] moved",
+        """
+        signal = Unsqueeze (s, end)
+        spectra = STFT (signal, step, window)
+        mixed = Attention (y, y, y)
+        h = Shape <start = 2, end = 3> (y)
+        less = Neg (h)
+        lacking = Mod (less, four)
+        front = Div (lacking, two)
+        back = Sub (lacking, front)
+        widths = Concat <axis = 0> (zero, zero, front, zero, zero, zero, back, zero)
+        even = Pad (y, widths)
+        n1 = Shape <start = 0, end = 2> (y)
+        half = Div (h, two)
+        more = Add (half, four)
+        size = Concat <axis = 0> (n1, more, four)
+        cubic = Resize <mode = "cubic"> (y, , , size)
+        smooth = Resize <mode = "cubic", antialias = 1, exclude_outside = 1, cubic_coeff_a = -0.5> (y, , , size)
+        places = Transpose <perm = [0, 2, 3, 1]> (y)
+        pairs = Slice (places, zero, two, last)
+        moved = GridSample (y, pairs)
+        """,
+        "int64 step = {3}, float[6] window = {0.1, 0.6, 1, 0.9, 0.5, 0.2}, int64[1] end = {2}, int64[1] four = {4}, "
+        "int64[1] two = {2}, int64[1] zero = {0}, int64[1] last = {3}",
+    )
+    agree(model, *({"s": (n, t), "y": (n, c, h, 4)} for n, t, c, h in [(2, 17, 3, 6), (1, 9, 2, 8), (3, 12, 2, 5)]))

@@ -85,3 +85,15 @@ def test_distributions_that_onnx_runtime_aborts_over_are_drawn_from(drawn: str, 
         (found,) = session.forward({"x": np.zeros(50, np.float32)}).values()
     assert found.shape == (50,)
     assert least <= found.min() <= found.max() <= most
+
+
+def test_a_negated_condition_has_other_readers() -> None:
+    text = (
+        '<ir_version: 10, opset_import: ["": 23]> g (bool[n] c, float[n] x) => (float[n] y, float[n] z) '
+        "{ d = Not (c) z = Cast <to = 1> (d) y = Where (d, x, z) }"
+    )
+    with runtimes()["ort"].open(canonical(ir.from_onnx_text(text))) as session:
+        feeds = {"c": np.array([True, False]), "x": np.array([3, 4], np.float32)}
+        y, z = session.forward(feeds).values()
+    np.testing.assert_array_equal(y, [0, 4])
+    np.testing.assert_array_equal(z, [0, 1])

@@ -49,12 +49,18 @@ def _bound(emit: Emit, given: int | ir.Value | None, default: int) -> ir.Value:
     return emit.ints(default if given is None else given)
 
 
-def _split_with_sizes(emit: Emit, x: ir.Value, split_sizes: Sequence[int], dim: int = 0) -> list[ir.Value]:
-    if not all(isinstance(size, int) for size in split_sizes):
-        return emit.untranslated("split into parts of free sizes", len(split_sizes), x)
+def _split_with_sizes(emit: Emit, x: ir.Value, split_sizes: Sequence[int | ir.Value], dim: int = 0) -> list[ir.Value]:
     if len(split_sizes) == 1:
         return [emit.op("Identity", x)]
-    return emit.ops("Split", len(split_sizes), x, emit.ints(*split_sizes), axis=_axis(dim, x))
+    return emit.ops("Split", len(split_sizes), x, _sizes(emit, split_sizes), axis=_axis(dim, x))
+
+
+def _sizes(emit: Emit, sizes: Sequence[int | ir.Value]) -> ir.Value:
+    """Sizes of which some are computed as one tensor."""
+    numbers = [size for size in sizes if isinstance(size, int)]
+    if len(numbers) == len(sizes):
+        return emit.ints(*numbers)
+    return emit.op("Concat", *(_bound(emit, size, 1) for size in sizes), axis=0)
 
 
 def _split(emit: Emit, x: ir.Value, split_size: int, dim: int = 0) -> list[ir.Value]:
@@ -78,11 +84,7 @@ def _expand(emit: Emit, x: ir.Value, size: Sequence[int | ir.Value], *, implicit
         1 if isinstance(wanted, ir.Value) and old is None else wanted
         for old, wanted in zip(before, targets, strict=True)
     ]
-    numbers = [target for target in targets if isinstance(target, int)]
-    if len(numbers) == len(targets):
-        return emit.op("Expand", x, emit.ints(*numbers))
-    parts = [_bound(emit, target, 1) for target in targets]
-    return emit.op("Expand", x, emit.op("Concat", *parts, axis=0))
+    return emit.op("Expand", x, _sizes(emit, targets))
 
 
 def _index(emit: Emit, x: ir.Value, indices: Sequence[ir.Value | None]) -> ir.Value:
@@ -124,11 +126,15 @@ def _rolled(emit: Emit, x: ir.Value, shift: int, axis: int, size: int | None) ->
 def _pixel_unshuffle(emit: Emit, x: ir.Value, downscale_factor: int) -> ir.Value:
     channels, height, width = known(x)[-3:]
     r = downscale_factor
-    if rank(x) != 4 or channels is None or height is None or width is None:
-        return emit.untranslated("pixel_unshuffle of a free size", 1, x)[0]
-    parts = emit.op("Reshape", x, emit.ints(-1, channels, height // r, r, width // r, r))
+    if rank(x) != 4 or channels is None:
+        return emit.untranslated("pixel_unshuffle of an unknown number of channels", 1, x)[0]
+    rows, columns = (
+        emit.op("Div", emit.op("Shape", x, start=axis, end=axis + 1), emit.ints(r)) if size is None else size // r
+        for axis, size in ((2, height), (3, width))
+    )
+    parts = emit.op("Reshape", x, _sizes(emit, (-1, channels, rows, r, columns, r)))
     turned = emit.op("Transpose", parts, perm=[0, 1, 3, 5, 2, 4])
-    return emit.op("Reshape", turned, emit.ints(-1, channels * r * r, height // r, width // r))
+    return emit.op("Reshape", turned, _sizes(emit, (-1, channels * r * r, rows, columns)))
 
 
 ROWS: dict[str, Callable[..., Any]] = {

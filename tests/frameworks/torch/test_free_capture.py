@@ -1,0 +1,58 @@
+"""Sizes stay free where torch's own functions would make numbers of them when they are traced."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+import graphkit
+from graphkit.frameworks.base import runtimes
+
+torch = pytest.importorskip("torch")
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def agree(module: torch.nn.Module, spec: str, *shapes: Sequence[int]) -> None:
+    """The model that is read with free sizes computes at each of some what the module does."""
+    model = graphkit.load(module.eval(), inputs=[spec])
+    assert not any(isinstance(size, int) for size in model.graph.inputs[0].shape or () if size != 3)
+    with runtimes()["ort"].open(model) as session:
+        for shape in shapes:
+            x = torch.rand(shape)
+            found = list(session.forward({model.graph.inputs[0].name or "": x.numpy()}).values())
+            for array, expected in zip(found, module(x), strict=True):
+                np.testing.assert_allclose(array, expected.detach().numpy(), rtol=1e-5, atol=1e-5)
+
+
+def test_sequences_are_cut_pooled_and_masked() -> None:
+    class Net(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = torch.nn.TransformerEncoderLayer(3, 1, 4, batch_first=True)
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            size, turned = x.size(1), x.transpose(1, 2)
+            mask = torch.nn.Transformer.generate_square_subsequent_mask(size)
+            pooled = torch.nn.functional.max_pool1d(turned, 3, 2, 1)
+            largest = torch.nn.functional.max_pool1d(turned, size)
+            ends = x.split([2, size - 4, 2], 1)
+            return (*x.chunk(3, 1), *torch.tensor_split(x, 3, 1), *ends, pooled, largest, self.layer(x, src_mask=mask))
+
+    agree(Net(), "x:?x?x3", (2, 8, 3), (1, 12, 3))
+
+
+def test_places_in_images_are_computed() -> None:
+    class Net(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            height, width = x.shape[-2:]
+            line = torch.linspace(-1, 2, width)
+            theta = torch.tensor([[[0.8, 0.1, 0.0], [-0.1, 0.9, 0.2]]]).expand(x.size(0), -1, -1)
+            grids = [torch.nn.functional.affine_grid(theta, x.size(), align_corners=way) for way in (False, True)]
+            even = x[..., : height // 2 * 2, : width // 2 * 2]
+            return line, *grids, torch.nn.functional.pixel_unshuffle(even, 2)
+
+    agree(Net(), "x:?x3x?x?", (2, 3, 5, 6), (1, 3, 8, 3))
