@@ -67,6 +67,7 @@ class Source:
         names: Native name by IR value name, for inputs, outputs and initializers whose names differ.
         unused: Names of stored arrays that nothing in the source reads, where that was looked for.
         dtype: Float type that the model was cast to after it was read, e.g. ``"float64"``; empty for none.
+        recast: Whether that changed the precision of anything that the source computes.
     """
 
     framework: str
@@ -75,6 +76,7 @@ class Source:
     names: dict[str, str] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
     dtype: str = ""
+    recast: bool = False
 
 
 def set_source(model: ir.Model, source: Source) -> None:

@@ -76,7 +76,7 @@ def cast_floats(model: ir.Model, dtype: str) -> ir.Model:
     copy.meta.update(model.meta)
     source = source_of(model)
     if source is not None:
-        set_source(copy, replace(source, dtype=dtype))
+        set_source(copy, replace(source, dtype=dtype, recast=source.recast or _is_apart(model, target)))
     for graph in graphs_of(copy.graph):
         for value in (*graph.inputs, *(value for node in graph for value in node.outputs)):
             value.type = _cast_type(value.type, target)
@@ -91,6 +91,16 @@ def cast_floats(model: ir.Model, dtype: str) -> ir.Model:
     for node, index in singles:
         _keep_single(copy, node, index, originals)
     return copy
+
+
+def _is_apart(model: ir.Model, target: ir.DataType) -> bool:
+    """Whether a model is fed or computes floats of another precision; doubles among floats of 32 bits do not count."""
+    same = (target, ir.DataType.DOUBLE) if target == ir.DataType.FLOAT else (target,)
+    return any(
+        _is_float(value.dtype) and value.dtype not in same
+        for graph in graphs_of(model.graph)
+        for value in (*graph.inputs, *(made for node in graph for made in node.outputs))
+    )
 
 
 def _is_float(dtype: ir.DataType | None) -> bool:

@@ -98,7 +98,7 @@ class OrtRuntime:
     def open(
         self, model: ir.Model, *, mode: Mode = "eval", native: bool = True, execution: Execution = EXECUTION
     ) -> OrtSession:
-        """Open a canonical model; the file it was read from, if ``native`` and the two still have the same inputs.
+        """Open a canonical model; the file it was read from, if ``native`` and both have the same inputs and precision.
 
         Raises:
             InputError: The provider has no such option.
@@ -110,7 +110,8 @@ class OrtRuntime:
             raise MissingError(f"{self.label} is not available: {problem}.")
         check_options(self.label, self.provider, execution.provider_options)
         source = source_of(model) if native else None
-        file = source.handle if source is not None and source.framework == self.native else None
+        own = source is not None and source.framework == self.native and not source.recast
+        file = source.handle if source is not None and own else None
         return OrtSession(self, model, file, mode, execution)
 
     def options(self, execution: Execution) -> dict[str, str]:

@@ -71,6 +71,7 @@ class OrtTimer:
             raise MissingError(f"{self.label} is not available: {problem}.")
         graph = gradient_model(model) if backward else model
         source = source_of(model)
+        own = source is not None and source.framework == "onnx" and not source.recast and not backward
         job: dict[str, Any] = {
             "provider": self.runtime.provider,
             "device": self.runtime.device,
@@ -78,7 +79,7 @@ class OrtTimer:
             "exact": variant > 0,
             "halves": has_halves(model),
             "path": str(folder / _FILE),
-            "native": str(source.handle) if source is not None and source.framework == "onnx" and not backward else "",
+            "native": str(source.handle) if source is not None and own else "",
             "inputs": {v.name: int(v.dtype or 0) for v in graph.graph.inputs if not v.is_initializer()},
             "signature": of_model(graph),
             "outputs": [value.name or "" for value in model.graph.outputs],

@@ -42,6 +42,22 @@ def test_a_model_that_was_cast_is_run_as_it_is(read):
     assert found.max() < 50
 
 
+@pytest.mark.parametrize(("kind", "wanted"), [(1, "float64"), (10, "float32")], ids=["single", "half"])
+def test_a_model_that_is_fed_integers_is_run_as_it_was_cast(kind, wanted, tmp_path):
+    text = (
+        '<ir_version: 10, opset_import: ["": 23]> g (int64[2] x) => (float[2, 2] y) '
+        "<float[3, 2] w = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6}> "
+        f"{{ a = Gather (w, x) h = Cast <to = {kind}> (a) b = Mul (h, h) y = Cast <to = 1> (b) }}"
+    )
+    ir.save(ir.from_onnx_text(text), tmp_path / "rows.onnx")
+    model = graphkit.load(tmp_path / "rows.onnx")
+    found = output(cast_floats(model, wanted), {"x": np.array([0, 2])})
+    assert found.dtype == np.dtype(wanted)
+    rows = np.array([[0.1, 0.2], [0.5, 0.6]], np.float32)
+    np.testing.assert_allclose(found, rows.astype(wanted) ** 2, rtol=1e-7)
+    assert graphkit.verify(model, on=["ort", "torch"], dtype="float64").passed
+
+
 def test_a_model_whose_inputs_were_given_other_shapes_is_run_as_it_is(read):
     read.graph.inputs[0].shape = ir.Shape([2, 5])
     assert output(read).max() < 50
