@@ -12,6 +12,7 @@ from graphkit.frameworks.mxnet.derivatives import with_derivative
 from graphkit.frameworks.mxnet.heads import HEADS, PENALTY, PLAIN, label_names
 from graphkit.frameworks.mxnet.loops import mended, with_bodies
 from graphkit.frameworks.mxnet.marks import with_marks
+from graphkit.frameworks.mxnet.unproject import is_projected
 from graphkit.frameworks.mxnet.unstack import is_stacked, unstacked
 from graphkit.frameworks.mxnet.write import to_symbol
 from graphkit.ir.origin import Source, origin_of, source_of
@@ -121,6 +122,15 @@ class Form:
     def quantized(self) -> bool:
         """Whether it holds operators that exist with oneDNN only."""
         return any(node.op.startswith(_ONEDNN) for node in self.nodes)
+
+    def running(self, taps: Sequence[str], *, train: bool) -> list[MxRef]:
+        """What computes the outputs, and the values named in ``taps``, in a forward pass.
+
+        In training mode that is as in the backward pass where a recurrent layer is projected, which MXNet refuses then.
+        """
+        apart = train and any(node.op == "RNN" and is_projected(node.attrs) for node in self.nodes)
+        inner = {**self.values, **self.inner} if apart else self.values
+        return [*(self.slopes if apart else self.heads), *(inner[name] for name in taps)]
 
 
 def form_of(model: ir.Model, native: bool, *, dropout: bool = True) -> Form:

@@ -163,7 +163,10 @@ class MxSession:
         known.update({v.name or "": np.asarray(v.const_value.numpy()) for v in tapped if v.const_value is not None})
         outputs = {value.name or "": value for value in self._outputs()}
         inner = {v.name or "": v for v in tapped if v.name not in known and v.name not in outputs}
-        heads = [*self._form.heads, *map(self._ref, inner)]
+        for name in inner:
+            if name not in self._form.values:
+                raise FeedError(f"MXNet's form of the model does not compute {name!r}, so it cannot be tapped there.")
+        heads = self._form.running(list(inner), train=self._train)
         _, found = self._ask("forward", heads, given)
         values = [*outputs.values(), *inner.values()]
         known.update({value.name or "": as_declared(value, found[str(number)]) for number, value in enumerate(values)})
@@ -350,12 +353,6 @@ class MxSession:
 
     def _variable(self, name: str) -> str:
         return self._form.variables.get(name, name)
-
-    def _ref(self, name: str) -> MxRef:
-        ref = self._form.values.get(name)
-        if ref is None:
-            raise FeedError(f"MXNet's form of the model does not compute {name!r}, so it cannot be tapped there.")
-        return ref
 
     def _outputs(self) -> list[ir.Value]:
         """The outputs that MXNet computes."""

@@ -62,7 +62,7 @@ def test_mxnet_differentiates_projected_layers_of_states_of_any_batch() -> None:
     case = CASES["projected-2-both-batch_first-states-all"]
     model = graphkit.load(case.build(), inputs=case.inputs(batch="?", length="?"))
     inputs = case.inputs(batch=3, length=5)
-    report = graphkit.verify(model, on=("torch", "mxnet"), backward=True, dtype="float64", inputs=inputs)
+    report = graphkit.verify(model, on=("torch", "mxnet"), backward=True, mode="train", dtype="float64", inputs=inputs)
     assert report.passed
     assert max(check.error for check in report.checks) < 1e-12
 
