@@ -31,6 +31,7 @@ def drop_neutral(model: ir.Model) -> bool:
     - Operands without elements of a Concat.
     - Two Transposes in a row are one; a Reshape, Flatten, Squeeze or Unsqueeze before a Reshape is skipped where the
       second says all sizes by itself.
+    - The negation of a condition of Where that something else than Where reads, too; ONNX Runtime (1.31) loses it.
 
     Dropout stays: it follows the session's mode.
 
@@ -216,6 +217,18 @@ def _squeeze(edit: Editor) -> bool:
     return True
 
 
+def _where(edit: Editor) -> bool:
+    condition, yes, no = edit.node.inputs
+    negation = None if condition is None else condition.producer()
+    if condition is None or negation is None or negation.op_type != "Not" or negation.domain:
+        return False
+    if not condition.is_graph_output() and all(user.op_type == "Where" for user, _ in condition.uses()):
+        return False
+    for place, value in enumerate((negation.inputs[0], no, yes)):
+        edit.node.replace_input_with(place, value)
+    return True
+
+
 _RULES: dict[str, Callable[[Editor], bool]] = {
     "Add": _add,
     "And": _and,
@@ -237,4 +250,5 @@ _RULES: dict[str, Callable[[Editor], bool]] = {
     "Tile": _tile,
     "Transpose": _transpose,
     "Unsqueeze": _squeeze,
+    "Where": _where,
 }

@@ -32,7 +32,7 @@ def spell(model: ir.Model, keeping: Keeping | None = None) -> None:
     - Range has scalar inputs.
     - STFT says whether its spectra are one-sided, as ONNX's shape inference takes no default.
     - Squeeze says which axes where all sizes are numbers.
-    - Where reads a condition that it negates and something else reads: ONNX Runtime (1.31) loses the negation.
+
     - A BatchNormalization in training mode whose updated statistics are used is said by other operators.
 
     Args:
@@ -242,16 +242,6 @@ def _conv_transpose(edit: Editor) -> None:
     node.attributes["pads"] = ir.AttrInt64s("pads", pads)
 
 
-def _where(edit: Editor) -> None:
-    condition, yes, no = edit.node.inputs
-    negation = None if condition is None else condition.producer()
-    if condition is None or negation is None or negation.op_type != "Not" or negation.domain:
-        return
-    if any(user.op_type != "Where" for user, _ in condition.uses()) or condition.is_graph_output():
-        for place, value in enumerate((negation.inputs[0], no, yes)):
-            edit.node.replace_input_with(place, value)
-
-
 _RULES: dict[str, Callable[[Editor], None]] = {
     "AveragePool": _auto_pad,
     "BatchNormalization": _batch_normalization,
@@ -266,5 +256,4 @@ _RULES: dict[str, Callable[[Editor], None]] = {
     "Resize": _resize,
     "STFT": _stft,
     "Squeeze": _squeeze,
-    "Where": _where,
 }

@@ -102,7 +102,7 @@ def test_every_size_may_be_free(body: str) -> None:
     [
         ('y = MaxPool <kernel_shape = [3, 3], strides = [2, 2], auto_pad = "SAME_UPPER"> (x)', "known image size"),
         ('y = Resize <mode = "linear"> (x, , s)', "not known"),
-        ('y = Resize <mode = "cubic"> (x, , d)', "not known"),
+        ('y = Resize <mode = "cubic", antialias = 1> (x, , d)', "not known"),
         ("y, z = MaxPool <kernel_shape = [3, 3]> (x)", "sizes of what it reads are not known"),
         ("y = Dropout (x, r)", "ratio is computed"),
         ("y = Resize (x, , t)", "computed while it runs"),
