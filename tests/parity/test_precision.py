@@ -116,6 +116,19 @@ def test_norms_of_float32_take_data_of_half_precision(name):
     assert report.passed, report.checks
 
 
+def test_what_half_precision_does_not_see_is_told_and_found_in_float64():
+    model = loaded(torch.float16)
+    slightly = spoiled(model, "epsilon")
+    (node,) = (node for node in slightly.graph if node.op_type == "LayerNormalization")
+    node.attributes["epsilon"] = ir.AttrFloat32("epsilon", 1e-2 * 1.001)
+    report = graphkit.verify(model, slightly, on=["torch"])
+    assert report.passed
+    (warning,) = report.warnings
+    assert "pass unseen" in warning
+    assert "--dtype float64" in warning
+    assert not graphkit.verify(model, slightly, on=["torch"], dtype="float64").passed
+
+
 def test_half_precision_is_compared_with_the_float32_it_was_made_of():
     report = graphkit.verify(loaded(torch.float32), loaded(torch.float16), on=["torch"], backward=True)
     assert report.passed, report.checks
