@@ -29,6 +29,10 @@ __all__ = ["capture", "evaluating", "is_free", "positions"]
 
 _POSITIONS: Final = ("max_position_embeddings", "n_positions", "max_seq_len", "max_target_positions")
 """What configurations of the transformers library call the number of their positions."""
+_FIXED = re.compile(
+    r"L\['(?P<name>[^']+)'\]\.size\(\)\[(?P<axis>\d+)\] as dynamic but your code specialized it to be a constant "
+    r"\((?P<size>\d+)\)"
+)
 _GUARD = re.compile(r"eval (?P<what>.+?) \[guard added\]")
 
 
@@ -73,7 +77,7 @@ def _captured(
             program, _ = _attempt(module, other, batch, Dim.DYNAMIC, wants_batch, [])
             if program is not None:
                 return program
-        raise _refusal(failure, label, _too_long(module, sample)) from failure
+        raise _fixed(failure, guards, label) or _refusal(failure, label, _too_long(module, sample)) from failure
     program, _ = _attempt(module, sample, batch, Dim.AUTO, wants_batch, [])
     reason = f": {guards[-1]}" if guards else (f": {line}" if (line := user_line(failure)) else "")
     if program is not None and is_free(program):
@@ -155,6 +159,20 @@ def _may_be_of_sizes(error: Exception) -> bool:
     from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
     return not any(isinstance(cause, InputError | GuardOnDataDependentSymNode) for cause in chain(error))
+
+
+def _fixed(error: Exception, guards: list[str], label: str) -> InputError | None:
+    """What to tell where a module makes a number of a size that was to be free; None where that is not why."""
+    match = next((found for cause in chain(error) if (found := _FIXED.search(str(cause)))), None)
+    if match is None:
+        return None
+    equal = re.compile(rf"Eq\(\w+, {match['size']}\) at ")
+    where = next((guard.partition(" at ")[2] for guard in guards if equal.match(guard)), "")
+    return InputError(
+        f"Axis {match['axis']} of input '{match['name']}' cannot be left free: {label} fixes it at {match['size']}"
+        f"{where and f' ({where})'}, the size it was tried with. Give it a size in --input or inputs=; or compute with "
+        f"x.shape[{match['axis']}] itself, not with int(x.shape[{match['axis']}]) or a choice that one size makes."
+    )
 
 
 def _refusal(error: Exception, label: str, advice: str) -> InputError:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import graphkit
+from graphkit.errors import InputError
 from graphkit.frameworks.base import runtimes
 
 torch = pytest.importorskip("torch")
@@ -56,3 +57,14 @@ def test_places_in_images_are_computed() -> None:
             return line, *grids, torch.nn.functional.pixel_unshuffle(even, 2)
 
     agree(Net(), "x:?x3x?x?", (2, 3, 5, 6), (1, 3, 8, 3))
+
+
+class Halved(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        steps = int(x.shape[1])
+        return x[:, : steps // 2]
+
+
+def test_a_size_that_the_module_makes_a_number_of_is_named_with_its_line() -> None:
+    with pytest.raises(InputError, match=r"Axis 1 of input 'x' .* Halved fixes it at \d+ \(test_free_capture\.py:\d+"):
+        graphkit.load(Halved(), inputs=["x:?x?x4"])
