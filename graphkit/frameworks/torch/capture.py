@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import logging
 import re
 from typing import TYPE_CHECKING, Any, Final
 
 from graphkit.errors import InputError
 from graphkit.frameworks.torch.control_flow import exported
-from graphkit.frameworks.torch.explain import chain, running_line, sentence, user_line
+from graphkit.frameworks.torch.explain import chain, sentence, user_line
 from graphkit.frameworks.torch.free_capture import leaving_sizes_free
+from graphkit.frameworks.torch.guards import Guard, listening, tell
 from graphkit.frameworks.torch.kernels import plain_attention
 from graphkit.frameworks.torch.plain import cache_arguments, plainly
 from graphkit.frameworks.torch.quiet import quiet
@@ -33,7 +33,6 @@ _FIXED = re.compile(
     r"L\['(?P<name>[^']+)'\]\.size\(\)\[(?P<axis>\d+)\] as dynamic but your code specialized it to be a constant "
     r"\((?P<size>\d+)\)"
 )
-_GUARD = re.compile(r"eval (?P<what>.+?) \[guard added\]")
 
 
 def capture(
@@ -67,21 +66,26 @@ def _captured(
     if not demanded and not (wants_batch and sample.batch is not None):
         return _export(module, sample, None, None, label)
     batch = max(sample.batch or 2, 2) if wants_batch else None
-    guards: list[str] = []
+    guards: list[Guard] = []
     program, failure = _attempt(module, sample, batch, Dim.DYNAMIC, wants_batch, guards)
     if program is not None:
+        tell(guards, program, warn, label)
         return program
     assert failure is not None
+    found: list[Guard] = []
     if demanded:
         for other in sample.others() if _may_be_of_sizes(failure) else ():
-            program, _ = _attempt(module, other, batch, Dim.DYNAMIC, wants_batch, [])
+            found.clear()
+            program, _ = _attempt(module, other, batch, Dim.DYNAMIC, wants_batch, found)
             if program is not None:
+                tell(found, program, warn, label)
                 return program
         raise _fixed(failure, guards, label) or _refusal(failure, label, _too_long(module, sample)) from failure
-    program, _ = _attempt(module, sample, batch, Dim.AUTO, wants_batch, [])
+    program, _ = _attempt(module, sample, batch, Dim.AUTO, wants_batch, found)
     reason = f": {guards[-1]}" if guards else (f": {line}" if (line := user_line(failure)) else "")
     if program is not None and is_free(program):
         warn(f"Not all inputs of {label} share its free batch; some keep the size they were exported with{reason}.")
+        tell(found, program, warn, label)
         return program
     static = _export(module, sample, None, None, label)
     warn(
@@ -120,7 +124,7 @@ def evaluating(module: torch.nn.Module) -> Iterator[None]:
 
 
 def _attempt(
-    module: torch.nn.Module, sample: Sample, batch: int | None, dim: Any, wants_batch: bool, guards: list[str]
+    module: torch.nn.Module, sample: Sample, batch: int | None, dim: Any, wants_batch: bool, guards: list[Guard]
 ) -> tuple[torch.export.ExportedProgram | None, Exception | None]:
     """Export with free dimensions: the program or why there is none; ``guards`` gets torch's decisions about sizes."""
     from torch.utils import _pytree
@@ -136,7 +140,7 @@ def _attempt(
     specs, keywords = _pytree.tree_map(free, (sample.args, dict(sample.kwargs)))
     shapes = inspect.signature(module.forward).bind(*specs, **keywords).arguments
     args, kwargs = sample.tensors(batch)
-    with quiet(), _listening(guards):
+    with quiet(), listening(guards, __file__):
         try:
             return exported(lambda: export(module, args, kwargs, dict(shapes))), None
         except Exception as error:
@@ -161,13 +165,13 @@ def _may_be_of_sizes(error: Exception) -> bool:
     return not any(isinstance(cause, InputError | GuardOnDataDependentSymNode) for cause in chain(error))
 
 
-def _fixed(error: Exception, guards: list[str], label: str) -> InputError | None:
+def _fixed(error: Exception, guards: list[Guard], label: str) -> InputError | None:
     """What to tell where a module makes a number of a size that was to be free; None where that is not why."""
     match = next((found for cause in chain(error) if (found := _FIXED.search(str(cause)))), None)
     if match is None:
         return None
-    equal = re.compile(rf"Eq\(\w+, {match['size']}\) at ")
-    where = next((guard.partition(" at ")[2] for guard in guards if equal.match(guard)), "")
+    equal = re.compile(rf"Eq\(\w+, {match['size']}\)")
+    where = next((guard.line for guard in guards if equal.fullmatch(guard.condition)), "")
     return InputError(
         f"Axis {match['axis']} of input '{match['name']}' cannot be left free: {label} fixes it at {match['size']}"
         f"{where and f' ({where})'}, the size it was tried with. Give it a size in --input or inputs=; or compute with "
@@ -223,27 +227,3 @@ def positions(module: torch.nn.Module) -> tuple[str, int]:
 
 def _has_length(blank: Blank) -> bool:
     return len(blank.shape) == 2 and not blank.dtype.is_floating_point
-
-
-@contextlib.contextmanager
-def _listening(guards: list[str]) -> Iterator[None]:
-    """Collects what torch decides about symbolic sizes, as ``"condition at file:line, in function"``."""
-
-    class Collector(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if match := _GUARD.search(record.getMessage()):
-                where = running_line(__file__)
-                guards.append(match["what"] + (f" at {where}" if where else ""))
-
-    logger = logging.getLogger("torch.fx.experimental.symbolic_shapes")
-    handler = Collector(logging.INFO)
-    level, disabled = logger.level, logger.disabled
-    logger.disabled = False
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-        logger.disabled = disabled

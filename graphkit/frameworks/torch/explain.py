@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["chain", "running_line", "sentence", "user_line"]
+__all__ = ["chain", "is_library", "running_line", "sentence", "user_line"]
 
 _ADVICE = re.compile(
     r"\n|For more information|Use tlparse|consider using data-dependent|While executing|Original traceback",
@@ -40,7 +40,7 @@ def sentence(error: BaseException) -> str:
     return text if len(text) <= _LONGEST else text[:_LONGEST].rsplit(" ", 1)[0] + " …"
 
 
-def _is_library(path: str) -> bool:
+def is_library(path: str) -> bool:
     """Whether a source file belongs to torch or to graphkit rather than to the user."""
     return path.startswith(("<", *_library_folders()))
 
@@ -62,10 +62,10 @@ def user_line(where: BaseException | str) -> str:
             for error in reversed(list(chain(where)))
             for frame in traceback.extract_tb(error.__traceback__)
         ]
-        if not any(not _is_library(path) for path, _, _ in frames):
+        if not any(not is_library(path) for path, _, _ in frames):
             return user_line(str(where))
     for path, line, name in reversed(frames):
-        if not _is_library(path):
+        if not is_library(path):
             return f"{Path(path).name}:{line}, in {name}"
     return ""
 
@@ -73,8 +73,8 @@ def user_line(where: BaseException | str) -> str:
 def running_line(within: str) -> str:
     """The line of user code that is running now, called from the source file ``within``; empty where there is none."""
     for frame in reversed(traceback.extract_stack()):
-        if frame.filename == within and frame.name != "emit":
+        if frame.filename == within:
             break
-        if not _is_library(frame.filename) and "logging" not in Path(frame.filename).parts:
+        if not is_library(frame.filename) and "logging" not in Path(frame.filename).parts:
             return f"{Path(frame.filename).name}:{frame.lineno}, in {frame.name}"
     return ""

@@ -17,6 +17,7 @@ from graphkit.frameworks.torch import archive
 from graphkit.frameworks.torch.capture import capture, is_free, positions
 from graphkit.frameworks.torch.explain import sentence
 from graphkit.frameworks.torch.folder import is_folder, read_folder
+from graphkit.frameworks.torch.guards import assumed
 from graphkit.frameworks.torch.names import input_names
 from graphkit.frameworks.torch.quiet import quiet
 from graphkit.frameworks.torch.samples import Sample, fitting, from_program, from_specs
@@ -206,6 +207,8 @@ def _fitted(program: torch.export.ExportedProgram, options: ReadOptions, label: 
     sample = from_program(program)
     names = input_names(program)
     given = fitting(sample, options.inputs, names, label, any_batch=True)
+    if options.dynamic_batch:
+        assumed(program, options.warn, label)
     if options.dynamic_batch and not is_free(program):
         program = freed(program, sample, warn=options.warn, label=label)
     elif not options.dynamic_batch and is_free(program):

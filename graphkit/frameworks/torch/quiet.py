@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["quiet"]
+__all__ = ["quiet", "unprinted"]
 
 _TALKERS: Final = ("torch", "onnxscript", "onnx_ir")
 
@@ -40,3 +40,15 @@ def quiet() -> Iterator[None]:
             logger.disabled, logger.handlers = disabled, handlers
         for family, propagate in climbing:
             family.propagate = propagate
+
+
+@contextlib.contextmanager
+def unprinted() -> Iterator[None]:
+    """Keep torch.export from printing all of a graph to stderr where values decide how it goes on."""
+    from torch.export import _trace
+
+    vars(_trace)["print"] = lambda *_words, **_options: None
+    try:
+        yield
+    finally:
+        del vars(_trace)["print"]

@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from graphkit.frameworks.torch.ctc_capture import keep_ctc
+from graphkit.frameworks.torch.quiet import unprinted
 from graphkit.frameworks.torch.recurrent_ops import GATES, operators
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def export(module: torch.nn.Module, args: Any, kwargs: Any, dynamic_shapes: Any)
     import torch
 
     shorter: list[bool] = []
-    with _of_any_length(shorter), keep_ctc():
+    with _of_any_length(shorter), keep_ctc(), unprinted():
         program = torch.export.export(module, args, kwargs, dynamic_shapes=dynamic_shapes, strict=False)
     _put_back(program)
     if shorter:

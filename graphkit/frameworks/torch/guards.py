@@ -1,0 +1,260 @@
+"""What torch takes for granted of free sizes in a captured program: the ways that code chose by them, above all."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import logging
+import re
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from graphkit.frameworks.torch.explain import is_library, running_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from types import FrameType
+
+    import torch
+
+__all__ = ["Guard", "assumed", "listening", "tell"]
+
+_LOGGED: Final = re.compile(r"eval (?P<what>.+?) \[guard added\]")
+_EQUATION: Final = re.compile(r"(Eq|Ne)\((.+), ([^,]+)\)")
+_REMAINDER: Final = re.compile(r"\b(?:PythonMod|Mod)\(([^(),]+), ([^(),]+)\)")
+_SYMBOL: Final = re.compile(r"\b[su]\d+\b")
+_EQUAL: Final = re.compile(r"Eq\([su]\d+, [su]\d+\)")
+_SIZE: Final = re.compile(r"L(?P<path>(?:\['?\w+'?\])+)\.size\(\)\[(?P<axis>\d+)\]")
+_ASKING: Final = frozenset({"__bool__", "__int__", "__index__"})
+_MOST_TOLD: Final = 3
+_LARGE: Final = (*range(1000, 1024), 4096)
+"""Sizes among which are multiples of most numbers, and which no window of a layer is as wide as."""
+_SMALL: Final = 2
+"""The least size of a free dimension: torch.export takes 0 and 1 for constants."""
+_COMPARISONS: Final[dict[type[ast.cmpop], Callable[[Any, Any], bool]]] = {
+    ast.Eq: lambda a, b: bool(a == b),
+    ast.NotEq: lambda a, b: bool(a != b),
+    ast.Lt: lambda a, b: bool(a < b),
+    ast.LtE: lambda a, b: bool(a <= b),
+    ast.Gt: lambda a, b: bool(a > b),
+    ast.GtE: lambda a, b: bool(a >= b),
+}
+_OPERATIONS: Final[dict[type[ast.operator], Callable[[int, int], int]]] = {
+    ast.Add: lambda a, b: a + b,
+    ast.Sub: lambda a, b: a - b,
+    ast.Mult: lambda a, b: a * b,
+    ast.FloorDiv: lambda a, b: a // b,
+    ast.Mod: lambda a, b: a % b,
+}
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What torch decided about a symbolic size.
+
+    Attributes:
+        condition: What holds in the captured program, in torch's symbols.
+        line: The line of user code that asked, e.g. ``"model.py:31, in forward"``; empty where there is none.
+        chosen: Whether Python code went one way of several because of it, other than to raise an error.
+    """
+
+    condition: str
+    line: str
+    chosen: bool
+
+    def __str__(self) -> str:
+        return f"{self.condition} at {self.line}" if self.line else self.condition
+
+
+@contextlib.contextmanager
+def listening(guards: list[Guard], within: str) -> Iterator[None]:
+    """Collect what torch decides meanwhile about symbolic sizes, whatever may be logged otherwise.
+
+    Args:
+        guards: Where to put it.
+        within: The source file that has torch capture a module; lines of code above it are not the module's.
+    """
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if match := _LOGGED.search(record.getMessage()):
+                guards.append(Guard(match["what"], running_line(within), _is_choice(sys._getframe())))
+
+    logger = logging.getLogger("torch.fx.experimental.symbolic_shapes")
+    handler = Collector(logging.INFO)
+    level, disabled, silent = logger.level, logger.disabled, logging.root.manager.disable
+    logging.disable(logging.NOTSET)
+    logger.disabled = False
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.disabled = disabled
+        logging.disable(silent)
+
+
+def tell(
+    guards: Sequence[Guard], program: torch.export.ExportedProgram, warn: Callable[[str], None], label: str
+) -> None:
+    """Warn of choices that a module made by sizes which the program leaves free: it has one of the ways only.
+
+    Left out are choices by whether two sizes are the same, as the program then takes them for one.
+    """
+    names = _symbols(program)
+    chosen = [guard for guard in guards if guard.chosen and _SYMBOL.search(guard.condition)]
+    chosen = [guard for guard in chosen if not _EQUAL.fullmatch(guard.condition)]
+    conditions = {_readable(guard.condition, names): guard.line for guard in chosen}
+    _warn([f"{what} ({line})" if line else what for what, line in conditions.items()], warn, label)
+
+
+def assumed(program: torch.export.ExportedProgram, warn: Callable[[str], None], label: str) -> None:
+    """Warn of the sizes that a stored program was exported for, and that PyTorch refuses others than.
+
+    Left out is what follows from layers themselves, which take no other sizes anyway: how parts compare to each other.
+    """
+    said: dict[str, None] = {}
+    for code in getattr(program, "_guards_code", ()):
+        plain = _SIZE.sub(_shape, code)
+        if _restricts(plain):
+            said[_unwrapped(plain)] = None
+    _warn(list(said), warn, label)
+
+
+def _warn(conditions: Sequence[str], warn: Callable[[str], None], label: str) -> None:
+    if not conditions:
+        return
+    more = len(conditions) - _MOST_TOLD
+    told = "; ".join(conditions[:_MOST_TOLD]) + (f"; and {more} more" if more > 0 else "")
+    warn(
+        f"{label} computes something else for other sizes, which is not in the graph: it was captured where {told}. "
+        "Use the result for such sizes only, or give the sizes that you need."
+    )
+
+
+def _is_choice(frame: FrameType | None) -> bool:
+    """Whether Python code outside torch's machinery asked for the truth or number of a size, and not for a check."""
+    while frame is not None and not (frame.f_code.co_name in _ASKING and is_library(frame.f_code.co_filename)):
+        frame = frame.f_back
+    while frame is not None and frame.f_code.co_name in _ASKING:
+        frame = frame.f_back
+    if frame is None:
+        return False
+    path = frame.f_code.co_filename
+    layers = Path(path).parts[-4:]
+    if is_library(path) and "nn" not in layers:
+        return False
+    return not _is_check(path, frame.f_lineno)
+
+
+@cache
+def _is_check(path: str, line: int) -> bool:
+    """Whether a line asserts, or decides about nothing but an error or a word to the user."""
+    try:
+        tree = ast.parse(Path(path).read_text("utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return False
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assert) and node.lineno <= line <= (node.end_lineno or node.lineno):
+            return True
+        if isinstance(node, ast.If) and node.test.lineno <= line <= (node.test.end_lineno or node.test.lineno):
+            return any(_changes_nothing(way) for way in (node.body, node.orelse))
+    return False
+
+
+def _changes_nothing(way: Sequence[ast.stmt]) -> bool:
+    """Whether statements raise an error in the end, or are but warnings."""
+    if not way:
+        return False
+    return isinstance(way[-1], ast.Raise) or all(_is_word(statement) for statement in way)
+
+
+def _is_word(statement: ast.stmt) -> bool:
+    if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Call):
+        return False
+    called = ast.unparse(statement.value.func)
+    return called.partition(".")[0] in {"warnings", "logger", "logging", "log", "print"}
+
+
+def _symbols(program: torch.export.ExportedProgram) -> dict[str, str]:
+    """How to call torch's symbols: by the first axis of an input that has them."""
+    import torch
+
+    found: dict[str, str] = {}
+    inputs = set(program.graph_signature.user_inputs)
+    for node in program.graph.nodes:
+        value: Any = node.meta.get("val") if node.op == "placeholder" and node.name in inputs else None
+        if isinstance(value, torch.Tensor):
+            for axis, size in enumerate(value.shape):
+                if _SYMBOL.fullmatch(str(size)):
+                    found.setdefault(str(size), f"{node.name}.shape[{axis}]")
+    return found
+
+
+def _readable(condition: str, names: dict[str, str]) -> str:
+    if match := _EQUATION.fullmatch(condition):
+        condition = f"{match[2]} {'==' if match[1] == 'Eq' else '!='} {match[3]}"
+    condition = _REMAINDER.sub(r"\1 % \2", condition)
+    return _unwrapped(_SYMBOL.sub(lambda match: names.get(match[0], match[0]), condition))
+
+
+def _shape(match: re.Match[str]) -> str:
+    parts = re.findall(r"\['?(\w+)'?\]", match["path"])
+    return f"{'.'.join(parts)}.shape[{match['axis']}]"
+
+
+def _unwrapped(code: str) -> str:
+    """A comparison without needless brackets, where it is one of Python's."""
+    try:
+        return ast.unparse(ast.parse(code, mode="eval"))
+    except (SyntaxError, ValueError):
+        return code
+
+
+def _restricts(code: str) -> bool:
+    """Whether a comparison with a number keeps sizes out that no layer does: large ones, or all below some."""
+    try:
+        compared = ast.parse(code, mode="eval").body
+    except (SyntaxError, ValueError):
+        return False
+    if not isinstance(compared, ast.Compare) or len(compared.ops) != 1:
+        return False
+    sides = (compared.left, compared.comparators[0])
+    if not any(isinstance(side, ast.Constant) for side in sides):
+        return False
+    holds = _COMPARISONS.get(type(compared.ops[0]))
+    if holds is None:
+        return False
+    try:
+        if any(not holds(*(_number(side, size) for side in sides)) for size in _LARGE):
+            return True
+        plain = any(isinstance(side, ast.Subscript) for side in sides)
+        return plain and not holds(*(_number(side, _SMALL) for side in sides))
+    except (ArithmeticError, TypeError):
+        return False
+
+
+def _number(term: ast.expr, size: int) -> int:
+    """A term where every size in it is ``size``.
+
+    Raises:
+        TypeError: It is not of the terms that torch writes of sizes.
+        ArithmeticError: It divides by zero.
+    """
+    match term:
+        case ast.Constant(value=int(value)):
+            return value
+        case ast.Subscript():
+            return size
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return -_number(operand, size)
+        case ast.BinOp(left=left, op=operation, right=right) if type(operation) in _OPERATIONS:
+            return _OPERATIONS[type(operation)](_number(left, size), _number(right, size))
+        case ast.Call(func=ast.Name(id="min" | "max" as name), args=args) if args:
+            return (min if name == "min" else max)(_number(arg, size) for arg in args)
+    raise TypeError(ast.unparse(term))
