@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch")
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 
 def agree(module: torch.nn.Module, spec: str, *shapes: Sequence[int]) -> None:
@@ -44,6 +45,25 @@ def test_sequences_are_cut_pooled_and_masked() -> None:
             return (*x.chunk(3, 1), *torch.tensor_split(x, 3, 1), *ends, pooled, largest, self.layer(x, src_mask=mask))
 
     agree(Net(), "x:?x?x3", (2, 8, 3), (1, 12, 3))
+
+
+@pytest.mark.filterwarnings("ignore:.* computes something else for other sizes")
+def test_a_stored_program_is_split_at_sizes_of_other_remainders(tmp_path: Path) -> None:
+    class Net(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            first, second, third = x.tensor_split(3, 1)
+            return first, second.flatten(1), torch.cat([third * 2, first], 1)
+
+    free = torch.export.Dim.DYNAMIC
+    program = torch.export.export(Net(), (torch.ones(2, 8, 3),), dynamic_shapes=({0: free, 1: free},))
+    torch.export.save(program, tmp_path / "p.pt2")
+    model = graphkit.load(tmp_path / "p.pt2")
+    for size in (2, 6, 7, 8):
+        x = torch.rand(3, size, 3)
+        with runtimes()["ort"].open(model) as session:
+            found = session.forward({"x": x.numpy()}).values()
+        for array, expected in zip(found, Net()(x), strict=True):
+            np.testing.assert_allclose(array, expected.numpy(), rtol=1e-6)
 
 
 def test_places_in_images_are_computed() -> None:

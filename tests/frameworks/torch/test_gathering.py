@@ -108,3 +108,31 @@ def test_what_meets_at_a_place_is_reduced_with_or_without_what_was_there(reduce:
         "y": rng.standard_normal((3, 5)),
     }
     expect_torchs_numbers(network, model, feeds)
+
+
+class Pictured(nn.Module):
+    """A text in which embedded pictures take the places that are marked for them, as many as there are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.words, self.pictures = nn.Embedding(10, 4), nn.Linear(3, 4)
+
+    def forward(self, ids: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
+        text, embedded = self.words(ids), self.pictures(pictures)
+        marked = text.masked_scatter((ids == 9).unsqueeze(-1).expand_as(text), embedded)
+        return marked.masked_scatter((ids > 7).unsqueeze(-1), torch.cat([embedded, embedded]))
+
+
+def test_pictures_come_where_they_are_marked_at_free_sizes_in_every_runtime() -> None:
+    network = Pictured()
+    model = graphkit.load(network, inputs=["ids:?x5:int64", "pictures:?x3"])
+    for ids in ([[9, 1, 8, 9, 3], [1, 2, 3, 9, 8]], [[0, 9, 9, 9, 9]], [[1, 2, 3, 4, 5]] * 3):
+        feeds = {"ids": np.array(ids), "pictures": np.cos(np.arange(15.0)).reshape(5, 3)}
+        expect_torchs_numbers(network, model, feeds)
+        double, wanted = cast_floats(model, "float64"), network(*map(torch.tensor, feeds.values()))
+        for runtime in ("ort", "mxnet"):
+            with runtimes()[runtime].open(double) as session:
+                (found,) = session.forward(feeds).values()
+            np.testing.assert_allclose(found, wanted.detach().numpy(), atol=1e-12)
+        network.zero_grad()

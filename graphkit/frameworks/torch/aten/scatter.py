@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import onnx_ir as ir
 
 from graphkit.frameworks.torch.aten.emit import known, rank
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import onnx_ir as ir
 
     from graphkit.frameworks.torch.aten.emit import Emit
 
@@ -57,6 +56,21 @@ def _scatter_reduce(
     return found if sizes else emit.op("Reshape", found, emit.array(np.array([], np.int64)))
 
 
+def _masked_scatter(emit: Emit, x: ir.Value, mask: ir.Value, source: ir.Value) -> ir.Value:
+    """Elements of a source, one after the other, where a mask is true.
+
+    How many places of the mask are true up to one tells which element comes there, so that no size depends on elements.
+    """
+    if mask.shape != x.shape:
+        mask = emit.op("Expand", mask, emit.op("Shape", x))
+    flat = emit.ints(-1)
+    seen = emit.op("Cast", emit.op("Reshape", mask, flat), to=ir.DataType.INT64)
+    places = emit.op("Reshape", emit.op("CumSum", seen, emit.array(np.asarray(0))), emit.op("Shape", mask))
+    none = emit.op("CastLike", emit.ints(0), x)
+    elements = emit.op("Concat", none, emit.op("Reshape", source, flat), axis=0)
+    return emit.op("Where", mask, emit.op("Gather", elements, places, axis=0), x)
+
+
 def _as_large(emit: Emit, src: ir.Value, index: ir.Value) -> ir.Value:
     """The part of what is put that has a place; there may be fewer places along any axis."""
     cut = [
@@ -80,4 +94,7 @@ def _neutral(reduce: str, dtype: np.dtype[Any]) -> np.ndarray[Any, np.dtype[Any]
     return np.array(limits.max if reduce == "amin" else limits.min, dtype)
 
 
-ROWS: dict[str, Callable[..., Any]] = {"aten.scatter_reduce.two": _scatter_reduce}
+ROWS: dict[str, Callable[..., Any]] = {
+    "aten.masked_scatter.default": _masked_scatter,
+    "aten.scatter_reduce.two": _scatter_reduce,
+}
