@@ -7,6 +7,7 @@ import re
 __all__ = ["plain_term"]
 
 _CALL = re.compile(r"\b(CeilToInt|FloatTrueDiv|IntTrueDiv)\(")
+_REMAINDER = re.compile(r"\bMod\(")
 _DECIMAL = re.compile(r"(?<![\w.])(\d+)\.(\d{1,3})(?![\w.])")
 
 
@@ -16,7 +17,7 @@ def plain_term(text: str) -> str:
     Raises:
         ValueError: Its brackets are not closed.
     """
-    text = text.replace("PythonMod(", "Mod(")
+    text = _unnested(text.replace("PythonMod(", "Mod("))
     if "To" not in text and "TrueDiv(" not in text:
         return text
     text = _DECIMAL.sub(_fraction, text)
@@ -26,6 +27,17 @@ def plain_term(text: str) -> str:
         made = f"-floor(-({parts[0]}))" if match[1] == "CeilToInt" else f"(({parts[0]})/({parts[-1]}))"
         text = f"{text[: match.start()]}({made}){text[end:]}"
     return text
+
+
+def _unnested(text: str) -> str:
+    """A term without remainders in remainders: sympy (1.14) takes ``Mod(2*Mod(n, 6), 5)`` for that of a square."""
+    while True:
+        found = [(match.start(), *_operands(text, match.end())) for match in _REMAINDER.finditer(text)]
+        inner = next((each for each in reversed(found) if any(first < each[0] < end for first, _, end in found)), None)
+        if inner is None:
+            return text
+        start, (whole, by), stop = inner
+        text = f"{text[:start]}(({whole}) - ({by})*floor(({whole})/({by}))){text[stop:]}"
 
 
 def _fraction(match: re.Match[str]) -> str:

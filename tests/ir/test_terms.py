@@ -20,6 +20,7 @@ from graphkit.ir.terms import plain_term
         "n//2 + PythonMod(4 - PythonMod(n//2, 4), 4)",
         "(3*(n//2) + m//3)//4",
         "PythonMod(7*(n//3) - m, 8)",
+        "PythonMod(2*PythonMod(n + m, 6), 5) + PythonMod(n, 3)",
     ],
 )
 def test_a_term_is_what_it_computes(text: str) -> None:
