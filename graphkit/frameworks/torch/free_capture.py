@@ -79,17 +79,20 @@ def _mode() -> type[contextlib.AbstractContextManager[Any]]:
 
 
 def _linspace(start: Any, end: Any, steps: Any, *, out: Any = None, **kwargs: Any) -> torch.Tensor | None:
-    """As torch computes it: the first half from the start, the second half from the end."""
+    """As torch computes it: the first half from the start, the second half from the end.
+
+    Integers, which torch cuts off after roundings of its own kernels, are left to torch.
+    """
     import torch
 
     if not _is_free(steps) or out is not None or any(not isinstance(bound, int | float) for bound in (start, end)):
         return None
-    asked = kwargs.pop("dtype", None) or torch.get_default_dtype()
-    dtype = asked if asked.is_floating_point else torch.get_default_dtype()
+    dtype = kwargs.pop("dtype", None) or torch.get_default_dtype()
+    if not dtype.is_floating_point:
+        return None
     places = torch.arange(steps, dtype=dtype, **kwargs)
     step = (end - start) / torch.clamp(torch.zeros_like(places) + (steps - 1), min=1)
-    made = torch.where(places * 2 < steps, start + step * places, end - step * (steps - 1 - places))
-    return made if asked == dtype else made.to(asked)
+    return torch.where(places * 2 < steps, start + step * places, end - step * (steps - 1 - places))
 
 
 def _affine_grid(theta: torch.Tensor, size: Sequence[Any], align_corners: bool | None = None) -> torch.Tensor | None:
@@ -100,8 +103,8 @@ def _affine_grid(theta: torch.Tensor, size: Sequence[Any], align_corners: bool |
     axes = []
     for place, count in enumerate(reversed(size[2:])):
         steps = torch.arange(count, dtype=theta.dtype, device=theta.device)
-        line = steps * 2 / torch.clamp(torch.zeros_like(steps) + (count - 1), min=1) - 1
-        line = line if align_corners else (steps * 2 + 1) / count - 1
+        centred = steps * 2 - (count - 1)
+        line = centred / (torch.clamp(torch.zeros_like(steps) + (count - 1), min=1) if align_corners else count)
         axes.append(line.view(-1, *(1,) * place).expand(*size[2:]))
     base = torch.stack([*axes, torch.ones_like(axes[0])], -1).view(1, -1, len(axes) + 1)
     return (base @ theta.transpose(1, 2)).view(size[0], *size[2:], len(axes))

@@ -79,6 +79,24 @@ def test_places_in_images_are_computed() -> None:
     agree(Net(), "x:?x3x?x?", (2, 3, 5, 6), (1, 3, 8, 3))
 
 
+@pytest.mark.filterwarnings("ignore:Since version 1.3.0, affine_grid behavior has changed")
+def test_a_grid_of_one_row_has_its_middle() -> None:
+    class Net(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return (torch.nn.functional.affine_grid(torch.eye(2, 3).unsqueeze(0), (1, 3, *x.shape[1:]), True),)
+
+    agree(Net(), "x:3x?x?", (3, 1, 4), (3, 5, 2))
+
+
+def test_integers_that_are_cut_off_are_not_computed_at_free_sizes() -> None:
+    class Net(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + torch.linspace(0, 10, x.shape[1], dtype=torch.int64)
+
+    with pytest.raises(InputError, match="Axis 1 of input 'x' cannot be left free"):
+        graphkit.load(Net(), inputs=["x:?x?"])
+
+
 class Halved(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         steps = int(x.shape[1])
