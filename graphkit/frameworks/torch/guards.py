@@ -160,21 +160,28 @@ def _is_check(path: str, line: int) -> bool:
     except (OSError, SyntaxError, ValueError):
         return False
     for node in ast.walk(tree):
-        if isinstance(node, ast.Assert) and node.lineno <= line <= (node.end_lineno or node.lineno):
+        if isinstance(node, ast.Try) and _holds(node.body, line) and any(not _ends(way.body) for way in node.handlers):
+            return False
+        if isinstance(node, ast.Assert) and _holds([node], line):
             return True
-        if isinstance(node, ast.If) and node.test.lineno <= line <= (node.test.end_lineno or node.test.lineno):
-            return any(_changes_nothing(way) for way in (node.body, node.orelse))
+        if isinstance(node, ast.If) and _holds([node.test], line):
+            ways = (node.body, node.orelse)
+            return any(_ends(way) for way in ways) or all(_is_word(statement) for way in ways for statement in way)
     return False
 
 
-def _changes_nothing(way: Sequence[ast.stmt]) -> bool:
-    """Whether statements raise an error in the end, or are but warnings."""
-    if not way:
-        return False
-    return isinstance(way[-1], ast.Raise) or all(_is_word(statement) for statement in way)
+def _holds(parts: Sequence[ast.stmt | ast.expr], line: int) -> bool:
+    """Whether a line is one of some parts of a file."""
+    return parts[0].lineno <= line <= (parts[-1].end_lineno or parts[-1].lineno)
+
+
+def _ends(way: Sequence[ast.stmt]) -> bool:
+    """Whether statements raise an error in the end."""
+    return bool(way) and isinstance(way[-1], ast.Raise)
 
 
 def _is_word(statement: ast.stmt) -> bool:
+    """Whether a statement is a word to the user."""
     if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Call):
         return False
     called = ast.unparse(statement.value.func)

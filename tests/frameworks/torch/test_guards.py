@@ -42,6 +42,23 @@ def blocks(x: torch.Tensor) -> torch.Tensor:
     return total
 
 
+def spoken_of(x: torch.Tensor) -> torch.Tensor:
+    if x.shape[1] > 10:
+        x = x * 2
+    else:
+        print("short")
+    return x
+
+
+def caught(x: torch.Tensor) -> torch.Tensor:
+    try:
+        if x.shape[1] > 10:
+            raise ValueError("too long")
+    except ValueError:
+        return x * 2
+    return x
+
+
 def checked(x: torch.Tensor) -> torch.Tensor:
     assert x.shape[1] > 4
     if x.shape[1] < 6:
@@ -64,6 +81,8 @@ def told(source: Any, *inputs: str) -> list[str]:
     [
         (padded, "x.shape[1] % 4 == 0 (test_guards.py:"),
         (longer, "x.shape[1] > 10 (test_guards.py:"),
+        (spoken_of, "x.shape[1] > 10 (test_guards.py:"),
+        (caught, "x.shape[1] > 10 (test_guards.py:"),
         (blocks, "(x.shape[1] + 99) // 100 == 1 (test_guards.py:"),
     ],
 )
