@@ -162,7 +162,7 @@ def residues(
     """Largest absolute change of each gradient that is all rounding: of which rounding otherwise leaves something else.
 
     What is computed from other roundings of the same inputs and cotangents moves by as much as it is; a gradient that
-    is wrong stays where it is.
+    is wrong stays where it is, unless it comes from a kink or a tie that rounding decides.
 
     Args:
         session: The model in a precision.

@@ -43,8 +43,10 @@ peers: the median of their largest magnitudes. Residue is what float32 cannot te
 :data:`RESIDUE` of its own magnitude.
 How large residue is, what it cancels from decides: where most gradients are far below the largest (behind layers that
 pass little back), it may be above the median. Residue of the runtime under test is known by moving, when inputs and
-cotangents move by rounding errors, by more than :data:`RESIDUE` of what it is, which no wrong gradient does. It may be
-:data:`MARGIN` times that, up to :data:`SUMMED` (in float64 :data:`DOUBLE`) of the largest of all gradients.
+cotangents move by rounding errors, by more than :data:`RESIDUE` of what it is, which a wrong gradient does only where
+it comes from a kink or a tie that rounding decides. It may be :data:`MARGIN` times that, up to :data:`SUMMED` (in
+float64 :data:`DOUBLE`) of the largest of all gradients: what float32 does not tell from residue so far below, float64
+does.
 """
 
 from __future__ import annotations

@@ -123,7 +123,8 @@ def _max_pool1d(
     from torch.nn import functional
 
     kernel, step, pad, apart = (
-        given[0] if isinstance(given, tuple | list) else given for given in (kernel_size, stride, padding, dilation)
+        given[0] if isinstance(given, tuple | list) and given else given
+        for given in (kernel_size, stride, padding, dilation)
     )
     if not _is_free(*input.shape, kernel) or return_indices:
         return None

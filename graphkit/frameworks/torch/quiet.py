@@ -51,4 +51,4 @@ def unprinted() -> Iterator[None]:
     try:
         yield
     finally:
-        del vars(_trace)["print"]
+        vars(_trace).pop("print", None)  # another thread may have done so
