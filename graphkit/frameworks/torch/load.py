@@ -19,6 +19,7 @@ from graphkit.frameworks.torch.explain import sentence
 from graphkit.frameworks.torch.folder import is_folder, read_folder
 from graphkit.frameworks.torch.guards import assumed
 from graphkit.frameworks.torch.names import input_names
+from graphkit.frameworks.torch.plain_trees import of_plain_containers
 from graphkit.frameworks.torch.quiet import quiet
 from graphkit.frameworks.torch.samples import Sample, fitting, from_program, from_specs
 from graphkit.frameworks.torch.stored_program import MAPPED, load_mapped
@@ -79,7 +80,7 @@ def load(source: Any, options: ReadOptions) -> tuple[torch.export.ExportedProgra
     else:
         found, label = source, type(source).__name__
     if isinstance(found, torch.export.ExportedProgram):
-        program = _fitted(_program_on_cpu(found), options, label)
+        program = _fitted(of_plain_containers(_program_on_cpu(found)), options, label)
     else:
         program = _from_module(_module_on_cpu(found, label), options, label)
     # The caller may go on training what it gave us: the model read is the one of this moment.

@@ -9,11 +9,13 @@ from __future__ import annotations
 import io
 import json
 import mmap
+import pickle
 from typing import TYPE_CHECKING, Any, Final
 
 from graphkit.frameworks.torch.program.archive import Archive
 from graphkit.frameworks.torch.program.layouts import contents, is_program
 from graphkit.frameworks.torch.program.schema import program
+from graphkit.frameworks.torch.program.trees import without_classes
 from graphkit.ir.dtypes import dtype_of
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ def load_mapped(path: Path) -> torch.export.ExportedProgram | None:
     if found.absent or found.warnings or any(stored.big_endian for stored in found.tensors.values()):
         return None
     weights, constants = _tensors(found)
-    document = json.dumps(_on_cpu(found.program)).encode()
+    document = json.dumps(_of_plain_containers(_on_cpu(found.program))).encode()
     stored: Any = SerializedArtifact(document, weights, constants, _examples(archive, found))  # type: ignore[arg-type]  # torch takes tensors as they are, too
     return deserialize(stored)
 
@@ -115,11 +117,25 @@ def _tensor(stored: StoredTensor, storages: dict[Hashable, torch.Tensor]) -> tor
 
 
 def _examples(archive: Archive, found: Contents) -> Any:
-    """The example inputs, ``(args, kwargs)``; empty for none."""
+    """The example inputs, ``(args, kwargs)``; empty for none, and for objects, which only a pickle could make."""
     import torch
 
     data = bytes(archive.view(found.examples)) if found.examples else b""
-    return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True) if data else b""
+    try:
+        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True) if data else b""
+    except pickle.UnpicklingError:
+        return b""
+
+
+def _of_plain_containers(told: Json) -> Json:
+    """A program that takes and returns dictionaries and tuples in place of objects; what is given is changed."""
+    module = told["graph_module"]
+    calls = [call["signature"] for call in module["module_call_graph"]]
+    for signature in (module.get("call_spec"), *calls):
+        for key in ("in_spec", "out_spec"):
+            if signature and signature.get(key):
+                signature[key] = without_classes(signature[key])
+    return told
 
 
 def _on_cpu(told: Json) -> Json:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zipfile
+from collections import OrderedDict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils import _pytree
 
 import graphkit
 from graphkit.errors import FormatError
@@ -203,3 +206,44 @@ def test_what_does_not_fit_is_left_to_torch_to_tell(
     held[key] = held[key].replace(old, new)
     with pytest.raises(FormatError, match=r"net\.pt2 .* torch .* cannot load it"):
         loading.load(written(packed(held), tmp_path), ReadOptions())
+
+
+class Result(OrderedDict[str, Any]):
+    """A result as models of the transformers library give them."""
+
+
+@dataclass
+class Pair:
+    left: torch.Tensor
+    right: torch.Tensor
+    none: torch.Tensor | None = None
+
+
+class Pairing(nn.Module):
+    def forward(self, pair: Pair) -> Result:
+        return Result(total=pair.left + pair.right, parts=Pair(pair.left * 2, pair.right.exp()))
+
+
+def test_a_program_that_takes_and_returns_objects_needs_none_of_their_classes(tmp_path: Path) -> None:
+    _pytree.register_pytree_node(
+        Result,
+        lambda result: (list(result.values()), list(result)),
+        lambda values, names: Result(zip(names, values, strict=True)),
+        serialized_type_name="elsewhere.Result",
+    )
+    torch.export.register_dataclass(Pair, serialized_type_name="elsewhere.Pair")
+    example = torch.arange(6.0).reshape(2, 3)
+    try:
+        program = torch.export.export(Pairing(), (Pair(example, example),))
+        torch.export.save(program, tmp_path / "pairing.pt2")
+        held = graphkit.load(program, dynamic_batch=False)
+    finally:
+        for made in (Result, Pair):
+            name = f"elsewhere.{made.__name__}"
+            _pytree._deregister_pytree_node(made)
+            _pytree.SERIALIZED_TYPE_TO_PYTHON_TYPE.pop(name, None)
+    model = graphkit.load(tmp_path / "pairing.pt2", dynamic_batch=False)
+    for each in (model, held):
+        assert [value.name for value in each.graph.inputs] == ["pair.left", "pair.right"]
+        assert [value.name for value in each.graph.outputs] == ["total", "parts_left", "parts_right"]
+    assert graphkit.verify(model, on=("torch", "ort"), backward=True).passed

@@ -3,12 +3,41 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["leaf_paths"]
+__all__ = ["leaf_paths", "without_classes"]
+
+_KNOWN: Final = ("builtins.", "collections.", "torch.")
+"""How the names of containers begin that torch takes apart without having imported anything else."""
+
+
+def without_classes(spec: str) -> str:
+    """A tree with dictionaries of their fields in place of objects, and tuples where no fields are told.
+
+    torch reads a tree of objects only where their classes have been imported and registered, as those in which models
+    of the transformers library return their results.
+
+    Args:
+        spec: The tree, as ``torch.utils._pytree.treespec_dumps`` writes it; what is none comes back as it is.
+    """
+    try:
+        protocol, tree = json.loads(spec)
+        return json.dumps((protocol, _plain(tree)))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return spec
+
+
+def _plain(tree: Any) -> Any:
+    children = [_plain(child) for child in tree["children_spec"]]
+    kind, context = tree["type"], tree["context"]
+    if kind is not None and not kind.startswith(_KNOWN):
+        steps = _steps(tree, {}, len(children))
+        fields = bool(children) and not steps[0].isdigit() and len(set(steps)) == len(steps)
+        kind, context = ("builtins.dict", json.dumps(steps)) if fields else ("builtins.tuple", "null")
+    return {"type": kind, "context": context, "children_spec": children}
 
 
 def leaf_paths(spec: str, named_tuples: Mapping[str, Sequence[str]], count: int) -> list[list[str]]:
