@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import onnx_ir as ir
 
-__all__ = ["dims_of", "how_to_give", "shown", "unknown_inputs"]
+__all__ = ["bounds_of", "dims_of", "how_to_give", "set_bounds", "shown", "unknown_inputs"]
+
+_BOUNDS: Final = "graphkit.bounds"
+
+
+def set_bounds(value: ir.Value, bounds: Mapping[int, tuple[int, int | None]]) -> None:
+    """Note which sizes an input takes along free axes: the least and the largest, None where there is no largest."""
+    value.metadata_props[_BOUNDS] = json.dumps(list(bounds.items()))
+
+
+def bounds_of(value: ir.Value) -> dict[int, tuple[int, int | None]]:
+    """The least and the largest size that an input is known to take, by axis; None for no largest."""
+    return {axis: (least, most) for axis, (least, most) in json.loads(value.metadata_props.get(_BOUNDS, "[]"))}
 
 
 def dims_of(value: ir.Value) -> tuple[int | str | None, ...] | None:

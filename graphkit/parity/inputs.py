@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphkit.errors import InputError
-from graphkit.ir.dims import dims_of
+from graphkit.ir.dims import bounds_of, dims_of
 from graphkit.parity.precision import HALVES, roundoff
 from graphkit.parity.ranges import range_of
 
@@ -45,8 +45,9 @@ def input_shapes(
 ) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
     """A size for every free dimension of the inputs.
 
-    Given shapes come first, then ``batch`` for the batch dimension, then :data:`BATCH` and :data:`FREE`. The batch
-    dimension is the symbolic one whose name says so; where none does, the first of every input.
+    Given shapes come first, then ``batch`` for the batch dimension, then :data:`BATCH` and :data:`FREE`, or what comes
+    next to it where the model takes no such size. The batch dimension is the symbolic one whose name says so; where
+    none does, the first of every input.
 
     Returns:
         Shape of each input by name, and size of each symbolic dimension by name.
@@ -71,8 +72,11 @@ def input_shapes(
             _accept(name, axis, dim, asked, sizes)
             wanted[name, axis] = asked
     shapes: dict[str, list[int]] = {name: [] for name in dims}
+    bounds = _bounds(values, dims)
     for name, axis, dim in _axes(dims):
-        free = BATCH if _is_batch(axis, dim, batches) else FREE
+        least, most = bounds.get(dim or (name, axis), (0, None))
+        free = max(least, BATCH if _is_batch(axis, dim, batches) else FREE)
+        free = free if most is None else min(free, most)
         if isinstance(dim, str):
             shapes[name].append(sizes.setdefault(dim, free))
         else:
@@ -87,13 +91,16 @@ def guessed(model: ir.Model, specs: Sequence[InputSpec] = ()) -> str:
     dims = {name: dims_of(value) or () for name, value in values.items() if name not in given}
     shapes, _ = input_shapes(model, None, specs)
     batches = _batches(dims)
-    names = {name for name, axis, dim in _axes(dims) if not isinstance(dim, int) and not _is_batch(axis, dim, batches)}
+    names = {name for name, axis, dim in _axes(dims) if _is_guessed(axis, dim, batches)}
     if not names:
         return ""
     told = ", ".join(f"{name!r} ({_shown(dims[name])})" for name in sorted(names))
+    chosen = {shapes[name][axis] for name, axis, dim in _axes(dims) if _is_guessed(axis, dim, batches)}
+    numbers = " and ".join(map(str, sorted(chosen)))
     example = " ".join(f"--input {name}:{'x'.join(map(str, shapes[name]))}" for name in sorted(names))
     return (
-        f"The model leaves sizes of {told} free and graphkit chose {FREE} for them; give those it needs, as {example}."
+        f"The model leaves sizes of {told} free and graphkit chose {numbers} for them; give those it needs, as "
+        f"{example}."
     )
 
 
@@ -232,6 +239,18 @@ def _dims(name: str, value: ir.Value, given: tuple[int | None, ...] | None) -> t
     return dims
 
 
+def _bounds(
+    values: Mapping[str, ir.Value], dims: Mapping[str, tuple[int | str | None, ...]]
+) -> dict[int | str | tuple[str, int], tuple[int, int | None]]:
+    """The least and the largest sizes that are noted of symbols, and of axes without one."""
+    return {
+        dims[name][axis] or (name, axis): bounds
+        for name, value in values.items()
+        for axis, bounds in bounds_of(value).items()
+        if axis < len(dims[name])
+    }
+
+
 def _axes(dims: Mapping[str, tuple[int | str | None, ...]]) -> Iterator[tuple[str, int, int | str | None]]:
     return ((name, axis, dim) for name, shape in dims.items() for axis, dim in enumerate(shape))
 
@@ -245,6 +264,10 @@ def _is_batch(axis: int, dim: int | str | None, batches: set[str]) -> bool:
     if isinstance(dim, int):
         return False
     return dim in batches if batches else axis == 0
+
+
+def _is_guessed(axis: int, dim: int | str | None, batches: set[str]) -> bool:
+    return not isinstance(dim, int) and not _is_batch(axis, dim, batches)
 
 
 def _accept(name: str, axis: int, dim: int | str | None, asked: int, sizes: dict[str, int]) -> None:

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
     import torch
 
-__all__ = ["name_of_dimension", "same_dimensions"]
+__all__ = ["bounded_dimensions", "name_of_dimension", "same_dimensions"]
 
 _TOKENS: Final = re.compile(r"(?P<part>\w+_)?(input_ids|inputs_embeds|attention_mask|token_type_ids|position_ids)")
 _CACHE: Final = re.compile(r".+[._]\d+[._](?P<part>encoder[._])?(decoder[._])?(key|value)")
+_LEAST: Final = 2
+"""The size from which on torch leaves dimensions free."""
 _LARGEST: Final = 1 << 30
 """Numbers in the weights of a model above which it is not run to see which dimensions are one."""
 
@@ -99,6 +101,25 @@ def same_dimensions(program: torch.export.ExportedProgram) -> dict[str, str]:
             for place, axis, symbol, other in pairs
             if not (runs(place, axis, -1) and runs(place, axis, 1))
         }
+
+
+def bounded_dimensions(program: torch.export.ExportedProgram) -> dict[str, dict[int, tuple[int, int | None]]]:
+    """The least and the largest size of free axes that torch takes no others of, by its names of the inputs.
+
+    Where there is no largest, it is None.
+    """
+    ranges: dict[str, tuple[int, int | None]] = {}
+    for symbol, allowed in program.range_constraints.items():
+        most = int(allowed.upper) if getattr(allowed.upper, "is_Integer", True) else None
+        if allowed.lower > _LEAST or most is not None:
+            ranges[str(symbol)] = (int(allowed.lower), most)
+    inputs = set(program.graph_signature.user_inputs)
+    found: dict[str, dict[int, tuple[int, int | None]]] = {}
+    for node in program.graph.nodes:
+        if node.op == "placeholder" and node.name in inputs:
+            shape = getattr(node.meta.get("val"), "shape", ())
+            found[node.name] = {axis: ranges[str(size)] for axis, size in enumerate(shape) if str(size) in ranges}
+    return found
 
 
 def _inputs(program: torch.export.ExportedProgram) -> Iterator[Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphkit.frameworks.lookups import check_stored_lookups
 from graphkit.frameworks.torch.annotate import annotate
-from graphkit.frameworks.torch.dimensions import same_dimensions
+from graphkit.frameworks.torch.dimensions import bounded_dimensions, same_dimensions
 from graphkit.frameworks.torch.load import load
 from graphkit.frameworks.torch.names import input_names, name_ends, name_nodes, natives, output_names
 from graphkit.frameworks.torch.prepare import prepared
@@ -15,6 +15,7 @@ from graphkit.frameworks.torch.recurrent_capture import same_batches
 from graphkit.frameworks.torch.stopping import forget_idle_stops
 from graphkit.frameworks.torch.translate import translate
 from graphkit.ir.canonical import canonical
+from graphkit.ir.dims import set_bounds
 from graphkit.ir.origin import Source, set_source
 from graphkit.ir.params import set_alias
 
@@ -62,6 +63,10 @@ def from_program(program: torch.export.ExportedProgram, options: ReadOptions, la
     native_inputs = [value.name or "" for value in model.graph.inputs]
     annotate(model, evaluating, {**same_dimensions(program), **same_batches(program)})
     forget_idle_stops(model)
+    bounds = bounded_dimensions(program)
+    for value, native in zip(model.graph.inputs, native_inputs, strict=True):
+        if bounds.get(native):
+            set_bounds(value, bounds[native])
     name_ends(model, input_names(program), output_names(program))
     canonical(model)
     computed = natives(model, program)

@@ -93,13 +93,11 @@ class TorchSession:
     """An exported program, run node by node as torch wrote it."""
 
     def __init__(self, model: ir.Model, source: Source, mode: Mode, execution: Execution = EXECUTION) -> None:
-        from graphkit.frameworks.torch.retype import module_of
-
         self._model = model
         self._threads = execution.threads
         self._program: torch.export.ExportedProgram = source.handle
         self._names = source.names
-        self._fresh = partial(module_of, self._program, mode, _dtypes(source.dtype))
+        self._fresh = partial(_module, self._program, mode, _dtypes(source.dtype))
         self._module: Any = self._fresh()
         self._sharing = Sharing(self._module.graph)
         self._default = _default_dtype(self._program, source.dtype)
@@ -285,6 +283,16 @@ class TorchSession:
         finally:
             torch.set_default_dtype(before)
         return results(self._program, result)
+
+
+def _module(program: torch.export.ExportedProgram, mode: Mode, dtypes: dict[torch.dtype, torch.dtype]) -> Any:
+    """The program's module, without writes that nothing but autograd sees, as custom functions of its code do."""
+    from graphkit.frameworks.torch.lasting import out_of_place
+    from graphkit.frameworks.torch.retype import module_of
+
+    module = module_of(program, mode, dtypes)
+    out_of_place(module)
+    return module
 
 
 def _interpreted(module: torch.fx.GraphModule, see: See, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:

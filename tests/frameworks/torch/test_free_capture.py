@@ -10,6 +10,7 @@ import pytest
 import graphkit
 from graphkit.errors import InputError
 from graphkit.frameworks.base import runtimes
+from graphkit.parity.inputs import draw_inputs, guessed
 
 torch = pytest.importorskip("torch")
 
@@ -64,6 +65,14 @@ def test_a_stored_program_is_split_at_sizes_of_other_remainders(tmp_path: Path) 
             found = session.forward({"x": x.numpy()}).values()
         for array, expected in zip(found, Net()(x), strict=True):
             np.testing.assert_allclose(array, expected.numpy(), rtol=1e-6)
+
+
+def test_inputs_are_drawn_of_sizes_that_a_program_takes() -> None:
+    sizes = {0: torch.export.Dim("many", min=5), 1: torch.export.Dim("few", max=16)}
+    program = torch.export.export(torch.nn.Softmax(1), (torch.ones(6, 8),), dynamic_shapes=(sizes,))
+    model = graphkit.load(program)
+    assert [array.shape for array in draw_inputs(model).values()] == [(5, 16)]
+    assert "graphkit chose 16 for them" in guessed(model)
 
 
 def test_places_in_images_are_computed() -> None:

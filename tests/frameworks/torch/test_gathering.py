@@ -124,6 +124,7 @@ class Pictured(nn.Module):
         return marked.masked_scatter((ids > 7).unsqueeze(-1), torch.cat([embedded, embedded]))
 
 
+@pytest.mark.mxnet
 def test_pictures_come_where_they_are_marked_at_free_sizes_in_every_runtime() -> None:
     network = Pictured()
     model = graphkit.load(network, inputs=["ids:?x5:int64", "pictures:?x3"])
@@ -136,3 +137,14 @@ def test_pictures_come_where_they_are_marked_at_free_sizes_in_every_runtime() ->
                 (found,) = session.forward(feeds).values()
             np.testing.assert_allclose(found, wanted.detach().numpy(), atol=1e-12)
         network.zero_grad()
+
+
+@pytest.mark.parametrize("order", [0.5, 1.5, 3])
+def test_gradients_of_norms_are_torchs_at_zero(order: float) -> None:
+    class Lengths(nn.Module):
+        def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return torch.linalg.vector_norm(x, order, 1, keepdim=True) + torch.cdist(x, y, order)
+
+    x, y = np.array([[0.0, 0, 0], [1, 0, -2]]), np.array([[0.0, 0, 0], [1, 2, -2]])
+    model = graphkit.load(Lengths(), inputs=["x:2x3", "y:2x3"])
+    expect_torchs_numbers(Lengths(), model, {"x": x, "y": y})

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
 from torch import nn
 
 import graphkit
+from graphkit.frameworks.base import runtimes
 from graphkit.frameworks.torch.source.program import to_program
 from graphkit.frameworks.torch.source.write import to_source
 
@@ -40,3 +44,37 @@ def test_inputs_and_results_that_gradients_need_are_kept() -> None:
             return torch.relu(x) + torch.relu(torch.exp(x))
 
     assert "inplace" not in text(Plain())
+
+
+class Masked(torch.autograd.Function):
+    """Writes over what the gradient of its softmax would need, as it has a gradient of its own."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        result = torch.softmax(x.masked_fill(mask, -1e30), -1)
+        result.masked_fill_(mask, 0)
+        ctx.save_for_backward(result)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, *given: torch.Tensor) -> Any:
+        (result,) = ctx.saved_tensors
+        scaled = given[0] * result
+        return scaled - result * scaled.sum(-1, keepdim=True), None
+
+
+def test_a_program_has_gradients_where_a_function_with_its_own_overwrites_what_others_need() -> None:
+    class Attends(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            found: torch.Tensor = Masked.apply(x, torch.tensor([False, True, False]))
+            return found
+
+    x = np.array([[0.5, 1.0, -2.0], [3.0, 0.0, 1.0]], np.float32)
+    seed = np.array([[1.0, 2.0, -1.0], [0.5, 1.0, 4.0]], np.float32)
+    given = torch.tensor(x, requires_grad=True)
+    Attends()(given).backward(torch.tensor(seed))
+    model = graphkit.load(Attends(), inputs=["2x3"])
+    with runtimes()["torch"].open(model) as session:
+        found = session.backward({"x": x}, {"output": seed})["x"]
+    assert given.grad is not None
+    np.testing.assert_allclose(found, given.grad.numpy(), atol=1e-6)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from math import inf, prod
+from math import prod
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from graphkit.frameworks.torch.aten.emit import integers, known, origin, rank
+from graphkit.frameworks.torch.aten.vector_norm import length
 from graphkit.ir.training import set_padding_row
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ __all__ = ["ROWS"]
 
 _REDUCTIONS: Final = ("ReduceSum", "ReduceMean", "ReduceMax")
 """What torch's modes of EmbeddingBag mean."""
-_NORMS: Final = {1.0: "ReduceL1", 2.0: "ReduceL2", inf: "ReduceMax"}
 
 
 def _embedding(
@@ -224,12 +224,10 @@ def _median_of_all(emit: Emit, x: ir.Value) -> ir.Value:
 def _distances(emit: Emit, x: ir.Value, y: ir.Value, p: float, compute_mode: int | None = None) -> ir.Value:  # noqa: ARG001 -- part of ATen's signature
     """Distances of the vectors of one set from those of another."""
     gaps = emit.op("Sub", emit.op("Unsqueeze", x, emit.ints(-2)), emit.op("Unsqueeze", y, emit.ints(-3)))
-    if p in _NORMS:
-        return emit.op(_NORMS[p], emit.op("Abs", gaps) if p == inf else gaps, emit.ints(-1), keepdims=0)
     if p == 0:
         return emit.untranslated("distance that counts what differs", 1, x, y)[0]
-    powers = emit.op("Pow", emit.op("Abs", gaps), emit.floats(p, x))
-    return emit.op("Pow", emit.op("ReduceSum", powers, emit.ints(-1), keepdims=0), emit.floats(1 / p, x))
+    gaps.type = x.type
+    return length(emit, gaps, p, [-1])
 
 
 ROWS: dict[str, Callable[..., Any]] = {
