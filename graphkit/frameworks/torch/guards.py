@@ -84,19 +84,16 @@ def listening(guards: list[Guard], within: str) -> Iterator[None]:
                 guards.append(Guard(match["what"], running_line(within), _is_choice(sys._getframe())))
 
     logger = logging.getLogger("torch.fx.experimental.symbolic_shapes")
-    handler = Collector(logging.INFO)
-    level, disabled, silent = logger.level, logger.disabled, logging.root.manager.disable
-    logging.disable(logging.NOTSET)
+    handler, disabled = Collector(logging.INFO), logger.disabled
     logger.disabled = False
     logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    vars(logger)["isEnabledFor"] = lambda level: level >= logging.INFO  # whatever logging.disable says to all loggers
     try:
         yield
     finally:
+        del vars(logger)["isEnabledFor"]
         logger.removeHandler(handler)
-        logger.setLevel(level)
         logger.disabled = disabled
-        logging.disable(silent)
 
 
 def tell(
