@@ -28,7 +28,7 @@ def _write(b: MxBuilder, node: ir.Node, x: Sequence[MxRef | None]) -> MxRef | Re
     condition, chosen, other = (some(value) for value in node.inputs)
     dtype = carrier(b, chosen)
     want = b.shape(node.outputs[0])
-    known = [value for value in (condition, chosen, other) if b.shape(value) == want]
+    known = [value for value in (chosen, other, condition) if b.shape(value) == want]
     refs = [some(x[0]), as_carrier(b, chosen, dtype), as_carrier(b, other, dtype)]
     for place, value in enumerate((condition, chosen, other)):
         number = b.number(value) if place else None

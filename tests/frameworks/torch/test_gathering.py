@@ -14,6 +14,8 @@ from graphkit.frameworks.base import runtimes
 from graphkit.passes.cast_floats import cast_floats
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import onnx_ir as ir
 
 IDS, BEGINS = np.array([1, 4, 4, 2, 0, 3, 7]), np.array([0, 3, 3, 5])
@@ -148,3 +150,17 @@ def test_gradients_of_norms_are_torchs_at_zero(order: float) -> None:
     x, y = np.array([[0.0, 0, 0], [1, 0, -2]]), np.array([[0.0, 0, 0], [1, 2, -2]])
     model = graphkit.load(Lengths(), inputs=["x:2x3", "y:2x3"])
     expect_torchs_numbers(Lengths(), model, {"x": x, "y": y})
+
+
+@pytest.mark.parametrize("dtype", ["bool", "float32"])
+def test_a_symbol_of_a_model_that_takes_a_mask_takes_truths_and_numbers(dtype: str, tmp_path: Path) -> None:
+    class Hides(nn.Module):
+        def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            return x.masked_fill(~mask, 0.0) + torch.where(mask, x, 2.0)
+
+    graphkit.save(graphkit.load(Hides(), inputs=["x:2x3", "mask:2x3:bool"]), tmp_path / "net", to="mxnet")
+    model = graphkit.load(tmp_path / "net-symbol.json", inputs=["x:2x3", f"mask:2x3:{dtype}"])
+    x, mask = np.arange(1.0, 7, dtype=np.float32).reshape(2, 3), np.array([[True, False, True], [False, False, True]])
+    with runtimes()["ort"].open(model) as session:
+        (found,) = session.forward({"x": x, "mask": mask.astype(dtype)}).values()
+    np.testing.assert_array_equal(found, np.where(mask, x * 2, 2))
