@@ -67,6 +67,15 @@ def test_a_stored_program_is_split_at_sizes_of_other_remainders(tmp_path: Path) 
             np.testing.assert_allclose(array, expected.numpy(), rtol=1e-6)
 
 
+def test_elements_are_repeated_as_often_as_a_free_size_says() -> None:
+    class Net(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            count = x.shape[1]
+            return x.repeat_interleave(count, 2), x.repeat_interleave(count, 0), x.repeat_interleave(count)
+
+    agree(Net(), "x:?x?x3", (2, 5, 3), (1, 4, 3))
+
+
 def test_inputs_are_drawn_of_sizes_that_a_program_takes() -> None:
     sizes = {0: torch.export.Dim("many", min=5), 1: torch.export.Dim("few", max=16)}
     program = torch.export.export(torch.nn.Softmax(1), (torch.ones(6, 8),), dynamic_shapes=(sizes,))

@@ -98,6 +98,32 @@ def _index(emit: Emit, x: ir.Value, indices: Sequence[ir.Value | None]) -> ir.Va
     return found
 
 
+def _repeat_interleave(
+    emit: Emit,
+    x: ir.Value,
+    repeats: int | ir.Value,
+    dim: int | None = None,
+    output_size: int | ir.Value | None = None,
+) -> ir.Value:
+    """Each element several times; torch.onnx repeats along another axis where that number is computed."""
+    if isinstance(repeats, int):
+        from onnxscript.function_libs.torch_lib.ops import core
+
+        found: ir.Value = core.aten_repeat_interleave_self_int(x, repeats, dim, output_size)
+        return found
+    flat = dim is None
+    given = emit.op("Reshape", x, emit.ints(-1)) if flat else x
+    axis = 0 if dim is None else _axis(dim, x)
+    behind: list[int | None] = [] if flat else known(x)[axis + 1 :]
+    apart = emit.op("Unsqueeze", given, emit.ints(axis + 1))
+    spread = emit.op("Expand", apart, _sizes(emit, [*[1] * (axis + 1), repeats, *[1] * len(behind)]))
+    sizes = [
+        emit.op("Shape", x, start=place, end=place + 1) if size is None else size
+        for place, size in enumerate(behind, axis + 1)
+    ]
+    return emit.op("Reshape", spread, _sizes(emit, [*[0] * axis, -1, *sizes]))
+
+
 def _roll(emit: Emit, x: ir.Value, shifts: Sequence[int], dims: Sequence[int] = ()) -> ir.Value:
     if not dims:
         flat = emit.op("Reshape", x, emit.ints(-1))
@@ -141,6 +167,7 @@ ROWS: dict[str, Callable[..., Any]] = {
     "aten.expand.default": _expand,
     "aten.index.Tensor": _index,
     "aten.pixel_unshuffle.default": _pixel_unshuffle,
+    "aten.repeat_interleave.self_int": _repeat_interleave,
     "aten.roll.default": _roll,
     "aten.slice.Tensor": _slice,
     "aten.split.Tensor": _split,
