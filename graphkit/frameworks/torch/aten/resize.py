@@ -38,7 +38,8 @@ def _resize(
         factors = None
     if factors is not None and all(factor is not None for factor in factors):
         scales = [_scale(factor or 0, size) for factor, size in zip(factors, spatial, strict=True)]
-        return emit.op("Resize", x, None, emit.array(np.array([1, 1, *scales], np.float32)), **attrs)
+        kept = _kept(scales, spatial, attrs)
+        return emit.op("Resize", x, None, emit.array(np.array([1, 1, *kept], np.float32)), **attrs)
     assert sizes is not None
     fixed = [size for size in sizes if isinstance(size, int)]
     if len(fixed) < len(sizes):
@@ -60,6 +61,26 @@ def _scale(factor: float, size: int | None) -> np.float32:
     return scale
 
 
+def _kept(scales: Sequence[np.float32], spatial: Sequence[int | None], attrs: dict[str, Any]) -> Sequence[np.float32]:
+    """The scales without those that torch's kernels forget.
+
+    Interpolation of images whose size stays copies them, and the nearest pixels of an axis that stays or doubles are
+    counted in whole numbers, in two dimensions only (``nearest_idx`` in aten/src/ATen/native/UpSample.h).
+    """
+    if None in spatial:
+        return scales
+    grown = [
+        math.floor(scale * np.float32(size or 0)) / (size or 1) for scale, size in zip(scales, spatial, strict=True)
+    ]
+    if attrs["mode"] == "linear" and all(times == 1 for times in grown):
+        return [np.float32(1)] * len(scales)
+    if attrs == _NEAREST and len(scales) == _IMAGE:
+        return [np.float32(times) if times in (1, 2) else scale for times, scale in zip(grown, scales, strict=True)]
+    return scales
+
+
+_IMAGE = 2
+"""Spatial dimensions of an image."""
 _NEAREST = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
 _EXACT = {"mode": "nearest", "coordinate_transformation_mode": "half_pixel", "nearest_mode": "round_prefer_ceil"}
 
