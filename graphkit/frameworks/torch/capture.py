@@ -11,7 +11,7 @@ from graphkit.errors import InputError
 from graphkit.frameworks.torch.control_flow import exported
 from graphkit.frameworks.torch.explain import chain, sentence, user_line
 from graphkit.frameworks.torch.free_capture import leaving_sizes_free
-from graphkit.frameworks.torch.guards import Guard, listening, tell
+from graphkit.frameworks.torch.guards import Guard, listening, remember
 from graphkit.frameworks.torch.kernels import plain_attention
 from graphkit.frameworks.torch.plain import cache_arguments, plainly
 from graphkit.frameworks.torch.quiet import quiet
@@ -69,7 +69,7 @@ def _captured(
     guards: list[Guard] = []
     program, failure = _attempt(module, sample, batch, Dim.DYNAMIC, wants_batch, guards)
     if program is not None:
-        tell(guards, program, warn, label)
+        remember(program, guards)
         return program
     assert failure is not None
     found: list[Guard] = []
@@ -78,14 +78,14 @@ def _captured(
             found.clear()
             program, _ = _attempt(module, other, batch, Dim.DYNAMIC, wants_batch, found)
             if program is not None:
-                tell(found, program, warn, label)
+                remember(program, found)
                 return program
         raise _fixed(failure, guards, label) or _refusal(failure, label, _too_long(module, sample)) from failure
     program, _ = _attempt(module, sample, batch, Dim.AUTO, wants_batch, found)
     reason = f": {guards[-1]}" if guards else (f": {line}" if (line := user_line(failure)) else "")
     if program is not None and is_free(program):
         warn(f"Not all inputs of {label} share its free batch; some keep the size they were exported with{reason}.")
-        tell(found, program, warn, label)
+        remember(program, found)
         return program
     static = _export(module, sample, None, None, label)
     warn(

@@ -126,7 +126,7 @@ def _max_pool1d(
         given[0] if isinstance(given, tuple | list) and given else given
         for given in (kernel_size, stride, padding, dilation)
     )
-    if not _is_free(*input.shape, kernel) or return_indices:
+    if not _is_free(input.shape[-1], kernel) or return_indices:
         return None
     if _is_free(kernel):
         return functional.adaptive_max_pool1d(input, 1) if kernel == input.shape[-1] and not pad else None

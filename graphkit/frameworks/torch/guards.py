@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any, Final
 from graphkit.frameworks.torch.explain import is_library, running_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from types import FrameType
 
     import torch
 
-__all__ = ["Guard", "assumed", "listening", "tell"]
+__all__ = ["Guard", "assumed", "listening", "remember", "tell"]
 
+_GUARDS: Final = "graphkit.guards"
+"""Key of what was decided, in the metadata of a captured graph."""
 _LOGGED: Final = re.compile(r"eval (?P<what>.+?) \[guard added\]")
 _EQUATION: Final = re.compile(r"(Eq|Ne)\((.+), ([^,]+)\)")
 _REMAINDER: Final = re.compile(r"\b(?:PythonMod|Mod)\(([^(),]+), ([^(),]+)\)")
@@ -34,6 +36,9 @@ _LARGE: Final = (*range(1000, 1024), 4096)
 """Sizes among which are multiples of most numbers, and which no window of a layer is as wide as."""
 _SMALL: Final = 2
 """The least size of a free dimension: torch.export takes 0 and 1 for constants."""
+_SOME: Final = range(_SMALL, 32)
+"""Sizes to try by two."""
+_PAIR: Final = 2
 _COMPARISONS: Final[dict[type[ast.cmpop], Callable[[Any, Any], bool]]] = {
     ast.Eq: lambda a, b: bool(a == b),
     ast.NotEq: lambda a, b: bool(a != b),
@@ -96,18 +101,34 @@ def listening(guards: list[Guard], within: str) -> Iterator[None]:
         logger.disabled = disabled
 
 
-def tell(
-    guards: Sequence[Guard], program: torch.export.ExportedProgram, warn: Callable[[str], None], label: str
-) -> None:
-    """Warn of choices that a module made by sizes which the program leaves free: it has one of the ways only.
+def remember(program: torch.export.ExportedProgram, guards: Sequence[Guard]) -> None:
+    """Keep with a program what was decided when it was captured, for :func:`tell`."""
+    program.graph_module.meta[_GUARDS] = tuple(guards)
 
-    Left out are choices by whether two sizes are the same, as the program then takes them for one.
+
+def tell(
+    program: torch.export.ExportedProgram, same: Mapping[str, str], warn: Callable[[str], None], label: str
+) -> None:
+    """Warn of choices that a module made by sizes which its program leaves free: it has one of the ways only.
+
+    Left out are choices by whether two sizes are the same, as the program then takes them for one; choices that
+    together tie one size to another, as those by the length of a mask; and those that one way is right for anyway.
+
+    Args:
+        program: What was captured.
+        same: Symbols that must be equal to others, by name.
+        warn: Told of the choices.
+        label: How to call the module.
     """
     names = _symbols(program)
-    chosen = [guard for guard in guards if guard.chosen and _SYMBOL.search(guard.condition)]
-    chosen = [guard for guard in chosen if not _EQUAL.fullmatch(guard.condition)]
-    conditions = {_readable(guard.condition, names): guard.line for guard in chosen}
-    _warn([f"{what} ({line})" if line else what for what, line in conditions.items()], warn, label)
+    conditions = {}
+    for guard in program.graph_module.meta.get(_GUARDS, ()):
+        if guard.chosen and _SYMBOL.search(guard.condition) and not _EQUAL.fullmatch(guard.condition):
+            what = _readable(guard.condition, {**names, **{old: names.get(new, new) for old, new in same.items()}})
+            conditions[what] = guard.line
+    tied = _tied(conditions)
+    told = {what: line for what, line in conditions.items() if what not in tied}
+    _warn([f"{what} ({line})" if line else what for what, line in told.items()], warn, label)
 
 
 def assumed(program: torch.export.ExportedProgram, warn: Callable[[str], None], label: str) -> None:
@@ -222,43 +243,83 @@ def _unwrapped(code: str) -> str:
 
 def _restricts(code: str) -> bool:
     """Whether a comparison with a number keeps sizes out that no layer does: large ones, or all below some."""
+    compared = _comparison(code)
+    if compared is None or not any(isinstance(side, ast.Constant) for side in _sides(compared)):
+        return False
+    sizes = _sizes(compared)
+    plain = any(isinstance(side, ast.Subscript) for side in _sides(compared))
     try:
-        compared = ast.parse(code, mode="eval").body
-    except (SyntaxError, ValueError):
-        return False
-    if not isinstance(compared, ast.Compare) or len(compared.ops) != 1:
-        return False
-    sides = (compared.left, compared.comparators[0])
-    if not any(isinstance(side, ast.Constant) for side in sides):
-        return False
-    holds = _COMPARISONS.get(type(compared.ops[0]))
-    if holds is None:
-        return False
-    try:
-        if any(not holds(*(_number(side, size) for side in sides)) for size in _LARGE):
+        if not all(_is_true(compared, dict.fromkeys(sizes, size)) for size in _LARGE):
             return True
-        plain = any(isinstance(side, ast.Subscript) for side in sides)
-        return plain and not holds(*(_number(side, _SMALL) for side in sides))
+        return plain and not _is_true(compared, dict.fromkeys(sizes, _SMALL))
     except (ArithmeticError, TypeError):
         return False
 
 
-def _number(term: ast.expr, size: int) -> int:
-    """A term where every size in it is ``size``.
+def _tied(conditions: Collection[str]) -> Collection[str]:
+    """Those that hold for all sizes, or that leave one of two sizes no choice once the other is known."""
+    groups: dict[tuple[str, ...], dict[str, ast.Compare]] = {}
+    for code in conditions:
+        if (compared := _comparison(code)) is not None:
+            groups.setdefault(tuple(sorted(_sizes(compared))), {})[code] = compared
+    found: set[str] = set()
+    for sizes, group in groups.items():
+        try:
+            if len(sizes) == 1:
+                tried = [{sizes[0]: size} for size in (*_SOME, *_LARGE)]
+                found.update(code for code, one in group.items() if all(_is_true(one, given) for given in tried))
+            elif len(sizes) == _PAIR and all(_partners(group.values(), sizes, size) <= 1 for size in _SOME):
+                found.update(group)
+        except (ArithmeticError, TypeError):
+            continue
+    return found
+
+
+def _partners(compared: Collection[ast.Compare], sizes: Sequence[str], first: int) -> int:
+    """How many sizes may go with the first of two where all of some comparisons hold."""
+    pairs = [dict(zip(sizes, (first, second), strict=True)) for second in _SOME]
+    return sum(all(_is_true(one, pair) for one in compared) for pair in pairs)
+
+
+def _comparison(code: str) -> ast.Compare | None:
+    try:
+        compared = ast.parse(code, mode="eval").body
+    except (SyntaxError, ValueError):
+        return None
+    return compared if isinstance(compared, ast.Compare) and len(compared.ops) == 1 else None
+
+
+def _sides(compared: ast.Compare) -> tuple[ast.expr, ast.expr]:
+    return compared.left, compared.comparators[0]
+
+
+def _sizes(compared: ast.Compare) -> set[str]:
+    return {ast.unparse(part) for part in ast.walk(compared) if isinstance(part, ast.Subscript)}
+
+
+def _is_true(compared: ast.Compare, sizes: Mapping[str, int]) -> bool:
+    """Whether a comparison holds.
 
     Raises:
         TypeError: It is not of the terms that torch writes of sizes.
         ArithmeticError: It divides by zero.
     """
+    holds = _COMPARISONS.get(type(compared.ops[0]))
+    if holds is None:
+        raise TypeError(ast.unparse(compared))
+    return holds(*(_number(side, sizes) for side in _sides(compared)))
+
+
+def _number(term: ast.expr, sizes: Mapping[str, int]) -> int:
     match term:
         case ast.Constant(value=int(value)):
             return value
         case ast.Subscript():
-            return size
+            return sizes[ast.unparse(term)]
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return -_number(operand, size)
+            return -_number(operand, sizes)
         case ast.BinOp(left=left, op=operation, right=right) if type(operation) in _OPERATIONS:
-            return _OPERATIONS[type(operation)](_number(left, size), _number(right, size))
+            return _OPERATIONS[type(operation)](_number(left, sizes), _number(right, sizes))
         case ast.Call(func=ast.Name(id="min" | "max" as name), args=args) if args:
-            return (min if name == "min" else max)(_number(arg, size) for arg in args)
+            return (min if name == "min" else max)(_number(arg, sizes) for arg in args)
     raise TypeError(ast.unparse(term))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graphkit.frameworks.lookups import check_stored_lookups
 from graphkit.frameworks.torch.annotate import annotate
 from graphkit.frameworks.torch.dimensions import bounded_dimensions, same_dimensions
+from graphkit.frameworks.torch.guards import tell
 from graphkit.frameworks.torch.load import load
 from graphkit.frameworks.torch.names import input_names, name_ends, name_nodes, natives, output_names
 from graphkit.frameworks.torch.prepare import prepared
@@ -61,7 +62,9 @@ def from_program(program: torch.export.ExportedProgram, options: ReadOptions, la
     evaluating = prepared(program, warn=options.warn, label=label)
     model = translate(evaluating)
     native_inputs = [value.name or "" for value in model.graph.inputs]
-    annotate(model, evaluating, {**same_dimensions(program), **same_batches(program)})
+    same = {**same_dimensions(program), **same_batches(program)}
+    tell(program, same, options.warn, label)
+    annotate(model, evaluating, same)
     forget_idle_stops(model)
     bounds = bounded_dimensions(program)
     for value, native in zip(model.graph.inputs, native_inputs, strict=True):
