@@ -19,6 +19,7 @@ from graphkit.passes.cast_floats import cast_floats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 class Written(nn.Module):
@@ -118,3 +119,18 @@ def test_marks_change_nothing_and_give_the_gradients_of_the_source(build: Any, m
     assert len(both) > 2 * len(model.graph.outputs)
     for name in both:
         np.testing.assert_allclose(found[1][name], found[0][name], rtol=0, atol=1e-12, err_msg=name)
+
+
+@pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafSpec.:FutureWarning")  # torch's own export does that
+def test_attention_is_read_after_torch_exported_it_with_another_kernel(tmp_path: Path) -> None:
+    """PyTorch remembers the strides that its fused kernel gave."""
+
+    class Attends(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            heads = x.view(2, 16, 2, 8).transpose(1, 2)
+            mixed = nn.functional.scaled_dot_product_attention(heads, heads, heads)
+            return mixed.transpose(1, 2).reshape(2, 16, 16).contiguous()
+
+    program = torch.export.export(Attends(), (torch.ones(2, 16, 16),), strict=False)
+    torch.onnx.export(program, f=tmp_path / "theirs.onnx", dynamo=True, verbose=False)
+    assert any(node.op_type == "Attention" for node in graphkit.load(program, dynamic_batch=False).graph)
