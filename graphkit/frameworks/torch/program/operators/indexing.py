@@ -69,21 +69,6 @@ def _scattered(
     return emit.op("ScatterElements", x, index, src, axis=dim, reduction=reduction)
 
 
-def _scatter_reduce(
-    emit: Recorder,
-    x: ir.Value,
-    dim: int,
-    index: ir.Value,
-    src: ir.Value,
-    reduce: str,
-    include_self: bool = True,
-) -> ir.Value:
-    reduction = {"sum": "add", "prod": "mul", "amax": "max", "amin": "min"}.get(reduce)
-    if reduction is None or not include_self:
-        raise UnfitError("ONNX scatters means, or without what was there, in several steps")
-    return _scattered(emit, x, dim, index, src, reduction)
-
-
 def _nonzero(emit: Recorder, x: ir.Value) -> ir.Value:
     if not rank(x):
         raise UnfitError("ONNX indexes scalars otherwise")
@@ -107,7 +92,6 @@ ROWS: dict[str, Callable[..., Any]] = {
     "scatter.src": _scatter,
     "scatter.value": _scatter_value,
     "scatter_add": _scatter_add,
-    "scatter_reduce.two": _scatter_reduce,
     "nonzero": _nonzero,
     "one_hot": _one_hot,
 }
