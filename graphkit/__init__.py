@@ -23,6 +23,7 @@ from graphkit.errors import (
     FormatError,
     GraphkitError,
     InputError,
+    LimitError,
     MissingError,
     ParameterError,
     ShapeNeededError,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from graphkit.frameworks.grad import grad
     from graphkit.inspecting.difference.diff import diff
     from graphkit.inspecting.summary import inspect
+    from graphkit.limits import Limits, limited
     from graphkit.parity.bisect import bisect
     from graphkit.parity.verify import verify
     from graphkit.running.run import run
@@ -46,6 +48,8 @@ __all__ = [
     "FormatError",
     "GraphkitError",
     "InputError",
+    "LimitError",
+    "Limits",
     "MissingError",
     "ParameterError",
     "ShapeNeededError",
@@ -57,6 +61,7 @@ __all__ = [
     "diff",
     "grad",
     "inspect",
+    "limited",
     "load",
     "look",
     "render",
@@ -66,11 +71,13 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Limits": "graphkit.limits",
     "bisect": "graphkit.parity.bisect",
     "convert": "graphkit.frameworks.convert",
     "diff": "graphkit.inspecting.difference.diff",
     "grad": "graphkit.frameworks.grad",
     "inspect": "graphkit.inspecting.summary",
+    "limited": "graphkit.limits",
     "load": "graphkit.frameworks.convert",
     "look": "graphkit.frameworks.convert",
     "run": "graphkit.running.run",

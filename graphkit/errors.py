@@ -3,6 +3,7 @@
     GraphkitError
     ├── InputError            a file, argument or feed is not what it has to be
     │   ├── FormatError       a file is damaged, or not of the format it claims
+    │   ├── LimitError        a file is larger or deeper than the limits that hold
     │   ├── ParameterError    parameters lack a name, or have another shape, than the graph
     │   └── FeedError         an input's name, shape or dtype does not fit the model
     ├── ShapeNeededError      a conversion needs a shape that nothing in the model tells
@@ -29,6 +30,7 @@ __all__ = [
     "FormatError",
     "GraphkitError",
     "InputError",
+    "LimitError",
     "MissingError",
     "ParameterError",
     "ShapeNeededError",
@@ -47,6 +49,10 @@ class InputError(GraphkitError):
 
 class FormatError(InputError):
     """A file is damaged, or not of the format it claims."""
+
+
+class LimitError(InputError):
+    """A file is larger or deeper than the limits that hold (:mod:`graphkit.limits`)."""
 
 
 class ParameterError(InputError):

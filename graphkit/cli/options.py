@@ -56,6 +56,14 @@ _READING = (
         metavar="NAME=VALUE",
         help="Make an input a constant, e.g. axes=1,2 or scales=@scales.npy.",
     ),
+    click.option(
+        "--limit",
+        "limits",
+        multiple=True,
+        metavar="NAME=NUMBER",
+        help="Raise a limit of what is read: nodes, nesting, attribute (bytes of one) or document (bytes of memory), "
+        "e.g. nodes=20000000 or attribute=1GB.",
+    ),
     click.option("--train", is_flag=True, help="Keep the labels and losses of an MXNet symbol's output layers."),
 )
 
@@ -131,9 +139,13 @@ def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
         dynamic_batch: bool,
         train: bool,
         fixed: tuple[str, ...],
+        limits: tuple[str, ...],
         **rest: Any,
     ) -> Any:
-        return function(Reading(source, inputs, params, trust_pickle, dynamic_batch, train, fixed), **rest)
+        from graphkit.limits import limited, parse
+
+        with limited(parse(limits)):
+            return function(Reading(source, inputs, params, trust_pickle, dynamic_batch, train, fixed), **rest)
 
     gather.__doc__ = inspect.cleandoc(function.__doc__ or "") + _SOURCE
     return click.argument("source")(with_options(gather, function, _READING))
