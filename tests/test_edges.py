@@ -22,17 +22,27 @@ LAYERS: dict[str, frozenset[str]] = {
     "_version": frozenset(),
     "errors": frozenset(),
     "files": frozenset({"errors"}),
+    "limits": frozenset({"errors", "files"}),
+    "processes": frozenset(),
     "text": frozenset(),
+    "provenance": frozenset({"_version"}),
+    "stamps": frozenset({"provenance"}),
     "ir": frozenset({"errors", "files"}),
     "ops": frozenset({"errors", "ir"}),
     "passes": frozenset({"errors", "ir", "ops"}),
-    "render": frozenset({"errors", "files", "text", "ir"}),
-    "report": frozenset({"errors", "_version", "files", "text", "ir", "render"}),
-    "frameworks": frozenset({"errors", "files", "ir", "ops", "passes", "_version"}),
-    "parity": frozenset({"errors", "files", "report", "ir", "ops", "passes", "frameworks"}),
-    "running": frozenset({"errors", "files", "ir", "frameworks", "parity"}),
-    "inspecting": frozenset({"errors", "files", "text", "ir", "ops", "passes", "frameworks", "render", "_version"}),
-    "bench": frozenset({"errors", "files", "text", "ir", "passes", "frameworks", "parity", "report"}),
+    "render": frozenset({"errors", "provenance", "stamps", "files", "text", "ir"}),
+    "report": frozenset({"errors", "provenance", "stamps", "_version", "files", "text", "ir", "render"}),
+    "frameworks": frozenset(
+        {"errors", "provenance", "stamps", "files", "limits", "processes", "ir", "ops", "passes", "_version"}
+    ),
+    "parity": frozenset({"errors", "provenance", "stamps", "files", "report", "ir", "ops", "passes", "frameworks"}),
+    "running": frozenset({"errors", "provenance", "stamps", "files", "ir", "frameworks", "parity"}),
+    "inspecting": frozenset(
+        {"errors", "provenance", "stamps", "files", "text", "ir", "ops", "passes", "frameworks", "render", "_version"}
+    ),
+    "bench": frozenset(
+        {"errors", "provenance", "stamps", "files", "text", "ir", "passes", "frameworks", "parity", "report"}
+    ),
     "testing": frozenset({"errors", "report", "ir", "frameworks", "parity"}),
     "pytest_plugin": frozenset({"errors", "report", "parity", "testing"}),
     "__main__": frozenset({"cli"}),
@@ -50,6 +60,9 @@ LAYERS: dict[str, frozenset[str]] = {
             "inspecting",
             "text",
             "files",
+            "provenance",
+            "limits",
+            "processes",
         }
     ),
 }

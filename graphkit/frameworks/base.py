@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from graphkit.frameworks.support import Support
     from graphkit.frameworks.timing import Timer
+    from graphkit.provenance import Recording
 
     Arrays: TypeAlias = Mapping[str, npt.NDArray[np.generic]]
 
@@ -294,6 +295,15 @@ class InputSpec:
     dtype: str = ""
     constant: Constant | None = None
 
+    def __str__(self) -> str:
+        """The specification as the command line spells it; of a constant that is no number or text, its type."""
+        if self.constant is not None:
+            value = self.constant.value
+            plain = value is None or isinstance(value, bool | int | float | str)
+            return f"{self.name}={value!r}" if plain else f"{self.name}={type(value).__name__}"
+        shape = "x".join("?" if size is None else str(size) for size in self.shape)
+        return ":".join(filter(None, (self.name, shape or "scalar", self.dtype)))
+
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
@@ -303,6 +313,7 @@ class ReadOptions:
         inputs: Given inputs.
         params: Parameter file of an MXNet symbol, where it is not the newest beside it.
         trust_pickle: Whether pickled modules may be loaded, which executes code from the file.
+        trust_code: Whether the source of a folder may do more than compute with torch.
         dynamic_batch: Whether the first dimension of the inputs is left free.
         train: Whether MXNet's output layers are read in their training form, with labels and losses.
         fixed: Inputs that become constants, with their values.
@@ -314,6 +325,7 @@ class ReadOptions:
     inputs: tuple[InputSpec, ...] = ()
     params: Path | None = None
     trust_pickle: bool = False
+    trust_code: bool = False
     dynamic_batch: bool = True
     train: bool = False
     fixed: Mapping[str, npt.ArrayLike] = field(default_factory=dict)
@@ -328,11 +340,13 @@ class WriteOptions:
     Attributes:
         opset: ONNX opset; None is the canonical one.
         shard_size: Bytes that a safetensors file has at most, where one tensor is not more; None for a single file.
+        record: The record that the files are to carry; None for none.
         warn: Receives deviations that the user must know of.
     """
 
     opset: int | None = None
     shard_size: int | None = None
+    record: Recording | None = None
     warn: Callable[[str], None] = field(default=lambda _message: None)
 
 

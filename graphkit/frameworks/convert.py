@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import warnings
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphkit import provenance
 from graphkit.errors import InputError
 from graphkit.files import parse_size, showing
 from graphkit.frameworks.base import ReadOptions, WriteOptions, frameworks
@@ -17,7 +21,7 @@ from graphkit.ir.origin import drop_source
 from graphkit.ir.weights import check_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import numpy.typing as npt
     import onnx_ir as ir
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from graphkit.files import Progress
     from graphkit.frameworks.base import Framework
     from graphkit.frameworks.given import Inputs
+    from graphkit.provenance import Sources
 
     Warn = Callable[[str], None]
 
@@ -40,6 +45,8 @@ __all__ = [
     "writer_of",
 ]
 
+_SPELLED = 16
+"""Numbers of a fixed input that records tell one by one."""
 _SOURCES = (
     "an exported program (x.pt2), a TorchScript archive (x.pt), an ONNX model (x.onnx), an MXNet symbol "
     "(x-symbol.json), a folder of torch source that graphkit wrote or a Python callable that makes a module "
@@ -53,6 +60,7 @@ def load(
     inputs: Inputs = (),
     params: str | Path | None = None,
     trust_pickle: bool = False,
+    trust_code: bool = False,
     dynamic_batch: bool = True,
     train: bool = False,
     fixed: Mapping[str, npt.ArrayLike] | None = None,
@@ -71,6 +79,7 @@ def load(
             ``{"input_ids": ids, "past_key_values": cache, "attention_mask": "2x?:int64"}``.
         params: Parameter file of an MXNet symbol; None for the newest beside it.
         trust_pickle: Whether a pickled module may be loaded, which executes code from the file.
+        trust_code: Whether the ``model.py`` of a folder is run even where it does more than compute with torch.
         dynamic_batch: Whether the first dimension of the inputs is left free.
         train: Whether MXNet's output layers (SoftmaxOutput, …) are read in their training form: their labels are
             inputs, and each gives the loss that it trains as an output of its own.
@@ -86,14 +95,16 @@ def load(
         UnsupportedError: Nodes that have no canonical form.
         MissingError: A package that reads such a source is not installed.
     """
-    return _loaded(source, _options(inputs, params, trust_pickle, dynamic_batch, train, fixed, warn))
+    return _loaded(source, _options(inputs, params, trust_pickle, trust_code, dynamic_batch, train, fixed, warn))
 
 
 def _loaded(source: Any, options: ReadOptions) -> ir.Model:
     framework = framework_of(source)
     _check_train(source, framework, options.train)
     _check_constants(options, framework)
-    model = framework.read(source, options)
+    with _reading(source, options) as sources:
+        model = framework.read(source, options)
+        sources.attach(model)
     if options.fixed and framework.name != "onnx":  # an ONNX file may need them to be read at all
         _fix(model, options)
     _pin(model, options)
@@ -107,6 +118,7 @@ def look(
     inputs: Inputs = (),
     params: str | Path | None = None,
     trust_pickle: bool = False,
+    trust_code: bool = False,
     dynamic_batch: bool = True,
     train: bool = False,
     fixed: Mapping[str, npt.ArrayLike] | None = None,
@@ -124,6 +136,7 @@ def look(
         inputs: Inputs that the source does not describe itself.
         params: Parameter file of an MXNet symbol.
         trust_pickle: Whether a pickled module may be loaded.
+        trust_code: Whether the ``model.py`` of a folder may do more than compute.
         dynamic_batch: Whether the first dimension of the inputs is left free.
         train: Whether MXNet's output layers are read in their training form.
         fixed: Inputs that become constants.
@@ -135,20 +148,52 @@ def look(
         FormatError: The file is damaged, or its graph contradicts itself: a cycle, a reference to nothing.
         MissingError: A package that reads such a source is not installed.
     """
-    options = _options(inputs, params, trust_pickle, dynamic_batch, train, fixed, warn)
+    options = _options(inputs, params, trust_pickle, trust_code, dynamic_batch, train, fixed, warn)
     framework = framework_of(source)
     _check_train(source, framework, train)
     _check_constants(options, framework)
-    model = framework.look(source, options, raw)
+    with _reading(source, options) as sources:
+        model = framework.look(source, options, raw)
+        sources.attach(model)
     if fixed and framework.name != "onnx":  # as in load
         _fix_looked_at(model, options, raw)
     return model
+
+
+@contextmanager
+def _reading(source: Any, options: ReadOptions) -> Iterator[Sources]:
+    """Note what is read meanwhile as the source's, for the records of what will be made of it."""
+    path = Path(os.path.abspath(source)) if isinstance(source, str | Path) and Path(source).exists() else None
+    named = source if isinstance(source, str) else type(source).__name__
+    with provenance.reading(named if path is None else path.name, _told(options)) as sources:
+        if path is not None:
+            provenance.note(path)
+        yield sources
+
+
+def _told(options: ReadOptions) -> dict[str, str]:
+    """The options of reading that change what is read, as records tell them."""
+    told = {"inputs": ", ".join(map(str, options.inputs))} if options.inputs else {}
+    told |= {} if options.dynamic_batch else {"dynamic_batch": "no"}
+    told |= {"train": "yes"} if options.train else {}
+    fixed = ", ".join(f"{name}={_spelled(np.asarray(value))}" for name, value in options.fixed.items())
+    return told | ({"fixed": fixed} if fixed else {})
+
+
+def _spelled(array: npt.NDArray[np.generic]) -> str:
+    """Numbers as ``--fix`` takes them; of many or of other axes, their type, shape and a hash."""
+    if array.ndim < 2 and array.size <= _SPELLED:
+        return ",".join(map(str, array.reshape(-1).tolist()))
+    shape = "x".join(map(str, array.shape))
+    digest = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+    return f"{array.dtype.name} {shape or 'scalar'} sha256 {digest}"
 
 
 def _options(
     inputs: Inputs,
     params: str | Path | None,
     trust_pickle: bool,
+    trust_code: bool,
     dynamic_batch: bool,
     train: bool,
     fixed: Mapping[str, npt.ArrayLike] | None,
@@ -158,6 +203,7 @@ def _options(
         inputs=input_specs(inputs),
         params=None if params is None else Path(params),
         trust_pickle=trust_pickle,
+        trust_code=trust_code,
         dynamic_batch=dynamic_batch,
         train=train,
         fixed=fixed or {},
@@ -223,8 +269,10 @@ def save(
     shards = parse_size(shard_size) if isinstance(shard_size, str) else shard_size
     if shards is not None and shards < 1:
         raise InputError(f"Shards of {shards} bytes hold nothing; give a size such as 5GB.")
-    with showing(progress):
-        return target.write(model, path, WriteOptions(opset=opset, shard_size=shards, warn=warn or _warn))
+    with showing(progress), provenance.recording(model, to=to, opset=opset, shard_size=shards) as record:
+        return target.write(
+            model, path, WriteOptions(opset=opset, shard_size=shards, record=record, warn=warn or _warn)
+        )
 
 
 def convert(
@@ -235,6 +283,7 @@ def convert(
     inputs: Inputs = (),
     params: str | Path | None = None,
     trust_pickle: bool = False,
+    trust_code: bool = False,
     dynamic_batch: bool = True,
     train: bool = False,
     fixed: Mapping[str, npt.ArrayLike] | None = None,
@@ -252,6 +301,7 @@ def convert(
         inputs: Inputs that the source does not describe itself.
         params: Parameter file of an MXNet symbol.
         trust_pickle: Whether a pickled module may be loaded.
+        trust_code: Whether the ``model.py`` of a folder may do more than compute.
         dynamic_batch: Whether the first dimension of the inputs is left free.
         train: Whether MXNet's output layers are read in their training form.
         fixed: Inputs that become constants.
@@ -265,7 +315,7 @@ def convert(
     """
     writer_of(to)
     path = default_output(source, to) if out is None else Path(out)
-    options = _options(inputs, params, trust_pickle, dynamic_batch, train, fixed, warn)
+    options = _options(inputs, params, trust_pickle, trust_code, dynamic_batch, train, fixed, warn)
     model = _loaded(source, replace(options, shared=True))
     return save(model, path, to=to, opset=opset, shard_size=shard_size, warn=warn, progress=progress)
 

@@ -18,6 +18,7 @@ from graphkit.passes.gradient.loss import add_loss
 from graphkit.passes.gradient.model import differentiate, gradient_model, trained_values
 from graphkit.passes.gradient.step import step_model, trainable
 from graphkit.passes.training_form import in_training
+from graphkit.provenance import derive
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -104,6 +105,18 @@ def grad(
         prepared = in_training(model, dropout=drops) if training else model
         made = gradient_model(prepared, wanted, ends) if kind == "none" else _of_loss(prepared, kind, wanted, ends)
     drop_unused(made)
+    derive(
+        made,
+        model,
+        gradients="step" if step is not None else "yes",
+        loss=kind,
+        wrt=", ".join(wrt) or None,
+        freeze=", ".join(freeze) or None,
+        differentiated=", ".join(outputs) or None,
+        mode="train" if training else "eval",
+        dropout=drops,
+        step=None if step is None else repr(step),
+    )
     return made
 
 

@@ -215,7 +215,7 @@ class _Shape:
         self._count_in_bins(numbers)
         mean = float(numbers.mean())
         numbers -= mean
-        square = float(np.dot(numbers, numbers))
+        square = float(np.square(numbers, out=numbers).sum())  # a dot product adds in an order that threads decide
         total = self._count + numbers.size
         gap = mean - self._mean
         self._mean += gap * numbers.size / total

@@ -58,7 +58,7 @@ def _write(model: ir.Model, output: Path, options: WriteOptions) -> list[Path]:
     from graphkit.frameworks.mxnet import checkpoint
     from graphkit.frameworks.mxnet.write import to_symbol
 
-    files = checkpoint.write(to_symbol(model, options.warn), checkpoint.prefix_of(output))
+    files = checkpoint.write(to_symbol(model, options.warn), checkpoint.prefix_of(output), options.record)
     if (newest := checkpoint.newest_params(files[0])) != files[1]:
         options.warn(
             f"{newest} lies beside what was written and counts as newer: move it away, or read what was written with "

@@ -9,12 +9,14 @@ from graphkit.errors import InputError
 from graphkit.files import whole
 from graphkit.frameworks.mxnet import params, schema, structural, symbol
 from graphkit.ops.mxgraph import MxModel
+from graphkit.provenance import note
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from graphkit.frameworks.base import ReadOptions
     from graphkit.ops.mxgraph import MxGraph
+    from graphkit.provenance import Recording
 
 __all__ = ["newest_params", "params_of", "prefix_of", "read", "with_params", "write"]
 
@@ -76,6 +78,7 @@ def with_params(graph: MxGraph, path: Path, options: ReadOptions) -> MxModel:
         ParameterError: It has the names of ``save_parameters``, which cannot be matched with the symbol's.
     """
     aux = schema.aux_names(graph)
+    note(path)
     args, states = params.load_checkpoint_params(path, aux)
     if not structural.is_structural(graph, {*args, *states}):
         return MxModel(graph, args, states)
@@ -91,8 +94,13 @@ def with_params(graph: MxGraph, path: Path, options: ReadOptions) -> MxModel:
     )
 
 
-def write(mx: MxModel, prefix: Path) -> list[Path]:
+def write(mx: MxModel, prefix: Path, record: Recording | None = None) -> list[Path]:
     """Write ``PREFIX-symbol.json`` and ``PREFIX-0000.params``, both or neither.
+
+    Args:
+        mx: The symbol and its parameters.
+        prefix: What the names of both files start with.
+        record: How they were made, which the symbol tells: parameter files have no room for it.
 
     Returns:
         The files written.
@@ -101,9 +109,11 @@ def write(mx: MxModel, prefix: Path) -> list[Path]:
     target_symbol = prefix.with_name(f"{prefix.name}{_SUFFIX}")
     arrays = {f"arg:{name}": array for name, array in mx.args.items()}
     arrays.update({f"aux:{name}": array for name, array in mx.aux.items()})
-    text, checked = symbol.dumps(mx.graph).encode(), params.checked_file(arrays)
+    checked = params.checked_file(arrays)
+    symbol.dumps(mx.graph)  # refuses names that no file can hold, before gigabytes are written
     with whole(target_symbol, target_params, size=params.size_of(checked)) as (symbol_draft, params_draft):
-        symbol_draft.write_bytes(text)
         with params_draft.open("wb") as file:
             params.dump(checked, file)
+        made = "" if record is None else record.record().text()
+        symbol_draft.write_bytes(symbol.dumps(mx.graph, made).encode())
     return [target_symbol, target_params]

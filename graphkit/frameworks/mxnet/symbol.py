@@ -11,12 +11,13 @@ from graphkit.files import whole
 from graphkit.frameworks.mxnet import schema
 from graphkit.frameworks.mxnet.upgrade import CURRENT, UNSTATED, upgrade
 from graphkit.ops.mxgraph import VARIABLE, MxGraph, MxNode, MxRef
+from graphkit.provenance import KEY, note_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-__all__ = ["dumps", "loads", "read", "write"]
+__all__ = ["dumps", "loads", "read", "record_in", "write"]
 
 _GRAPH_KEYS = {"nodes", "arg_nodes", "heads", "node_row_ptr", "attrs"}
 _NODE_KEYS = {"op", "name", "inputs", "attrs", "attr", "param", "control_deps", "subgraphs", "backward_source_id"}
@@ -89,6 +90,7 @@ class _Reader:
         if isinstance(data, dict) and isinstance(data.get("attrs"), dict):
             self._version = self._stamp(data["attrs"], "mxnet_version", UNSTATED)
             self._np_shape = bool(self._stamp(data["attrs"], "is_np_shape", 0))
+            note_record(record_in(data))
         nodes, heads = self._connected(data, "it")
         upgraded = nodes if self._as_spelled else upgrade(nodes, self._version)
         graph = MxGraph(upgraded, heads, self._version, self._np_shape)
@@ -201,6 +203,13 @@ class _Reader:
                 self._finish(body)
 
 
+def record_in(data: Any) -> object:
+    """The record of how it was made that the JSON of a symbol carries, if it carries one."""
+    attrs = data.get("attrs") if isinstance(data, dict) else None
+    pair = attrs.get(KEY) if isinstance(attrs, dict) else None
+    return pair[1] if isinstance(pair, list) and len(pair) == 2 else None
+
+
 def _is_count(value: Any) -> bool:
     return type(value) is int and 0 <= value < 2**31
 
@@ -230,11 +239,16 @@ def write(path: Path, graph: MxGraph) -> None:
         draft.write_text(text, encoding="utf-8")
 
 
-def dumps(graph: MxGraph) -> str:
+def dumps(graph: MxGraph, record: str = "") -> str:
     """The text of a symbol, laid out as MXNet itself does, with attributes sorted.
 
     It is stamped with the version whose semantics the graph has, 1.9.1, whatever it was read from. ``node_row_ptr``
     depends on how an MXNet was built and is left out; no MXNet needs it.
+
+    Args:
+        graph: The symbol.
+        record: How it was made (:class:`graphkit.provenance.Record`), an attribute of the whole graph, which MXNet
+            passes over and does not write again.
 
     Raises:
         FormatError: A name or value holds a character that no file can hold.
@@ -243,6 +257,8 @@ def dumps(graph: MxGraph) -> str:
     stamps: dict[str, Any] = {"mxnet_version": ["int", CURRENT]}
     if graph.np_shape:
         stamps = {"is_np_shape": ["int", 1], **stamps}
+    if record:
+        stamps = {KEY: ["str", record], **stamps}
     return _print(_as_data(graph) | {"attrs": stamps}, "\n") + "\n"
 
 

@@ -17,6 +17,7 @@ from graphkit.frameworks.onnx.stripped import parse_stripped
 from graphkit.frameworks.onnx.validate import check_complete, check_proto
 from graphkit.ir.edit import nodes_of
 from graphkit.ir.origin import Origin, origin_of, set_origin
+from graphkit.provenance import KEY, note, note_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +57,7 @@ def load(path: Path, findings: Findings | None = None) -> tuple[ir.Model, onnx.M
         while cause.__cause__ is not None:
             cause = cause.__cause__  # type: ignore[assignment]
         raise FormatError(f"{path} is damaged: {' '.join(str(cause).split())}.") from error
+    note_record(model.metadata_props.pop(KEY, None))
     try:
         check_complete(model)
     except FormatError as error:
@@ -107,6 +109,7 @@ def _map_weights(model: ir.Model, findings: Findings | None) -> None:
                 value.type, value.shape = ir.TensorType(tensor.dtype), ir.Shape(tensor.shape.numpy())
                 value.const_value = None
             else:
+                note(tensor.path)
                 value.const_value = ir.Tensor(_mapped(tensor, files), dtype=tensor.dtype, name=tensor.name)
 
 

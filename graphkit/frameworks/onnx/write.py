@@ -14,6 +14,7 @@ from graphkit.files import release, whole, write_array, written
 from graphkit.frameworks.onnx.proto import weightless_proto
 from graphkit.ir.edit import nodes_of
 from graphkit.ir.training import padding_row, stops_gradient
+from graphkit.provenance import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphkit.frameworks.base import WriteOptions
+    from graphkit.provenance import Record
 
 __all__ = ["check", "write"]
 
@@ -55,8 +57,9 @@ def write(model: ir.Model, path: Path, options: WriteOptions) -> list[Path]:
 
     Where no opset is asked for it is the canonical one, or 21 for operators that ONNX Runtime runs no later.
 
-    The file carries kinds and origins as metadata, so that graphkit reads back what it wrote. Both files appear
-    complete or not at all. Weights are streamed from where they are (:func:`graphkit.files.write_array`).
+    The file carries kinds and origins as metadata, so that graphkit reads back what it wrote, and the record of how it
+    was made (:mod:`graphkit.provenance`), as the last field, when what it was made from has been hashed. Both files
+    appear complete or not at all. Weights are streamed from where they are (:func:`graphkit.files.write_array`).
 
     Returns:
         The files written.
@@ -80,16 +83,27 @@ def write(model: ir.Model, path: Path, options: WriteOptions) -> list[Path]:
     proto, weights = _proto(model, options.opset)
     proto.producer_name, proto.producer_version = "graphkit", __version__
     size = _size(model, proto) + sum(tensor.nbytes for tensor in weights.values())
+    if options.record is not None:
+        size += len(_entry(options.record.expected()))
     if size < INLINE_LIMIT:
         with whole(path, size=size) as (draft,), draft.open("wb") as file:
             _write_inline(proto, weights, file)
+            if options.record is not None:
+                file.write(_entry(options.record.record()))
         return [path]
     data = path.with_name(path.name + ".data")
     with whole(path, data, size=size) as (draft, data_draft):
         with data_draft.open("wb") as file:
             _write_beside(proto, weights, file, data.name)
-        draft.write_bytes(proto.SerializeToString())
+        entry = b"" if options.record is None else _entry(options.record.record())
+        draft.write_bytes(proto.SerializeToString() + entry)
     return [path, data]
+
+
+def _entry(record: Record) -> bytes:
+    """A record as an entry of a model's metadata, to follow its other fields."""
+    entry: bytes = onnx.StringStringEntryProto(key=KEY, value=record.text()).SerializeToString()
+    return _start(onnx.ModelProto.METADATA_PROPS_FIELD_NUMBER, len(entry)) + entry
 
 
 def check(model: ir.Model, options: WriteOptions) -> None:

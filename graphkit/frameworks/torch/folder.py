@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import contextlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,8 +11,12 @@ from graphkit.errors import FormatError, InputError
 from graphkit.frameworks.base import InputSpec
 from graphkit.frameworks.torch.explain import sentence
 from graphkit.frameworks.torch.shards import INDEX, WEIGHTS, read_index
+from graphkit.frameworks.torch.vetting import BUILTINS, parsed, vet
+from graphkit.provenance import KEY, note, note_record
+from graphkit.text import short
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import torch
@@ -53,17 +57,20 @@ def is_folder(path: Path) -> bool:
     return (folder / MODEL).is_file() and ((folder / WEIGHTS).is_file() or (folder / INDEX).is_file())
 
 
-def read_folder(path: Path) -> Folder:
+def read_folder(path: Path, *, trusted: bool = False) -> Folder:
     """Run the source of a folder and load its weights, which stay mapped from their files.
 
     Args:
         path: The folder, or the source in it.
+        trusted: Whether the source may do anything; else it is run only where all that it does is to compute with
+            torch, as source does that graphkit wrote (:mod:`graphkit.frameworks.torch.vetting`).
 
     Raises:
-        InputError: The source fails, or the weights are not its own.
+        InputError: The source fails, does what is not trusted, or the weights are not its own.
         FormatError: The weights are damaged, are not all there, or were not written by graphkit.
     """
     folder = path.parent if path.name == MODEL else path
+    note(folder / MODEL)
     weights = folder / WEIGHTS
     if weights.is_file():
         metadata, state = _read_file(weights)
@@ -75,7 +82,8 @@ def read_folder(path: Path) -> Folder:
             f"{weights} was not written by graphkit, so nothing says which class of {folder / MODEL} it belongs to; "
             f"name what makes the module instead, as package.module:callable."
         )
-    module = _made(folder / MODEL, metadata[MAIN], state, weights)
+    module = _made(_class(folder / MODEL, metadata[MAIN], trusted=trusted), folder / MODEL, state, weights)
+    note_record(metadata.get(KEY))
     try:
         inputs = tuple(InputSpec(name, tuple(shape), dtype) for name, shape, dtype in json.loads(metadata[INPUTS]))
         names = {key: entry["name"] for key, entry in json.loads(metadata[NAMES]).items() if "layout" not in entry}
@@ -87,6 +95,7 @@ def read_folder(path: Path) -> Folder:
 def _read_file(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
     from safetensors import SafetensorError, safe_open
 
+    note(path)
     try:
         with safe_open(path, "pt") as file:
             return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # the file is no mapping
@@ -95,6 +104,7 @@ def _read_file(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
 
 
 def _read_shards(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    note(path)
     index = read_index(path)
     state: dict[str, torch.Tensor] = {}
     for file, names in index.files.items():
@@ -111,23 +121,48 @@ def _read_shards(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
     return index.metadata, state
 
 
-def _made(source: Path, name: str, state: dict[str, torch.Tensor], weights: Path) -> torch.nn.Module:
+def _class(source: Path, name: str, *, trusted: bool) -> Any:
+    """The class of the module, which the source makes when it is run."""
+    from torch import nn
+
+    try:
+        tree = parsed(source.read_text(encoding="utf-8"), source)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{source} cannot be read: {error}.") from error
+    space: dict[str, Any] = {"__name__": f"graphkit_{source.parent.name}", "__file__": str(source)}
+    if not trusted:
+        vet(tree, source)
+        space["__builtins__"] = BUILTINS
+    with _failing(source):
+        exec(compile(tree, str(source), "exec", dont_inherit=True), space)
+    found = space.get(name)
+    if not isinstance(found, type) or not issubclass(found, nn.Module) or found.__module__ != space["__name__"]:
+        raise InputError(
+            f"{source} has no class {short(name)!r} that is an nn.Module, which its weights say is the model; they are "
+            f"not of the same model. Convert the model again."
+        )
+    return found
+
+
+@contextlib.contextmanager
+def _failing(source: Path) -> Iterator[None]:
+    """Say of what source raises that the source fails."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        raise InputError(f"{source} fails: {type(error).__name__}: {sentence(error)}.") from error
+
+
+def _made(make: Any, source: Path, state: dict[str, torch.Tensor], weights: Path) -> torch.nn.Module:
     """The module with these tensors as its own.
 
     It is made without memory for its weights, unless its source has been changed to compute something of its own.
     """
-    spec = importlib.util.spec_from_file_location(f"graphkit_{source.parent.name}", source)
-    assert spec is not None
-    assert spec.loader is not None
-    space: Any = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(space)
-        module = _without_memory(getattr(space, name), state) or getattr(space, name)()
-    except Exception as error:
-        raise InputError(f"{source} fails: {type(error).__name__}: {sentence(error)}.") from error
+    with _failing(source):
+        module = _without_memory(make, state) or make()
     try:
         module.load_state_dict(state, assign=True)
-    except RuntimeError as error:
+    except Exception as error:
         raise InputError(f"{weights} does not fit {source}: {sentence(error)}.") from error
     evaluating: torch.nn.Module = module.eval()
     return evaluating

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from graphkit.ir.dtypes import DType
 
-__all__ = ["check_weights", "size_of", "write_weights"]
+__all__ = ["check_weights", "size_of", "write_metadata", "write_weights"]
 
 _ALIGNMENT = 8
 
@@ -48,21 +48,51 @@ def write_weights(
         OSError: The file cannot be written.
     """
     check_weights(tensors)
-    header: dict[str, Any] = {"__metadata__": dict(metadata)}
-    # The largest elements first keeps all of them aligned.
-    ordered = sorted(tensors.items(), key=lambda item: -_row(item[1]).numpy.itemsize)
-    end = 0
-    for name, tensor in ordered:
-        start, end = end, end + size_of(tensor)
-        header[name] = {"dtype": _row(tensor).safetensors, "shape": list(_shape(tensor)), "data_offsets": [start, end]}
-    text = json.dumps(header).encode()
+    text = _header(tensors, metadata)
     text += b" " * (-len(text) % _ALIGNMENT)
     with path.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little"))
+        file.write(len(text).to_bytes(_ALIGNMENT, "little"))
         file.write(text)
-        for _, tensor in ordered:
+        for _, tensor in _ordered(tensors):
             for part in _elements(tensor):
                 write_array(file, part, _row(tensor).numpy)
+
+
+def write_metadata(
+    path: Path, tensors: Mapping[str, Stored | npt.NDArray[np.generic]], metadata: Mapping[str, str]
+) -> None:
+    """Write other metadata, which are no longer, into a file that :func:`write_weights` wrote.
+
+    Args:
+        path: The file.
+        tensors: What it holds.
+        metadata: Its metadata.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    text = _header(tensors, metadata)
+    with path.open("r+b") as file:
+        room = int.from_bytes(file.read(_ALIGNMENT), "little")
+        if len(text) > room:
+            raise ValueError(f"{len(text)} bytes of metadata and layout do not fit into {room}")
+        file.write(text.ljust(room))
+
+
+def _ordered(
+    tensors: Mapping[str, Stored | npt.NDArray[np.generic]],
+) -> list[tuple[str, Stored | npt.NDArray[np.generic]]]:
+    """Tensors in the order of the file: the largest elements first, which keeps all of them aligned."""
+    return sorted(tensors.items(), key=lambda item: -_row(item[1]).numpy.itemsize)
+
+
+def _header(tensors: Mapping[str, Stored | npt.NDArray[np.generic]], metadata: Mapping[str, str]) -> bytes:
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    end = 0
+    for name, tensor in _ordered(tensors):
+        start, end = end, end + size_of(tensor)
+        header[name] = {"dtype": _row(tensor).safetensors, "shape": list(_shape(tensor)), "data_offsets": [start, end]}
+    return json.dumps(header).encode()
 
 
 def size_of(tensor: Stored | npt.NDArray[np.generic]) -> int:

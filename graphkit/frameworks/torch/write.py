@@ -72,23 +72,22 @@ def write(model: ir.Model, folder: Path, options: WriteOptions) -> list[Path]:
     metadata, total = _metadata(model, source), sum(sizes.values())
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} cannot be written because it is a file; the torch source goes into a folder.")
-    made = not folder.exists()
-    try:
-        folder.mkdir(exist_ok=True)
-        index = [INDEX] if len(parts) > 1 else []
-        targets = [folder / file for file in (MODEL, *index, *parts)]
-        with whole(*targets, size=total, stale=older(folder)) as (source_draft, *drafts):
-            source_draft.write_text(text, encoding="utf-8")
-            if index:
-                drafts.pop(0).write_text(index_text(parts, total, metadata), encoding="utf-8")
-                metadata = {key: value for key, value in metadata.items() if key in _OF_SHARDS}
+    index = [INDEX] if len(parts) > 1 else []
+    targets = [folder / file for file in (MODEL, *index, *parts)]
+    with whole(*targets, size=total, stale=lambda: older(folder), make=True) as (source_draft, *drafts):
+        index_draft = drafts.pop(0) if index else None
+        shared = {key: value for key, value in metadata.items() if index_draft is None or key in _OF_SHARDS}
+        expected = {} if options.record is None else {KEY: options.record.expected().text()}
+        for draft, part in zip(drafts, parts.values(), strict=True):
+            write_weights(draft, part, shared | expected)
+        if options.record is not None:
+            record = {KEY: options.record.record().text()}
             for draft, part in zip(drafts, parts.values(), strict=True):
-                write_weights(draft, part, metadata)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be written: {error}.") from error
-    finally:
-        if made and folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+                write_metadata(draft, part, shared | record)
+            metadata, text = metadata | record, text + stamps.in_source(record[KEY])
+        source_draft.write_text(text, encoding="utf-8")
+        if index_draft is not None:
+            index_draft.write_text(index_text(parts, total, metadata), encoding="utf-8")
     return targets
 
 

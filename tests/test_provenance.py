@@ -1,0 +1,225 @@
+"""Files say what they were made from, and history can be followed back."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import graphkit
+from graphkit import provenance
+from graphkit.frameworks.mxnet import symbol
+from graphkit.provenance import KEY, LEVELS, Record, SourceFile, parse
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def network(path: Path, *, seed: int = 0, external: str = "") -> Path:
+    """A small ONNX file: x · w + b, the weight beside it where that is asked for."""
+    weight = np.random.default_rng(seed).standard_normal((4, 3)).astype(np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["h"]), helper.make_node("Add", ["h", "b"], ["y"])],
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 3])],
+        [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(np.ones(3, np.float32), "b")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    if external:
+        onnx.save(model, path, save_as_external_data=True, location=external, size_threshold=0)
+    else:
+        onnx.save(model, path)
+    return path
+
+
+def of_onnx(path: Path) -> Record:
+    told = {entry.key: entry.value for entry in onnx.load(path, load_external_data=False).metadata_props}
+    record = parse(told[KEY])
+    assert record is not None
+    return record
+
+
+def of_symbol(path: Path) -> Record:
+    record = parse(symbol.record_in(json.loads(path.read_bytes())))
+    assert record is not None
+    return record
+
+
+def of_weights(path: Path) -> Record:
+    from safetensors import safe_open
+
+    with safe_open(path, "np") as file:
+        record = parse(file.metadata()[KEY])
+    assert record is not None
+    return record
+
+
+def test_each_target_names_its_source_with_its_hash(tmp_path):
+    source = network(tmp_path / "net.onnx")
+    graphkit.convert(source, "mxnet", tmp_path / "mx")
+    graphkit.convert(source, "torch", tmp_path / "torch")
+    graphkit.convert(source, "onnx", tmp_path / "again.onnx", opset=15)
+    for record, options in (
+        (of_symbol(tmp_path / "mx-symbol.json"), {"to": "mxnet"}),
+        (of_weights(tmp_path / "torch" / "model.safetensors"), {"to": "torch"}),
+        (of_onnx(tmp_path / "again.onnx"), {"to": "onnx", "opset": "15"}),
+    ):
+        assert record.graphkit == graphkit.__version__
+        assert record.source == "net.onnx"
+        assert record.files == (SourceFile("net.onnx", source.stat().st_size, sha256(source)),)
+        assert dict(record.options) == options
+        assert record.earlier is None
+
+
+def test_external_data_and_parameters_are_files_of_the_source(tmp_path):
+    source = network(tmp_path / "net.onnx", external="weights.bin")
+    graphkit.convert(source, "mxnet", tmp_path / "mx")
+    graphkit.convert(tmp_path / "mx-symbol.json", "onnx", tmp_path / "back.onnx")
+    first = of_symbol(tmp_path / "mx-symbol.json")
+    assert {file.name: file.sha256 for file in first.files} == {
+        "net.onnx": sha256(source),
+        "weights.bin": sha256(tmp_path / "weights.bin"),
+    }
+    record = of_onnx(tmp_path / "back.onnx")
+    assert {file.name: file.sha256 for file in record.files} == {
+        name: sha256(tmp_path / name) for name in ("mx-symbol.json", "mx-0000.params")
+    }
+    assert record.earlier == first
+
+
+def test_history_is_followed_back_through_every_format(tmp_path):
+    network(tmp_path / "net.onnx")
+    graphkit.convert(tmp_path / "net.onnx", "torch", tmp_path / "folder", shard_size=40)
+    graphkit.convert(tmp_path / "folder", "mxnet", tmp_path / "mx")
+    graphkit.convert(tmp_path / "mx-symbol.json", "onnx", tmp_path / "last.onnx")
+    chain = of_onnx(tmp_path / "last.onnx").chain
+    assert [record.source for record in chain] == ["mx-symbol.json", "folder", "net.onnx"]
+    names = {file.name: file.sha256 for file in chain[1].files}
+    assert names == {path.name: sha256(path) for path in (tmp_path / "folder").iterdir() if path.is_file()}
+    assert chain[1].options == {"to": "mxnet"} or chain[0].options == {"to": "onnx"}
+
+
+def test_a_model_in_memory_has_no_file(tmp_path):
+    model = ir.from_proto(onnx.load(network(tmp_path / "net.onnx")))
+    graphkit.save(model, tmp_path / "saved.onnx", to="onnx")
+    assert of_onnx(tmp_path / "saved.onnx").files == ()
+
+
+def test_gradients_say_how_they_were_made(tmp_path):
+    source = network(tmp_path / "net.onnx")
+    graphkit.save(graphkit.grad(source, loss="mse", wrt=["w"]), tmp_path / "grad.onnx", to="onnx")
+    record = of_onnx(tmp_path / "grad.onnx")
+    assert record.files[0].sha256 == sha256(source)
+    assert record.options["loss"] == "mse"
+    assert record.options["wrt"] == "w"
+
+
+def test_a_source_that_was_replaced_is_hashed_as_it_was_read(tmp_path):
+    source = network(tmp_path / "net.onnx", external="weights.bin")
+    model = graphkit.load(source)
+    read = {path.name: sha256(path) for path in (source, tmp_path / "weights.bin")}
+    for name in read:
+        (tmp_path / name).unlink()
+    network(source, seed=1, external="weights.bin")
+    graphkit.save(model, tmp_path / "mx", to="mxnet")
+    assert {file.name: file.sha256 for file in of_symbol(tmp_path / "mx-symbol.json").files} == read
+
+
+def test_a_source_that_was_changed_in_place_has_no_hash(tmp_path):
+    source = network(tmp_path / "net.onnx")
+    model = graphkit.load(source)
+    with source.open("r+b") as file:
+        file.write(b"\x08\x07")
+    os.utime(source, ns=(1, 1))
+    graphkit.save(model, tmp_path / "folder", to="torch")
+    (file,) = of_weights(tmp_path / "folder" / "model.safetensors").files
+    assert file == SourceFile("net.onnx", source.stat().st_size, None)
+    assert graphkit.load(tmp_path / "folder").graph.num_nodes() == model.graph.num_nodes()
+
+
+def test_nothing_is_hashed_where_nothing_is_written(tmp_path, monkeypatch):
+    source = network(tmp_path / "net.onnx", external="weights.bin")
+    monkeypatch.setattr(provenance, "_sha256", lambda *_: pytest.fail("a file was hashed"))
+    model = graphkit.load(source)
+    graphkit.inspect(source, weights=True)
+    graphkit.look(source, raw=True)
+    graphkit.diff(source, model)
+
+
+def test_many_files_do_not_stay_open(tmp_path):
+    weights = {f"w{number}": np.full(3, number, np.float32) for number in range(80)}
+    names = ["x", *weights]
+    graph = helper.make_graph(
+        [helper.make_node("Sum", names, ["y"])],
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [3])],
+        [numpy_helper.from_array(array, name) for name, array in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "net.onnx", save_as_external_data=True, all_tensors_to_one_file=False, size_threshold=0)
+    before = len(os.listdir("/proc/self/fd"))
+    with provenance.reading("net.onnx") as sources:
+        for path in sorted(tmp_path.iterdir()):
+            provenance.note(path)
+    assert len(sources.files) == 81
+    assert len(os.listdir("/proc/self/fd")) - before < 40
+    graphkit.convert(tmp_path / "net.onnx", "onnx", tmp_path / "out.onnx")
+    record = of_onnx(tmp_path / "out.onnx")
+    assert {file.name: file.sha256 for file in record.files} == {
+        path.name: sha256(path) for path in tmp_path.iterdir() if path.name != "out.onnx"
+    }
+    del sources
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) - before < 5
+
+
+def test_records_are_bounded():
+    record = Record("1", "x", tuple(SourceFile("n" * 100, 1, "0" * 64) for _ in range(400)))
+    for number in range(100):
+        record = Record(str(number), f"file {number}", record.files, {}, record)
+    text = record.text()
+    assert len(text) <= 1 << 18
+    read = parse(text)
+    assert read is not None
+    assert [each.graphkit for each in read.chain] == [str(99 - level) for level in range(len(read.chain))]
+    small = Record("1", "x")
+    for _ in range(100):
+        small = Record("1", "x", earlier=small)
+    found = parse(small.text())
+    assert found is not None
+    assert len(found.chain) == LEVELS
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        7,
+        "",
+        "[]",
+        "{}",
+        '{"graphkit": 1, "source": "x"}',
+        '{"graphkit": "1", "source": "x", "files": 3}',
+        '{"graphkit": "1", "source": "x", "files": [{"name": "a", "bytes": -1, "sha256": null}]}',
+        '{"graphkit": "1", "source": "x", "files": [{"name": "a", "bytes": true, "sha256": null}]}',
+        '{"graphkit": "1", "source": "x", "files": [{"name": "a", "bytes": 1, "sha256": "A"}]}',
+        '{"graphkit": "1", "source": "\\ud800"}',
+        '{"graphkit": "1", "source": "x", "options": {"a": 1}}',
+        '{"graphkit": "1", "source": "x", "earlier": 5}',
+        "[" * 100_000,
+        '{"graphkit": "1", "source": "' + "x" * (1 << 20) + '"}',
+    ],
+)
+def test_what_is_no_record_is_not_taken_for_one(text):
+    assert parse(text) is None
