@@ -9,21 +9,19 @@ from __future__ import annotations
 import gc
 import importlib
 import pkgutil
-import signal
 import sys
-import threading
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
 from graphkit._version import __version__
-from graphkit.cli.console import PipeClosedError, TerminatedError, explain, hush
+from graphkit.cli.console import PipeClosedError, TerminatedError, hush
+from graphkit.cli.signals import ending_in_order
 from graphkit.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 __all__ = ["main"]
 
@@ -106,7 +104,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit.
 
     Args:
-        arguments: What follows the program's name; None for the process's own.
+        arguments: What follows the program's name; None for the process's own, which is then this command's alone: the
+            command goes on in a child of it, which it watches (:mod:`graphkit.cli.supervising`).
 
     Raises:
         SystemExit: Always; 0 is fine, 1 that what was asked does not hold, 2 bad input or usage, 130 interrupted, 143
@@ -117,31 +116,17 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     if not debug:
         hush()
     gc.set_threshold(_GARBAGE)
-    try:
-        with _ending_in_order():
-            status = _graphkit.main(args=given, prog_name="graphkit", standalone_mode=False)
-            sys.stdout.flush()
-    except (Exception, KeyboardInterrupt, TerminatedError) as problem:
-        status = explain(problem, debug=debug)
+    own = arguments is None
+    status: object = None
+    with ending_in_order(own) as endings:
+        try:
+            try:
+                status = _graphkit.main(
+                    args=given, prog_name="graphkit", standalone_mode=False, obj=endings if own else None
+                )
+                sys.stdout.flush()
+            except (Exception, KeyboardInterrupt, TerminatedError) as problem:
+                status = endings.explain(problem, debug=debug)
+        except (KeyboardInterrupt, TerminatedError) as problem:  # while another one was explained
+            status = endings.explain(problem, debug=debug)
     sys.exit(status if isinstance(status, int) else 0)
-
-
-@contextmanager
-def _ending_in_order() -> Iterator[None]:
-    """Let what would end the process at once (kill, a closed terminal) end it so that drafts of files are removed."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def end(number: int, _frame: object) -> NoReturn:
-        raise TerminatedError(number)
-
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    taken = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
-    for number in taken:
-        signal.signal(number, end)
-    try:
-        yield
-    finally:
-        for number in taken:
-            signal.signal(number, signal.SIG_DFL)

@@ -22,7 +22,19 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-__all__ = ["PipeClosedError", "TerminatedError", "count", "explain", "hush", "results_only", "size", "stdout", "warn"]
+__all__ = [
+    "PipeClosedError",
+    "TerminatedError",
+    "count",
+    "explain",
+    "fail",
+    "hush",
+    "results_only",
+    "say",
+    "size",
+    "stdout",
+    "warn",
+]
 
 _WIDE = 120
 """Width of tables that go to a file or a pipe."""
@@ -44,26 +56,39 @@ class TerminatedError(BaseException):
         super().__init__(number)
 
 
-def explain(problem: BaseException, *, debug: bool) -> int:
+def explain(problem: BaseException, *, debug: bool, silent: bool = False) -> int:
     """Print what went wrong to stderr, as one paragraph, and say with which status to exit.
 
     Args:
         problem: What was raised.
         debug: Whether the traceback is printed too.
+        silent: Whether another process says that this one was interrupted or terminated.
     """
     if debug and not isinstance(problem, click.exceptions.Exit):
         traceback.print_exception(problem)
     if isinstance(problem, KeyboardInterrupt | click.Abort):
-        _say("", "interrupted.")
+        if not silent:
+            say("interrupted.")
         return 130
     if isinstance(problem, TerminatedError):
-        _say("", "terminated.")
+        if not silent:
+            say("terminated.")
         return 128 + problem.number
     if isinstance(problem, PipeClosedError | BrokenPipeError):
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # so that the interpreter's last flush finds a file
         return 141
-    _say("error", _told(problem))
+    fail(_told(problem))
     return 2
+
+
+def say(message: str) -> None:
+    """Print a paragraph to stderr."""
+    _say("", message)
+
+
+def fail(message: str) -> None:
+    """Print an error to stderr."""
+    _say("error", message)
 
 
 def warn(message: str) -> None:

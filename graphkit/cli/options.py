@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from graphkit.cli import bounds
 from graphkit.cli.console import warn
+from graphkit.cli.signals import Endings
+from graphkit.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,6 +48,7 @@ _READING = (
         help="Parameter file of an MXNet symbol.",
     ),
     click.option("--trust-pickle", is_flag=True, help="Load a pickled module. This runs code from the file."),
+    click.option("--trust-code", is_flag=True, help="Run a folder's model.py whatever it does besides computing."),
     click.option(
         "--dynamic-batch/--no-dynamic-batch",
         default=True,
@@ -77,6 +82,7 @@ class Reading:
         inputs: Given inputs, as spelled.
         params: Parameter file of an MXNet symbol.
         trust_pickle: Whether a pickled module may be loaded.
+        trust_code: Whether the source of a folder may do more than compute.
         dynamic_batch: Whether the batch dimension is left free.
         train: Whether output layers keep their labels and losses.
         fixed: Inputs that become constants, as spelled.
@@ -86,6 +92,7 @@ class Reading:
     inputs: tuple[str, ...]
     params: Path | None
     trust_pickle: bool
+    trust_code: bool
     dynamic_batch: bool
     train: bool
     fixed: tuple[str, ...]
@@ -121,6 +128,7 @@ class Reading:
             "inputs": self.specs(),
             "params": self.params,
             "trust_pickle": self.trust_pickle,
+            "trust_code": self.trust_code,
             "dynamic_batch": self.dynamic_batch,
             "train": self.train,
             "fixed": dict(map(parse_fixed, self.fixed)),
@@ -136,6 +144,7 @@ def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
         inputs: tuple[str, ...],
         params: Path | None,
         trust_pickle: bool,
+        trust_code: bool,
         dynamic_batch: bool,
         train: bool,
         fixed: tuple[str, ...],
@@ -145,7 +154,9 @@ def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
         from graphkit.limits import limited, parse
 
         with limited(parse(limits)):
-            return function(Reading(source, inputs, params, trust_pickle, dynamic_batch, train, fixed), **rest)
+            return function(
+                Reading(source, inputs, params, trust_pickle, trust_code, dynamic_batch, train, fixed), **rest
+            )
 
     gather.__doc__ = inspect.cleandoc(function.__doc__ or "") + _SOURCE
     return click.argument("source")(with_options(gather, function, _READING))
@@ -170,12 +181,29 @@ def json_option(function: F) -> F:
 
 
 class _Command(click.Command):
-    """A command with ``--debug``, which :func:`graphkit.cli.main` looks for itself."""
+    """A command that is watched, with the options of all: ``--timeout``, ``--max-memory`` and ``--debug``.
+
+    :func:`graphkit.cli.main` looks for the last one itself.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         told = "Show tracebacks, and other packages' warnings."
-        self.params.append(click.Option(["--debug"], is_flag=True, expose_value=False, help=told))
+        self.params += [*bounds.options(), click.Option(["--debug"], is_flag=True, expose_value=False, help=told)]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        allowed, given = bounds.bounds_of(ctx)
+        endings = ctx.find_object(Endings)
+        if endings is not None:
+            from graphkit.cli.supervising import supervise
+
+            supervise(allowed, endings, debug="--debug" in sys.argv)
+        elif given:
+            raise InputError(
+                f"--timeout and --max-memory end the process that {ctx.command_path} runs in, which is not its own "
+                f"here; start graphkit as a program."
+            )
+        return super().invoke(ctx)
 
 
 def command(function: Callable[..., Any]) -> click.Command:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -29,17 +30,25 @@ def COMMAND(reading: Reading, shown: Shown, port: int, browser: bool) -> None:  
     The page is served to this machine alone, until Ctrl-C. `graphkit render SOURCE -o x.html` writes the same page into
     a file that needs no server.
     """
-    import webbrowser
-
     from graphkit.render import picture
     from graphkit.render.viewer.server import PageServer
 
     model = shown.model(reading)
     with PageServer(picture(model, "html", **shown.options(model, explored=True)), port) as server:
         click.echo(f"{server.address} (Ctrl-C ends)")
-        if browser and not webbrowser.open(server.address):
+        if browser and not _browses(server.address):
             click.echo("No browser could be opened; open the address yourself.", err=True)
         try:
             server.serve()
         except KeyboardInterrupt:
             click.echo("", err=True)
+
+
+def _browses(address: str) -> bool:
+    """Open the browser, which goes on when the command is over."""
+    import webbrowser
+
+    from graphkit.processes import DETACHED
+
+    os.environ[DETACHED] = "1"
+    return webbrowser.open(address)
