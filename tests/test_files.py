@@ -7,9 +7,7 @@ import mmap
 import os
 import resource
 import shutil
-import signal
 import tempfile
-import time
 import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,8 +16,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from graphkit import files
 from graphkit.errors import InputError
+from graphkit.files import arrays as files
 from graphkit.files import aside, joined_aside, parse_size, release, showing, sized, whole, write_array, written
 
 
@@ -48,36 +46,6 @@ def test_an_error_of_the_disk_is_told_in_a_paragraph(tmp_path):
     with pytest.raises(InputError, match=r"a cannot be written: .*No space left"):
         _write_half(tmp_path / "a", OSError(28, "No space left on device"))
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("failing", [1, 2, 3, 4])
-def test_files_that_belong_together_are_replaced_together_or_not_at_all(tmp_path, monkeypatch, failing):
-    """Both old files are moved away before the first new one is in place, so no old file is ever beside a new one."""
-    seen = []
-    replace = os.replace
-
-    def watched(source, target):
-        if len(seen) == failing - 1:
-            seen.append(None)
-            raise OSError(5, "Input/output error")
-        replace(source, target)
-        seen.append({name: (tmp_path / name).read_text() for name in "ab" if (tmp_path / name).exists()})
-
-    def write():
-        with whole(tmp_path / "a", tmp_path / "b") as (a, b):
-            a.write_text("new")
-            b.write_text("new")
-
-    for name in "ab":
-        (tmp_path / name).write_text("old")
-    monkeypatch.setattr(os, "replace", watched)
-    with pytest.raises(InputError, match="Input/output error"):
-        write()
-    assert all(len(set(found.values())) <= 1 for found in seen[: failing - 1])
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "old", "b": "old"}
-    monkeypatch.undo()
-    write()
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "new", "b": "new"}
 
 
 def test_a_missing_folder_and_a_folder_in_the_way_are_refused(tmp_path):
@@ -259,49 +227,6 @@ def test_a_disk_that_takes_nothing_is_told_of_though_nothing_can_be_removed_ther
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(InputError, match=r"a cannot be written: .*Read-only"), whole(tmp_path / "a") as (draft,):
         draft.open("wb")
-
-
-def test_stale_files_go_when_the_new_ones_are_there_and_not_before(tmp_path):
-    for name in ("a", "b"):
-        (tmp_path / name).write_text("old")
-    with pytest.raises(KeyError), whole(tmp_path / "a", stale=[tmp_path / "b"]):
-        raise KeyError
-    assert (tmp_path / "b").read_text() == "old"
-    with whole(tmp_path / "a", stale=[tmp_path / "a", tmp_path / "b", tmp_path / "none"]) as (draft,):
-        draft.write_text("new")
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "new"}
-
-
-def test_drafts_of_killed_processes_are_removed_by_the_next(tmp_path):
-    dead, alive = 2**22 + 1, os.getpid()  # more than any process number of Linux
-    names = [f".{dead}-0123abcd-a", f".{alive}-0123abcd-a", f".{dead}-0123abcd-b", f".{dead}-4567abcd-a"]
-    for name in names:
-        (tmp_path / name).write_text("half")
-    hours_ago = time.time() - 7200
-    for name in names[:3]:
-        os.utime(tmp_path / name, (hours_ago, hours_ago))
-    with whole(tmp_path / "a", size=1) as (draft,):
-        draft.write_text("new")
-    assert {path.name for path in tmp_path.iterdir()} == {"a", *names[1:]}
-
-
-def test_an_interruption_waits_until_files_are_in_place(tmp_path, monkeypatch):
-    replace = os.replace
-
-    def interrupted(source, target):
-        replace(source, target)
-        signal.raise_signal(signal.SIGINT)
-
-    def write():
-        with whole(tmp_path / "a", tmp_path / "b") as (a, b):
-            a.write_text("new")
-            b.write_text("new")
-
-    (tmp_path / "a").write_text("old")
-    monkeypatch.setattr(os, "replace", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        write()
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "new", "b": "new"}
 
 
 @pytest.mark.parametrize(

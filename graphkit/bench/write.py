@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from graphkit.errors import InputError, MissingError
-from graphkit.files import whole
+from graphkit.files import write_whole
 
 if TYPE_CHECKING:
     from graphkit.bench.result import Benchmark
@@ -54,8 +54,7 @@ def write_benchmark(benchmark: Benchmark, path: str | Path) -> Path:
     """
     path = Path(path)
     content = _content(benchmark, form_of(path))
-    with whole(path) as (draft,):
-        draft.write_bytes(content)
+    write_whole(path, content)
     return path
 
 

@@ -205,7 +205,7 @@ def render(source: ir.Model | nx.MultiDiGraph, path: str | Path, **options: Unpa
         MissingError: pygraphviz or, for PNG and PDF, any font, or for TensorBoard tensorboard is not installed.
         ExecutionError: Graphviz gave up.
     """
-    from graphkit.files import whole
+    from graphkit.files import write_whole
 
     form = format_of(path)
     content = picture(source, form, **options)
@@ -213,13 +213,8 @@ def render(source: ir.Model | nx.MultiDiGraph, path: str | Path, **options: Unpa
     if form == TENSORBOARD:
         from graphkit.render.tensorboard import FILE
 
-        try:
-            target.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"The folder {path} cannot be made: {error}.") from error
         target /= FILE
-    with whole(target) as (draft,):
-        draft.write_bytes(content)
+    write_whole(target, content, make=form == TENSORBOARD)
     return target
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from graphkit.errors import InputError
-from graphkit.files import whole
+from graphkit.files import write_whole
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -50,8 +50,7 @@ def write_report(report: Report, path: str | Path, model: ir.Model | None = None
     """
     path = Path(path)
     form = form_of(path)
-    with whole(path) as (draft,):
-        draft.write_text(_text(report, form, model), encoding="utf-8", newline="\n")
+    write_whole(path, _text(report, form, model))
     return path
 
 

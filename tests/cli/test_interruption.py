@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 SLOWLY = """
 import sys, time
-from graphkit import files
 from graphkit.cli import main
-write = files.written
-files.BLOCK = 10_000
-files.written = lambda count: (time.sleep(0.05), write(count))
+from graphkit.files import arrays
+write = arrays.written
+arrays.BLOCK = 10_000
+arrays.written = lambda count: (time.sleep(0.05), write(count))
 main(sys.argv[1:])
 """
 """The command line, which takes a minute to write a megabyte."""
@@ -43,7 +43,7 @@ def test_a_conversion_that_is_ended_while_it_writes_leaves_nothing(
     command = [sys.executable, "-c", SLOWLY, "convert", "../x.onnx", "--to", "onnx", "-o", "y.onnx"]
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        while process.poll() is None and not any(path.stat().st_size for path in folder.glob(".*-y.onnx")):
+        while process.poll() is None and not any(path.stat().st_size for path in folder.glob(".graphkit-*/new/y.onnx")):
             time.sleep(0.01)
         assert process.poll() is None, process.communicate()
         process.send_signal(number)

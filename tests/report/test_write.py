@@ -40,7 +40,7 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatc
     def fails(*_arguments, **_more):
         raise OSError("full")
 
-    monkeypatch.setattr("pathlib.Path.write_text", fails)
+    monkeypatch.setattr("pathlib.Path.write_bytes", fails)
     with pytest.raises(InputError, match=r"cannot be written: full"):
         write_report(REPORT, path)
     assert path.read_text() == "old"

@@ -64,7 +64,7 @@ def draw_difference(compared: Compared, path: Path) -> None:
         MissingError: pygraphviz or, for PNG and PDF, any font is not installed.
         ExecutionError: Graphviz gave up.
     """
-    from graphkit.files import whole
+    from graphkit.files import write_whole
     from graphkit.ir.view import nx_view
 
     form = check_form(path)
@@ -87,8 +87,7 @@ def draw_difference(compared: Compared, path: Path) -> None:
     from graphkit.render.engine import lay_out
 
     text = to_dot(_drawing(difference, *views))
-    with whole(path) as (draft,):
-        draft.write_bytes(text.encode() if form == "dot" else lay_out(text, form))
+    write_whole(path, text if form == "dot" else lay_out(text, form))
 
 
 def comparison(difference: Difference, left: nx.MultiDiGraph, right: nx.MultiDiGraph) -> Comparison:

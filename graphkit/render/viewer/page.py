@@ -107,10 +107,9 @@ def write_page(
     Raises:
         InputError: The file cannot be written.
     """
-    from graphkit.files import whole
+    from graphkit.files import write_whole
 
-    with whole(path) as (draft,):
-        draft.write_text(to_html(subjects, title=title, comparison=comparison), encoding="utf-8")
+    write_whole(path, to_html(subjects, title=title, comparison=comparison))
     return path
 
 

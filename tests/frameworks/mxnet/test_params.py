@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from paths import REAL_MODELS
 from realmxnet import mxnet
 
-from graphkit import files
 from graphkit.errors import FormatError, InputError
+from graphkit.files import arrays
 from graphkit.frameworks.mxnet import params
 from graphkit.frameworks.mxnet.arrays import Csr, ParamsFile, Record, RowSparse, dense
 
@@ -171,7 +171,7 @@ def test_arrays_are_views_on_the_file_and_survive_its_replacement(tmp_path):
 
 
 def test_an_array_of_many_chunks_is_written_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "BLOCK", 100)
+    monkeypatch.setattr(arrays, "BLOCK", 100)
     array = _array("float64", (7, 11, 3)).transpose(1, 2, 0)
     params.write(tmp_path / "a", {"w": array})
     assert _same(next(params.read(tmp_path / "a").items())[1], array)
