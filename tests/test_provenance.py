@@ -6,7 +6,7 @@ import gc
 import hashlib
 import json
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -18,6 +18,9 @@ import graphkit
 from graphkit import provenance
 from graphkit.frameworks.mxnet import symbol
 from graphkit.provenance import KEY, LEVELS, Record, SourceFile, parse
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def sha256(path: Path) -> str:

@@ -6,6 +6,7 @@ import json
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+from graphkit import stamps
 from graphkit._version import __version__
 from graphkit.errors import InputError
 from graphkit.files import whole
@@ -15,11 +16,12 @@ from graphkit.frameworks.torch.shards import INDEX, WEIGHTS, index_text, names_o
 from graphkit.frameworks.torch.source.identifiers import camel
 from graphkit.frameworks.torch.source.program import to_program
 from graphkit.frameworks.torch.source.write import to_source
-from graphkit.frameworks.torch.weights import check_weights, size_of, write_weights
+from graphkit.frameworks.torch.weights import check_weights, size_of, write_metadata, write_weights
 from graphkit.ir.dims import dims_of, shown
 from graphkit.ir.dtypes import dtype_of
 from graphkit.ir.origin import source_of
 from graphkit.ops.torchprogram import Stored
+from graphkit.provenance import KEY
 
 if TYPE_CHECKING:
     from pathlib import Path
