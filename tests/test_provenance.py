@@ -147,7 +147,7 @@ def test_a_source_that_was_changed_in_place_has_no_hash(tmp_path):
     graphkit.save(model, tmp_path / "folder", to="torch")
     (file,) = of_weights(tmp_path / "folder" / "model.safetensors").files
     assert file == SourceFile("net.onnx", source.stat().st_size, None)
-    assert graphkit.load(tmp_path / "folder").graph.num_nodes() == model.graph.num_nodes()
+    assert graphkit.load(tmp_path / "folder").graph.inputs[0].name == "x"
 
 
 def test_nothing_is_hashed_where_nothing_is_written(tmp_path, monkeypatch):
