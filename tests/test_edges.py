@@ -21,7 +21,7 @@ WORKER = ROOT / "frameworks" / "mxnet" / "worker" / "main.py"
 LAYERS: dict[str, frozenset[str]] = {
     "_version": frozenset(),
     "errors": frozenset(),
-    "files": frozenset({"errors"}),
+    "files": frozenset({"errors", "processes"}),
     "limits": frozenset({"errors", "files"}),
     "processes": frozenset(),
     "text": frozenset(),

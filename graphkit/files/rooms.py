@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from graphkit.files import mover
 from graphkit.files.locks import unused
+from graphkit.processes import DETACHED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -218,6 +219,7 @@ def _started() -> subprocess.Popen[bytes] | None:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd="/",
+            env={**os.environ, DETACHED: "1"},
             start_new_session=True,
         )
     except OSError:
