@@ -19,7 +19,7 @@ LEFT_OUT = {
     "bisect": set(),
 }
 """Options of a comparison that make no sense for every run."""
-READING = {"input", "params", "trust-pickle", "dynamic-batch", "fix", "train"}
+READING = {"input", "params", "trust-pickle", "trust-code", "dynamic-batch", "fix", "train"}
 """Options that belong to a source."""
 
 

@@ -11,7 +11,8 @@ from graphkit.errors import FormatError, InputError
 from graphkit.frameworks.base import InputSpec
 from graphkit.frameworks.torch.explain import sentence
 from graphkit.frameworks.torch.shards import INDEX, WEIGHTS, read_index
-from graphkit.frameworks.torch.vetting import BUILTINS, parsed, vet
+from graphkit.frameworks.torch.vetted_builtins import builtins_of
+from graphkit.frameworks.torch.vetting import parsed, vet
 from graphkit.provenance import KEY, note, note_record
 from graphkit.text import short
 
@@ -132,7 +133,7 @@ def _class(source: Path, name: str, *, trusted: bool) -> Any:
     space: dict[str, Any] = {"__name__": f"graphkit_{source.parent.name}", "__file__": str(source)}
     if not trusted:
         vet(tree, source)
-        space["__builtins__"] = BUILTINS
+        space["__builtins__"] = builtins_of()
     with _failing(source):
         exec(compile(tree, str(source), "exec", dont_inherit=True), space)
     found = space.get(name)

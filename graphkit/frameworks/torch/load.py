@@ -71,7 +71,7 @@ def load(source: Any, options: ReadOptions) -> tuple[torch.export.ExportedProgra
     if isinstance(source, str | Path) and (isinstance(source, Path) or not _CALLABLE.fullmatch(source)):
         path = Path(source)
         if is_folder(path):
-            folder = read_folder(path)
+            folder = read_folder(path, trusted=options.trust_code)
             options = replace(options, inputs=options.inputs or folder.inputs)
             return _from_module(folder.module, options, path.name), path.name, folder.names
         return _from_file(path, options), path.name, {}

@@ -179,7 +179,7 @@ def test_source_that_fails_is_said_to(tmp_path: Path) -> None:
     graphkit.save(mlp(), tmp_path / "mlp", to="torch")
     (tmp_path / "mlp" / "model.py").write_text("import torch\n\nraise RuntimeError('mine')\n")
     with pytest.raises(InputError, match="RuntimeError: mine"):
-        graphkit.load(tmp_path / "mlp")
+        graphkit.load(tmp_path / "mlp", trust_code=True)
 
 
 def test_weights_of_something_else_are_refused(tmp_path: Path) -> None:
