@@ -353,6 +353,12 @@ def _told(options: Mapping[str, object]) -> dict[str, str]:
     }
 
 
+def _joined(known: list[Sources]) -> Sources:
+    files = {path: file for sources in known for path, file in sources.files.items()}
+    options = {name: value for sources in reversed(known) for name, value in sources.options.items()}
+    return Sources(" and ".join(sources.source for sources in known), options, None, files)
+
+
 class Recording:
     """The record of what is being written, whose files are hashed in a thread meanwhile."""
 
@@ -396,14 +402,15 @@ class Recording:
 
 
 @contextmanager
-def recording(model: ir.Model | None, **options: object) -> Iterator[Recording]:
+def recording(*models: ir.Model | None, **options: object) -> Iterator[Recording]:
     """Compute the record of a file while it is being written.
 
     Args:
-        model: What it is made of; None for nothing that was read.
+        models: What it is made of; of several, the record tells all files and no earlier history.
         options: Options that change the result; those that are None or False are left out.
     """
-    found = Recording(None if model is None else sources_of(model), _told(options))
+    known = [sources for model in models if model is not None and (sources := sources_of(model)) is not None]
+    found = Recording(_joined(known) if len(known) > 1 else next(iter(known), None), _told(options))
     try:
         yield found
     finally:

@@ -12,12 +12,16 @@ import struct
 import zlib
 from typing import TYPE_CHECKING, Final
 
-from graphkit.provenance import KEY
+from graphkit.provenance import KEY, recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["FORMS", "in_source", "room", "stamp", "stamped"]
+    import onnx_ir as ir
+
+    from graphkit.provenance import Record
+
+__all__ = ["FORMS", "MERMAID_ROOM", "in_source", "in_zip", "marked", "of_zip", "room", "stamp", "stamped"]
 
 _LINE: Final = 80
 """Characters of a record in each line of a comment."""
@@ -32,6 +36,33 @@ MERMAID_ROOM: Final = 2_000
 def in_source(text: str) -> str:
     """A record as comments at the end of Python source."""
     return "\n\n" + _lines(text, "#")
+
+
+def marked(content: bytes | str, form: str, *models: ir.Model | None, **options: object) -> bytes:
+    """A file's content with the record of what it was made of in it.
+
+    Args:
+        content: The content; text is encoded as UTF-8.
+        form: The suffix of the file, without the dot.
+        models: What it was made of.
+        options: Options that change it; those that are None or False are left out.
+    """
+    plain = content.encode() if isinstance(content, str) else content
+    with recording(*models, **options) as record:
+        text = record.record().text(room(form))
+    return stamped(plain, form, text) if len(text) <= room(form) else plain
+
+
+def in_zip(record: Record) -> bytes:
+    """A record as the comment of a zip archive; nothing where it is too long for one."""
+    text = f"{KEY}: {record.text(_ZIP_COMMENT - len(KEY) - 2)}".encode()
+    return text if len(text) <= _ZIP_COMMENT else b""
+
+
+def of_zip(comment: bytes) -> str | None:
+    """The record that the comment of a zip archive is, as text; None where it is none."""
+    mark = f"{KEY}: ".encode()
+    return comment.removeprefix(mark).decode("ascii", "replace") if comment.startswith(mark) else None
 
 
 def stamped(content: bytes, form: str, text: str) -> bytes:
@@ -49,7 +80,7 @@ def stamped(content: bytes, form: str, text: str) -> bytes:
 
 def room(form: str) -> int:
     """Characters that a record may have in a form."""
-    return {"mmd": MERMAID_ROOM, "npz": _ZIP_COMMENT}.get(form, 1 << 18)
+    return MERMAID_ROOM if form == "mmd" else 1 << 18
 
 
 def stamp(content: bytes, form: str) -> str | None:

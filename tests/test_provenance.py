@@ -6,7 +6,9 @@ import gc
 import hashlib
 import json
 import os
+import zipfile
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import onnx
@@ -15,9 +17,13 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import graphkit
-from graphkit import provenance
+from graphkit import provenance, stamps
 from graphkit.frameworks.mxnet import symbol
 from graphkit.provenance import KEY, LEVELS, Record, SourceFile, parse
+from graphkit.report.json import from_json
+from graphkit.report.report import Report
+from graphkit.report.write import write_report
+from graphkit.running.run import save_outputs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -226,3 +232,83 @@ def test_records_are_bounded():
 )
 def test_what_is_no_record_is_not_taken_for_one(text):
     assert parse(text) is None
+
+
+PICTURES = ["dot", "svg", "mmd", "html", "png", "pdf"]
+
+
+@pytest.mark.parametrize("form", PICTURES)
+def test_pictures_carry_the_record(tmp_path, form):
+    source = network(tmp_path / "a\"b--&<>'%}{é.onnx")
+    path = graphkit.render(graphkit.look(source), tmp_path / f"net.{form}", direction="LR")
+    record = parse(stamps.stamp(path.read_bytes(), form))
+    assert record is not None
+    assert record.source == source.name
+    assert record.files[0].sha256 == sha256(source)
+    assert record.options == {"direction": "LR"}
+    if form in ("svg", "html"):
+        assert (
+            ET.fromstring(path.read_bytes()).tag.endswith("svg") if form == "svg" else b"</html>" in path.read_bytes()
+        )
+    if form == "png":
+        from PIL import Image
+
+        with Image.open(path) as image:
+            image.load()
+            assert parse(image.text[KEY]) == record
+    if form == "dot":
+        import pygraphviz
+
+        assert len(pygraphviz.AGraph(string=path.read_text()).nodes()) > 1
+
+
+@pytest.mark.parametrize("form", ["json", "xml", "html", "md"])
+def test_reports_carry_the_record_and_name_the_files(tmp_path, form):
+    source = network(tmp_path / "net--1.onnx")
+    model = graphkit.load(source)
+    report = Report("title", (), {"graphkit": "1"})
+    path = write_report(report, tmp_path / f"report.{form}", model)
+    content = path.read_text()
+    record = parse(stamps.stamp(path.read_bytes(), form))
+    assert record is not None
+    assert record.files[0].sha256 == sha256(source)
+    assert content.count(sha256(source)) > 1
+    if form == "json":
+        assert from_json(content).environment["source net--1.onnx"] == f"SHA-256 {sha256(source)}"
+    if form == "xml":
+        assert ET.fromstring(content).tag == "testsuites"
+
+
+def test_a_comparison_of_two_models_names_the_files_of_both(tmp_path):
+    first, second = network(tmp_path / "a.onnx"), network(tmp_path / "b.onnx", seed=1)
+    models = graphkit.load(first), graphkit.load(second)
+    path = write_report(Report("title", ()), tmp_path / "report.json", *models)
+    record = parse(stamps.stamp(path.read_bytes(), "json"))
+    assert record is not None
+    assert record.source == "a.onnx and b.onnx"
+    assert [file.sha256 for file in record.files] == [sha256(first), sha256(second)]
+
+
+def test_outputs_of_a_run_carry_the_record(tmp_path):
+    source = network(tmp_path / "net.onnx")
+    save_outputs({"y": np.ones(3)}, tmp_path / "out.npz", graphkit.load(source), on="ort")
+    with zipfile.ZipFile(tmp_path / "out.npz") as archive:
+        record = parse(stamps.of_zip(archive.comment))
+    assert record is not None
+    assert record.files[0].sha256 == sha256(source)
+    assert record.options == {"on": "ort"}
+    assert np.load(tmp_path / "out.npz")["y"].tolist() == [1, 1, 1]
+
+
+def test_a_record_that_a_zip_cannot_hold_is_left_out():
+    files = tuple(SourceFile("n" * 100, 1, "0" * 64) for _ in range(1000))
+    assert stamps.in_zip(Record("1", "x", files)) == b""
+    kept = stamps.of_zip(stamps.in_zip(Record("1", "x", files[:200], {}, Record("1", "y", files))))
+    assert parse(kept) == Record("1", "x", files[:200])
+
+
+def test_content_without_a_record_has_none():
+    for form in stamps.FORMS:
+        assert stamps.stamp(b"", form) is None
+        assert stamps.stamp(b"\x89PNG\r\n\x1a\n\xff\xff\xff\xff", form) is None
+        assert stamps.stamp(b"{}", form) is None

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 from graphkit.errors import InputError, MissingError
 from graphkit.files import write_whole
+from graphkit.stamps import marked
 
 if TYPE_CHECKING:
+    import onnx_ir as ir
+
     from graphkit.bench.result import Benchmark
 
 __all__ = ["FORMS", "form_of", "write_benchmark"]
@@ -42,8 +45,13 @@ def form_of(path: str | Path) -> str:
     return suffix
 
 
-def write_benchmark(benchmark: Benchmark, path: str | Path) -> Path:
+def write_benchmark(benchmark: Benchmark, path: str | Path, model: ir.Model | None = None) -> Path:
     """Write a benchmark into a file, whole or not at all, in the form that its suffix names.
+
+    Args:
+        benchmark: What was measured.
+        path: The file.
+        model: What of; the file carries the record of what that was read from.
 
     Returns:
         The path.
@@ -53,8 +61,8 @@ def write_benchmark(benchmark: Benchmark, path: str | Path) -> Path:
         MissingError: What draws the chart is not installed.
     """
     path = Path(path)
-    content = _content(benchmark, form_of(path))
-    write_whole(path, content)
+    form = form_of(path)
+    write_whole(path, marked(_content(benchmark, form), form[1:], model))
     return path
 
 

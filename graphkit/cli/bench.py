@@ -82,8 +82,9 @@ def COMMAND(  # noqa: N802
     from graphkit.report.progress import progress
 
     with results_only(as_json), progress() as bar:
+        model = reading.load()
         found = benchmark(
-            reading.load(),
+            model,
             on=[name.strip() for group in on for name in group.split(",") if name.strip()],
             batches=batches or (),
             backward=backward,
@@ -94,7 +95,7 @@ def COMMAND(  # noqa: N802
             progress=bar,
         )
     for path in reports:
-        write_benchmark(found, path)
+        write_benchmark(found, path, model)
     if as_json:
         from graphkit.bench.json import to_json
 

@@ -56,7 +56,7 @@ def COMMAND(  # noqa: N802
         model, other = comparing.models()
         folder = out or Path(f"{_stem(comparing.reading.source)}-bisect")
         found = bisect(model, other, dtype=dtype, out=folder, progress=bar, **training, **comparing.arguments())
-    write_reports(found.report, reports, model)
+    write_reports(found.report, reports, model, other)
     if as_json:
         from graphkit.report.bisection import to_json
 

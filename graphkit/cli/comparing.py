@@ -213,12 +213,12 @@ def report_option(
     return click.option("--report", "reports", callback=check, multiple=True, type=shown, metavar="FILE", help=told)
 
 
-def write_reports(report: Report, paths: tuple[str, ...], model: ir.Model) -> None:
+def write_reports(report: Report, paths: tuple[str, ...], model: ir.Model, other: ir.Model | None) -> None:
     """Write the report into every file that was asked for."""
     from graphkit.report.write import write_report
 
     for path in paths:
-        write_report(report, path, model)
+        write_report(report, path, model, other)
 
 
 def publish(report: Report, environment: Mapping[str, str] = os.environ) -> None:

@@ -151,7 +151,7 @@ def COMMAND(  # noqa: N802
             raise InputError("--top is for one output that is a matrix of floats, a row of scores for each sample.")
         for note in found.notes:
             tell(note)
-        written = save_outputs(found.outputs, out) if out is not None else []
+        written = save_outputs(found.outputs, out, model, on=runtime.name, mode=mode) if out is not None else []
     lines = summaries(found.outputs)
     if as_json:
         document = _document(runtime, execution, found, done, lines, scores or [], told)

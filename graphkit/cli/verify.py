@@ -80,7 +80,7 @@ def COMMAND(  # noqa: N802
             **training,
             **comparing.arguments(),
         )
-    write_reports(report, reports, model)
+    write_reports(report, reports, model, other)
     if as_json:
         from graphkit.report.json import to_json
 

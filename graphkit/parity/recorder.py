@@ -15,6 +15,8 @@ from graphkit.parity.baseline import ABOUT, FORMAT, VERSION, digests
 from graphkit.parity.conditions import plain_rule
 from graphkit.parity.npz import Writer, called
 from graphkit.parity.signature import signature_of
+from graphkit.provenance import recording
+from graphkit.stamps import in_zip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -61,6 +63,7 @@ class Recorder:
         self._path = path
         self._stack = ExitStack()
         (self._draft,) = self._stack.enter_context(whole(path))
+        self._record = self._stack.enter_context(recording(model))
         with self._writing():
             self._writer = Writer(self._draft)
         self._sides: dict[str, Side] = {}
@@ -201,7 +204,7 @@ class Recorder:
         about = self._about | {"sides": sides, "samples": self._samples, "trainings": self._trainings}
         with self._writing():
             self._writer.text(ABOUT, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
-            self._writer.close()
+            self._writer.close(in_zip(self._record.record()))
         self._stack.close()
 
     def _arrays(self, folder: str, arrays: Arrays) -> dict[str, Any]:

@@ -206,9 +206,10 @@ def render(source: ir.Model | nx.MultiDiGraph, path: str | Path, **options: Unpa
         ExecutionError: Graphviz gave up.
     """
     from graphkit.files import write_whole
+    from graphkit.stamps import marked
 
     form = format_of(path)
-    content = picture(source, form, **options)
+    content = marked(picture(source, form, **options), form, _model(source), **_told(options))
     target = Path(path)
     if form == TENSORBOARD:
         from graphkit.render.tensorboard import FILE
@@ -216,6 +217,29 @@ def render(source: ir.Model | nx.MultiDiGraph, path: str | Path, **options: Unpa
         target /= FILE
     write_whole(target, content, make=form == TENSORBOARD)
     return target
+
+
+def _model(source: ir.Model | nx.MultiDiGraph) -> ir.Model | None:
+    import onnx_ir as ir
+
+    return source if isinstance(source, ir.Model) else None
+
+
+def _told(options: Options) -> dict[str, object]:
+    """The options that change a picture, as its record tells them."""
+    around = ", ".join(options.get("around", ()))
+    return {
+        "depth": options.get("depth"),
+        "direction": options.get("direction"),
+        "shapes": None if options.get("shapes", True) else "no",
+        "parameters": None if options.get("parameters", True) else "no",
+        "attributes": None if options.get("attributes", True) else "no",
+        "start": ", ".join(options.get("start", ())) or None,
+        "end": ", ".join(options.get("end", ())) or None,
+        "around": around or None,
+        "hops": options.get("hops") if around else None,
+        "colours": ", ".join(overlay.title for overlay in options.get("overlays", ())) or None,
+    }
 
 
 def _listed(choices: tuple[str, ...]) -> str:

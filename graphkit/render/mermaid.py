@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from graphkit.render.drawing import Box
 from graphkit.render.style import BACKWARD, COLOURS, CUT, FRAME_EDGE, FRAMES, KEPT, MODULE, TERMINAL, UNTRANSLATED
+from graphkit.stamps import MERMAID_ROOM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +50,7 @@ def to_mermaid(sketch: Sketch, *, direction: str = "TB") -> tuple[str, str]:
     def fits(drawing: Drawing) -> bool:
         if len(drawing.arrows) > MAX_EDGES:
             return False
-        return len(_flowchart(drawing, direction, _WHOLE).encode("utf-16-le")) <= 2 * MAX_TEXT
+        return len(_flowchart(drawing, direction, _WHOLE).encode("utf-16-le")) <= 2 * (MAX_TEXT - MERMAID_ROOM)
 
     drawing, folded = sketch.drawn(fits)
     note = f"{folded[:1].upper()}{folded[1:]}, because {_WHOLE}" if folded else ""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from graphkit.errors import InputError
 from graphkit.files import write_whole
+from graphkit.provenance import recording
+from graphkit.stamps import stamped
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -34,13 +37,17 @@ def form_of(path: str | Path) -> str:
     return suffix.lower()
 
 
-def write_report(report: Report, path: str | Path, model: ir.Model | None = None) -> Path:
+def write_report(
+    report: Report, path: str | Path, model: ir.Model | None = None, other: ir.Model | None = None
+) -> Path:
     """Write a report into a file, whole or not at all, in the form that its suffix names.
 
     Args:
         report: What was found.
         path: The file, ending in ``.json``, ``.xml`` (JUnit), ``.html`` or ``.md``.
-        model: The model whose value names the checks have; the page draws it.
+        model: The model whose value names the checks have; the page draws it, and every form names what it was read
+            from, with hashes.
+        other: The model that it was compared with, where that is another one.
 
     Returns:
         The path.
@@ -50,7 +57,11 @@ def write_report(report: Report, path: str | Path, model: ir.Model | None = None
     """
     path = Path(path)
     form = form_of(path)
-    write_whole(path, _text(report, form, model))
+    with recording(model, other) as record:
+        made = record.record()
+    told = {f"source {file.name}": f"SHA-256 {file.sha256 or 'not known'}" for file in made.files}
+    named = replace(report, environment={**report.environment, **told})
+    write_whole(path, stamped(_text(named, form, model).encode(), form[1:], made.text()))
     return path
 
 

@@ -20,7 +20,9 @@ from graphkit.frameworks.convert import load
 from graphkit.frameworks.given import input_specs
 from graphkit.parity.data import given_data
 from graphkit.parity.inputs import draw_inputs, guessed
+from graphkit.provenance import recording
 from graphkit.running.feeds import read_feeds
+from graphkit.stamps import in_zip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -222,11 +224,17 @@ def check_output(path: Path) -> None:
         raise InputError(f"{path} cannot be written because its folder does not exist; create {path.parent} first.")
 
 
-def save_outputs(outputs: Mapping[str, Any], path: Path) -> list[str]:
+def save_outputs(outputs: Mapping[str, Any], path: Path, model: ir.Model | None = None, **options: object) -> list[str]:
     """Write outputs as a file that ``numpy.load`` reads, whole or not at all, the same bytes for the same outputs.
 
     A member of a sequence is called by the output's name and its place, ``boxes.0``; absent values are left out.
     Element types that numpy lacks are stored as raw bytes, as ``numpy.save`` does.
+
+    Args:
+        outputs: An array for each output.
+        path: The file.
+        model: What gave them, whose record the archive's comment is.
+        **options: Options that change them, for the record.
 
     Returns:
         Names of the arrays in it.
@@ -236,10 +244,15 @@ def save_outputs(outputs: Mapping[str, Any], path: Path) -> list[str]:
     """
     check_output(path)
     members = dict(_members(outputs.items()))
-    with whole(path) as (draft,), zipfile.ZipFile(draft, "w") as archive:
+    with (
+        recording(model, **options) as record,
+        whole(path) as (draft,),
+        zipfile.ZipFile(draft, "w") as archive,
+    ):
         for name, array in members.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, _storable(array), allow_pickle=False)  # type: ignore[no-untyped-call]  # numpy says no types of it
+        archive.comment = in_zip(record.record())
     return list(members)
 
 

@@ -66,12 +66,13 @@ def draw_difference(compared: Compared, path: Path) -> None:
     """
     from graphkit.files import write_whole
     from graphkit.ir.view import nx_view
+    from graphkit.stamps import marked
 
     form = check_form(path)
     views = nx_view(compared.left), nx_view(compared.right)
     difference = compared.difference
     if form == "html":
-        from graphkit.render.viewer.page import write_page
+        from graphkit.render.viewer.page import to_html
         from graphkit.render.viewer.payload import subject
 
         subjects = [
@@ -81,13 +82,15 @@ def draw_difference(compared: Compared, path: Path) -> None:
                 (compared.right, views[1], difference.right),
             )
         ]
-        write_page(path, subjects, comparison=comparison(difference, *views))
+        page = to_html(subjects, comparison=comparison(difference, *views))
+        write_whole(path, marked(page, form, compared.left, compared.right))
         return
     from graphkit.render.dot import to_dot
     from graphkit.render.engine import lay_out
 
     text = to_dot(_drawing(difference, *views))
-    write_whole(path, text if form == "dot" else lay_out(text, form))
+    drawn = text if form == "dot" else lay_out(text, form)
+    write_whole(path, marked(drawn, form, compared.left, compared.right))
 
 
 def comparison(difference: Difference, left: nx.MultiDiGraph, right: nx.MultiDiGraph) -> Comparison:

@@ -21,11 +21,10 @@ from graphkit.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from graphkit.render.viewer.payload import Comparison, Subject
 
-__all__ = ["SCRIPTS", "to_html", "write_page"]
+__all__ = ["SCRIPTS", "to_html"]
 
 SCRIPTS: Final = (
     "model.js",
@@ -97,20 +96,6 @@ def to_html(
         libraries_hash=hash_source(libraries),
         script_hash=hash_source(script),
     )
-
-
-def write_page(
-    path: Path, subjects: Sequence[Subject], *, title: str = "", comparison: Comparison | None = None
-) -> Path:
-    """Write the page of :func:`to_html` into a file, whole or not at all.
-
-    Raises:
-        InputError: The file cannot be written.
-    """
-    from graphkit.files import write_whole
-
-    write_whole(path, to_html(subjects, title=title, comparison=comparison))
-    return path
 
 
 def _asset(name: str) -> str:
