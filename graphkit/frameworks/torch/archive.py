@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import re
 import zipfile
+from collections import Counter
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from graphkit.errors import FormatError, InputError
 from graphkit.frameworks.zips import ZIP_FAILURES
+from graphkit.limits import check
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["ArchiveKind", "has_traced_inputs", "kind_of_file", "only_weights", "opaque_objects"]
+__all__ = ["ArchiveKind", "has_traced_inputs", "kind_of_file"]
 
 ArchiveKind: TypeAlias = Literal["program", "torchscript", "pickle", "compiled", "safetensors"]
 
-_OBJECT: Final = re.compile(r"(?:^|/)data/constants/(?:custom_obj|opaque_obj)_")
+_ENCRYPTED: Final = 0x1
+"""Flag of an entry that needs a password."""
 
 
 def kind_of_file(path: Path) -> ArchiveKind:
@@ -54,6 +53,7 @@ def _kind_of_zip(path: Path) -> ArchiveKind:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
+            _check_entries(path, archive)
             damaged = archive.testzip()
             start = min((entry.header_offset for entry in archive.infolist()), default=0)
     except ZIP_FAILURES as error:
@@ -79,30 +79,35 @@ def _kind_of_zip(path: Path) -> ArchiveKind:
     )
 
 
+def _check_entries(path: Path, archive: zipfile.ZipFile) -> None:
+    """Refuse an archive that another reader may take for other entries, or that grows beyond bounds.
+
+    Raises:
+        FormatError: It does.
+        LimitError: It holds compressed entries of more bytes than the limit of a document.
+    """
+    entries = archive.infolist()
+    what = ""
+    repeated = [name for name, count in Counter(entry.filename for entry in entries).items() if count > 1]
+    if repeated:
+        what = f"{repeated[0]!r} stands in it twice"
+    elif locked := [entry.filename for entry in entries if entry.flag_bits & _ENCRYPTED]:
+        what = f"{locked[0]!r} in it is encrypted"
+    elif archive.comment:
+        what = "it has a comment behind its end"
+    elif sum(entry.compress_size for entry in entries) > path.stat().st_size:
+        what = "entries in it lie over each other"
+    if what:
+        raise FormatError(
+            f"{path} is no archive as torch writes them: {what}, so that readers may take it for different things. "
+            f"Export the model again with torch.export.save."
+        )
+    check(
+        "document", sum(entry.file_size for entry in entries if entry.compress_type), f"{path}, in compressed entries,"
+    )
+
+
 def has_traced_inputs(path: Path) -> bool:
     """Whether a TorchScript archive says with which inputs it was traced."""
     with zipfile.ZipFile(path) as archive:
         return any(name.partition("/")[2] == "traced_inputs.pkl" for name in archive.namelist())
-
-
-def opaque_objects(path: Path) -> list[str]:
-    """The entries of an exported program that only unpickling arbitrary objects could load."""
-    with zipfile.ZipFile(path) as archive:
-        return [name for name in archive.namelist() if _OBJECT.search(name)]
-
-
-@contextlib.contextmanager
-def only_weights() -> Iterator[None]:
-    """Keep ``torch.load`` from unpickling anything but tensors and plain containers, whoever calls it meanwhile."""
-    variables = ("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD")
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ[variables[0]] = "1"
-    os.environ.pop(variables[1], None)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

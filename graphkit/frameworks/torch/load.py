@@ -116,39 +116,28 @@ def torchscript_module(path: Path) -> torch.jit.ScriptModule:
 
 
 def _load_program(path: Path, *, trusted: bool) -> torch.export.ExportedProgram:
-    import contextlib
-
     import torch
 
-    if not trusted and (objects := archive.opaque_objects(path)):
-        raise InputError(
-            f"{path} holds pickled objects ({objects[0]}), which run code of their author when they are loaded; if you "
-            f"trust it, allow it with --trust-pickle."
-        )
-    with quiet(), contextlib.nullcontext() if trusted else archive.only_weights():
-        try:
-            return _deserialized(path)
-        except Exception as error:
-            hint = (
-                "If its example inputs are objects of a class of its own and you trust its author, allow it with "
-                "--trust-pickle"
-                if "weights_only" in str(error) or "Weights only" in str(error)
-                else "It may be damaged or of another version of torch; export it again"
-            )
-            raise FormatError(
-                f"{path} looks like an exported program, but torch {torch.__version__} cannot load it: "
-                f"{sentence(error)}. {hint}."
-            ) from error
-
-
-def _deserialized(path: Path) -> torch.export.ExportedProgram:
-    import torch
+    from graphkit.frameworks.torch.checks.refusal import HarmfulError
 
     try:
-        program = load_mapped(path)
-    except Exception:  # of which torch tells what it means
-        program = None
-    return torch.export.load(path) if program is None else program
+        with quiet():
+            try:
+                return load_mapped(path)
+            except HarmfulError:
+                if trusted:
+                    return torch.export.load(path)
+                raise
+    except HarmfulError as error:
+        raise InputError(
+            f"{path} is not loaded: {error}. torch would run what a file has in such places, or needs a pickle for it. "
+            f"If you trust its author, allow it with --trust-pickle; else {_REMEDY}."
+        ) from error
+    except Exception as error:
+        raise FormatError(
+            f"{path} looks like an exported program, but torch {torch.__version__} cannot load it: {sentence(error)}. "
+            f"It may be damaged or of another version of torch; export it again."
+        ) from error
 
 
 def _unpickled(path: Path) -> torch.nn.Module:
