@@ -25,23 +25,30 @@ class Limits:
         nodes: Nodes of a model, those of the bodies of control flow and of functions included.
         nesting: Levels of bodies, types, modules or lists within each other.
         attribute: Bytes of one attribute of a node, as the file has it.
+        operands: Values that one node reads and gives.
         document: Bytes of memory that a graph's description takes once it is parsed, as estimated before that: JSON or
             a protobuf, without the weights.
+        expanded: Bytes that what a file says in fewer takes beyond four times the file: sparse arrays made dense,
+            compressed parts, constants that a graph says by a shape and a value.
     """
 
     nodes: int = 5_000_000
     nesting: int = 200
     attribute: int = 1 << 28
+    operands: int = 20_000
     document: int = 1 << 31
+    expanded: int = 1 << 26
 
 
-_BYTES: Final = frozenset(("attribute", "document"))
+_BYTES: Final = frozenset(("attribute", "document", "expanded"))
 """Limits that are numbers of bytes."""
 _WHAT: Final = {
     "nodes": "nodes",
     "nesting": "levels within each other",
     "attribute": "in one attribute",
+    "operands": "operands and results",
     "document": "of memory to describe its graph",
+    "expanded": "once it is written out, beyond four times its own size",
 }
 _OBJECT, _LIST, _VALUE = 232, 88, 64
 """Bytes that CPython takes for a small dictionary, for a list with an element, and for a value or key in one."""

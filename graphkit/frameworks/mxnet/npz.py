@@ -13,6 +13,7 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
+from graphkit import limits
 from graphkit.errors import FormatError
 from graphkit.frameworks.mxnet.arrays import ParamsFile, Record
 from graphkit.frameworks.zips import ZIP_FAILURES
@@ -27,6 +28,8 @@ __all__ = ["parse", "recognises"]
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _NPY = b"\x93NUMPY"
 _SUFFIX = ".npy"
+_LONGEST_HEADER = 10_000
+"""Characters to which numpy itself trusts Python's parser with the header of a file."""
 
 
 def recognises(data: mmap.mmap | bytes) -> bool:
@@ -39,6 +42,7 @@ def parse(data: mmap.mmap | bytes, path: Path) -> ParamsFile:
 
     Raises:
         FormatError: The file is damaged, or holds something else than arrays that MXNet saves.
+        LimitError: Its compressed arrays are much larger than the file.
     """
     try:
         if data[:6] == _NPY:
@@ -54,7 +58,10 @@ def parse(data: mmap.mmap | bytes, path: Path) -> ParamsFile:
 def _archive(data: mmap.mmap | bytes, path: Path) -> ParamsFile:
     arrays: dict[str, npt.NDArray[np.generic]] = {}
     with zipfile.ZipFile(path) as archive:
-        for member in archive.infolist():
+        members = archive.infolist()
+        packed = sum(member.file_size for member in members if member.compress_type != zipfile.ZIP_STORED)
+        limits.check("expanded", packed - 4 * len(data), str(path))
+        for member in members:
             name = member.filename.removesuffix(_SUFFIX)
             if name == member.filename:
                 raise ValueError(f"it is a zip archive with {name!r} in it, which is no array")
@@ -101,7 +108,7 @@ def _array(data: mmap.mmap | bytes, start: int, end: int, name: str = "array") -
     form = "<H" if major == 1 else "<I"
     begin = start + 8 + struct.calcsize(form)
     begin, header = begin + struct.unpack_from(form, data, start + 8)[0], begin
-    if begin > end or begin - header > 65535:
+    if begin > end or begin - header > _LONGEST_HEADER:
         raise ValueError(f"the header of {name!r} is longer than the array")
     dtype, shape, order = _header(bytes(data[header:begin]), name)
     if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != end - begin:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
+from graphkit import limits
 from graphkit.errors import FormatError, InputError
 from graphkit.files import whole, write_array
 from graphkit.frameworks.mxnet import npz
@@ -208,6 +209,7 @@ def load_checkpoint_params(
     Raises:
         InputError: The file cannot be read.
         FormatError: It is damaged, has arrays but no names, or an array that is empty or named twice.
+        LimitError: Its sparse arrays are much larger than the file once they are dense.
     """
     file = read(path)
     if file.names is None and file.records:
@@ -215,6 +217,10 @@ def load_checkpoint_params(
             f"{path} holds {len(file.records)} arrays without names, which cannot be matched with a symbol. Save a "
             "dict of names and arrays instead of a list."
         )
+    sparse = [record.value for record in file.records if isinstance(record.value, RowSparse | Csr)]
+    if sparse:
+        whole_size = sum(math.prod(value.shape) * value.values.dtype.itemsize for value in sparse)
+        limits.check("expanded", whole_size - 4 * path.stat().st_size, f"{path}, whose sparse arrays are made dense,")
     args: dict[str, npt.NDArray[np.generic]] = {}
     states: dict[str, npt.NDArray[np.generic]] = {}
     for key, value in file.items():
