@@ -10,13 +10,24 @@ import ctypes
 import os
 import signal
 import sys
+import threading
 import time
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["DETACHED", "Family", "adopt_orphans", "end_group", "end_with_parent", "reap", "send"]
+__all__ = [
+    "DETACHED",
+    "Family",
+    "LastWords",
+    "adopt_orphans",
+    "end_group",
+    "end_with_parent",
+    "has_ended",
+    "reap",
+    "send",
+]
 
 DETACHED: Final = "GRAPHKIT_DETACHED"
 """Environment variable of processes that the user's own programs go on with, such as a browser: no part of a family."""
@@ -27,6 +38,8 @@ _SEARCH: Final = 0.2
 """Seconds between searches for new processes at least."""
 _SHARE: Final = 100
 """A search lasts at most this part of the time until the next one."""
+_KEPT: Final = 1 << 14
+"""Bytes of a process's last words."""
 _PATIENCE: Final = 5.0
 """Seconds that killed processes may take to be gone."""
 
@@ -53,6 +66,22 @@ def end_with_parent(parent: int) -> None:
     """
     if _LINUX and _control(_SET_PDEATHSIG, signal.SIGKILL) and os.getppid() != parent:
         os._exit(128 + signal.SIGKILL)
+
+
+def signal_name(number: int) -> str:
+    """What a signal is called, e.g. ``SIGSEGV``."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def has_ended(child: int) -> bool:
+    """Whether a child has ended; it is left to be waited for, so that its number stays its own and its group's."""
+    try:
+        return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
 
 
 def end_group(leader: int) -> None:
@@ -156,3 +185,37 @@ def _held(pid: int) -> int:
     except OSError:
         return 0
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith((b"RssAnon:", b"RssShmem:")))
+
+
+class LastWords:
+    """What a process has written lately to a pipe, which is read as long as it is open, in a thread.
+
+    Args:
+        pipe: The pipe, which is closed at its end.
+    """
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self._pipe, self._kept, self._turn = pipe, b"", threading.Lock()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    def forget(self) -> None:
+        """Forget what was written until now."""
+        with self._turn:
+            self._kept = b""
+
+    def lines(self) -> list[str]:
+        """The last lines that are not empty, without white space around them."""
+        with self._turn:
+            text = self._kept.decode(errors="replace")
+        return [stripped for line in text.splitlines() if (stripped := line.strip())]
+
+    def join(self, seconds: float) -> None:
+        """Wait until the process has closed the pipe, for some time."""
+        self._listener.join(seconds)
+
+    def _listen(self) -> None:
+        with self._pipe, contextlib.suppress(OSError, ValueError):
+            while part := os.read(self._pipe.fileno(), _KEPT):
+                with self._turn:
+                    self._kept = (self._kept + part)[-_KEPT:]

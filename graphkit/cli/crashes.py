@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from graphkit.processes import signal_name
+
 __all__ = ["crash"]
 
 _FRAME: Final = re.compile(r'^  File "(.*)", line (\d+) in (.*)$', re.MULTILINE)
@@ -38,10 +40,7 @@ def crash(number: int, words: bytes, *, debug: bool) -> str:
     text = words.decode(errors="replace")
     if debug and text:
         sys.stderr.write(text)
-    try:
-        name = signal.Signals(number).name
-    except ValueError:
-        name = f"signal {number}"
+    name = signal_name(number)
     if number == signal.SIGKILL:
         return (
             "graphkit's process was killed (SIGKILL), most likely by the system for want of memory. Nothing was left "

@@ -8,12 +8,15 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
-from multiprocessing.connection import Connection
+import time
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from graphkit.errors import ExecutionError
+from graphkit.frameworks.frames import Frames, packed, unpacked
 from graphkit.frameworks.timing import Answer, Memory, Round
+from graphkit.processes import LastWords, end_group, has_ended, signal_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,22 +58,28 @@ class TimedProcess:
 
     def __init__(self, label: str, module: str, job: Mapping[str, Any], environment: Mapping[str, str]) -> None:
         self._label = label
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
         near, far = socket.socketpair()
         with far:
             self._process = subprocess.Popen(
                 [sys.executable, "-W", "ignore", "-m", "graphkit.frameworks.timed", str(far.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=self._stderr,
+                stderr=subprocess.PIPE,
                 env={**os.environ, **environment},
                 pass_fds=[far.fileno()],
                 start_new_session=True,
             )
-        self._channel = Connection(near.detach())
+        assert self._process.stderr is not None
+        self._words = LastWords(self._process.stderr)
+        self._near, self._number = near, 0
+        self._frames = Frames(near.fileno(), near.fileno())
         try:
             self._ask("start", module, job)
-            self._load, self._notes = self._ask("load")
+            match self._ask("load"):
+                case [float(load), list(notes)] if all(isinstance(note, str) for note in notes):
+                    self._load, self._notes = load, tuple(notes)
+                case other:
+                    raise self._nonsense("load", other)
         except BaseException:
             self.close()
             raise
@@ -78,12 +87,12 @@ class TimedProcess:
     @property
     def load(self) -> float:
         """Seconds that it took to load the model."""
-        return float(self._load)
+        return self._load
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What users must know of how the model is executed."""
-        return tuple(self._notes)
+        return self._notes
 
     @property
     def pid(self) -> int:
@@ -92,12 +101,21 @@ class TimedProcess:
 
     def call(self, feeds: Arrays, seeds: Arrays | None) -> Answer:
         """Call the model once on new arrays."""
-        return Answer(*self._ask("call", dict(feeds), None if seeds is None else dict(seeds)))
+        match self._ask("call", dict(feeds), None if seeds is None else dict(seeds)):
+            case [dict(outputs), dict(gradients), float(seconds)] if all(
+                isinstance(gradient, np.ndarray) for gradient in gradients.values()
+            ):
+                return Answer(outputs, gradients, seconds)
+            case other:
+                raise self._nonsense("call", other)
 
     def measure(self, least: float, lead: bool = True) -> Round:
         """Call the model again and again for some time."""
-        found: Round = self._ask("measure", least, lead)
-        return found
+        match self._ask("measure", least, lead):
+            case [int(calls), float(seconds), float(busy), float(others)] if calls > 0 and seconds >= 0:
+                return Round(calls, seconds, busy, others)
+            case other:
+                raise self._nonsense("measure", other)
 
     def settle(self) -> None:
         """Forget the peak of memory so far."""
@@ -105,50 +123,72 @@ class TimedProcess:
 
     def memory(self) -> Memory:
         """What it used."""
-        found: Memory = self._ask("memory")
-        return found
+        match self._ask("memory"):
+            case [int(most), int(running)]:
+                return Memory(most, running)
+            case other:
+                raise self._nonsense("measure", other)
 
     def close(self) -> None:
         """End the process, and those that it started."""
         with contextlib.suppress(OSError):
-            self._channel.close()
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.kill()
-        self._process.wait()
-        self._stderr.close()
+            self._near.close()
+        if self._process.returncode is None:
+            end_group(self._process.pid)
+            self._process.kill()
+            self._process.wait()
+        self._words.join(1.0)
 
     def _ask(self, request: str, *arguments: Any) -> Any:
+        deadline = time.monotonic() + LIMIT
+        self._number += 1
+        arrays: dict[str, Any] = {}
+        header = {"request": request, "number": self._number, "arguments": packed(arguments, arrays)}
         try:
-            self._channel.send((request, arguments))
-            if not self._channel.poll(LIMIT):
-                raise ExecutionError(
-                    f"{self._label} did not answer within {LIMIT:g} seconds when it was to {request} the model."
-                )
-            ok, answer = self._channel.recv()
+            self._frames.send(header, arrays, deadline)
+            header, found = self._frames.receive(deadline)
+            if header.get("number") != self._number or not isinstance(header.get("ok"), bool):
+                raise ValueError("it answers another request")
+            answer = unpacked(header.get("answer"), found)
+        except TimeoutError as error:
+            self.close()
+            raise ExecutionError(
+                f"{self._label} did not answer within {LIMIT:g} seconds when it was to {request} the model."
+            ) from error
         except (EOFError, OSError) as error:
             raise ExecutionError(self._death(request)) from error
-        if ok:
+        except (ValueError, MemoryError, RecursionError) as error:
+            raise self._nonsense(request, error) from error
+        if header["ok"]:
             return answer
-        told, trace = answer
-        failed = ExecutionError(f"{self._label} failed to {request} the model: {told.rstrip('.')}.")
-        failed.add_note(trace)
+        told = str(header.get("error")).rstrip(".")
+        failed = ExecutionError(f"{self._label} failed to {request} the model: {told}.")
+        failed.add_note(str(header.get("trace")))
         raise failed
 
+    def _nonsense(self, request: str, found: object) -> ExecutionError:
+        self.close()
+        return ExecutionError(
+            f"The process of {self._label} gave an answer that is none when it was to {request} the model "
+            f"({' '.join(str(found).split())[:200]}); the model may have done harm to it.{self._last_words()}"
+        )
+
     def _death(self, request: str) -> str:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(5.0)
-        status = self._process.poll()
-        if status is None:
+        end = time.monotonic() + 5.0
+        while not (ended := has_ended(self._process.pid)) and time.monotonic() < end:
+            time.sleep(0.01)
+        self.close()
+        status = self._process.returncode
+        if not ended:
             told = "fell silent"
         elif status == -signal.SIGKILL:
             told = "was killed, most likely for want of memory,"
         elif status < 0:
-            told = f"crashed ({signal.Signals(-status).name})"
+            told = f"crashed ({signal_name(-status)})"
         else:
             told = f"ended with exit status {status}"
-        self._stderr.seek(0)
-        lines = self._stderr.read().decode(errors="replace").splitlines()
-        words = " | ".join(line.strip() for line in lines[-4:] if line.strip())[-_WORDS:]
-        last = f" Its last words: {words}" if words else ""
-        return f"The process of {self._label} {told} when it was to {request} the model.{last}"
+        return f"The process of {self._label} {told} when it was to {request} the model.{self._last_words()}"
+
+    def _last_words(self) -> str:
+        words = " | ".join(self._words.lines()[-4:])[-_WORDS:]
+        return f" Its last words: {words}" if words else ""

@@ -1,22 +1,23 @@
 """The far end of ``process.py``: ``python -m graphkit.frameworks.timed`` has a model, calls it and times it.
 
-It is told what to do by pickled messages on the socket whose descriptor its argument names, and ends when that is
-closed. What the model prints goes to stderr.
+It is told what to do by frames (:mod:`graphkit.frameworks.frames`) on the socket whose descriptor its argument names,
+and ends when that is closed. What the model prints goes to stderr.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
+import select
+import signal
 import sys
 import threading
 import time
 import traceback
-from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from graphkit.frameworks.frames import Frames, packed, unpacked
 from graphkit.frameworks.measuring import forget_peak, measured, peak, resident, rest
-from graphkit.frameworks.timing import Memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from graphkit.frameworks.base import Arrays
 
 __all__ = ["Program", "Server"]
+
+_REQUEST: Final = 1 << 30
+"""Bytes that the header of a request may have: it comes from graphkit itself."""
 
 
 class Program(Protocol):
@@ -88,48 +92,57 @@ class Server:
         rest()
         return outputs, gradients, seconds
 
-    def measure(self, least: float, lead: bool) -> Any:
-        """Call the model for some time."""
+    def measure(self, least: float, lead: bool) -> tuple[int, float, float, float]:
+        """Call the model for some time; what :class:`graphkit.frameworks.timing.Round` holds."""
         assert self._program is not None
-        return measured(self._program.call, least, lead)
+        found = measured(self._program.call, least, lead)
+        return found.calls, found.seconds, found.busy, found.others
 
     def settle(self) -> None:
         """Count the memory in use from now on."""
         forget_peak()
 
-    def memory(self) -> Memory:
-        """What was used until the first call was over, and since :meth:`settle`."""
+    def memory(self) -> tuple[int, int]:
+        """Bytes that were used until the first call was over, and since :meth:`settle`."""
         running = max(peak() - self._base, 0)
-        return Memory(max(self._top or 0, running), running)
+        return max(self._top or 0, running), running
 
 
-def _end_with_parent() -> None:
-    """End the process as soon as its parent has ended, even in the middle of a computation."""
+def _end_with_parent(channel: int) -> None:
+    """End the process, and what it started, as soon as its parent has ended, even in the middle of a computation."""
     parent = os.getppid()
-    while os.getppid() == parent:
-        time.sleep(1)
+    poller = select.poll()
+    poller.register(channel, 0)
+    while os.getppid() == parent and not poller.poll(1000):
+        pass
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
     os._exit(0)
 
 
 def _main(descriptor: int) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(descriptor,), daemon=True).start()
     os.dup2(2, 1)
-    with Connection(descriptor) as channel:
-        server: Server | None = None
-        while True:
-            try:
-                request, arguments = channel.recv()
-            except EOFError:
-                return
-            try:
-                if server is None:
-                    server, answer = Server(*arguments), None
-                else:
-                    answer = getattr(server, request)(*arguments)
-                channel.send((True, answer))
-            except Exception as error:
-                told = " ".join(str(error).split()) or type(error).__name__
-                channel.send((False, (told, traceback.format_exc())))
+    frames = Frames(descriptor, descriptor, header=_REQUEST)
+    server: Server | None = None
+    while True:
+        try:
+            header, given = frames.receive()
+        except EOFError:
+            return
+        request, arguments = header["request"], unpacked(header["arguments"], given)
+        arrays: dict[str, npt.NDArray[np.generic]] = {}
+        try:
+            if server is None:
+                server, answer = Server(*arguments), None
+            else:
+                answer = getattr(server, request)(*arguments)
+            told = {"ok": True, "answer": packed(answer, arrays)}
+        except Exception as error:
+            arrays.clear()
+            why = " ".join(str(error).split()) or type(error).__name__
+            told = {"ok": False, "error": why, "trace": traceback.format_exc()}
+        frames.send({**told, "number": header["number"]}, arrays)
 
 
 if __name__ == "__main__":

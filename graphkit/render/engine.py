@@ -1,4 +1,4 @@
-"""Graphviz, in a process of its own: ``python -P engine.py FORMAT`` turns DOT on stdin into a picture on stdout.
+"""Graphviz, in a process of its own: ``python -P engine.py FORMAT PARENT`` turns DOT on stdin into a picture on stdout.
 
 A layout engine is native code that may crash or print what it likes; here it can do neither to its caller. It is the
 one in pygraphviz's wheel, so no Graphviz needs to be installed.
@@ -6,6 +6,8 @@ one in pygraphviz's wheel, so no Graphviz needs to be installed.
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -48,7 +50,7 @@ def lay_out(dot: str, form: str) -> bytes:
 
     try:
         done = subprocess.run(
-            [sys.executable, "-P", str(Path(__file__).resolve()), form],
+            [sys.executable, "-P", str(Path(__file__).resolve()), form, str(os.getpid())],
             input=dot.encode("utf-8", "replace"),
             capture_output=True,
             check=False,
@@ -78,7 +80,8 @@ def lay_out(dot: str, form: str) -> bytes:
     )
 
 
-def _main(form: str) -> int:
+def _main(form: str, parent: int) -> int:
+    _end_with(parent)
     source = sys.stdin.buffer.read().decode()
     try:
         import pygraphviz
@@ -97,6 +100,16 @@ def _main(form: str) -> int:
     return 0
 
 
+def _end_with(parent: int) -> None:
+    """Have the system kill this process with the one that waits for it: a layout may take hours (prctl(2) of Linux)."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, ctypes.c_ulong(signal.SIGKILL), 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+
+
 def _has_no_font(pygraphviz: ModuleType) -> bool:
     """Whether text is drawn as empty boxes, which are lower than a line of any font."""
     probe = pygraphviz.AGraph(string='digraph {x [label="x", shape=plain, fontsize=14]}')
@@ -112,4 +125,4 @@ def _size(svg: bytes) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    sys.exit(_main(sys.argv[1]))
+    sys.exit(_main(sys.argv[1], int(sys.argv[2])))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from graphkit.frameworks.base import Arrays
     from graphkit.frameworks.onnx.run import OrtRuntime
+    from graphkit.frameworks.onnx.signature import Signature
     from graphkit.frameworks.timing import Timed
 
     Found = dict[str, npt.NDArray[np.generic]]
@@ -81,7 +82,7 @@ class OrtTimer:
             "path": str(folder / _FILE),
             "native": str(source.handle) if source is not None and own else "",
             "inputs": {v.name: int(v.dtype or 0) for v in graph.graph.inputs if not v.is_initializer()},
-            "signature": of_model(graph),
+            "signature": _listed(of_model(graph)),
             "outputs": [value.name or "" for value in model.graph.outputs],
             "gradients": gradients_of(graph) if backward else {},
             "cotangents": cotangents_of(graph) if backward else {},
@@ -166,6 +167,11 @@ class _Program:
                 continue
             how = {name: self._job[name] for name in ("exact", "halves")}
             session = inference_session(path, options, self._job["provider"], {}, **how)
-            if path == self._job["path"] or of_session(session) == self._job["signature"]:
+            if path == self._job["path"] or _listed(of_session(session)) == self._job["signature"]:
                 return session
         raise AssertionError("a path is always given")
+
+
+def _listed(signature: Signature) -> dict[str, list[object]]:
+    """A signature as it passes between processes."""
+    return {name: list(entry) for name, entry in signature.items()}

@@ -380,10 +380,10 @@ def test_a_long_computation_is_ended_after_the_limit() -> None:
 def test_an_interrupted_exchange_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     process = RUNTIME.worker()
 
-    def interrupted(_deadline: float) -> Any:
+    def interrupted(_command: str, _deadline: float) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(process, "_receive", interrupted)
+    monkeypatch.setattr(process, "_answer", interrupted)
     with pytest.raises(KeyboardInterrupt):
         process.request("close", limit=LIMIT, model=1)
     assert not process.alive

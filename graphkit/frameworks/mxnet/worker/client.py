@@ -5,28 +5,23 @@ from __future__ import annotations
 import atexit
 import contextlib
 import fcntl
-import json
 import os
-import select
-import signal
-import struct
 import subprocess
 import sys
 import threading
 import time
-from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import ml_dtypes
-import numpy as np
-
 from graphkit.errors import ExecutionError, FeedError
+from graphkit.frameworks.frames import Frames
 from graphkit.frameworks.mxnet.messages import NOISE, gist
+from graphkit.processes import LastWords, end_group, has_ended, signal_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    import numpy as np
     import numpy.typing as npt
 
 __all__ = ["START_LIMIT", "Worker", "close_workers", "worker"]
@@ -39,9 +34,23 @@ _SETTINGS: Final = ("MXNET_MKLDNN_ENABLED", "MXNET_USE_MKLDNN_RNN", "MXNET_SUBGR
 _THREADS: Final = ("OMP_NUM_THREADS", "MXNET_OMP_MAX_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """What says how many threads an operator may use, to MXNet and to the libraries that it computes with."""
 _MAIN = Path(__file__).parent / "main.py"
-_MAGIC = b"GKMX"
-_HEADER_LIMIT = 1 << 28
 _PIPE_BYTES = 1 << 20
+_FIELDS: Final[dict[str, dict[str, type]]] = {
+    "start": {"python": str, "numpy": str, "mxnet": str, "repairs": list, "fast": bool, "blas": str},
+    "open": {"model": int},
+    "begin": {"trainer": int},
+    "prepare": {"seconds": float},
+    "measure": {"calls": int, "seconds": float, "busy": float, "others": float},
+    "memory": {"running": int, "peak": int},
+}
+"""What the answer to a command tells besides arrays."""
+
+
+class _Found(dict[str, "npt.NDArray[np.generic]"]):
+    """The arrays of an answer."""
+
+    def __missing__(self, name: str) -> npt.NDArray[np.generic]:
+        raise ExecutionError(f"MXNet's process left {name!r} out of its answer; it may have taken harm: run it again.")
 
 
 class Worker:
@@ -72,7 +81,6 @@ class Worker:
         start_limit: float = START_LIMIT,
     ) -> None:
         self._python = python
-        self._stderr: deque[str] = deque(maxlen=40)
         self._turn = threading.RLock()
         self._lost = False
         try:
@@ -95,20 +103,19 @@ class Worker:
         assert stdout is not None
         assert stderr is not None
         self._pipes = (stdin, stdout, stderr)
-        self._in, self._out = stdin.fileno(), stdout.fileno()
-        for descriptor in (self._in, self._out):
-            os.set_blocking(descriptor, False)
+        for pipe in (stdin, stdout):
             with contextlib.suppress(OSError):
-                fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
+                fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        self._frames = Frames(stdout.fileno(), stdin.fileno())
+        self._words = LastWords(stderr)
+        self._number = 0
         with self._exchange("start", start_limit) as deadline:
-            self.info, _ = self._receive(deadline)
+            self.info, _ = self._answer("start", deadline)
 
     @property
     def alive(self) -> bool:
         """Whether it can take a request."""
-        return not self._lost and self._process.poll() is None
+        return not self._lost and not has_ended(self.pid)
 
     @property
     def pid(self) -> int:
@@ -140,11 +147,12 @@ class Worker:
                 nonsense, and was ended.
         """
         with self._turn:
-            self._stderr.clear()
+            self._words.forget()
             with self._exchange(command, limit) as deadline:
-                self._send({"command": command, **fields}, arrays or {}, deadline)
-                header, found = self._receive(deadline)
-            if not header.get("ok"):
+                self._number += 1
+                self._frames.send({"command": command, "number": self._number, **fields}, arrays or {}, deadline)
+                header, found = self._answer(command, deadline)
+            if not header["ok"]:
                 reason = f"MXNet refused to {_doing(command)}: {gist(str(header.get('error')))}."
                 error = FeedError(reason) if header.get("kind") == "RefusedError" else ExecutionError(reason)
                 error.add_note(str(header.get("trace", "")))
@@ -152,11 +160,13 @@ class Worker:
             return header, found
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, and those that it started."""
         self._lost = True
-        self._process.kill()
-        self._process.wait()
-        self._listener.join(1.0)
+        if self._process.returncode is None:
+            end_group(self.pid)
+            self._process.kill()
+            self._process.wait()
+        self._words.join(1.0)
         for pipe in self._pipes[:2]:  # the listener closes the third, which a process of the worker's may hold open
             pipe.close()
 
@@ -179,15 +189,14 @@ class Worker:
                 f"another limit.{self._last_words()}"
             ) from error
         except (EOFError, BrokenPipeError) as error:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(1.0)
-            status = self._process.poll()
+            silent = not self._ends()
             self.close()
+            status = None if silent else self._process.returncode
             raise ExecutionError(
                 f"MXNet's process ({self._python}) {_ending(status)} when it was to {_doing(command)}."
                 f"{self._last_words()}"
             ) from error
-        except (ValueError, TypeError, KeyError, struct.error, MemoryError) as error:
+        except (ValueError, MemoryError) as error:
             self.close()
             raise ExecutionError(
                 f"{self._python} gave an answer that is none when MXNet was to {_doing(command)} ({error}); "
@@ -197,53 +206,28 @@ class Worker:
             self.close()
             raise
 
-    def _send(self, header: dict[str, Any], arrays: Mapping[str, npt.NDArray[np.generic]], deadline: float) -> None:
-        kept = {name: _contiguous(array) for name, array in arrays.items()}
-        header["arrays"] = [[name, array.dtype.name, array.shape] for name, array in kept.items()]
-        text = json.dumps(header).encode()
-        self._write(memoryview(struct.pack("<4sI", _MAGIC, len(text)) + text), deadline)
-        for array in kept.values():
-            self._write(_bytes_of(array), deadline)
+    def _answer(self, command: str, deadline: float) -> tuple[dict[str, Any], _Found]:
+        """The answer to the last request, checked for what every caller reads of it."""
+        header, found = self._frames.receive(deadline)
+        if header.pop("number", None) != self._number:
+            raise ValueError("it answers another request")
+        ok = header.get("ok")
+        if not isinstance(ok, bool):
+            raise ValueError("it does not tell whether it could")
+        for name, kind in _FIELDS.get(command, {}).items() if ok or command == "start" else ():
+            if type(value := header.get(name)) not in ((int, float) if kind is float else (kind,)):
+                raise ValueError(f"its {name} is {str(value)[:80]!r}")
+        return header, _Found(found)
 
-    def _receive(self, deadline: float) -> tuple[dict[str, Any], dict[str, npt.NDArray[np.generic]]]:
-        prefix = bytearray(8)
-        self._read(memoryview(prefix), deadline)
-        magic, length = struct.unpack("<4sI", prefix)
-        if magic != _MAGIC or length > _HEADER_LIMIT:
-            raise ValueError(f"it starts with {bytes(prefix)!r}")
-        text = bytearray(length)
-        self._read(memoryview(text), deadline)
-        header = json.loads(text)
-        found: dict[str, npt.NDArray[np.generic]] = {}
-        for name, dtype, shape in header.pop("arrays"):
-            array: npt.NDArray[np.generic] = np.empty(shape, getattr(ml_dtypes, dtype, dtype))
-            self._read(_bytes_of(array), deadline)
-            found[name] = array
-        return header, found
-
-    def _write(self, view: memoryview, deadline: float) -> None:
-        while view:
-            _wait(self._in, select.POLLOUT, deadline)
-            with contextlib.suppress(BlockingIOError):
-                view = view[os.write(self._in, view) :]
-
-    def _read(self, view: memoryview, deadline: float) -> None:
-        while view:
-            _wait(self._out, select.POLLIN, deadline)
-            with contextlib.suppress(BlockingIOError):
-                count = os.readv(self._out, [view])
-                if not count:
-                    raise EOFError("it ended")
-                view = view[count:]
-
-    def _listen(self) -> None:
-        with self._pipes[2] as stderr:
-            for line in stderr:
-                self._stderr.append(line.decode(errors="replace").rstrip())
+    def _ends(self) -> bool:
+        """Whether the process ends within a second, or has."""
+        end = time.monotonic() + 1.0
+        while not (ended := has_ended(self.pid)) and time.monotonic() < end:
+            time.sleep(0.01)
+        return ended
 
     def _last_words(self) -> str:
-        lines = [line.strip() for line in list(self._stderr)]
-        lines = [line for line in lines if line and not line.startswith(NOISE)][-4:]
+        lines = [line for line in self._words.lines() if not line.startswith(NOISE)][-4:]
         return f" Its last words: {' | '.join(lines)[-600:]}" if lines else ""
 
 
@@ -298,23 +282,6 @@ def _environment(python: str, *, fast: bool, fuses: bool, threads: int | None) -
     return kept if threads is None else kept | dict.fromkeys(_THREADS, str(threads))
 
 
-def _contiguous(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    native = array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
-    return np.ascontiguousarray(native).reshape(array.shape)
-
-
-def _bytes_of(array: npt.NDArray[np.generic]) -> memoryview:
-    return array.reshape(-1).view(np.uint8).data
-
-
-def _wait(descriptor: int, event: int, deadline: float) -> None:
-    poller = select.poll()
-    poller.register(descriptor, event)
-    left = deadline - time.monotonic()
-    if left <= 0 or not poller.poll(left * 1000):
-        raise TimeoutError
-
-
 def _doing(command: str) -> str:
     return {
         "start": "start",
@@ -334,6 +301,4 @@ def _ending(status: int | None) -> str:
         return "fell silent"
     if status >= 0:
         return f"ended with exit status {status}"
-    with contextlib.suppress(ValueError):
-        return f"crashed ({signal.Signals(-status).name})"
-    return f"was ended by signal {-status}"
+    return f"crashed ({signal_name(-status)})"

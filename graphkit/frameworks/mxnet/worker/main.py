@@ -9,8 +9,9 @@ that has MXNet can run it. Requests arrive on stdin and answers leave on stdout,
     arrays   their elements, C order, little-endian, one array after the other
 
 A request's "command" is the name of a function below, without ``do_``. An answer has "ok"; where that is false, "error"
-says why, "kind" is the exception's class and "trace" its traceback. Whatever MXNet or Python prints goes to stderr. The
-process ends when stdin is closed.
+says why, "kind" is the exception's class and "trace" its traceback. An answer has the "number" of its request, and that
+which tells that the process is ready 0. Whatever MXNet or Python prints goes to stderr. The process ends when stdin is
+closed.
 
 Matrix products are computed by AVX2 or AVX-512 where the processor has it: :func:`name_processor`.
 
@@ -23,6 +24,7 @@ import json
 import os
 import resource
 import select
+import signal
 import struct
 import sys
 import threading
@@ -718,6 +720,8 @@ def end_with_parent(source: int) -> None:
     while os.getppid() == parent:
         if any(event for _, event in poller.poll(1000)):
             break
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)  # with what it started
     os._exit(0)
 
 
@@ -745,6 +749,7 @@ def main(arguments: List[str]) -> int:
     channel.send(
         {
             "ok": True,
+            "number": 0,
             "python": "{}.{}.{}".format(*sys.version_info[:3]),
             "numpy": np.__version__,
             "mxnet": mx.__version__,
@@ -766,6 +771,7 @@ def main(arguments: List[str]) -> int:
             header, found = {"ok": False, "kind": kind, "error": str(error), "trace": traceback.format_exc()}, []
             settle()
         arrays.clear()
+        header["number"] = request["number"]
         channel.send(header, found)
         del found
 
