@@ -48,6 +48,20 @@ _ORDERS = ("order", "macs", "bytes", "parameters")
     help="Count for a size of a free dimension, e.g. batch=32. Repeatable.",
 )
 @click.option("--raw", is_flag=True, help="Count operators as SOURCE spells them, not in canonical form.")
+@click.option(
+    "--provenance",
+    is_flag=True,
+    help="Tell instead which graphkit made SOURCE from which files, as the record in it says, and its hash. SOURCE may "
+    "be any file that graphkit writes: pictures and reports, too.",
+)
+@click.option(
+    "--source",
+    "origins",
+    multiple=True,
+    type=click.Path(exists=True),
+    metavar="FILE",
+    help="With --provenance, ask whether FILE is what SOURCE was made from; exit with 1 if not. Repeatable.",
+)
 @json_option
 def COMMAND(  # noqa: N802
     reading: Reading,
@@ -61,6 +75,8 @@ def COMMAND(  # noqa: N802
     targets: tuple[str, ...],
     sizes: tuple[str, ...],
     raw: bool,
+    provenance: bool,
+    origins: tuple[str, ...],
     as_json: bool,
 ) -> int:
     """Tell what SOURCE is, what it is made of and what it costs.
@@ -74,6 +90,12 @@ def COMMAND(  # noqa: N802
     from graphkit.inspecting.nodes import ordered
     from graphkit.inspecting.summary import inspect
 
+    if provenance:
+        if nodes or tree or weights or training or targets or sizes or raw:
+            raise InputError("--provenance tells of a file and not of the model in it; ask for the other apart.")
+        return _provenance(reading.source, origins, as_json)
+    if origins:
+        raise InputError("--source is about the record of a file; give --provenance, too.")
     if not nodes and (sort != "order" or top is not None):
         raise InputError("--sort and --top are about --nodes; give it, too.")
     if depth is not None and not tree:
@@ -108,6 +130,21 @@ def COMMAND(  # noqa: N802
         for verdict in summary.verdicts:
             console.print(verdict_text(verdict))
     return 0 if summary.fits else 1
+
+
+def _provenance(source: str, origins: tuple[str, ...], as_json: bool) -> int:
+    """Tell what a file says of where it comes from."""
+    import json
+
+    from graphkit.inspecting.provenance import as_json as document
+    from graphkit.inspecting.provenance import history, lines
+
+    found = history(source, origins)
+    if as_json:
+        click.echo(json.dumps(document(found), indent=2, ensure_ascii=False))
+    else:
+        click.echo("\n".join(lines(found)))
+    return 0 if found.matches else 1
 
 
 def _size(text: str) -> tuple[str, int]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from graphkit.frameworks.base import About
+from graphkit.frameworks.onnx.external import is_inside
+from graphkit.frameworks.onnx.wire import LENGTH, VARINT, fields, varint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,13 +19,18 @@ if TYPE_CHECKING:
 
     from graphkit.frameworks.base import ReadOptions
 
-__all__ = ["about"]
+__all__ = ["about", "maker"]
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-"""Wire types of protobuf's encoding (https://protobuf.dev/programming-guides/encoding/)."""
 _IR_VERSION, _PRODUCER, _PRODUCER_VERSION, _MODEL_VERSION, _GRAPH, _OPSET, _FUNCTION = 1, 2, 3, 5, 7, 8, 25
 _INITIALIZER, _EXTERNAL = 5, 13
 """Numbers of fields of ModelProto, GraphProto and TensorProto in onnx.proto."""
+_METADATA: Final = 14
+_MAKER: Final = {_PRODUCER: "producer", _PRODUCER_VERSION: "producer version"}
+_ENTRY: Final = 1 << 20
+"""Bytes of an entry of metadata that is looked at."""
+_ENTRIES: Final = 1000
+_FIELDS: Final = 1_000_000
+"""Fields of a model that are gone through; the graph is one of them, each function another."""
 _TEXT: Final = 200
 """Characters of a text that are kept."""
 
@@ -52,8 +61,29 @@ def about(source: Any, options: ReadOptions, model: ir.Model) -> About:  # noqa:
     facts["opset"] = ", ".join(opsets) or "none"
     if functions:
         facts["functions"] = str(functions)
-    beside = (path.resolve().parent / location for location in locations)
+    folder = path.resolve().parent
+    beside = (folder / location for location in locations if is_inside(folder, location))
     return About("ONNX model", {name: text for name, text in facts.items() if text}, (path, *beside))
+
+
+def maker(path: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """What a file says of who made it, and its metadata, without its graph being looked at.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    facts: dict[str, str] = {}
+    metadata: dict[str, str] = {}
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        for field, value, end in itertools.islice(_fields(data, 0, len(data)), _FIELDS):
+            if field in _MAKER:
+                facts[_MAKER[field]] = _text(data, value, end)
+            elif field == _METADATA and end - value <= _ENTRY and len(metadata) < _ENTRIES:
+                texts = {
+                    number: data[at:stop].decode("utf-8", "replace") for number, at, stop in _fields(data, value, end)
+                }
+                metadata[texts.get(1, "")] = texts.get(2, "")
+    return facts, metadata
 
 
 def _fields(data: mmap.mmap, at: int, end: int) -> Iterator[tuple[int, int, int]]:
@@ -61,34 +91,13 @@ def _fields(data: mmap.mmap, at: int, end: int) -> Iterator[tuple[int, int, int]
 
     It ends where the message contradicts itself, which readers refuse.
     """
-    while at < end:
-        tag, at = _varint(data, at, end)
-        field, wire = tag >> 3, tag & 7
-        if wire == _VARINT:
-            value, at = _varint(data, at, end)
-            yield field, value, at
-        elif wire == _BYTES:
-            length, at = _varint(data, at, end)
-            if at + length > end:
-                return
-            yield field, at, at + length
-            at += length
-        elif wire in (_FIXED32, _FIXED64):
-            at += 4 if wire == _FIXED32 else 8
-        else:
-            return
-
-
-def _varint(data: mmap.mmap, at: int, end: int) -> tuple[int, int]:
-    number = shift = 0
-    while at < end and shift < 70:
-        byte = data[at]
-        at += 1
-        number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return number, at
-        shift += 7
-    return 0, end
+    with contextlib.suppress(IndexError, ValueError):
+        for number, start, begin, stop in fields(data, at, end):
+            kind = data[start] & 7
+            if kind == VARINT:
+                yield number, varint(data, begin)[0], stop
+            elif kind == LENGTH:
+                yield number, begin, stop
 
 
 def _text(data: mmap.mmap, start: int, end: int) -> str:
