@@ -15,7 +15,7 @@ import onnx_ir as ir
 import sympy
 
 from graphkit.ir.params import kind_of
-from graphkit.ir.terms import plain_term
+from graphkit.ir.terms import check_term, plain_term
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -55,6 +55,12 @@ _NESTED = 8
 """How many roundings in each other are looked through."""
 _LIMIT = 1024
 """Elements up to which the values of integer tensors are followed."""
+_TERMS = 256
+"""Terms of a sum, multiplied out, up to which a size is computed with; those of models have a few dozen at most."""
+_DEGREE = 64
+"""Power up to which the same."""
+_BITS = 64
+"""Bits of a number up to which it can be a size, or a factor in one."""
 
 
 def size_of(dim: int | ir.SymbolicDim) -> Size:
@@ -72,10 +78,34 @@ def _parse(text: str) -> Size:
     if not any(character.isalpha() for character in text):
         return None
     try:
+        check_term(text)
         found = ir.SymbolicDim(plain_term(text))._expr
     except (ValueError, TypeError, ZeroDivisionError, RecursionError):
         found = sympy.Symbol(text, integer=True, positive=True)
     return tidy(found)
+
+
+@lru_cache(maxsize=8192)
+def _terms(size: sympy.Basic) -> int:
+    """A bound of the terms that a size has once it is multiplied out, and of the comparisons that simplify it."""
+    if isinstance(size, sympy.Rational):
+        return 1 if max(abs(int(size.p)), int(size.q)).bit_length() <= _BITS else _TERMS + 1
+    if not size.args:
+        return 1
+    parts = [_terms(part) for part in size.args]
+    if isinstance(size, sympy.Pow):
+        power = abs(int(size.exp)) if size.exp.is_Integer else _DEGREE + 1
+        return _TERMS + 1 if power > _DEGREE else min(parts[0] ** power, _TERMS + 1)
+    if isinstance(size, sympy.Mul):
+        return min(math.prod(parts), _TERMS + 1)
+    return min(sum(parts) ** (2 if isinstance(size, sympy.Min | sympy.Max) else 1), _TERMS + 1)
+
+
+def _is_endless(size: Size) -> bool:
+    """Whether a size is too large to be one, or to compute with: one of a file that is to take time or memory."""
+    if isinstance(size, sympy.Basic):
+        return _terms(size) > _TERMS
+    return isinstance(size, int) and size.bit_length() >= _BITS
 
 
 def named(dim: Size | str) -> Size:
@@ -88,6 +118,8 @@ def dim_of(size: Size) -> int | ir.SymbolicDim:
     if size is None:
         return ir.SymbolicDim(None)
     size = tidy(size)
+    if _is_endless(size):
+        return ir.SymbolicDim(None)
     return size if isinstance(size, int) else _symbolic(size)
 
 
@@ -128,6 +160,8 @@ def tidy(size: Size) -> Size:
 def _tidied(size: sympy.Basic) -> Size:
     if isinstance(size, sympy.logic.boolalg.BooleanAtom):
         return bool(size)
+    if _is_endless(size):
+        return size
     size = sympy.expand(size)
     if size.has(sympy.Mod):
         size = sympy.expand(size.replace(sympy.Mod, _remainder))
@@ -222,7 +256,7 @@ def never_negative(size: Size) -> bool:
     """
     if not isinstance(size, sympy.Basic):
         return size is not None and bool(size >= 0)
-    return bool(size.is_nonnegative) or _bounded(size)
+    return bool(size.is_nonnegative) or (not _is_endless(size) and _bounded(size))
 
 
 def unrounded(size: Size) -> Size:
@@ -298,7 +332,8 @@ def quotient(total: Size, part: Size) -> Size:
         return None
     if isinstance(total, int) and isinstance(part, int):
         return total // part if part and total % part == 0 else None
-    return tidy(sympy.cancel(sympy.sympify(total) / part))
+    ratio = sympy.sympify(total) / part
+    return None if _is_endless(ratio) else tidy(sympy.cancel(ratio))
 
 
 def floor_div(left: Size, right: int) -> Size:
@@ -344,6 +379,10 @@ def broadcast(shapes: Sequence[tuple[Size, ...]]) -> tuple[Size, ...]:
 
 def set_sizes(value: ir.Value, sizes: Sizes | None) -> None:
     """Note what is known of an integer tensor's elements; None forgets it."""
+    if sizes is not None and sizes.size <= _LIMIT and any(_is_endless(size) for size in sizes.flat):
+        kept = np.empty(sizes.size, dtype=object)
+        kept[:] = [None if _is_endless(size) else size for size in sizes.flat]
+        sizes = kept.reshape(sizes.shape)
     if sizes is None or sizes.size > _LIMIT or all(size is None for size in sizes.flat):
         value.meta.pop(_META, None)
         return

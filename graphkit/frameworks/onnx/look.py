@@ -54,6 +54,8 @@ def look(source: Any, options: ReadOptions, raw: bool) -> ir.Model:
             _check(model, keeping)
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error
+    except RecursionError as error:
+        raise FormatError(f"{path} has graphs deeper within each other than can be gone through.") from error
     for message in [*findings.notes, *keeping.messages(str(path))]:
         options.warn(message)
     set_source(model, Source("onnx", path.name, path, unused=unused))

@@ -54,6 +54,8 @@ def read(path: Path, options: ReadOptions) -> ir.Model:
             )
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error
+    except RecursionError as error:
+        raise FormatError(f"{path} has graphs deeper within each other than can be gone through.") from error
     set_source(model, Source("onnx", path.name, path))
     return model
 

@@ -2,18 +2,23 @@
 
 Protobuf parses messages whole, so that a file of a gigabyte takes two in memory before the first node is seen. What is
 parsed here is a copy of the message in which each large tensor says that its data lies in a file, which is the model's
-own. Fields and wire format: ``onnx.proto`` and https://protobuf.dev/programming-guides/encoding.
+own. Numbers of fields: ``onnx.proto``.
 """
 
 from __future__ import annotations
 
+import errno
 import mmap
+import os
+import stat
 from typing import TYPE_CHECKING, Final
 
 import onnx
+from google.protobuf.message import DecodeError
+
+from graphkit.frameworks.onnx.wire import check_size, field, fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 __all__ = ["parse_stripped"]
@@ -25,55 +30,60 @@ _WORTHWHILE: Final = 1 << 24
 _GRAPH: Final = 7
 _INITIALIZER: Final = 5
 _RAW_DATA: Final = 9
-_VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 
 
-def parse_stripped(path: Path) -> onnx.ModelProto | None:
-    """Parse a large file.
-
-    Returns:
-        The model, its large initializers of raw data as external data in the file itself; None for a small file, and
-        for one that is not what it should be, of which a whole parse tells more.
+def parse_stripped(path: Path) -> onnx.ModelProto:
+    """Parse a file; of a large one the large initializers of raw data become external data in the file itself.
 
     Raises:
         OSError: The file cannot be read.
         DecodeError: It is damaged.
+        LimitError: It would take more memory than the limits allow (:func:`graphkit.frameworks.onnx.wire.check_size`).
     """
-    with path.open("rb") as file:
-        if file.seek(0, 2) < _WORTHWHILE:
-            return None
-        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    with data:
+    with open(path, "rb", opener=_unwaiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no plain file")
         try:
-            content = _stripped_model(data, path.resolve().name)
-        except (IndexError, ValueError):
-            return None
-    return None if content is None else onnx.ModelProto.FromString(content)
+            if file.seek(0, os.SEEK_END) < _WORTHWHILE:
+                file.seek(0)
+                content = file.read()
+                check_size(content, str(path))
+            else:
+                with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                    check_size(data, str(path))
+                    content = _stripped_model(data, path.resolve().name)
+        except (IndexError, ValueError) as error:
+            raise DecodeError("its messages do not end where they say") from error
+    proto: onnx.ModelProto = onnx.ModelProto.FromString(content)
+    return proto
 
 
-def _stripped_model(data: mmap.mmap, location: str) -> bytes | None:
+def _unwaiting(path: str, flags: int) -> int:
+    """Open a file without waiting for who writes to it, as opening a pipe does."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _stripped_model(data: mmap.mmap, location: str) -> bytes:
     parts: list[bytes] = []
-    graphs = 0
-    for number, start, begin, end in _fields(data, 0, len(data)):
+    for number, start, begin, end in fields(data, 0, len(data)):
         if number == _GRAPH:
-            graphs += 1
-            parts.append(_field(_GRAPH, _stripped_graph(data, begin, end, location)))
+            parts.append(field(_GRAPH, _stripped_graph(data, begin, end, location)))
         else:
             parts.append(data[start:end])
-    return b"".join(parts) if graphs == 1 else None
+    return b"".join(parts)
 
 
 def _stripped_graph(data: mmap.mmap, begin: int, end: int, location: str) -> bytes:
     parts: list[bytes] = []
-    for number, start, inner, stop in _fields(data, begin, end):
+    for number, start, inner, stop in fields(data, begin, end):
         large = number == _INITIALIZER and stop - inner > _LARGE
-        parts.append(_field(_INITIALIZER, _stripped_tensor(data, inner, stop, location)) if large else data[start:stop])
+        parts.append(field(_INITIALIZER, _stripped_tensor(data, inner, stop, location)) if large else data[start:stop])
     return b"".join(parts)
 
 
 def _stripped_tensor(data: mmap.mmap, begin: int, end: int, location: str) -> bytes:
     parts: list[bytes] = []
-    for number, start, inner, stop in _fields(data, begin, end):
+    for number, start, inner, stop in fields(data, begin, end):
         if number == _RAW_DATA and stop - inner > _LARGE:
             tensor = onnx.TensorProto(data_location=onnx.TensorProto.EXTERNAL)
             for key, value in (("location", location), ("offset", inner), ("length", stop - inner)):
@@ -82,51 +92,3 @@ def _stripped_tensor(data: mmap.mmap, begin: int, end: int, location: str) -> by
         else:
             parts.append(data[start:stop])
     return b"".join(parts)
-
-
-def _fields(data: mmap.mmap, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """Fields of a message: number, where the field starts, where its value starts, and where both end.
-
-    Raises:
-        ValueError: It is no message.
-        IndexError: The same.
-    """
-    while at < end:
-        start = at
-        tag, at = _varint(data, at)
-        kind = tag & 7
-        begin = at
-        if kind == _VARINT:
-            _, at = _varint(data, at)
-        elif kind == _LENGTH:
-            length, begin = _varint(data, at)
-            at = begin + length
-        elif kind in (_FIXED32, _FIXED64):
-            at += 4 if kind == _FIXED32 else 8
-        else:
-            raise ValueError(f"wire type {kind}")
-        if at > end:
-            raise ValueError("a field is longer than its message")
-        yield tag >> 3, start, begin, at
-
-
-def _varint(data: mmap.mmap, at: int) -> tuple[int, int]:
-    """A number, and where what follows it starts."""
-    number = 0
-    for shift in range(0, 70, 7):
-        byte = data[at]
-        at += 1
-        number |= (byte & 127) << shift
-        if byte < 128:
-            return number, at
-    raise ValueError("a number does not end")
-
-
-def _field(number: int, content: bytes) -> bytes:
-    """A field of bytes, tag and length before them."""
-    head, length = bytearray([number << 3 | _LENGTH]), len(content)
-    while length > 127:
-        head.append(length & 127 | 128)
-        length >>= 7
-    head.append(length)
-    return bytes(head) + content

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 
+from graphkit import limits
 from graphkit.errors import FormatError
+from graphkit.frameworks.onnx.external import check_external
 from graphkit.ir.edit import graphs_of, nodes_of
 
 if TYPE_CHECKING:
@@ -31,6 +33,26 @@ _CONTENT: Final = {
     "TYPE_PROTO": "tp",
 }
 """The field in which an attribute of a type has its value, where that is a single one."""
+_AXES: Final = np.MAXDIMS
+"""Axes that numpy's arrays have at most."""
+_DIMENSIONS: Final = 1024
+"""Axes that any value can be said to have."""
+_LEVELS: Final = 3
+"""Messages within each other that a graph within another is: node, attribute and graph."""
+_LARGEST: Final = 2**62
+"""Elements that no array can have."""
+_VERSIONS: Final = range(-(2**31), 2**31)
+"""What a version of an opset can be, whether or not there is one."""
+
+_LISTS: Final = frozenset(
+    (
+        onnx.AttributeProto.STRING,
+        onnx.AttributeProto.FLOATS,
+        onnx.AttributeProto.INTS,
+        onnx.AttributeProto.STRINGS,
+    )
+)
+"""Types of attributes that are of any size, those of tensors and graphs left out."""
 
 
 @dataclass(slots=True)
@@ -57,11 +79,18 @@ def check_proto(path: Path, proto: onnx.ModelProto, findings: Findings | None = 
 
     Raises:
         FormatError: The message names the file, and the tensor, node or value; a name stands for two values.
+        LimitError: An attribute, a node's operands or the graphs within each other are beyond :mod:`graphkit.limits`.
     """
+    for entry in (*proto.opset_import, *(entry for function in proto.functions for entry in function.opset_import)):
+        if entry.version not in _VERSIONS:
+            raise FormatError(f"{path} says to be of opset {entry.version} of {entry.domain!r}; the file is damaged.")
     opsets = {"" if entry.domain == "ai.onnx" else entry.domain: entry.version for entry in proto.opset_import}
     _Check(path, opsets, findings).graph(proto.graph)
     for function in proto.functions:
-        _Check(path, {}, findings).nodes(function.node)
+        check = _Check(path, {}, findings)
+        check.nodes(function.node)
+        for attribute in function.attribute_proto:
+            check.tensors_of(attribute)
     if findings is not None and findings.absent:
         first, *others = findings.absent.values()
         more = f" So it is with {len(others)} more." if others else ""
@@ -76,24 +105,51 @@ class _Check:
         self._opsets = opsets
         self._findings = findings
 
-    def graph(self, graph: onnx.GraphProto) -> None:
+    def graph(self, graph: onnx.GraphProto, depth: int = 1) -> None:
+        limits.check("nesting", depth * _LEVELS, f"{self._path}: graph {graph.name!r}")
         values = (*graph.input, *graph.output, *graph.value_info)
+        for value in values:
+            if len(value.type.tensor_type.shape.dim) > _DIMENSIONS:
+                raise FormatError(
+                    f"{self._path} says that {value.name!r} has {len(value.type.tensor_type.shape.dim)} axes; the file "
+                    f"is damaged."
+                )
         dims = (dim.dim_param for value in values for dim in value.type.tensor_type.shape.dim)
         self._text([*(value.name for value in values), *(tensor.name for tensor in graph.initializer), *dims])
         for tensor in graph.initializer:
             self._tensor(tensor, self._findings)
-        self.nodes(graph.node)
+        for sparse in graph.sparse_initializer:
+            self._sparse(sparse)
+        self.nodes(graph.node, depth)
         self._unique(graph)
 
-    def nodes(self, nodes: Iterable[onnx.NodeProto]) -> None:
+    def nodes(self, nodes: Iterable[onnx.NodeProto], depth: int = 1) -> None:
+        """Look at nodes, and at the graphs in them."""
         for node in nodes:
+            where = f"{self._path}: node {node.name!r} ({node.op_type})"
+            limits.check("operands", len(node.input) + len(node.output), where)
             self._text([node.name, node.op_type, node.domain, *node.input, *node.output])
             self._attributes(node)
             for attribute in node.attribute:
-                if attribute.HasField("t"):
-                    self._tensor(attribute.t)
+                if attribute.type in _LISTS:
+                    limits.check("attribute", attribute.ByteSize(), where)
+                self.tensors_of(attribute)
                 for graph in _graphs(attribute):
-                    self.graph(graph)
+                    self.graph(graph, depth + 1)
+
+    def tensors_of(self, attribute: onnx.AttributeProto) -> None:
+        """Look at all tensors that an attribute holds."""
+        if attribute.HasField("t"):
+            self._tensor(attribute.t)
+        for tensor in attribute.tensors:
+            self._tensor(tensor)
+        for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+            self._sparse(sparse)
+
+    def _sparse(self, sparse: onnx.SparseTensorProto) -> None:
+        for tensor in (sparse.values, sparse.indices):
+            if tensor.data_type or tensor.external_data:
+                self._tensor(tensor)
 
     def _text(self, texts: Iterable[object]) -> None:
         for text in texts:
@@ -158,15 +214,22 @@ class _Check:
             ) from error
         if dtype == ir.DataType.UNDEFINED:
             raise FormatError(f"{where} has no element type; the file is damaged.")
-        if any(size < 0 for size in tensor.dims):
+        if len(tensor.dims) > _AXES:
+            raise FormatError(f"{where} has {len(tensor.dims)} axes, more than the {_AXES} that arrays have.")
+        if min(tensor.dims, default=0) < 0 or math.prod(filter(None, tensor.dims)) > _LARGEST:
             raise FormatError(f"{where} has the shape {tuple(tensor.dims)}; the file is damaged.")
-        if dtype == ir.DataType.STRING:
-            return
         count = math.prod(tensor.dims)
+        if dtype == ir.DataType.STRING:
+            if len(tensor.string_data) != count or tensor.external_data:
+                raise FormatError(
+                    f"{where} of shape {tuple(tensor.dims)} and type STRING needs {count} texts, but has "
+                    f"{len(tensor.string_data)}; the file is damaged."
+                )
+            return
         wanted = -(-count * dtype.bitwidth // 8)
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             try:
-                _check_external(self._path, where, tensor, wanted)
+                check_external(self._path, where, tensor, wanted)
             except FormatError as error:
                 if findings is None:
                     raise
@@ -198,29 +261,6 @@ def _schema(node: onnx.NodeProto, opsets: Mapping[str, int]) -> onnx.defs.OpSche
         return onnx.defs.get_schema(node.op_type, opsets[domain], domain)
     except onnx.defs.SchemaError:
         return None
-
-
-def _check_external(path: Path, where: str, tensor: onnx.TensorProto, wanted: int) -> None:
-    said = {entry.key: entry.value for entry in tensor.external_data}
-    folder = path.resolve().parent
-    location = said.get("location", "")
-    target = os.path.realpath(folder / location)
-    if not location or os.path.isabs(location) or not os.path.realpath(target).startswith(f"{folder}{os.sep}"):
-        raise FormatError(f"{where} has its data in {location!r}, outside the model's folder, which is not allowed.")
-    try:
-        size = os.stat(target).st_size
-        offset, length = int(said.get("offset") or 0), int(said.get("length") or wanted)
-    except OSError as error:
-        raise FormatError(
-            f"{where} has its data in {location!r}, which is missing; put it beside {path.name}."
-        ) from error
-    except ValueError as error:
-        raise FormatError(f"{where} says nonsense about its data in {location!r}; the file is damaged.") from error
-    if length != wanted or offset < 0 or offset + length > size:
-        raise FormatError(
-            f"{where} needs {wanted} bytes at offset {offset} of {location!r}, which has {size}; it is truncated, or "
-            f"belongs to another model."
-        )
 
 
 def check_complete(model: ir.Model) -> None:
