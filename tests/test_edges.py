@@ -33,7 +33,7 @@ LAYERS: dict[str, frozenset[str]] = {
     "render": frozenset({"errors", "provenance", "stamps", "files", "text", "ir"}),
     "report": frozenset({"errors", "provenance", "stamps", "_version", "files", "text", "ir", "render"}),
     "frameworks": frozenset(
-        {"errors", "provenance", "stamps", "files", "limits", "processes", "ir", "ops", "passes", "_version"}
+        {"errors", "provenance", "stamps", "files", "text", "limits", "processes", "ir", "ops", "passes", "_version"}
     ),
     "parity": frozenset({"errors", "provenance", "stamps", "files", "report", "ir", "ops", "passes", "frameworks"}),
     "running": frozenset({"errors", "provenance", "stamps", "files", "ir", "frameworks", "parity"}),

@@ -41,7 +41,7 @@ def _printed(*values: object, sep: str = " ", end: str = "\n") -> None:
 
 
 def builtins_of() -> dict[str, Any]:
-    """What stands for ``__builtins__``; ``getattr`` is for graphkit's own function alone, which the check lets through."""
+    """What stands for ``__builtins__``; ``getattr`` is for the one function of graphkit's own that uses it."""
     allowed = {name: getattr(builtins, name) for name in sorted(BUILTINS)}
     own = {"print": _printed, "getattr": getattr, "__build_class__": __build_class__, "__import__": _imported}
     return allowed | own

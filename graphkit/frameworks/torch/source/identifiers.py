@@ -8,6 +8,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
+from graphkit.frameworks.torch.vocabulary import RESERVED
 from graphkit.ops.torchfunctions import FUNCTIONS
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ _TAKEN: Final = frozenset(
     {*keyword.kwlist, *dir(builtins), *FUNCTIONS, "self", "torch", "nn", "F", "forward", "training", "load"} - {"input"}
 )
 """What names mean something else; many a module calls its argument ``input``, which no source here calls."""
-MODULE: Final = frozenset(
+MODULE: Final = RESERVED | frozenset(
     {
         "T_destination",
         "add_module",
@@ -77,7 +78,7 @@ MODULE: Final = frozenset(
         "zero_grad",
     }
 )
-"""Names that ``nn.Module`` has itself, so that no member gets them."""
+"""Names that ``nn.Module`` has itself, or that vetted source may not use of tensors, so that no member gets them."""
 
 
 class Names:
@@ -107,7 +108,7 @@ class Names:
 def identifier(text: str) -> str:
     """A text as a Python identifier in lower case."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", _plain(text))
-    name = re.sub(r"\W+", "_", words).strip("_").lower()
+    name = unicodedata.normalize("NFKC", re.sub(r"\W+", "_", words).strip("_").lower())
     return name if name.isidentifier() else f"_{name}" if name else "x"
 
 
@@ -118,5 +119,6 @@ def _plain(text: str) -> str:
 
 def camel(text: str) -> str:
     """A text as the name of a class."""
-    name = "".join(part[:1].upper() + part[1:] for part in re.split(r"[\W_]+", _plain(text)) if part)
+    words = "".join(part[:1].upper() + part[1:] for part in re.split(r"[\W_]+", _plain(text)) if part)
+    name = unicodedata.normalize("NFKC", words)
     return f"Net{name}" if not name.isidentifier() or keyword.iskeyword(name) or name == "F" else name
