@@ -150,7 +150,7 @@ def place(moves: Sequence[tuple[str, str]], replaced: Sequence[tuple[str, str]],
     Raises:
         OSError: One cannot be moved. The others are where they were.
     """
-    for path in (path for pair in (moves, replaced) for path in (pair[1] for pair in pair)):
+    for path in (*(target for _, target in moves), *(path for path, _ in replaced)):
         if _is_folder(path):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     if len(moves) == 1 and all(path == moves[0][1] for path, _ in replaced):
@@ -160,9 +160,13 @@ def place(moves: Sequence[tuple[str, str]], replaced: Sequence[tuple[str, str]],
         return
     kept: list[tuple[str, str]] = []
     placed: list[tuple[str, str]] = []
+    begun = again and not all(os.path.lexists(draft) for draft, _ in moves)
     try:
         for path, hidden in replaced:
-            if not (again and os.path.lexists(hidden)):
+            there = again and os.path.lexists(hidden)
+            if begun and not there:
+                continue  # what is at the path is new
+            if not there:
                 try:
                     os.rename(path, hidden)
                 except FileNotFoundError:
@@ -173,15 +177,14 @@ def place(moves: Sequence[tuple[str, str]], replaced: Sequence[tuple[str, str]],
                 os.rename(draft, target)
             placed.append((draft, target))
     except BaseException:
-        _put_back([*placed, *((hidden, path) for path, hidden in kept)])
+        _put_back([*placed, *kept])
         raise
     _sync_folders(moves)
-    for _, hidden in kept:
-        os.unlink(hidden)
+    _unlink(hidden for _, hidden in kept)
 
 
 def _put_back(moved: Sequence[tuple[str, str]]) -> None:
-    """Undo moves; those that cannot be undone are left, as nothing better can be done."""
+    """Undo moves of files to others; those that cannot be undone are left, as nothing better can be done."""
     for source, target in moved:
         try:
             os.rename(target, source)
@@ -223,14 +226,22 @@ def discard(rooms: Sequence[str], made: Sequence[str]) -> None:
     for room in rooms:
         new = os.path.join(room, NEW)
         try:
-            for name in os.listdir(new):
-                os.unlink(os.path.join(new, name))
+            names = os.listdir(new)
         except OSError:
-            pass  # of another folder there may be something to remove
+            names = []
+        _unlink(os.path.join(new, name) for name in names)
         for folder in (new, os.path.join(room, OLD), room):
             _remove(folder)
     for folder in made:
         _remove(folder)
+
+
+def _unlink(paths: Iterable[str]) -> None:
+    for path in paths:
+        try:
+            os.unlink(path)
+        except OSError:
+            continue
 
 
 def _remove(folder: str) -> None:

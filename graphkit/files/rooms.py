@@ -194,8 +194,11 @@ class Rooms:
         """Remove rooms that were left where a process and its mover were killed together, or the power failed."""
         with suppress(OSError):
             rooms = [Path(entry) for entry in os.scandir(folder) if _ROOM.fullmatch(entry.name) and _abandoned(entry)]
-            mover.discard([str(room) for room in rooms], [])
-            self._left += [room for room in rooms if room.exists()]
+            for room in rooms:
+                if _holds_old(room):
+                    self._left.append(room)
+                else:
+                    mover.discard([str(room)], [])
 
     def _forget(self, names: set[str]) -> None:
         """Remove what left rooms hold of files that have just been replaced."""
@@ -224,6 +227,12 @@ def _started() -> subprocess.Popen[bytes] | None:
         )
     except OSError:
         return None
+
+
+def _holds_old(room: Path) -> bool:
+    with suppress(FileNotFoundError):
+        return any((room / mover.OLD).iterdir())
+    return False
 
 
 def _abandoned(entry: os.DirEntry[str]) -> bool:
