@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-_ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(_ROOT / "tests"), str(_ROOT)]
+sys.path[:0] = [str(Path(__file__).resolve().parent.parent / folder) for folder in ("tests", "")]
 from attacks.catalogue import page
 
 sys.stdout.write(page())

@@ -24,7 +24,6 @@ MODEL = """\
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch import nn
 
 {above}
 class Net(nn.Module):
