@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import importlib
 import pkgutil
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -62,6 +63,8 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt as problem:
+            raise TerminatedError(signal.SIGINT) from problem  # click would print an empty line
         except BrokenPipeError as problem:
             raise PipeClosedError from problem  # click would exit with 1, which means "not in parity"
         except SystemExit as left:

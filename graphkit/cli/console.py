@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import shutil
+import signal
 import sys
 import textwrap
 import traceback
@@ -30,7 +31,7 @@ __all__ = [
     "fail",
     "hush",
     "results_only",
-    "say",
+    "say_ended",
     "size",
     "stdout",
     "warn",
@@ -66,14 +67,11 @@ def explain(problem: BaseException, *, debug: bool, silent: bool = False) -> int
     """
     if debug and not isinstance(problem, click.exceptions.Exit):
         traceback.print_exception(problem)
-    if isinstance(problem, KeyboardInterrupt | click.Abort):
+    if isinstance(problem, KeyboardInterrupt | click.Abort | TerminatedError):
+        number = problem.number if isinstance(problem, TerminatedError) else signal.SIGINT
         if not silent:
-            say("interrupted.")
-        return 130
-    if isinstance(problem, TerminatedError):
-        if not silent:
-            say("terminated.")
-        return 128 + problem.number
+            say_ended(number)
+        return 128 + number
     if isinstance(problem, PipeClosedError | BrokenPipeError):
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # so that the interpreter's last flush finds a file
         return 141
@@ -81,9 +79,11 @@ def explain(problem: BaseException, *, debug: bool, silent: bool = False) -> int
     return 2
 
 
-def say(message: str) -> None:
-    """Print a paragraph to stderr."""
-    _say("", message)
+def say_ended(number: int) -> None:
+    """Print to stderr that a signal has ended the command."""
+    if number == signal.SIGINT and sys.stderr.isatty():
+        click.echo(err=True)  # after the terminal's ^C
+    _say("", "interrupted." if number == signal.SIGINT else "terminated.")
 
 
 def fail(message: str) -> None:

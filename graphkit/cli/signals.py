@@ -12,6 +12,7 @@ from graphkit.cli.console import TerminatedError, explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from mmap import mmap
 
 __all__ = ["ENDING", "Endings", "ending_in_order"]
 
@@ -28,6 +29,11 @@ class Endings:
         self._over = False
         self._silent = False
         self._status = 0
+        self._mark: mmap | None = None
+
+    def mark(self, page: mmap) -> None:
+        """Have a byte of memory set once the command is over, so that who shares it knows."""
+        self._mark = page
 
     def told(self, status: int = 0) -> None:
         """Another one tells of the end that signals make.
@@ -48,6 +54,8 @@ class Endings:
     def over(self) -> None:
         """The command is over: signals change nothing any more."""
         self._over = True
+        if self._mark is not None:
+            self._mark[0] = 1
 
     def end(self, number: int, _frame: object) -> None:
         """A signal has come."""

@@ -9,6 +9,7 @@ cannot be forked a thread watches time and memory.
 from __future__ import annotations
 
 import faulthandler
+import mmap
 import os
 import signal
 import sys
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from graphkit.cli.console import fail, say
+from graphkit.cli.console import fail, say_ended
 from graphkit.cli.crashes import crash
 from graphkit.cli.signals import ENDING
 from graphkit.errors import InputError
@@ -67,7 +68,7 @@ def supervise(bounds: Bounds, endings: Endings, *, debug: bool) -> None:
     adopt_orphans()
     taken = {number for number in (*ENDING, signal.SIGTSTP) if signal.getsignal(number) != signal.SIG_IGN}
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # who ignores it cannot wait for children, and some pass that on
-    words = os.memfd_create("graphkit-last-words")
+    words, mark = os.memfd_create("graphkit-last-words"), mmap.mmap(-1, 1)
     sys.stdout.flush()
     sys.stderr.flush()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {*taken, signal.SIGCHLD})
@@ -76,12 +77,13 @@ def supervise(bounds: Bounds, endings: Endings, *, debug: bool) -> None:
     if not child:
         end_with_parent(parent)
         endings.told()
+        endings.mark(mark)
         if not faulthandler.is_enabled():
             faulthandler.enable(words, all_threads=False)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return
     watch = _Watch(child, bounds, taken)
-    raise click.exceptions.Exit(watch.told(watch.status(), words, debug=debug))
+    raise click.exceptions.Exit(watch.told(watch.status(), words, finished=bool(mark[0]), debug=debug))
 
 
 class _Watch:
@@ -121,7 +123,7 @@ class _Watch:
             self._family.kill()
         return status
 
-    def told(self, status: int, words: int, *, debug: bool) -> int:
+    def told(self, status: int, words: int, *, finished: bool, debug: bool) -> int:
         """Say why the command ended, unless it has; the status to exit with."""
         if status < 0 and sys.stderr.isatty():
             sys.stderr.write(_SHOW_CURSOR)
@@ -133,8 +135,15 @@ class _Watch:
         if status < 0:
             fail(crash(-status, os.pread(words, 1 << 16, 0), debug=debug))
             return _FAILED
+        if not finished and not self._asked:
+            fail(
+                f"graphkit's process ended itself with exit status {status} before the command was over: code of the "
+                f"source, or a library, did that. Nothing was left half written, and nothing that was asked for is "
+                f"certain to be done. Do not use a file from a stranger that does this."
+            )
+            return _FAILED
         if status - 128 in ENDING:
-            say("interrupted." if status - 128 == signal.SIGINT else "terminated.")
+            say_ended(status - 128)
         return status
 
     def _pause(self) -> float:
@@ -187,7 +196,11 @@ def _watch_itself(bounds: Bounds, endings: Endings) -> None:
         time.sleep(_POLL)
     endings.told(_FAILED)
     fail(problem)
-    signal.raise_signal(signal.SIGTERM)
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, signal.SIGTERM)  # so that its waiting is interrupted
+    else:
+        signal.raise_signal(signal.SIGTERM)
     time.sleep(_GRACE)
     Family(os.getpid()).kill()
     os._exit(_FAILED)
