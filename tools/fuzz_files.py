@@ -20,6 +20,7 @@ import importlib
 import json
 import mmap
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -306,6 +307,7 @@ def main() -> int:
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     names = arguments.reader or list(READERS)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that processes go, too
     if arguments.worker:
         executions, _, until = arguments.worker.partition(":")
         Worker(READERS[names[0]], arguments.folder / names[0], int(executions), float(until)).run()

@@ -6,10 +6,13 @@ Such a file is the JSON of a symbol and, after :data:`MARK`, the bytes of a para
 from __future__ import annotations
 
 import io
+import json
+import re
 from typing import TYPE_CHECKING
 
 from hostile import params_files, symbol_files
 from hostile.budget import written
+from hostile.mutating import EDGES, TEXTS
 from opcases import mx_model, mx_uses
 
 import graphkit
@@ -49,9 +52,37 @@ def seeds() -> list[bytes]:
 def mutated(rng: Random, data: bytes, others: list[bytes]) -> bytes:
     """The symbol changed, and now and then its parameters."""
     text, mark, arrays = data.partition(MARK)
-    if mark and rng.random() < 0.3:
+    choice = rng.random()
+    if mark and choice < 0.2:
         return text + mark + params_files.mutated(rng, arrays, [other.partition(MARK)[2] for other in others[:8]])
-    return symbol_files.mutated(rng, text, [rng.choice(others).partition(MARK)[0]] if others else []) + mark + arrays
+    if choice < 0.8:
+        text = _with_other_attributes(rng, text)
+    else:
+        text = symbol_files.mutated(rng, text, [rng.choice(others).partition(MARK)[0]] if others else [])
+    return text + mark + arrays
+
+
+def _with_other_attributes(rng: Random, text: bytes) -> bytes:
+    """A symbol of which one to three attributes have other values: sizes, counts and shapes most of all."""
+    try:
+        data = json.loads(text, strict=False)
+        having = [node["attrs"] for node in data["nodes"] if node.get("attrs")]
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return symbol_files.mutated(rng, text, [])
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        attrs = rng.choice(having) if having else {}
+        if not isinstance(attrs, dict) or not attrs:
+            continue
+        name = rng.choice(list(attrs))
+        if rng.random() < 0.6:
+            attrs[name] = re.sub(r"\d+", lambda match: _other(rng, match[0]), str(attrs[name]))
+        else:
+            attrs[name] = rng.choice(TEXTS)
+    return json.dumps(data).encode()
+
+
+def _other(rng: Random, number: str) -> str:
+    return str(rng.choice(EDGES)) if rng.random() < 0.4 else number
 
 
 def read(data: bytes) -> object:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from random import Random
 
-__all__ = ["EDGES", "mutate_bytes", "mutate_json"]
+__all__ = ["EDGES", "TEXTS", "mutate_bytes", "mutate_json"]
 
 EDGES: Final = (
     *(0, 1, 2, 3, 4, 7, 8, 12, 16, 31, 32, 33, 64, 127, 128, 255, 256, 1000, 65535, 65536, 10**6, 10**9, 10**12),
@@ -20,6 +20,7 @@ EDGES: Final = (
 """Numbers at which readers go wrong."""
 _MOST: Final = 1 << 17
 """Bytes that a changed file may have."""
+_MOST_PLACES: Final = 20_000
 _WIDTHS: Final = (1, 2, 4, 8)
 
 
@@ -97,7 +98,7 @@ _LITERALS: Final = (
     *("{}", '""', "[[]]", "0x10", "01", '"\\ud800"', '"\\u0000"', "[" * 3000, '{"a":' * 3000, "2147483648", "1e30"),
 )
 """What JSON may have in place of anything; some of it is none."""
-_TEXTS: Final = (
+TEXTS: Final = (
     *("", " ", "None", "True", "False", "nan", "inf", "-inf", "1e400", "-1", "0", "1", "2", "3", "10", "0.5", "1e9"),
     *("()", "(0,)", "(1,)", "(1,1)", "(2,2)", "(0,0)", "(-1,)", "(-2, -3)", "(1, 2, 3, 4)", "[1, 2]", "(1,)*10**9"),
     *("1000000000", "2147483647", "2147483648", "9223372036854775807", "18446744073709551616", "-9223372036854775808"),
@@ -131,20 +132,25 @@ def mutate_json(rng: Random, data: bytes, others: Sequence[bytes]) -> bytes:
     for _ in range(rng.choice((1, 1, 1, 2, 3, 4))):
         places = _places(root)
         parent, key = places[rng.randrange(len(places))]
+        before = list(parent) if isinstance(parent, list) else dict(parent)
         rng.choice(_OF_JSON)(rng, parent, key, places, others)
+        if len(_places(root)) > _MOST_PLACES:
+            parent.clear()
+            parent.extend(before) if isinstance(parent, list) else parent.update(before)
+            break
     try:
         text = json.dumps(root[0])
     except (ValueError, RecursionError):  # it holds itself, or is too deep
         return mutate_bytes(rng, data, others)
-    text = re.sub(f'"{_RAW}(\\d+)"', lambda match: _LITERALS[int(match[1])], text)
+    text = re.sub(f'"{_RAW}(\\d+)"', lambda match: _LITERALS[int(match[1]) % len(_LITERALS)], text)
     return text.encode()[:_MOST]
 
 
 def _places(root: list[Any]) -> list[tuple[Any, Any]]:
-    """Every list or object with each of its keys."""
+    """Every list or object with each of its keys, those of the first ones only where it is too large."""
     found: list[tuple[Any, Any]] = []
     stack: list[Any] = [root]
-    while stack:
+    while stack and len(found) <= _MOST_PLACES:
         item = stack.pop()
         for key in range(len(item)) if isinstance(item, list) else list(item):
             found.append((item, key))
@@ -168,7 +174,7 @@ def _number(rng: Random, parent: Any, key: Any, _places: Any, _others: Any) -> N
 
 
 def _text(rng: Random, parent: Any, key: Any, _places: Any, _others: Any) -> None:
-    parent[key] = rng.choice(_TEXTS)
+    parent[key] = rng.choice(TEXTS)
 
 
 def _delete(_rng: Random, parent: Any, key: Any, _places: Any, _others: Any) -> None:

@@ -13,10 +13,9 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
-from graphkit import limits
 from graphkit.errors import FormatError
 from graphkit.frameworks.mxnet.arrays import ParamsFile, Record
-from graphkit.frameworks.zips import ZIP_FAILURES
+from graphkit.frameworks.zips import ZIP_FAILURES, members
 from graphkit.ir.dtypes import dtype_of
 
 if TYPE_CHECKING:
@@ -58,10 +57,7 @@ def parse(data: mmap.mmap | bytes, path: Path) -> ParamsFile:
 def _archive(data: mmap.mmap | bytes, path: Path) -> ParamsFile:
     arrays: dict[str, npt.NDArray[np.generic]] = {}
     with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-        packed = sum(member.file_size for member in members if member.compress_type != zipfile.ZIP_STORED)
-        limits.check("expanded", packed - 4 * len(data), str(path))
-        for member in members:
+        for member in members(archive, len(data), str(path)):
             name = member.filename.removesuffix(_SUFFIX)
             if name == member.filename:
                 raise ValueError(f"it is a zip archive with {name!r} in it, which is no array")
