@@ -108,9 +108,7 @@ class _Watch:
         """Wait until the command is over, and its processes are if it did not end by itself; its exit status."""
         status: int | None = None
         while status is None:
-            if self._asked:
-                self._press()
-            elif problem := self._bounds.exceeded(self._family, self._stopped):
+            if not self._asked and (problem := self._bounds.exceeded(self._family, self._stopped)):
                 self._problem = problem
                 self._ask(signal.SIGTERM)
             came = signal.sigtimedwait(self._taken, self._pause())
@@ -118,6 +116,8 @@ class _Watch:
                 self._stop()
             elif came is not None and came.si_signo != signal.SIGCHLD and not self._asked:
                 self._ask(came.si_signo)
+            elif self._asked:
+                self._press()
             status = reap().get(self._child)
         if self._asked or status < 0:
             self._family.kill()
@@ -157,9 +157,11 @@ class _Watch:
         """Have the command end in order."""
         self._asked = number
         self._end = time.monotonic() + _GRACE
+        send([self._child], number)
         send([self._child], signal.SIGCONT)
 
     def _press(self) -> None:
+        """Ask again, or end it."""
         late = time.monotonic() >= self._end
         send([self._child], signal.SIGKILL if late else self._asked)
         self._end += _GRACE if late else 0.0

@@ -57,12 +57,24 @@ class Frames:
         source: Descriptor to read from.
         target: Descriptor to write to; it may be the same.
         header: Bytes that the header of what is received may have.
+        process: Process id of a child at the other end. When it ends so does the connection, though processes that it
+            started may have inherited it.
     """
 
-    def __init__(self, source: int, target: int, header: int = _HEADER) -> None:
+    def __init__(self, source: int, target: int, header: int = _HEADER, process: int | None = None) -> None:
         self._source, self._target, self._header = source, target, header
+        self._process: int | None = None
+        if process is not None and hasattr(os, "pidfd_open"):
+            with contextlib.suppress(OSError):  # an older kernel
+                self._process = os.pidfd_open(process)
         for descriptor in (source, target):
             os.set_blocking(descriptor, False)
+
+    def close(self) -> None:
+        """Free what the connection has besides its descriptors, which stay open."""
+        if self._process is not None:
+            os.close(self._process)
+            self._process = None
 
     def send(
         self, header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[np.generic]], deadline: float | None = None
@@ -120,18 +132,30 @@ class Frames:
 
     def _write(self, view: memoryview, deadline: float | None) -> None:
         while view:
-            _wait(self._target, select.POLLOUT, deadline)
+            self._wait(self._target, select.POLLOUT, deadline)
             with contextlib.suppress(BlockingIOError):
                 view = view[os.write(self._target, view) :]
 
     def _read(self, view: memoryview, deadline: float | None) -> None:
         while view:
-            _wait(self._source, select.POLLIN, deadline)
+            self._wait(self._source, select.POLLIN, deadline)
             with contextlib.suppress(BlockingIOError):
                 count = os.readv(self._source, [view])
                 if not count:
                     raise EOFError("it ended")
                 view = view[count:]
+
+    def _wait(self, descriptor: int, event: int, deadline: float | None) -> None:
+        poller = select.poll()
+        poller.register(descriptor, event)
+        if self._process is not None:
+            poller.register(self._process, select.POLLIN)
+        left = None if deadline is None else (deadline - time.monotonic()) * 1000
+        ready = [] if left is not None and left <= 0 else poller.poll(left)
+        if not ready:
+            raise TimeoutError
+        if all(found != descriptor for found, _ in ready):
+            raise EOFError("it ended")
 
 
 def packed(value: Any, arrays: dict[str, npt.NDArray[np.generic]]) -> Any:
@@ -227,11 +251,3 @@ def _contiguous(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
 
 def _bytes_of(array: npt.NDArray[np.generic]) -> memoryview:
     return array.reshape(-1).view(np.uint8).data
-
-
-def _wait(descriptor: int, event: int, deadline: float | None) -> None:
-    poller = select.poll()
-    poller.register(descriptor, event)
-    left = None if deadline is None else (deadline - time.monotonic()) * 1000
-    if (left is not None and left <= 0) or not poller.poll(left):
-        raise TimeoutError

@@ -72,7 +72,7 @@ class TimedProcess:
         assert self._process.stderr is not None
         self._words = LastWords(self._process.stderr)
         self._near, self._number = near, 0
-        self._frames = Frames(near.fileno(), near.fileno())
+        self._frames = Frames(near.fileno(), near.fileno(), process=self._process.pid)
         try:
             self._ask("start", module, job)
             match self._ask("load"):
@@ -138,6 +138,7 @@ class TimedProcess:
             self._process.kill()
             self._process.wait()
         self._words.join(1.0)
+        self._frames.close()
 
     def _ask(self, request: str, *arguments: Any) -> Any:
         deadline = time.monotonic() + LIMIT

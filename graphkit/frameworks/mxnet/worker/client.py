@@ -106,7 +106,7 @@ class Worker:
         for pipe in (stdin, stdout):
             with contextlib.suppress(OSError):
                 fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-        self._frames = Frames(stdout.fileno(), stdin.fileno())
+        self._frames = Frames(stdout.fileno(), stdin.fileno(), process=self._process.pid)
         self._words = LastWords(stderr)
         self._number = 0
         with self._exchange("start", start_limit) as deadline:
@@ -167,6 +167,7 @@ class Worker:
             self._process.kill()
             self._process.wait()
         self._words.join(1.0)
+        self._frames.close()
         for pipe in self._pipes[:2]:  # the listener closes the third, which a process of the worker's may hold open
             pipe.close()
 
@@ -174,6 +175,7 @@ class Worker:
         """Let go of a process that belongs to the parent of this one, after a fork."""
         self._lost = True
         self._process.returncode = 0  # the process is not this one's child, so nobody here may wait for it
+        self._frames.close()
         for pipe in self._pipes:
             pipe.close()
 
