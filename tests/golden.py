@@ -6,7 +6,7 @@ from pathlib import Path
 
 from drawn import block
 
-from graphkit.render import render
+from graphkit.render import picture
 
 __all__ = ["GOLDEN", "draw"]
 
@@ -15,7 +15,9 @@ GOLDEN = Path(__file__).resolve().parents[1] / "fixtures" / "render"
 
 def draw(form: str, folder: Path) -> Path:
     """Draw the block in a format."""
-    return render(block(), folder / f"block.{form}", title="block")
+    path = folder / f"block.{form}"
+    path.write_bytes(picture(block(), form, title="block"))
+    return path
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -91,13 +92,23 @@ def _main(form: str, parent: int) -> int:
         return _NO_FONT
     graph = pygraphviz.AGraph(string=source)
     if form == "pdf":
+        os.environ["TZ"] = "UTC"  # another time zone takes more digits in its date
+        time.tzset()
         graph.graph_attr["size"] = f"{_PAGE:.1f},{_PAGE:.1f}"
     if form == "png":
         width, height = _size(graph.draw(format="svg", prog="dot"))
         dots = min(96.0, _POINTS * (_PIXELS / (width * height)) ** 0.5, _POINTS * _SIDE / max(width, height))
         graph.graph_attr["dpi"] = f"{dots:.1f}"
-    sys.stdout.buffer.write(graph.draw(format=form, prog="dot"))
+    picture = graph.draw(format=form, prog="dot")
+    sys.stdout.buffer.write(_dateless(picture) if form == "pdf" else picture)
     return 0
+
+
+def _dateless(pdf: bytes) -> bytes:
+    """A PDF with the first second of 1970 for the one in which cairo made it; every offset in it stays what it is."""
+    import re
+
+    return re.sub(rb"/CreationDate \(D:\d{14}Z", b"/CreationDate (D:19700101000000Z", pdf)
 
 
 def _end_with(parent: int) -> None:

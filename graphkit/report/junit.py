@@ -7,8 +7,9 @@ Jenkins (``junit-10.xsd`` of its xUnit plugin).
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree as ET
 
 from graphkit.report import wording
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["to_junit"]
 
+_SECONDS: Final = 12
+"""Digits of more seconds than dates have."""
+
 
 def to_junit(report: Report, *, when: datetime | None = None) -> str:
     """Write a report as JUnit XML.
@@ -31,9 +35,10 @@ def to_junit(report: Report, *, when: datetime | None = None) -> str:
 
     Args:
         report: What was found.
-        when: When it was found, in UTC if it has a time zone; now by default.
+        when: When it was found, in UTC if it has a time zone; by default now, or what ``SOURCE_DATE_EPOCH`` says
+            (https://reproducible-builds.org/specs/source-date-epoch/).
     """
-    moment = datetime.now(UTC) if when is None else when
+    moment = _now() if when is None else when
     stamp = (moment.astimezone(UTC) if moment.tzinfo else moment).strftime("%Y-%m-%dT%H:%M:%S")
     suites = wording.groups(report)
     if passes := wording.about_passes(report):
@@ -45,6 +50,13 @@ def to_junit(report: Report, *, when: datetime | None = None) -> str:
         root.append(_suite(report, heading, checks, number, stamp))
     ET.indent(root)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
+
+
+def _now() -> datetime:
+    given = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if given.isdecimal() and len(given) < _SECONDS:
+        return datetime.fromtimestamp(int(given), UTC)
+    return datetime.now(UTC)
 
 
 def _suite(report: Report, heading: str, checks: Sequence[Check], number: int, stamp: str) -> ET.Element:
