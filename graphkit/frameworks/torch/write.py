@@ -22,6 +22,7 @@ from graphkit.ir.dtypes import dtype_of
 from graphkit.ir.origin import source_of
 from graphkit.ops.torchprogram import Stored
 from graphkit.provenance import KEY
+from graphkit.text import clean
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,7 +122,7 @@ def _name(model: ir.Model, folder: Path) -> str:
 
 def _header(model: ir.Model, name: str) -> str:
     source = source_of(model)
-    origin = "a model" if source is None else f"{source.label} ({frameworks()[source.framework].label})"
+    origin = "a model" if source is None else f"{clean(source.label)} ({frameworks()[source.framework].label})"
     lines = [
         f"{name}, converted from {origin} by graphkit {__version__}.",
         "",
@@ -136,7 +137,7 @@ def _header(model: ir.Model, name: str) -> str:
     ]
     inputs = [value for value in model.graph.inputs if not value.is_initializer()]
     for kind, values in (("Inputs", inputs), ("Outputs", model.graph.outputs)):
-        text = ", ".join(map(_described, values))
+        text = clean(", ".join(map(_described, values)))
         lines += textwrap.wrap(f"{kind}: {text}", _WIDTH, subsequent_indent="    ", break_long_words=False)
     return "\n".join(lines).replace("\\", "\\\\").replace('"""', "'''") + "\n"
 
