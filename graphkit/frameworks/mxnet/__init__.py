@@ -26,6 +26,7 @@ def _recognises(source: Any) -> bool:
 
 
 def _read(source: Any, options: ReadOptions) -> ir.Model:
+    from graphkit.files import steady
     from graphkit.frameworks.mxnet import checkpoint, objects
     from graphkit.frameworks.mxnet.read import from_symbol
     from graphkit.ir.canonical import canonical
@@ -33,7 +34,9 @@ def _read(source: Any, options: ReadOptions) -> ir.Model:
 
     if isinstance(source, str | Path):
         path = Path(source)
-        mx, name, label = checkpoint.read(path, options), checkpoint.prefix_of(path).name, path.name
+        with steady(path, *filter(None, [options.params])):
+            mx = checkpoint.read(path, options)
+        name, label = checkpoint.prefix_of(path).name, path.name
     else:
         mx, options, name = objects.read(source, options)
         label = name

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphkit.errors import ParameterError
+from graphkit.files import steady
 from graphkit.frameworks.mxnet import checkpoint, objects, symbol
 from graphkit.frameworks.mxnet.begin_states import with_known_begin_states
 from graphkit.frameworks.mxnet.lenient import LenientReader
@@ -34,8 +35,9 @@ def look(source: Any, options: ReadOptions, raw: bool) -> ir.Model:
     if isinstance(source, str | Path):
         path = Path(source)
         name, label = checkpoint.prefix_of(path).name, path.name
-        mx = _with_params(symbol.read(path), path, options)
-        spelled = symbol.read(path, as_spelled=True) if raw else mx.graph
+        with steady(path, *filter(None, [options.params])):
+            mx = _with_params(symbol.read(path), path, options)
+            spelled = symbol.read(path, as_spelled=True) if raw else mx.graph
     else:
         mx, options, name = objects.read(source, options)
         label, spelled = name, mx.graph

@@ -9,6 +9,7 @@ import onnx
 import onnx_ir as ir
 
 from graphkit.errors import FormatError, ParameterError
+from graphkit.files import steady
 from graphkit.frameworks.onnx.load import load
 from graphkit.frameworks.onnx.read import take_inputs
 from graphkit.frameworks.onnx.validate import Findings
@@ -38,7 +39,8 @@ def look(source: Any, options: ReadOptions, raw: bool) -> ir.Model:
     """
     path = Path(source)
     findings = Findings()
-    model, proto = load(path, findings)
+    with steady(path):
+        model, proto = load(path, findings)
     version = model.opset_imports.get("", model.opset_imports.get("ai.onnx"))
     keeping = Keeping()
     unused = tuple(name for graph in model.graphs() for name, value in graph.initializers.items() if _is_unused(value))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import onnx_ir as ir
 
 from graphkit.errors import FormatError, InputError
+from graphkit.files import steady
 from graphkit.frameworks.onnx.load import load
 from graphkit.ir.canonical import canonical
 from graphkit.ir.chance import active_dropouts
@@ -40,7 +41,8 @@ def read(path: Path, options: ReadOptions) -> ir.Model:
         InputError: The file cannot be read, or a given input does not fit the model.
         UnsupportedError: Nodes have no equal in canonical form.
     """
-    model, _ = load(path)
+    with steady(path):
+        model, _ = load(path)
     for value in model.graph.initializers.values():
         take_exact(value)
     try:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import onnx
 
 from graphkit._version import __version__
-from graphkit.errors import UnsupportedError, UnsupportedNode
+from graphkit.errors import InputError, UnsupportedError, UnsupportedNode
 from graphkit.files import release, whole, write_array, written
 from graphkit.frameworks.onnx.proto import weightless_proto
 from graphkit.ir.edit import nodes_of
 from graphkit.ir.training import padding_row, stops_gradient
-from graphkit.provenance import KEY
+from graphkit.provenance import KEY, sources_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
     from typing import BinaryIO
 
     import onnx_ir as ir
@@ -91,13 +92,26 @@ def write(model: ir.Model, path: Path, options: WriteOptions) -> list[Path]:
             if options.record is not None:
                 file.write(_entry(options.record.record()))
         return [path]
-    data = path.with_name(path.name + ".data")
+    beside = Path(os.path.realpath(path)) if path.is_symlink() else path
+    data = beside.with_name(beside.name + ".data")
+    _check_foreign(model, path, data)
     with whole(path, data, size=size) as (draft, data_draft):
         with data_draft.open("wb") as file:
             _write_beside(proto, weights, file, data.name)
         entry = b"" if options.record is None else _entry(options.record.record())
         draft.write_bytes(proto.SerializeToString() + entry)
     return [path, data]
+
+
+def _check_foreign(model: ir.Model, path: Path, data: Path) -> None:
+    """Refuse to replace a file that holds the weights of another model, that which is written."""
+    known = sources_of(model)
+    files = {} if known is None else known.files
+    if os.path.realpath(data) in files and os.path.realpath(path) not in files:
+        raise InputError(
+            f"{path} cannot be written: its weights would go to {data}, which holds those of the source, and the "
+            f"source would be left without. Give another name or folder."
+        )
 
 
 def _entry(record: Record) -> bytes:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from graphkit.errors import FormatError, InputError
+from graphkit.files import steady
 from graphkit.frameworks.importing import imported
 from graphkit.frameworks.torch import archive
 from graphkit.frameworks.torch.capture import capture, is_free, positions
@@ -71,7 +72,8 @@ def load(source: Any, options: ReadOptions) -> tuple[torch.export.ExportedProgra
     if isinstance(source, str | Path) and (isinstance(source, Path) or not _CALLABLE.fullmatch(source)):
         path = Path(source)
         if is_folder(path):
-            folder = read_folder(path, trusted=options.trust_code)
+            with steady(path):
+                folder = read_folder(path, trusted=options.trust_code)
             options = replace(options, inputs=options.inputs or folder.inputs)
             return _from_module(folder.module, options, path.name), path.name, folder.names
         return _from_file(path, options), path.name, {}
