@@ -212,9 +212,9 @@ class Stage:
             return Killed(f"{left} is left", status, True)
         found_there = contents(self.folder)
         if found_there == self.old:
-            return Killed("old", status, status == 0)
+            return Killed("old", status, status == 0 or (status > 0 and not self.scene.slow))
         if found_there == self.new:
-            return Killed("new", status, False)
+            return Killed("new", status, status > 0 and not self.scene.slow)
         return Killed(f"neither old nor new: {sorted(found_there)}", status, True)
 
     def _left(self, leader: int) -> str:
