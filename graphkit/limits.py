@@ -14,7 +14,7 @@ from graphkit.files import parse_size, sized
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Limits", "check", "check_json", "current", "limited", "parse"]
+__all__ = ["Limits", "check", "check_elements", "check_json", "current", "limited", "parse"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +23,15 @@ class Limits:
 
     Attributes:
         nodes: Nodes of a model, those of the bodies of control flow and of functions included.
-        nesting: Levels of bodies, types, modules or lists within each other.
+        nesting: Levels of bodies, types, modules or lists within each other; a body of ONNX is three of them.
         attribute: Bytes of one attribute of a node, as the file has it.
         operands: Values that one node reads and gives.
         document: Bytes of memory that a graph's description takes once it is parsed, as estimated before that: JSON or
             a protobuf, without the weights.
         expanded: Bytes that what a file says in fewer takes beyond four times the file: sparse arrays made dense,
             compressed parts, constants that a graph says by a shape and a value.
+        seconds: Time of a process that runs what a file says in order to read it, which TorchScript needs.
+        memory: Bytes of memory of such a process, beside four times the size of the file.
     """
 
     nodes: int = 5_000_000
@@ -38,9 +40,11 @@ class Limits:
     operands: int = 20_000
     document: int = 1 << 31
     expanded: int = 1 << 26
+    seconds: int = 600
+    memory: int = 1 << 34
 
 
-_BYTES: Final = frozenset(("attribute", "document", "expanded"))
+_BYTES: Final = frozenset(("attribute", "document", "memory", "expanded"))
 """Limits that are numbers of bytes."""
 _WHAT: Final = {
     "nodes": "nodes",
@@ -48,8 +52,10 @@ _WHAT: Final = {
     "attribute": "in one attribute",
     "operands": "operands and results",
     "document": "of memory to describe its graph",
-    "expanded": "once it is written out, beyond four times its own size",
+    "expanded": "once it is written out",
 }
+_ELEMENT: Final = 24
+"""Bytes that an element takes while it is computed: a double, one more and what becomes of it."""
 _OBJECT, _LIST, _VALUE = 232, 88, 64
 """Bytes that CPython takes for a small dictionary, for a list with an element, and for a value or key in one."""
 _DEFAULT: Final = Limits()
@@ -99,6 +105,19 @@ def check(name: str, found: int, where: str) -> None:
             f"taking the machine. If you trust the file, raise it: --limit {name}={found}, or "
             f"graphkit.limited({name}={found})."
         )
+
+
+def check_elements(elements: int, where: str = "A constant that the model is computed with") -> None:
+    """Refuse a constant that a graph says by a number and that would be too large once its elements are written out.
+
+    Args:
+        elements: How many it has.
+        where: What says so, at the start of a sentence.
+
+    Raises:
+        LimitError: They would take more than :attr:`Limits.expanded`, at the bytes that computing one takes.
+    """
+    check("expanded", elements * _ELEMENT, where)
 
 
 def check_json(text: str | bytes, where: str) -> None:

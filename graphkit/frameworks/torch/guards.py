@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import torch
 
-__all__ = ["Guard", "assumed", "listening", "remember", "tell"]
+__all__ = ["Guard", "assumed", "listening", "remember", "remembered", "tell"]
 
 _GUARDS: Final = "graphkit.guards"
 """Key of what was decided, in the metadata of a captured graph."""
@@ -106,6 +106,11 @@ def remember(program: torch.export.ExportedProgram, guards: Sequence[Guard]) -> 
     program.graph_module.meta[_GUARDS] = tuple(guards)
 
 
+def remembered(program: torch.export.ExportedProgram) -> tuple[Guard, ...]:
+    """What was decided when a program was captured, as far as that was kept."""
+    return tuple(program.graph_module.meta.get(_GUARDS, ()))
+
+
 def tell(
     program: torch.export.ExportedProgram, same: Mapping[str, str], warn: Callable[[str], None], label: str
 ) -> None:
@@ -122,7 +127,7 @@ def tell(
     """
     names = _symbols(program)
     conditions = {}
-    for guard in program.graph_module.meta.get(_GUARDS, ()):
+    for guard in remembered(program):
         if guard.chosen and _SYMBOL.search(guard.condition) and not _EQUAL.fullmatch(guard.condition):
             what = _readable(guard.condition, {**names, **{old: names.get(new, new) for old, new in same.items()}})
             conditions[what] = guard.line

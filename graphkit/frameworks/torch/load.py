@@ -23,6 +23,7 @@ from graphkit.frameworks.torch.names import input_names
 from graphkit.frameworks.torch.plain_trees import of_plain_containers
 from graphkit.frameworks.torch.quiet import quiet
 from graphkit.frameworks.torch.samples import Sample, fitting, from_program, from_specs
+from graphkit.frameworks.torch.scripted.client import captured
 from graphkit.frameworks.torch.stored_program import MAPPED, load_mapped
 from graphkit.frameworks.torch.tensors import identity
 
@@ -95,7 +96,7 @@ def _from_file(path: Path, options: ReadOptions) -> torch.export.ExportedProgram
     if kind == "program":
         return _fitted(_program_on_cpu(_load_program(path, trusted=options.trust_pickle)), options, label)
     if kind == "torchscript":
-        return _from_module(torchscript_module(path), options, label)
+        return captured(path, options)
     if kind == "compiled":
         raise InputError(
             f"{path} holds machine code that torch compiled ahead of time, which has no graph to convert; {_REMEDY}."
@@ -108,13 +109,6 @@ def _from_file(path: Path, options: ReadOptions) -> torch.export.ExportedProgram
             f"only; {_REMEDY}. If you trust its author and it holds a whole module, allow it with --trust-pickle."
         )
     return _from_module(_module_on_cpu(_unpickled(path), label), options, label)
-
-
-def torchscript_module(path: Path) -> torch.jit.ScriptModule:
-    """Load a TorchScript archive."""
-    from graphkit.frameworks.torch.torchscript import load_archive
-
-    return load_archive(path)
 
 
 def _load_program(path: Path, *, trusted: bool) -> torch.export.ExportedProgram:
