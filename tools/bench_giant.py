@@ -32,6 +32,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 
+from graphkit.processes import Family
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -131,21 +133,13 @@ def make(folder: Path, size: int, layers: int = 48, parts: int = 3) -> tuple[Pat
     return path, decoder.bytes
 
 
-def anonymous(pid: int) -> int:
-    """Resident bytes of a process that are not pages of mapped files, 0 when it has ended."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0
-    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(("RssAnon:", "RssShmem:")))
-
-
 def watched(command: Sequence[str | Path]) -> tuple[float, int]:
-    """Seconds that a command takes, and the peak of its anonymous memory in bytes."""
+    """Seconds that a command takes, and the peak of its memory that is not mapped from files, in bytes."""
     start, peak = time.perf_counter(), 0
     process = subprocess.Popen(command)
+    family = Family(process.pid, itself=True)
     while process.poll() is None:
-        peak = max(peak, anonymous(process.pid))
+        peak = max(peak, family.memory())
         time.sleep(PERIOD)
     seconds = time.perf_counter() - start
     if process.returncode:

@@ -6,8 +6,11 @@ that module alone, and no module imports a framework before its command runs.
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import gc
 import importlib
+import os
 import pkgutil
 import signal
 import sys
@@ -132,4 +135,20 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
                 status = endings.explain(problem, debug=debug)
         except (KeyboardInterrupt, TerminatedError) as problem:  # while another one was explained
             status = endings.explain(problem, debug=debug)
-    sys.exit(status if isinstance(status, int) else 0)
+    status = status if isinstance(status, int) else 0
+    if own and endings.came:
+        _leave(status)
+    sys.exit(status)
+
+
+def _leave(status: int) -> NoReturn:
+    """Exit with a status that Python does not change.
+
+    Where an interrupt has passed through an ``exec`` of text, as in :mod:`dataclasses`, Python itself would end the
+    process by SIGINT after all, whoever has caught it.
+    """
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)

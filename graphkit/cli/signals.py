@@ -43,6 +43,11 @@ class Endings:
         """
         self._silent, self._status = True, status
 
+    @property
+    def came(self) -> bool:
+        """Whether a signal has ended the command, or is about to."""
+        return self._first != 0
+
     def explain(self, problem: BaseException, *, debug: bool) -> int:
         """Print what went wrong, unless another one does, and say with which status to exit."""
         if not self._first:

@@ -61,6 +61,8 @@ def supervise(bounds: Bounds, endings: Endings, *, debug: bool) -> None:
             f"--max-memory needs Linux, which tells how much memory processes hold; {sys.platform} does not. Leave it "
             f"out (and GRAPHKIT_MAX_MEMORY), and use a limit of the system's, such as a container's."
         )
+    if endings.came:  # and was lost on its way, in what is imported
+        raise KeyboardInterrupt
     if not _forks():
         if bounds.seconds is not None or bounds.bytes is not None:
             threading.Thread(target=_watch_itself, args=(bounds, endings), daemon=True).start()

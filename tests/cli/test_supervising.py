@@ -254,6 +254,10 @@ def test_signals_end_the_command_once(number: int, status: int, told: str, whom:
     assert gone(child)
 
 
+EXECUTES = """
+    alive()
+    exec("import time; time.sleep(60)")
+"""
 LOSES = """
     class Loses:
         def __del__(self):
@@ -297,8 +301,8 @@ SLOW_TO_END = """
 
 @pytest.mark.parametrize(
     ("body", "said"),
-    [(LOSES, ""), (MAKES_ANOTHER, ""), (KEEPS_ON, ""), (IGNORES, ""), (SLOW_TO_END, "cleared\n")],
-    ids=["lost in a destructor", "made another error", "caught", "ignored", "while clearing up"],
+    [(EXECUTES, ""), (LOSES, ""), (MAKES_ANOTHER, ""), (KEEPS_ON, ""), (IGNORES, ""), (SLOW_TO_END, "cleared\n")],
+    ids=["through exec", "lost in a destructor", "made another error", "caught", "ignored", "while clearing up"],
 )
 def test_an_interrupt_ends_the_command_whatever_it_meets(body: str, said: str) -> None:
     with started(body, process_group=0) as process:
@@ -308,6 +312,14 @@ def test_an_interrupt_ends_the_command_whatever_it_meets(body: str, said: str) -
         os.killpg(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (130, said, "graphkit: interrupted.\n")
+
+
+def test_an_interrupt_passes_through_exec_without_a_watcher_too() -> None:
+    with started(EXECUTES, env={"GRAPHKIT_SUPERVISE": "0"}) as process:
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "graphkit: interrupted.\n")
 
 
 def test_an_interrupt_while_an_error_is_told_is_heard() -> None:
