@@ -1,0 +1,68 @@
+"""Names that would be code, markup, commands or other names where they are not told from what is around them."""
+
+from __future__ import annotations
+
+__all__ = ["CODE", "MARKUP"]
+
+CODE = {
+    "call": 'x"); import os; os.system("touch made',
+    "apostrophe": "x'); __import__('os').system('touch made') #",
+    "docstring": '"""\nimport os\nos.system("touch made")\n"""',
+    "other docstring": "'''; import os; '''",
+    "backslash": 'x\\", open("made", "w"), "\\',
+    "last backslash": "x\\",
+    "newline": "x\nimport os\nclass Evil: pass\n",
+    "return": "x\rimport os\r\nos.abort()",
+    "separators": "x\u2028import os\u2029import sys\x85import re\x0cimport io\x0b",
+    "bidi": "x\u202e} ;)\u2066 if admin\u2069\u202c",
+    "null": "x\0y\x1b[2J\x7f",
+    "comment": "x # fmt: off\n# type: ignore",
+    "coding": "# -*- coding: utf-7 -*-\n+AAo-import os",
+    "braces": "{x.__class__} {0} {{}} %s %(name)s ${HOME} $(touch made) `touch made`",
+    "escapes": "\\N{LATIN SMALL LETTER A}\\x0aimport os\\u000aimport os",
+    "keywords": "import",
+    "dunder": "__import__",
+    "mangled": "__class__",
+    "self": "self",
+    "torch": "torch",
+    "nn": "nn",
+    "F": "F",
+    "super": "super",
+    "layer": "layer",
+    "forward": "forward",
+    "numpy": "numpy",
+    "wide": "ｓｅｌｆ",
+    "ligature": "ﬁle",
+    "long s": "ſelf",
+    "dotted I": "İstanbul",
+    "Kelvin": "K",
+    "digits": "٣x²",
+    "emoji": "😀",
+    "nothing": "\u200b\u00ad",
+    "paths": "../../etc/passwd",
+    "long": "a" * 5000,
+}
+"""By what is tried: names in which there is Python, and names that Python takes for others."""
+MARKUP = {
+    "script": "</script><script>alert(1)</script>",
+    "image": '"><img src=x onerror=alert(1)>',
+    "attribute": "' onmouseover='alert(1)",
+    "entity": "&lt;&#60;&amp;&#x0;&bogus;",
+    "comment": "--><!--<!CDATA[]]>",
+    "cdata": "]]><x/>",
+    "template": "${alert(1)}{{7*7}}<%= 1 %>",
+    "link": "[x](javascript:alert(1)) ![y](http://evil.example/z) <http://evil.example>",
+    "table": "a|b\\|c`d`|e\n| --- |",
+    "heading": "# x\n\n> y\n- z\n```\n@someone #1",
+    "command": "\n::error::evil\r\n::set-output name=a::b%0A::stop-commands::x",
+    "escape": "\x1b]0;title\x07\x1b[2J\x1b[31m\x9b31m\x08\x08",
+    "bidi": "\u202eevil\u2066\u200f",
+    "breaks": "a\u2028b\u2029c\x85d\x0be\x0cf\x1cg",
+    "control": "\x00\x01\x7f\ufffe\uffff",
+    "formula": '=HYPERLINK("http://evil.example","x")',
+    "dot": '\\N\\L\\l"; evil [label="x"]; "<b>',
+    "mermaid": 'x"]; click a "javascript:alert(1)"\n%%{init: {}}%%\nend',
+    "rich": "[bold red]x[/bold red] [link=http://evil.example]y[/link] [/] :smile:",
+    "json": '\\u003c/script>\\","evil":"',
+}
+"""By what is tried: names that HTML, XML, Markdown, DOT, Mermaid, terminals, shells or CI systems read."""
