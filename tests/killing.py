@@ -17,6 +17,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,14 +104,17 @@ SCENES = {
 
 
 def _model(path: Path, layers: int) -> Path:
-    """A chain of matrices of 1 MiB each."""
-    draw = np.random.default_rng(layers)
-    weights = [ir.tensor(draw.normal(0, 0.04, (512, 512)).astype(np.float32), name=f"w{i}") for i in range(layers)]
+    """A chain of matrices of about 1 MiB each."""
+    draw, sizes = np.random.default_rng(layers), [512 - 4 * (i % 2) for i in range(layers + 1)]
+    shapes = list(pairwise(sizes))
+    weights = [
+        ir.tensor(draw.normal(0, 0.04, shape).astype(np.float32), name=f"w{i}") for i, shape in enumerate(shapes)
+    ]
     lines = [f"h{i + 1} = MatMul(h{i}, w{i})" for i in range(layers)]
     text = " ".join(lines)
-    head = '<ir_version: 10, opset_import: ["" : 21]> g (float[2, 512] h0) => (float[2, 512] h'
+    head = '<ir_version: 10, opset_import: ["" : 21]> g (float[2, 512] h0) => (float[2, '
     logging.getLogger("onnx_ir").setLevel(logging.ERROR)  # which warns that there are no weights yet
-    ir.save(ir.from_onnx_text(f"{head}{layers}) {{ {text} }}", initializers=weights), path)
+    ir.save(ir.from_onnx_text(f"{head}{sizes[-1]}] h{layers}) {{ {text} }}", initializers=weights), path)
     return path
 
 
