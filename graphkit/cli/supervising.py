@@ -17,10 +17,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-import click
-
 from graphkit.cli.console import fail, say_ended
-from graphkit.cli.crashes import crash
 from graphkit.cli.signals import ENDING
 from graphkit.errors import InputError
 from graphkit.processes import Family, adopt_orphans, end_with_parent, reap, send
@@ -47,13 +44,14 @@ _SHOW_CURSOR: Final = "\x1b[?25h"
 def supervise(bounds: Bounds, endings: Endings, *, debug: bool) -> None:
     """Go on in a process that this one watches, or watch this one; returns where the command is to go on.
 
+    The process that watched exits here, with the status of the command.
+
     Args:
         bounds: What the command may take.
         endings: What signals ask of it.
         debug: Whether Python's own words on a crash are shown.
 
     Raises:
-        Exit: In the process that watched, when the command is over and all is said; with its status.
         InputError: Memory cannot be watched here.
     """
     if bounds.bytes is not None and sys.platform != "linux":
@@ -85,7 +83,9 @@ def supervise(bounds: Bounds, endings: Endings, *, debug: bool) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return
     watch = _Watch(child, bounds, taken)
-    raise click.exceptions.Exit(watch.told(watch.status(), words, finished=bool(mark[0]), debug=debug))
+    status = watch.told(watch.status(), words, finished=bool(mark[0]), debug=debug)
+    sys.stderr.flush()
+    os._exit(status)  # all that is left to do was the command's
 
 
 class _Watch:
@@ -135,6 +135,8 @@ class _Watch:
         if status < 0 and (self._asked or -status in ENDING):
             status = 128 + (self._asked or -status)
         if status < 0:
+            from graphkit.cli.crashes import crash
+
             fail(crash(-status, os.pread(words, 1 << 16, 0), debug=debug))
             return _FAILED
         if not finished and not self._asked:
