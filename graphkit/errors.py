@@ -21,6 +21,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from graphkit.text import short
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -37,6 +39,10 @@ __all__ = [
     "UnsupportedError",
     "UnsupportedNode",
 ]
+
+
+_NAME, _REASON = 200, 1000
+"""Characters that messages show of what may be of any length."""
 
 
 class GraphkitError(Exception):
@@ -117,7 +123,8 @@ class UnsupportedError(GraphkitError):
         groups = Counter((node.op, node.reason) for node in self.nodes)
         first = {(node.op, node.reason): node.name for node in reversed(self.nodes)}
         parts = [
-            f"{op} × {count} ({reason}; first at node {first[op, reason]!r})"
+            f"{short(op, _NAME)} × {count} ({short(reason, _REASON)}; "
+            f"first at node {short(first[op, reason], _NAME)!r})"
             for (op, reason), count in sorted(groups.items(), key=lambda item: (-item[1], item[0]))
         ]
         total = len(self.nodes)

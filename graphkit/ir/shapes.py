@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import onnx
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from graphkit.ir.keeping import Keeping
 
-__all__ = ["CONTRADICTIONS", "check_pieces", "infer_node", "infer_shapes", "name_unknown_dims", "type_bytes"]
+__all__ = ["CONTRADICTIONS", "check_pieces", "infer_in", "infer_node", "infer_shapes", "name_unknown_dims", "type_bytes"]
 
-CONTRADICTIONS = (ValueError, IndexError, ZeroDivisionError)
+CONTRADICTIONS = (ValueError, IndexError, ZeroDivisionError, OverflowError)
 """What rules and rooms stumble over in nodes whose attributes and inputs do not fit together, which ONNX's inference
 lets pass."""
 
@@ -38,6 +38,7 @@ _FEW = 16
 """The same for floats, of which only scales and bounds matter."""
 _MISFITS = (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, RuntimeError, ValueError)
 """What ONNX's inference raises for a node that contradicts its operator's definition."""
+_EQUATION = re.compile(r"[A-Za-z\s.,]*(->[A-Za-z\s.]*)?")
 _PIECES = 1 << 20
 """More pieces than a Split can be meant to make."""
 _TYPES = 4096
@@ -153,6 +154,50 @@ def _infer_by_schema(node: ir.Node) -> None:
     if schema is None or schema.deprecated:
         return
     check_pieces(node)
+    proto, types, data = _asked(node)
+    try:
+        found = _infer_outputs(schema, proto, types, data)
+    except _MISFITS as error:
+        # What an output is made of may only be known now, and the canonical version may lack it.
+        newest = newest_of(node.op_type, node.domain)
+        try:
+            if newest is None or newest.since_version == schema.since_version:
+                raise
+            found = _infer_outputs(newest, proto, types, data)
+        except _MISFITS:
+            said = re.sub(r"\[\w+Error\]\s*", "", " ".join(str(error).split())).rstrip(".")
+            raise FormatError(f"Node {node.name!r} ({node.op_type}) does not fit its inputs: {said}.") from error
+    _take(node, found)
+
+
+def infer_in(node: ir.Node, version: int) -> None:
+    """Set dtype and shape of a node's outputs as ONNX infers them in an older opset, where these are not known.
+
+    The node is asked of alone: onnx's inference of whole models (1.23) ends the process over operators whose inputs
+    have no known type.
+
+    Args:
+        node: The node; one with graphs in it stays as it is.
+        version: Opset of its domain.
+
+    Raises:
+        FormatError: ONNX's inference does not take such a node.
+    """
+    if node.op_type in _CONTROL_FLOW or not onnx.defs.has(node.op_type, version, node.domain):
+        return
+    check_pieces(node)
+    known = [(output, output.type, output.shape) for output in node.outputs]
+    try:
+        _take(node, _infer_outputs(onnx.defs.get_schema(node.op_type, version, node.domain), *_asked(node)))
+    except _MISFITS as error:
+        raise FormatError(f"Node {node.name!r} ({node.op_type}) does not fit its inputs.") from error
+    for output, kind, shape in known:
+        output.type = kind or output.type
+        output.shape = output.shape if shape is None else shape
+
+
+def _asked(node: ir.Node) -> tuple[onnx.NodeProto, dict[str, bytes], dict[str, bytes]]:
+    """What ONNX's inference is asked of a node: itself, the types of its inputs, and the small ones of these."""
     types: dict[str, bytes] = {}
     data: dict[str, bytes] = {}
     names: list[str] = []
@@ -170,18 +215,11 @@ def _infer_by_schema(node: ir.Node) -> None:
         output=[f"o{index}" for index in range(len(node.outputs))],
         attribute=[ir.serde.serialize_attribute(attribute) for attribute in node.attributes.values()],
     )
-    try:
-        found = _infer_outputs(schema, proto, types, data)
-    except _MISFITS as error:
-        # What an output is made of may only be known now, and the canonical version may lack it.
-        newest = newest_of(node.op_type, node.domain)
-        try:
-            if newest is None or newest.since_version == schema.since_version:
-                raise
-            found = _infer_outputs(newest, proto, types, data)
-        except _MISFITS:
-            said = re.sub(r"\[\w+Error\]\s*", "", " ".join(str(error).split())).rstrip(".")
-            raise FormatError(f"Node {node.name!r} ({node.op_type}) does not fit its inputs: {said}.") from error
+    return proto, types, data
+
+
+def _take(node: ir.Node, found: dict[str, bytes]) -> None:
+    """Set what ONNX's inference tells of a node's outputs."""
     for index, output in enumerate(node.outputs):
         inferred = found.get(f"o{index}")
         if inferred is not None:
@@ -201,13 +239,18 @@ def _type_of(inferred: bytes) -> tuple[ir.TypeProtocol | None, tuple[int | ir.Sy
 
 
 def check_pieces(node: ir.Node) -> None:
-    """Refuse a Split that names more pieces than it makes, or makes more than fit into memory.
+    """Refuse a Split that names more pieces than it makes, or makes more than fit into memory, and an endless Einsum.
 
-    onnx's inference (1.23) ends the process over the one, and asks for memory for all of the other.
+    onnx's inference (1.23) ends the process over the first, asks for memory for all of the second, and goes round for
+    ever in an equation that has other signs than letters.
 
     Raises:
         FormatError: The message names the node.
     """
+    if node.op_type == "Einsum" and node.domain == "" and (held := node.attributes.get("equation")) is not None:
+        equation = held.value if isinstance(held.value, str) else ""
+        if held.is_ref() or not _EQUATION.fullmatch(equation):
+            raise FormatError(f"Node {node.name!r} (Einsum) has an equation that is none: {held.value!r}.")
     pieces = node.attributes.get_int("num_outputs", 0) if node.op_type == "Split" and node.domain == "" else 0
     if 0 < pieces < len(node.outputs) or pieces > _PIECES:
         raise FormatError(
@@ -246,8 +289,13 @@ def type_bytes(value: ir.Value) -> bytes:
 def _type_bytes(kind: ir.TypeProtocol, dims: tuple[int | str | None, ...] | None) -> bytes:
     proto = ir.serde.serialize_type(kind)
     if dims is not None:
+        if huge := [dim for dim in dims if isinstance(dim, int) and dim >= _HUGE]:
+            raise FormatError(f"A size of {huge[0]:.3g} is more than any tensor can have.")
         ir.serde.serialize_shape_into(proto, ir.Shape(dims))
     return bytes(proto.SerializeToString())
+
+
+_HUGE: Final = 1 << 63
 
 
 @lru_cache(_TYPES)

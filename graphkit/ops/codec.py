@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-__all__ = ["BOOL", "DTYPE", "FLOAT", "INT", "INTS", "STR", "Codec", "enum", "ints", "show"]
+__all__ = ["BOOL", "DTYPE", "FLOAT", "INT", "INTS", "STR", "Codec", "enum", "ints", "literal", "show"]
+
+_LONGEST = 100_000
+"""Characters of an attribute that Python's parser is trusted with; those of models have a few dozen."""
 
 
 def show(value: Any) -> str:
@@ -37,20 +40,34 @@ def show(value: Any) -> str:
     raise TypeError(f"no MXNet spelling for {value!r}")
 
 
+def literal(text: str) -> Any:
+    """Parse numbers, strings, None, and tuples and lists of these, as Python spells them.
+
+    Raises:
+        ValueError: The text is none of these, or too long to be one.
+    """
+    if len(text) > _LONGEST:
+        raise ValueError(f"{text[:40]!r}… has {len(text)} characters, more than any value of a parameter")
+    try:
+        return ast.literal_eval(text.strip())
+    except (SyntaxError, TypeError, ValueError, MemoryError, RecursionError) as error:
+        raise ValueError(f"{text[:40]!r} is no value of a parameter") from error
+
+
 def ints(text: str) -> tuple[int, ...]:
     """Parse an MXNet tuple: ``(1, 1)``, ``[1,1]``, ``(3L, 3L)``, ``(3,)`` or a bare ``3``.
 
     Raises:
-        ValueError: The text is none of these.
+        ValueError: The text is none of these, or has a number of more than 64 bits.
     """
-    try:
-        value = ast.literal_eval(text.strip().replace("L", ""))
-    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
-        raise ValueError(f"{text!r} is not a tuple of integers") from error
+    value = literal(text.replace("L", ""))
     items = value if isinstance(value, tuple | list) else (value,)
-    if not all(isinstance(item, int) and not isinstance(item, bool) for item in items):
-        raise ValueError(f"{text!r} is not a tuple of integers")
+    if not all(isinstance(item, int) and not isinstance(item, bool) and -_HUGE <= item < _HUGE for item in items):
+        raise ValueError(f"{text[:40]!r} is not a tuple of integers")
     return tuple(items)
+
+
+_HUGE = 1 << 63
 
 
 def _boolean(text: str) -> int:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import onnx_ir as ir
 
+from graphkit import limits
 from graphkit.errors import FormatError, GraphkitError, ShapeNeededError
 from graphkit.frameworks.mxnet import schema
 from graphkit.frameworks.mxnet.implied import SAME
@@ -241,6 +242,7 @@ class LenientReader(Reader):
             for index in range(len(node.inputs)):
                 node.replace_input_with(index, None)
         self._names.difference_update(self._called[called:])
+        self._taken.clear()
         self._losses.pop(id(self._node), None)
         del self._made[made:], self._called[called:], self._constants[constants:]
 
@@ -251,6 +253,8 @@ class LenientReader(Reader):
         parameter for another; and its shape, where the operator keeps that.
         """
         self.kept += 1
+        outputs = max(self._counts.get(id(node), 1), listed(node))
+        limits.check("operands", outputs, f"Node {node.name!r} ({node.op})")
         names = arguments(node)
         found = [
             self._operand(ref, names[position] if position < len(names) else "")
@@ -262,7 +266,7 @@ class LenientReader(Reader):
             node.op,
             operands,
             symbol_attributes(node.attrs, [self._inside(node, number) for number in range(len(node.subgraphs))]),
-            num_outputs=max(self._counts.get(id(node), 1), listed(node)),
+            num_outputs=outputs,
             name=node.name,
         )
         if operands and "dtype" not in node.attrs:

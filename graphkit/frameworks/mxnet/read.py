@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import numpy as np
 import onnx_ir as ir
 
+from graphkit import limits
 from graphkit.errors import (
     FormatError,
     GraphkitError,
@@ -44,6 +45,10 @@ if TYPE_CHECKING:
 __all__ = ["IR_VERSION", "POOLED_AS_IN_2015", "NotedError", "Reader", "from_symbol", "old_pools"]
 
 IR_VERSION = 10
+_MANY: Final = 200
+"""Elements of a constant, outputs of a node and nodes made of one from which on they are held to limits."""
+_BYTES_OF_NODE: Final = 1 << 14
+"""What a node more counts for: its memory, and the time that inferring its shape takes."""
 POOLED_AS_IN_2015: Final = (
     "its layers fit together only if windows of its pooling may overhang what they pool, as they did in 2015; it is "
     "read with pooling_convention=full."
@@ -138,9 +143,13 @@ class Reader:
         self._operands: list[ir.Value] = []
         """What the node reads, for messages."""
         self._names = {node.name for node in mx.graph.variables()}
+        self._taken: dict[str, int] = {}
+        """The number at the end of the last name that was made of each."""
         self._bound: dict[int, ir.Value] = {}
         """What the variables of subgraphs are."""
         self._depth = 0
+        self._expanded = 0
+        """Bytes of constants that nodes were written out to."""
 
     def read(self, node: MxNode) -> None:
         """Convert one node, or note why it cannot be."""
@@ -234,7 +243,8 @@ class Reader:
             if self._misfits(node, names, shapes[0] if shapes else None):
                 return None
             read = form.train if self._train and form.train else form.read
-            return read(self, node, operands) if read else self._read_row(op, form, node, operands)
+            with np.errstate(all="ignore"):
+                return read(self, node, operands) if read else self._read_row(op, form, node, operands)
         except (ValueError, ArithmeticError, MemoryError) as error:
             return Refusal(f"its parameters are not what MXNet writes: {error}")
         except KeyError as error:
@@ -280,11 +290,12 @@ class Reader:
         return self.op(op.onnx, *operands, domain=op.domain, **attrs)
 
     def _unique(self, name: str) -> str:
-        candidate, number = name, 0
+        candidate, number = name, self._taken.get(name, 0)
         while candidate in self._names:
             number += 1
             candidate = f"{name}_{number}"
         self._names.add(candidate)
+        self._taken[name] = number
         return candidate
 
     def _name_emitted(self, node: MxNode, values: list[ir.Value]) -> None:
@@ -324,9 +335,13 @@ class Reader:
         while operands and operands[-1] is None:
             operands.pop()
         given = {name: value for name, value in attrs.items() if value is not None}
+        if outputs > _MANY:
+            limits.check("operands", outputs, f"{self._label}: {self._where()}")
         name = None if self._node is None else self._node.name
         node = ir.node(op_type, operands, given, domain=domain, num_outputs=outputs, name=name)
         self._emitted.append(node)
+        if len(self._emitted) > _MANY:
+            self._written_out(_BYTES_OF_NODE)
         try:
             infer_node(node)
         except FormatError as error:
@@ -349,6 +364,8 @@ class Reader:
         data = given if dtype is None else given.astype(dtype)
         if dtype is None and not isinstance(array, np.ndarray | np.generic) and data.dtype == np.int_:
             data = data.astype(np.int64)
+        if data.size > _MANY and all(operand.const_value is None for operand in self._operands):
+            self._written_out(data.nbytes)
         base = "constant" if self._node is None else self._node.name
         name = self._unique(f"{base}_const")
         value = initializer(name, data, "constant")
@@ -469,6 +486,11 @@ class Reader:
     def warn(self, message: str) -> None:
         """Pass on a deviation with the name of the node."""
         self._warn(f"{self._label}: {self._where()}: {message}")
+
+    def _written_out(self, size: int) -> None:
+        """Note that a few words of the symbol became much more."""
+        self._expanded += size
+        limits.check("expanded", self._expanded, f"{self._label}, of which {self._where()} is only a part,")
 
     def _where(self) -> str:
         node = self._node

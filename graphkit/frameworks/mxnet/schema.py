@@ -124,9 +124,11 @@ class Operator:
         case = self._case(attrs)
         count, hidden = case.get("out", 1), case.get("hidden", 0)
         if count == "split":
-            sections = int(self.value(attrs, "sections"))
-            return (sections if sections > 0 else self.value(attrs, "indices").strip("()[] ,").count(",") + 1), hidden
-        listed = int(self.value(attrs, count)) if isinstance(count, str) else count
+            count = "sections"
+            listed = int(self.value(attrs, count))
+            listed = listed if listed > 0 else self.value(attrs, "indices").strip("()[] ,").count(",") + 1
+        else:
+            listed = int(self.value(attrs, count)) if isinstance(count, str) else count
         if listed is not None and not 0 <= listed <= MANY:
             raise FormatError(f"Parameter {count} of {self.name} is {listed}, which is no number of outputs.")
         return listed, hidden
@@ -297,6 +299,10 @@ def _strangers(found: Operator, attrs: Mapping[str, str]) -> list[str]:
     return [f"it has no parameter {name!r}" + _hint(name, tuple(found.parameters)) for name in unknown]
 
 
+_LONGEST_WORD = 100
+"""Characters up to which a word is compared with those that are known."""
+
+
 def _hint(word: str, known: tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(word, known, 1)
+    close = difflib.get_close_matches(word, known, 1) if len(word) <= _LONGEST_WORD else []
     return f" (did you mean {close[0]}?)" if close else ""

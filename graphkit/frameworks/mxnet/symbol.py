@@ -6,6 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from graphkit import limits
 from graphkit.errors import FormatError, InputError
 from graphkit.files import whole
 from graphkit.frameworks.mxnet import schema
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["dumps", "loads", "read", "record_in", "write"]
 
 _GRAPH_KEYS = {"nodes", "arg_nodes", "heads", "node_row_ptr", "attrs"}
+_DEEP = 3
+"""Subgraphs within each other up to which messages name the nodes around."""
 _NODE_KEYS = {"op", "name", "inputs", "attrs", "attr", "param", "control_deps", "subgraphs", "backward_source_id"}
 
 
@@ -35,6 +38,7 @@ def read(path: Path, *, as_spelled: bool = False) -> MxGraph:
     Raises:
         InputError: The file cannot be read.
         FormatError: It is not a symbol.
+        LimitError: It is larger or deeper than the limits that hold.
     """
     try:
         data = path.read_bytes()
@@ -53,9 +57,11 @@ def loads(text: str | bytes, label: str = "The symbol", *, as_spelled: bool = Fa
 
     Raises:
         FormatError: It is not a symbol.
+        LimitError: It is larger or deeper than the limits that hold.
     """
     try:
         decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text
+        limits.check_json(decoded, label)
         data = json.loads(decoded, strict=False)  # MXNet writes control characters as they are
         return _Reader(label, as_spelled).graph(data)
     except UnicodeDecodeError as error:
@@ -78,6 +84,8 @@ class _Reader:
         self._as_spelled = as_spelled
         self._version = UNSTATED
         self._np_shape = False
+        self._count = 0
+        self._depth = 0
 
     def _error(self, where: str, what: str) -> FormatError:
         return FormatError(
@@ -113,10 +121,15 @@ class _Reader:
         if strange := sorted(data.keys() - _GRAPH_KEYS):
             raise self._error(where, f"has the key {strange[0]!r}, which no symbol has")
         items = self._list(data, "nodes", where)
+        self._count += len(items)
+        limits.check("nodes", self._count, self._label)
+        limits.check("nesting", self._depth, f"{self._label}: {where}")
         nodes = [self._node(item, f"{_of(where)}node {i}") for i, item in enumerate(items)]
         for i, (node, item) in enumerate(zip(nodes, items, strict=True)):
             place = f"{_of(where)}node {i} ({node.name!r})"
-            node.inputs = [self._ref(entry, nodes, place) for entry in self._list(item, "inputs", place)]
+            entries = self._list(item, "inputs", place)
+            limits.check("operands", len(entries), f"{self._label}: {place}")
+            node.inputs = [self._ref(entry, nodes, place) for entry in entries]
             if node.is_variable and node.inputs:
                 raise self._error(place, "is a variable and has inputs")
         for entry in self._list(data, "arg_nodes", where):
@@ -147,11 +160,15 @@ class _Reader:
                 raise self._error(f"{where} ({name!r})", f'has "{key}": {_shown(attrs)}')
             for attr, value in attrs.items():
                 text = self._text(value, f"the attribute {attr!r} of {where} ({name!r})")
+                limits.check("attribute", len(text), f"{self._label}: {where} ({op})")
                 node.attrs[self._text(attr, f"the name of an attribute of {where} ({name!r})")] = text
         bodies = self._list(data, "subgraphs", where) if "subgraphs" in data else []
+        self._depth += 1
         for i, body in enumerate(bodies):
-            nodes, heads = self._connected(body, f"subgraph {i} of {where} ({name!r})")
+            place = f"subgraph {i} of {where} ({name!r})" if self._depth <= _DEEP else f"subgraph {i} of a node"
+            nodes, heads = self._connected(body, place)
             node.subgraphs.append(MxGraph(nodes, heads, self._version, self._np_shape))
+        self._depth -= 1
         return node
 
     def _text(self, value: Any, where: str) -> str:

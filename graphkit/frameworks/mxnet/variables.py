@@ -15,6 +15,7 @@ from graphkit.frameworks.mxnet.weights import WEIGHTS, missing
 from graphkit.ir import params
 from graphkit.ir.dtypes import from_mxnet
 from graphkit.ops.codec import ints
+from graphkit.text import short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Variables", "few", "initializer"]
 
+_DIGITS = 9
+"""Digits of an element type that are looked at; there are 13."""
 BATCH = "batch"
 """Name of the free first dimension."""
 
@@ -161,14 +164,14 @@ class Variables:
             return [dim if dim > 0 else None for dim in dims] or None
         except ValueError as error:
             raise FormatError(
-                f"{self._label}: variable {variable.name!r} declares the shape {text}, which is none. "
+                f"{self._label}: variable {variable.name!r} declares the shape {short(text, 200)}, which is none. "
                 f"Give it with --input {variable.name}:SHAPE after removing __shape__ from the symbol."
             ) from error
 
     def _declared_dtype(self, variable: MxNode) -> ir.DataType:
         code = variable.hidden.get("__dtype__")
         if code is not None and code.isdecimal():
-            return from_mxnet(int(code))
+            return from_mxnet(int(code[:_DIGITS]))
         floats = {array.dtype for array in self._mx.args.values() if array.dtype.kind not in "iub"}
         return ir.DataType.from_numpy(floats.pop()) if len(floats) == 1 else ir.DataType.FLOAT
 

@@ -9,10 +9,13 @@ import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 
+from graphkit import limits
+from graphkit.errors import FormatError
 from graphkit.files import aside
 from graphkit.ir.edit import add_constant, nodes_of, redirect
 from graphkit.ir.opset import OPSET
 from graphkit.ir.params import exact, kind_of
+from graphkit.ir.shapes import infer_node
 from graphkit.ir.symbols import shape_of
 
 if TYPE_CHECKING:
@@ -33,6 +36,10 @@ Unsqueeze Where Xor
 """
 FOLDED: Final = frozenset(_FOLDED.split())
 """Operators that are folded: plain arithmetic and rearranging, on which the reference evaluator is right."""
+_GROWING: Final = frozenset(("ConstantOfShape", "Expand", "EyeLike", "OneHot", "Pad", "Range", "Tile"))
+"""Operators whose results are of a size that numbers in the model say."""
+_LITTLE: Final = 10_000
+"""Bytes by which a result may be larger than its operands without being counted."""
 _WIDENED: Final = 100_000
 """Elements of the inputs up to which doubles are computed where none are known."""
 _DTYPE_ATTRIBUTES: Final = {"Cast": "to", "EyeLike": "dtype"}
@@ -44,20 +51,23 @@ def fold_constants(model: ir.Model) -> bool:
     Parameters and buffers are not constants, so what is computed from them stays. Values are computed in the model's
     own precision. Float results are also computed in double precision, from the exact numbers where they are known
     (:func:`graphkit.ir.params.exact`), and the doubles kept: a float64 run then agrees with the source's own.
-    What is computed from arrays without elements, such as their sum, is a constant, too.
+    What is computed from arrays without elements, such as their sum, is a constant, too. What a few numbers say stays
+    a node once all of it would take more than :attr:`graphkit.limits.Limits.expanded`.
 
     Returns:
         Whether anything was folded.
     """
     folded = False
+    room = limits.current().expanded
     for node in nodes_of(model):
         _store_empty(model, node)
-        if not _foldable(node):
+        if not _foldable(node) or (grown := _growth(node)) > room:
             continue
         try:
             results = evaluate(node)
         except Exception:
             continue
+        room -= grown if grown > _LITTLE else 0
         _put(model, node, results)
         folded = True
     return folded
@@ -87,6 +97,15 @@ def _count(value: ir.Value) -> int | None:
     return math.prod(int(dim) for dim in shape if isinstance(dim, int))
 
 
+def _growth(node: ir.Node) -> int:
+    """Bytes by which what a node computes is larger than what it reads, as far as its shapes tell."""
+    return sum(map(_bytes, node.outputs)) - sum(_bytes(value) for value in node.inputs if value is not None)
+
+
+def _bytes(value: ir.Value) -> int:
+    return (_count(value) or 0) * (8 if value.dtype is None else max(value.dtype.bitwidth // 8, 1))
+
+
 def _foldable(node: ir.Node) -> bool:
     if node.domain or node.op_type not in FOLDED or node.graph is None:
         return False
@@ -97,13 +116,18 @@ def _foldable(node: ir.Node) -> bool:
         if value.const_value is None or not value.is_initializer() or kind_of(value) != "constant":
             return False
         size += value.const_value.size
+    if node.op_type in _GROWING and any(_count(output) is None for output in node.outputs):
+        try:
+            infer_node(node)
+        except FormatError:
+            return False
     for output in node.outputs:
         if not isinstance(output.type, ir.TensorType):
             return False
         shape = shape_of(output)
         known = shape is not None and all(isinstance(dim, int) for dim in shape)
         elements = math.prod(int(dim) for dim in shape) if known and shape is not None else 0
-        if elements > max(LIMIT, size) or (not known and size > LIMIT):
+        if elements > max(LIMIT, size) or (not known and (size > LIMIT or node.op_type in _GROWING)):
             return False
     return True
 

@@ -5,13 +5,13 @@ MXNet computes anchors, and holds the parameters of all of these, in float32. It
 
 from __future__ import annotations
 
-import ast
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_ir as ir
 
-from graphkit.ops.codec import BOOL, FLOAT
+from graphkit.limits import check_elements
+from graphkit.ops.codec import BOOL, FLOAT, literal
 from graphkit.ops.spec import Case, Limit, MxForm, Op, arr, given
 from graphkit.ops.tensor.sizes import positions, size_along, some
 
@@ -41,9 +41,9 @@ def numbers(node: MxNode, name: str, default: str) -> list[float]:
     """
     text = node.attrs.get(name, default)
     try:
-        value = ast.literal_eval(text)
+        value = literal(text)
         return [float(_F(item)) for item in (value if isinstance(value, tuple | list) else (value,))]
-    except (SyntaxError, TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{name}={text} is not a tuple of numbers") from error
 
 
@@ -191,6 +191,7 @@ def _anchors(
 ) -> npt.NDArray[Any]:
     """Corners of the anchors of every cell, computed in float32: all sizes of the first ratio, then other ratios."""
     extents = _extents(sizes, ratios)
+    check_elements(4 * height * width * len(extents))
     half_x = np.asarray([size * _F(height) / _F(width) * root / _F(2) for size, root in extents], _F)
     half_y = np.asarray([size / root / _F(2) for size, root in extents], _F)
     y, x = (

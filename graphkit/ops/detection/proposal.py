@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.limits import check_elements
 from graphkit.ops.codec import BOOL
 from graphkit.ops.detection.boxes import numbers, single
 from graphkit.ops.detection.suppression import rows_of, suppress
@@ -56,6 +57,7 @@ def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Valu
         return Refusal(f"threshold={overlap} is no share of an area that boxes have in common")
     stride = int(node.attrs.get("feature_stride", "16"))
     cell = _anchors(numbers(node, "ratios", "(0.5, 1, 2)"), numbers(node, "scales", "(4, 8, 16, 32)"), stride)
+    check_elements(4 * height * width * len(cell))
     rows, columns = (grid.reshape(-1).repeat(len(cell)) for grid in np.indices((height, width)))
     shifts = np.stack([columns, rows, columns, rows], axis=-1).astype(_F) * stride
     anchors = np.tile(cell, (height * width, 1)) + shifts

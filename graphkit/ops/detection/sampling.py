@@ -6,10 +6,12 @@ its grids have the axis of x and y before those of the image, ONNX's after them.
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphkit.limits import check_elements
 from graphkit.ops.codec import ints
 from graphkit.ops.detection.grad_sampling import affine_gradient, sample_gradient
 from graphkit.ops.detection.grid_gather import sample
@@ -37,6 +39,7 @@ def _places(*sizes: int, aligned: bool = True) -> npt.NDArray[np.float64]:
     def along(size: int) -> npt.NDArray[np.float64]:
         return np.linspace(-1, 1, size) if aligned else (2 * np.arange(size) + 1) / size - 1
 
+    check_elements((len(sizes) + 1) * prod(sizes))
     places = np.meshgrid(*map(along, sizes), indexing="ij")[::-1]
     return np.stack([*(place.reshape(-1) for place in places), np.ones(places[0].size)])
 

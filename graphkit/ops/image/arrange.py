@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.ops.codec import literal
 from graphkit.ops.numpy.parameters import cast
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given, is_float
 from graphkit.ops.tensor.sizes import START, some
@@ -34,8 +34,8 @@ def floats(text: str) -> npt.NDArray[np.float32]:
         ValueError: The text is no such tuple.
     """
     try:
-        return np.atleast_1d(np.asarray(ast.literal_eval(text.strip()), np.float32))
-    except (SyntaxError, TypeError, ValueError) as error:
+        return np.atleast_1d(np.asarray(literal(text), np.float32))
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{text!r} is not a tuple of numbers") from error
 
 

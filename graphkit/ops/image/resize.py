@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.limits import check_elements
 from graphkit.ops.codec import BOOL, ints
 from graphkit.ops.image.arrange import SIZE
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, Tol, arr
@@ -53,6 +54,7 @@ def _line(before: int, after: int, *, clamped: bool) -> _Line:
 
 
 def _nearest(before: int, after: int) -> npt.NDArray[np.int64]:
+    check_elements(after)
     place = np.floor(np.arange(after) * (1.0 / (after / before)))
     taken: npt.NDArray[np.int64] = np.clip(place, 0, before - 1).astype(np.int64)
     return taken

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphkit.limits import check_elements
 from graphkit.ops.codec import BOOL
 from graphkit.ops.linalg.matrices import misfit, per_matrix
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr
@@ -28,6 +29,7 @@ def _diagonal(node: MxNode, size: int) -> Places:
     """Places of a diagonal's elements among the elements of a matrix."""
     offset = int(node.attrs.get("offset", "0"))
     count = size - abs(offset)
+    check_elements(count)
     return np.arange(count) * (size + 1) + (offset if offset >= 0 else -offset * size)
 
 
@@ -72,6 +74,7 @@ def _placed(places_of: Callable[[MxNode, int], Places], sizes: Callable[[int], i
         if inner is None:
             return Refusal(f"{count} numbers make no triangle, 1, 3, 6, 10 and so on do")
         size = inner + abs(int(node.attrs.get("offset", "0")))
+        check_elements(size * size)
         table = np.full(size * size, count)
         table[places_of(node, size)] = np.arange(count)
         rank = b.rank(data)

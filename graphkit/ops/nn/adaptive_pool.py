@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphkit.ir.producers import made_by
+from graphkit.limits import check_elements
 from graphkit.ops.codec import ints
 from graphkit.ops.spec import Case, MxForm, Op, Tol, arr
 
@@ -29,6 +30,7 @@ __all__ = ["torch_adaptive_pool"]
 
 def _bins(size: int, count: int) -> npt.NDArray[np.float64]:
     """Weights of the elements in each bin, as (count, size)."""
+    check_elements(count * size)
     bins = np.arange(count)[:, None]
     first, last = bins * size // count, -(-(bins + 1) * size // count)
     elements = np.arange(size)

@@ -10,10 +10,12 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphkit.limits import check_elements
 from graphkit.ops.codec import BOOL, FLOAT
 from graphkit.ops.nn.epsilon import epsilon, torch_epsilon
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Read, Refusal, arr, decimal, torch_float
@@ -46,7 +48,9 @@ def _reads(*, relu: bool) -> Read:
         assert mean is not None
         assert var is not None
         if BOOL.parse(node.attrs.get("fix_gamma", "True")):
-            gamma = b.const(np.ones(_channels(b, gamma, mean, var), b.dtype(gamma)))
+            channels = _channels(b, gamma, mean, var)
+            check_elements(prod(channels))
+            gamma = b.const(np.ones(channels, b.dtype(gamma)))
         axis = int(node.attrs.get("axis", "1"))
         eps = float(node.attrs["eps"]) if "eps" in node.attrs else _EPS
         swapped = None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphkit.limits import check_elements
 from graphkit.ops.codec import ints
 from graphkit.ops.nn.grad_conv import padded, seen
 from graphkit.ops.nn.windows import Window, mx_window, onnx_ints, torch_pad
@@ -35,6 +36,7 @@ def _read_im2col(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> 
     if not isinstance(channels, int):
         channels = b.static_shape(data)[1]
     taps = prod(kernel)
+    check_elements(channels * taps * taps)
     filters = np.tile(np.eye(taps), (channels, 1)).reshape(channels * taps, 1, *kernel)
     pad = mx_window(node, "pad", len(kernel), 0)
     columns = b.op(

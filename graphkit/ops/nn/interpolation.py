@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from graphkit.ir.symbols import equal, shape_of
+from graphkit.limits import check_elements
 from graphkit.ops.spec import Refusal, decimal
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class Method:
         Raises:
             ValueError: The coordinate transformation is none of ONNX's.
         """
+        check_elements(axis.after)
         after = np.arange(axis.after, dtype=np.float64)
         last = axis.before - 1
         if self.coordinates == "align_corners":
@@ -132,6 +134,7 @@ class Method:
         position = self.positions(axis)[:, None]
         shrink = min(axis.scale, 1.0) if self.antialias else 1.0
         reach = int(np.ceil((1 if self.mode == "linear" else 2) / shrink))
+        check_elements(axis.after * max(axis.before, 2 * reach + 1))
         taps = np.floor(position) + np.arange(-reach, reach + 1)
         weights = self._kernel((taps - position) * shrink)
         inside = (taps >= 0) & (taps < axis.before)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphkit.limits import check_elements
 from graphkit.ops.codec import BOOL, ints
 from graphkit.ops.nn.windows import CHANNELS_FIRST, Window, mx_window
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, Tol, arr
@@ -148,6 +149,7 @@ def _mean(b: OnnxBuilder, data: ir.Value, window: Window, *, include: bool) -> i
 def _covered(sizes: Sequence[int], window: Window, *, include: bool) -> np.ndarray[Any, np.dtype[Any]]:
     """By how much MXNet divides each window's sum, at least 1, as (output axes…)."""
     total = np.ones((), np.int64)
+    check_elements(prod(size + 2 * pad for size, pad in zip(sizes, window.begins, strict=True)))
     for size, taps, stride, pad in zip(sizes, window.kernel, window.strides, window.begins, strict=True):
         over = stride - 1 if window.ceil else 0
         first = np.arange((size + 2 * pad + over - taps) // stride + 1) * stride - pad

@@ -7,6 +7,7 @@ from functools import reduce
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from graphkit.limits import check_elements
 from graphkit.ops.codec import ints
 from graphkit.ops.spec import Refusal, per_axis
 
@@ -82,9 +83,14 @@ class Window:
         axes = zip(spatial, self.kernel, self.strides, self.dilations, self.begins, self.whole_ends, strict=True)
         for size, taps, stride, dilation, begin, end in axes:
             if isinstance(size, int):
-                last = size + end - dilation * (taps - 1)
-                for start in range(-begin, last, stride):
-                    if all(not 0 <= start + dilation * tap < size for tap in range(taps)):
+                starts = range(-begin, size + end - dilation * (taps - 1), stride)
+                if starts and starts[-1] >= size:
+                    return True
+                before = starts[: -(-begin // stride)]
+                check_elements(len(before))
+                for start in before:
+                    tap = -(start // dilation)  # the first that is not before the first element
+                    if tap >= taps or start + dilation * tap >= size:
                         return True
         return False
 

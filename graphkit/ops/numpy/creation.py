@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.limits import check_elements
 from graphkit.ops.codec import FLOAT, ints
 from graphkit.ops.numpy.parameters import cast, dtype_in, flag
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, Tol, arr, is_float
@@ -58,12 +59,14 @@ def _read_identity(b: OnnxBuilder, node: MxNode, _x: Sequence[ir.Value | None]) 
     shape = ints(node.attrs.get("shape", "()"))
     if len(shape) != 2 or shape[0] != shape[1] or min(shape) < 0:
         return Refusal(f"its shape {shape} is not that of a square matrix")
+    check_elements(math.prod(shape), f"Node {node.name!r} ({node.op})")
     return b.const(np.eye(*shape), _dtype(node))
 
 
 def _read_eye(b: OnnxBuilder, node: MxNode, _x: Sequence[ir.Value | None]) -> ir.Value:
     rows, columns = int(node.attrs["N"]), node.attrs.get("M", "None")
     wide = rows if columns == "None" else int(ints(columns)[0])
+    check_elements(rows * wide, f"Node {node.name!r} ({node.op})")
     return b.const(np.eye(rows, wide, int(node.attrs.get("k", "0"))), _dtype(node))
 
 
@@ -79,6 +82,7 @@ def _read_arange(b: OnnxBuilder, node: MxNode, _x: Sequence[ir.Value | None]) ->
     if step == 0:
         return Refusal("its step is 0")
     count = max(math.ceil((last - first) / step), 0)
+    check_elements(count, f"Node {node.name!r} ({node.op})")
     dtype = _dtype(node)
     if dtype.kind in "iu":  # MXNet casts both before it counts
         first, step = math.trunc(first), math.trunc(step)
@@ -89,6 +93,7 @@ def _read_logspace(b: OnnxBuilder, node: MxNode, _x: Sequence[ir.Value | None]) 
     start, stop, count = FLOAT.parse(node.attrs["start"]), FLOAT.parse(node.attrs["stop"]), int(node.attrs["num"])
     if count < 0:
         return Refusal(f"num={count} is negative")
+    check_elements(count, f"Node {node.name!r} ({node.op})")
     exponents = np.linspace(start, stop, count, endpoint=flag(node, "endpoint", "True"))
     return b.const(FLOAT.parse(node.attrs.get("base", "10")) ** exponents, _dtype(node))
 
@@ -97,6 +102,7 @@ def _read_indices(b: OnnxBuilder, node: MxNode, _x: Sequence[ir.Value | None]) -
     sizes = ints(node.attrs["dimensions"])
     if min(sizes, default=0) < 0:
         return Refusal(f"dimensions={sizes} has a negative size")
+    check_elements(len(sizes) * math.prod(sizes), f"Node {node.name!r} ({node.op})")
     return b.const(np.indices(sizes), _dtype(node, "int32"))
 
 
@@ -106,6 +112,7 @@ def _reads_window(cosines: Sequence[float]) -> Read:
     def read(b: OnnxBuilder, node: MxNode, _x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
         text = node.attrs.get("M", "None")
         size = 0 if text == "None" else int(ints(text)[0])
+        check_elements(size, f"Node {node.name!r} ({node.op})")
         if size <= 1:
             return b.const(np.ones(max(size, 0)), _dtype(node))
         turn = 2 * np.pi * np.arange(size) / (size - 1)

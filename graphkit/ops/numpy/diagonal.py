@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphkit.limits import check_elements
 from graphkit.ops.numpy.parameters import axis_in
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr
 from graphkit.ops.tensor.diagonal import diagonal_of, matrix_of
@@ -59,6 +60,7 @@ def _read_indices_from(b: OnnxBuilder, _node: MxNode, x: Sequence[ir.Value | Non
     sizes = b.static_shape(some(x[0]))
     if len(sizes) < 2 or len(set(sizes)) != 1:
         return Refusal(f"what it reads has sizes {sizes}; they must be equal, of two axes at least")
+    check_elements(sizes[0] * len(sizes))
     return b.const(np.tile(np.arange(sizes[0]), (len(sizes), 1)))
 
 

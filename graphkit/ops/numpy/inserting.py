@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.limits import check_elements
 from graphkit.ops.codec import FLOAT
 from graphkit.ops.numpy.parameters import axis_in, cast
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr, given
@@ -45,6 +46,7 @@ def _sliced(node: MxNode, size: int) -> npt.NDArray[np.int64]:
     Raises:
         ValueError: The place is none of the axis.
     """
+    check_elements(size)
     place = _int(node, "int_ind")
     if place is None:
         return np.arange(size)[slice(*(_int(node, name) for name in ("start", "stop", "step")))]
@@ -113,6 +115,7 @@ def _merged(
 ) -> ir.Value:
     size, new = b.static_shape(data)[axis], b.static_shape(block)[axis]
     joined = b.op("Concat", block, data, axis=axis)
+    check_elements(size + new)
     rest = 2 * np.arange(size) + 1
     if isinstance(places, np.ndarray):
         before = np.broadcast_to(2 * places, new)
@@ -129,6 +132,7 @@ def _read_delete(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> 
     if b.rank(data) == 0:
         return Refusal("nothing can be deleted from a scalar")
     size = b.static_shape(data)[axis]
+    check_elements(size)
     gone = some(x[1]) if len(x) > 1 else None
     known = _sliced(node, size) if gone is None else b.value(gone)
     if known is not None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphkit.ops.codec import FLOAT
+from graphkit.limits import check_elements
+from graphkit.ops.codec import FLOAT, literal
 from graphkit.ops.numpy.parameters import cast
 from graphkit.ops.spec import Case, Limit, MxForm, Op, Refusal, arr
 from graphkit.ops.tensor.sizes import some
@@ -30,8 +30,8 @@ def _widths(text: str, rank: int) -> list[tuple[int, int]]:
         ValueError: The text does not give two for each axis.
     """
     try:
-        pairs = [tuple(pair) for pair in ast.literal_eval(text)]
-    except (SyntaxError, TypeError, ValueError) as error:
+        pairs = [tuple(pair) for pair in literal(text)]
+    except (TypeError, ValueError) as error:
         raise ValueError(f"pad_width={text} is not a pair of numbers for each axis") from error
     if len(pairs) != rank or any(len(pair) != 2 or min(pair) < 0 for pair in pairs):
         raise ValueError(f"pad_width={text} is not a pair of numbers for each of the {rank} axes")
@@ -72,6 +72,7 @@ def _along(b: OnnxBuilder, data: ir.Value, mode: str, axis: int, width: tuple[in
     size = b.shape(data)[axis]
     if not isinstance(size, int):
         return Refusal(f"what mode {mode} puts there depends on a size that is free; give it with --input")
+    check_elements(size + sum(width))
     place = np.pad(np.arange(size), width, "reflect" if mode == "reflect" else "symmetric")
     return b.op("Gather", data, place.astype(np.int64), axis=axis)
 

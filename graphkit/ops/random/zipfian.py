@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.limits import check_elements
 from graphkit.ops.codec import ints
 from graphkit.ops.random.drawing import Drawing
 from graphkit.ops.spec import Case, MxForm, Op, Refusal
@@ -24,6 +25,7 @@ def _chances(classes: int) -> npt.NDArray[np.float64]:
     """Of class v - 1: that exp(u · log(classes)), u uniform on [0, 1), is rounded to v."""
     if classes == 1:
         return np.ones(1)
+    check_elements(classes)
     values = np.arange(1, classes + 1)
     ends = np.log(np.minimum(values + 0.5, classes)), np.log(np.maximum(values - 0.5, 1))
     found: npt.NDArray[np.float64] = (ends[0] - ends[1]) / np.log(classes)

@@ -11,6 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphkit.ir.symbols import numbers_of
+from graphkit.limits import check_elements
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, Tol, arr, int64
 from graphkit.ops.tensor.grad_sizes import as_ints, folded, joined, known_ints, operand, sizes_at
 from graphkit.ops.tensor.sizes import some
@@ -67,6 +68,7 @@ def spectrum_matrix(
         inverse: Whether it is the inverse transform, which divides by the length.
         onesided: Whether the spectrum's second half is left out; the inverse transform is real then.
     """
+    check_elements(2 * size * length)
     before = np.arange(size)
     after = np.arange(length // 2 + 1 if onesided and not inverse else length)
     angle = 2 * np.pi * ((after[:, None] * before) % length) / length

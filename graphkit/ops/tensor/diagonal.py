@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.limits import check_elements
 from graphkit.ops.booleans import carrier
 from graphkit.ops.gradients import flat
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64
@@ -84,6 +85,7 @@ def _torch_eye(b: TorchBuilder, node: ir.Node, x: Sequence[Any]) -> Arg:
 
 def _read_eye(b: OnnxBuilder, node: MxNode, _x: Sequence[ir.Value | None]) -> ir.Value:
     rows, columns, k = int(node.attrs["N"]), int(node.attrs.get("M", "0")), int(node.attrs.get("k", "0"))
+    check_elements(rows * (columns or rows), f"Node {node.name!r} ({node.op})")
     return b.const(np.eye(rows, columns or rows, k), np.dtype(node.attrs.get("dtype", "float32")))
 
 
@@ -106,6 +108,7 @@ def diagonal_of(b: OnnxBuilder, data: ir.Value, k: int, axes: tuple[int, int]) -
         return Refusal("the size of the matrix is not known; give the model's inputs fixed sizes")
     if not rows or not columns:
         return Refusal(f"a matrix of {rows}x{columns} has no elements")
+    check_elements(min(rows, columns))
     places = np.arange(max(0, -k), max(0, -k, min(rows, columns - k)))
     flat = b.op("Reshape", turned, [0] * (rank - 2) + [rows * columns])
     return b.op("Gather", flat, places * (columns + 1) + k, axis=-1)
@@ -114,6 +117,7 @@ def diagonal_of(b: OnnxBuilder, data: ir.Value, k: int, axes: tuple[int, int]) -
 def matrix_of(b: OnnxBuilder, data: ir.Value, k: int) -> ir.Value:
     """The square matrix that has a vector on its k-th diagonal."""
     (size,) = b.static_shape(data)
+    check_elements((size + abs(k)) ** 2)
     eye = np.eye(size + abs(k), k=k, dtype=bool)
     padded = b.op("Pad", data, [0, abs(k)]) if k else data
     lines = b.op("Unsqueeze", padded, [1 if k >= 0 else 0])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.limits import check_elements
+from graphkit.ops.codec import literal
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, is_float
 from graphkit.ops.tensor.sizes import some
 
@@ -37,14 +38,15 @@ def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> Sequenc
 
 def _edges(b: OnnxBuilder, node: MxNode, data: ir.Value) -> ir.Value | Refusal:
     try:
-        low, high = (float(number) for number in ast.literal_eval(node.attrs.get("range", "None")))
+        low, high = (float(number) for number in literal(node.attrs.get("range", "None")))
         count = int(node.attrs["bin_cnt"])
-    except (KeyError, SyntaxError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError):
         return Refusal("bin_cnt and range are not a number of bins and their lowest and highest edge")
     if count < 1 or low > high:
         return Refusal(f"range={node.attrs['range']} and bin_cnt={count} give no bins")
     if low == high:
         low, high = low - 0.5, high + 0.5
+    check_elements(count)
     number = np.arange(count + 1)
     edges = (high * number + (count - number) * low) / count
     if not is_float(b.dtype(data)) and (edges % 1).any():

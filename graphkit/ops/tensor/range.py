@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
+from graphkit.limits import check_elements
 from graphkit.ops.codec import BOOL, FLOAT
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, given, int64
 from graphkit.ops.tensor.broadcasting import stretch
@@ -85,7 +86,9 @@ def _read_arange(b: OnnxBuilder, node: MxNode, _x: Sequence[ir.Value | None]) ->
     if count <= 0:
         return Refusal(f"it goes from {first} to {last} in steps of {step}, which MXNet itself rejects")
     first, step = _held(first, _dtype(node)), _held(step, _dtype(node))
-    numbers = np.repeat(first + step * np.arange(count), int(node.attrs.get("repeat", "1")))
+    repeat = int(node.attrs.get("repeat", "1"))
+    check_elements(count * repeat, f"Node {node.name!r} ({node.op})")
+    numbers = np.repeat(first + step * np.arange(count), repeat)
     return b.const(numbers, _dtype(node))
 
 
@@ -97,6 +100,7 @@ def _held(number: float, dtype: npt.DTypeLike) -> float:
 def _read_linspace(b: OnnxBuilder, node: MxNode, _x: Sequence[ir.Value | None]) -> ir.Value:
     start, stop, count = FLOAT.parse(node.attrs["start"]), FLOAT.parse(node.attrs["stop"]), int(node.attrs["num"])
     closed = bool(BOOL.parse(node.attrs.get("endpoint", "True")))
+    check_elements(count, f"Node {node.name!r} ({node.op})")
     return b.const(np.linspace(start, stop, count, endpoint=closed), _dtype(node))
 
 
@@ -116,6 +120,7 @@ def _read_like(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir
     dims = b.shape(data) if axis is None else (b.shape(data)[axis],)
     known = [dim for dim in dims if isinstance(dim, int)]
     if len(known) == len(dims):
+        check_elements(math.prod(known), f"Node {node.name!r} ({node.op})")
         counts = np.arange(math.prod(known)) // repeat
         return b.const((start + step * counts).reshape(known), b.dtype(data))
     flat = b.op("Reshape", data, [-1]) if axis is None else data

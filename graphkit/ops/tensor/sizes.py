@@ -154,12 +154,17 @@ def _size(b: OnnxBuilder | BodyBuilder, value: ir.Value, axis: int) -> Dim:
     return b.shape(value)[axis] if rank_is_known(value) else None
 
 
+_STORED = 1_000_000
+"""Numbers of elements up to which they are stored, rather than counted while the model runs."""
+
+
 def positions(b: OnnxBuilder | BodyBuilder, value: ir.Value, axis: int) -> ir.Value:
     """The int64 numbers 0, 1, … along an axis of a value."""
     size = _size(b, value, axis)
-    if isinstance(size, int):
+    if isinstance(size, int) and size <= _STORED:
         return b.const(np.arange(size))
-    return b.op("Range", np.asarray(0), b.op("Squeeze", size_along(b, value, axis), [0]), np.asarray(1))
+    end = np.asarray(size) if isinstance(size, int) else b.op("Squeeze", size_along(b, value, axis), [0])
+    return b.op("Range", np.asarray(0), end, np.asarray(1))
 
 
 def clipped(b: OnnxBuilder, indices: ir.Value, data: ir.Value, axis: int) -> ir.Value:

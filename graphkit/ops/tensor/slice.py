@@ -5,11 +5,10 @@ ONNX and MXNet clip bounds alike; a bound past the end is MXNet's ``None``, whos
 
 from __future__ import annotations
 
-import ast
 from typing import TYPE_CHECKING, Any
 
 from graphkit.ir.symbols import equal, named, never_negative, sizes_of
-from graphkit.ops.codec import ints, show
+from graphkit.ops.codec import ints, literal, show
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr, int64
 from graphkit.ops.tensor.free_sizes import axis_like, cut_to, cut_to_last
 from graphkit.ops.tensor.grad_slice import slice_gradient
@@ -191,8 +190,8 @@ def _turned(b: TorchBuilder, bound: Arg) -> Arg:
 def bounds(text: str) -> list[int | None]:
     """Parse a tuple of integers and ``None``."""
     try:
-        value = ast.literal_eval(text.replace("L", ""))
-    except (SyntaxError, ValueError) as error:
+        value = literal(text.replace("L", ""))
+    except ValueError as error:
         raise ValueError(f"{text!r} is not a tuple of integers") from error
     items = list(value) if isinstance(value, tuple | list) else [value]
     if not all(item is None or isinstance(item, int) for item in items):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from graphkit.limits import check_elements
 from graphkit.ops.codec import FLOAT
 from graphkit.ops.spec import Case, MxForm, Op, Refusal, arr
 from graphkit.ops.tensor.sizes import positions, some
@@ -46,6 +47,7 @@ def _places(b: OnnxBuilder, data: ir.Value, axis: int, cut: slice) -> Place:
     size = b.shape(data)[axis]
     if isinstance(size, int):
         chosen = range(size)[cut]
+        check_elements(size)
         place = np.full(size, -1)
         place[list(chosen)] = np.arange(len(chosen))
         return place
