@@ -348,20 +348,17 @@ def mover_itself(stage: Stage, draw: random.Random) -> Callable[[int], None]:
 
 
 def worker(stage: Stage, draw: random.Random) -> Callable[[int], None]:
-    """Kill MXNet's worker, at a moment of its life."""
-    after = draw.uniform(0, 2.5)
+    """Kill MXNet's worker, at any moment of the command, or the next one that there is."""
+    after = draw.uniform(0, stage.lasting)
 
     def kill(child: int) -> None:
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
+        time.sleep(after)
+        while not _ended(child):
             for pid in processes(stage.folder, child):
                 with suppress(OSError):
                     if b"worker/main.py" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                        time.sleep(after)
                         os.kill(pid, signal.SIGKILL)
                         return
-            if _ended(child):
-                return
             time.sleep(0.01)
 
     return kill

@@ -25,6 +25,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 import killing
 
+_WORDS = 100
+"""Characters of an error that are shown."""
+_TOLD = 20
+"""After how many times what was found so far is said."""
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -45,14 +50,16 @@ def main() -> int:
             for kill in kills:
                 draw = random.Random(given.seed)
                 outcomes: Counter[str] = Counter()
-                for _ in range(given.times):
+                for number in range(1, given.times + 1):
                     found = stage.killed(killing.KILLS[kill](stage, draw), killing.SLOWLY.get(kill, 0.0))
-                    outcomes[found.outcome if found.wrong else f"{found.outcome} (status {found.status})"] += 1
+                    what = "" if found.status <= 0 else f", {' '.join(stage.said().split())[:_WORDS]} …"
+                    outcomes[found.outcome if found.wrong else f"{found.outcome} (status {found.status}{what})"] += 1
                     wrong += found.wrong
                     if found.wrong:
                         print(f"  {kill}: {found} {stage.said()}", flush=True)
-                told = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
-                print(f"  {kill:13} {given.times} times: {told}", flush=True)
+                    if number % _TOLD == 0 or number == given.times:
+                        told = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
+                        print(f"  {kill:13} {number} times: {told}", flush=True)
     return 1 if wrong else 0
 
 

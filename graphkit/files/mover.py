@@ -224,16 +224,25 @@ def discard(rooms: Sequence[str], made: Sequence[str]) -> None:
         made: Folders that were made, inner ones first; those with something in them stay.
     """
     for room in rooms:
-        new = os.path.join(room, NEW)
-        try:
-            names = os.listdir(new)
-        except OSError:
-            names = []
-        _unlink(os.path.join(new, name) for name in names)
-        for folder in (new, os.path.join(room, OLD), room):
+        _clear(os.path.join(room, NEW))
+        for folder in (os.path.join(room, OLD), room):
             _remove(folder)
     for folder in made:
         _remove(folder)
+
+
+def _clear(folder: str) -> None:
+    """Remove a folder with all that is in it; links are removed, not followed."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return
+    paths = [os.path.join(folder, name) for name in names]
+    inner = [path for path in paths if _is_folder(path)]
+    for path in inner:
+        _clear(path)
+    _unlink(path for path in paths if path not in inner)
+    _remove(folder)
 
 
 def _unlink(paths: Iterable[str]) -> None:

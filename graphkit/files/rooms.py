@@ -85,7 +85,7 @@ class Rooms:
         self._ask("sync", *(str(draft) for draft, _ in moves))
         self._ask("lock", *(str(home) for home, copied in zip(self._homes, self._copied, strict=True) if not copied))
         replaced = [end for _, end in moves]
-        replaced += [path for path in stale if path not in self._ends and path.parent in self._rooms]
+        replaced += [path for path in stale if path not in replaced and path.parent in self._rooms]
         hidden = [self._room_of(path) / mover.OLD / path.name for path in replaced]
         pairs = (*moves, *zip(replaced, hidden, strict=True))
         self._ask("place", str(len(moves)), *(str(path) for pair in pairs for path in pair))

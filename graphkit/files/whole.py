@@ -65,8 +65,8 @@ def whole(*targets: Path, size: int = 0, stale: Stale = tuple, make: bool = Fals
         targets: Files to write.
         size: Bytes that they will have together as far as that is known. More than the disk has room for are refused
             at once, and progress is told of (:func:`graphkit.files.showing`).
-        stale: Gives further files of what is replaced, beside the targets, which are removed when the new ones are
-            moved into place. It is called then, when nobody else writes there.
+        stale: Gives files of what is replaced, beside the targets, which are removed when the new ones are moved into
+            place: others, and targets that are not written. It is called then, when nobody else writes there.
         make: Whether the targets are the contents of a folder of their own, which is made if it is not there. Links in
             it are replaced, not followed.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from graphkit.files import whole
 from graphkit.frameworks.base import runtimes
 from graphkit.frameworks.convert import load, save
 from graphkit.parity.conditions import Conditions
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["reproduced"]
 
+_FILES: Final = ("reference.onnx", "reference.onnx.data", "node.onnx", "node.onnx.data", "inputs.npz", "expected.npz")
+"""What may be written for a suspect."""
 _USUAL: Final = 1e-5
 """What outputs may differ by in float32."""
 _SHARE: Final = 4
@@ -60,45 +63,52 @@ def reproduced(suspect: Suspect, alone: Alone, side: Side, reference: ir.Model, 
     Raises:
         InputError: A file cannot be written.
     """
+    targets = [folder / name for name in _FILES]
+    with whole(*targets, stale=lambda: targets, make=True) as drafts:
+        command = _written(suspect, alone, side, reference, dict(zip(_FILES, drafts, strict=True)))
+        files = {str(draft): target for draft, target in zip(drafts, targets, strict=True) if draft.exists()}
+    shown = shlex.join(str(files.get(part, part)) for part in command)
+    return replace(suspect, files=tuple(files.values()), shown_by=shown)
+
+
+def _written(suspect: Suspect, alone: Alone, side: Side, reference: ir.Model, places: Mapping[str, Path]) -> list[str]:
+    """Write the files of a suspect, by their names; the command that shows it, with the paths that they have now."""
     check = suspect.check
     ahead = suspect.direction == "forward"
     output = check.name if ahead else alone.given_by(suspect.name)
     node = extracted(alone.found, output)
-    folder.mkdir(parents=True, exist_ok=True)
     values = alone.truth.values
     command = ["graphkit", "verify"]
-    files: list[Path] = []
     if side.names is not None:
         ours = {theirs: name for name, theirs in side.names.items()}
         values = {ours[name]: array for name, array in values.items() if name in ours}
         for value in node.graph.inputs:
             value.name = ours.get(value.name or "", value.name)
-        whole = extracted(isolated(reference, {name: array.shape for name, array in values.items()}), ours[output])
-        files += save(whole, folder / "reference.onnx", to="onnx")
-    files += save(node, folder / "node.onnx", to="onnx")
-    command += [str(path) for path in files if path.suffix == ".onnx"]
+        other = extracted(isolated(reference, {name: array.shape for name, array in values.items()}), ours[output])
+        command.append(str(save(other, places["reference.onnx"], to="onnx")[0]))
+    command.append(str(save(node, places["node.onnx"], to="onnx")[0]))
     names = [value.name or "" for value in node.graph.inputs]
     feeds = in_dtype({name: values[name] for name in names}, np.float32)
-    files.append(folder / "inputs.npz")
-    archive = Writer(files[-1])
-    for name, array in feeds.items():
-        archive.array(name, array)
-    archive.close()
+    inputs = str(places["inputs.npz"])
+    archive = Writer(places["inputs.npz"])
+    try:
+        for name, array in feeds.items():
+            archive.array(name, array)
+    finally:
+        archive.close()
     if side.names is not None:
-        command += ["--on", side.runtime.name, "--feed", str(files[-1]), "--dtype", side.dtype]
+        command += ["--on", side.runtime.name, "--feed", inputs, "--dtype", side.dtype]
     elif ahead and (check.error > _SHARE * _USUAL or not check.error or side.dtype == "float32"):
-        command += ["--on", side.runtime.name, "--feed", str(files[-1])]
-        files.append(folder / "expected.npz")
-        _record(files[-1], files[0], alone, feeds, output)
-        command += ["--baseline", str(files[-1])]
+        command += ["--on", side.runtime.name, "--feed", inputs]
+        _record(places["expected.npz"], places["node.onnx"], alone, feeds, output)
+        command += ["--baseline", str(places["expected.npz"])]
         command += [] if check.error > _SHARE * _USUAL or not check.error else ["--tol", f"{check.error / _SHARE:.1e}"]
     else:
         others = [each.name for each in runtimes().values() if "backward" in each.can and each.missing() is None]
         others = [alone.truth.side.runtime.name, *others] if ahead else others
-        other = next((name for name in others if name != side.runtime.name), "torch")
-        command += ["--on", f"{other},{side.runtime.name}", "--feed", str(files[-1]), "--dtype", side.dtype]
-    command += [] if ahead else ["--backward"]
-    return replace(suspect, files=tuple(files), shown_by=shlex.join(command))
+        second = next((name for name in others if name != side.runtime.name), "torch")
+        command += ["--on", f"{second},{side.runtime.name}", "--feed", inputs, "--dtype", side.dtype]
+    return command if ahead else [*command, "--backward"]
 
 
 def _record(path: Path, model: Path, alone: Alone, feeds: Arrays, output: str) -> None:
