@@ -45,7 +45,7 @@ _READING = (
         "--params",
         type=click.Path(path_type=Path, dir_okay=False),
         metavar="FILE",
-        help="Parameter file of an MXNet symbol.",
+        help="Parameter file of an MXNet symbol, or weights of a module that a Python callable makes.",
     ),
     click.option("--trust-pickle", is_flag=True, help="Load a pickled module. This runs code from the file."),
     click.option("--trust-code", is_flag=True, help="Run a folder's model.py whatever it does besides computing."),
@@ -80,7 +80,7 @@ class Reading:
     Attributes:
         source: The source.
         inputs: Given inputs, as spelled.
-        params: Parameter file of an MXNet symbol.
+        params: Parameter file of an MXNet symbol, or weights of a module that a callable makes.
         trust_pickle: Whether a pickled module may be loaded.
         trust_code: Whether the source of a folder may do more than compute.
         dynamic_batch: Whether the batch dimension is left free.

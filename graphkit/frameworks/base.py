@@ -311,7 +311,8 @@ class ReadOptions:
 
     Attributes:
         inputs: Given inputs.
-        params: Parameter file of an MXNet symbol, where it is not the newest beside it.
+        params: Parameter file of an MXNet symbol, where it is not the newest beside it; or weights of a module that a
+            callable makes.
         trust_pickle: Whether pickled modules may be loaded, which executes code from the file.
         trust_code: Whether the source of a folder may do more than compute with torch.
         dynamic_batch: Whether the first dimension of the inputs is left free.

@@ -77,7 +77,8 @@ def load(
             takes them: arrays, constants, and lists, dictionaries and caches of the transformers library with arrays in
             them. By position in a sequence, or by name in a dictionary:
             ``{"input_ids": ids, "past_key_values": cache, "attention_mask": "2x?:int64"}``.
-        params: Parameter file of an MXNet symbol; None for the newest beside it.
+        params: Parameter file of an MXNet symbol, None for the newest beside it; or the weights of a module that a
+            callable makes: a state dict (``.pt``), read without running anything of it, or safetensors.
         trust_pickle: Whether a pickled module may be loaded, which executes code from the file.
         trust_code: Whether the ``model.py`` of a folder is run even where it does more than compute with torch.
         dynamic_batch: Whether the first dimension of the inputs is left free.

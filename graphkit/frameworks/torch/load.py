@@ -72,6 +72,11 @@ def load(source: Any, options: ReadOptions) -> tuple[torch.export.ExportedProgra
 
     if isinstance(source, str | Path) and (isinstance(source, Path) or not _CALLABLE.fullmatch(source)):
         path = Path(source)
+        if options.params is not None:
+            raise InputError(
+                f"{path} has its own weights, so that those of {options.params} have no place in it; --params is for "
+                f"modules that Python makes (package.module:callable) and for MXNet symbols."
+            )
         if is_folder(path):
             with steady(path):
                 folder = read_folder(path, trusted=options.trust_code)
@@ -79,9 +84,14 @@ def load(source: Any, options: ReadOptions) -> tuple[torch.export.ExportedProgra
             return _from_module(folder.module, options, path.name), path.name, folder.names
         return _from_file(path, options), path.name, {}
     if isinstance(source, str):
-        found, label = _from_callable(source), source
+        found, label = _from_callable(source, options), source
     else:
         found, label = source, type(source).__name__
+        if options.params is not None:
+            raise InputError(
+                f"A {label} has its own weights: load those of {options.params} into it (load_state_dict), and leave "
+                f"params out."
+            )
     if isinstance(found, torch.export.ExportedProgram):
         program = _fitted(of_plain_containers(_program_on_cpu(found)), options, label)
     else:
@@ -101,14 +111,25 @@ def _from_file(path: Path, options: ReadOptions) -> torch.export.ExportedProgram
         raise InputError(
             f"{path} holds machine code that torch compiled ahead of time, which has no graph to convert; {_REMEDY}."
         )
-    if kind == "safetensors":
-        raise InputError(f"{path} holds weights only, not the network that uses them; {_REMEDY}.")
-    if not options.trust_pickle:
-        raise InputError(
-            f"{path} is a pickle (torch.save), which runs code of its author when it is loaded and often holds weights "
-            f"only; {_REMEDY}. If you trust its author and it holds a whole module, allow it with --trust-pickle."
-        )
+    if kind == "safetensors" or not options.trust_pickle:
+        raise InputError(_without_network(path, pickled=kind == "pickle"))
     return _from_module(_module_on_cpu(_unpickled(path), label), options, label)
+
+
+def _without_network(path: Path, *, pickled: bool) -> str:
+    """What to say of a file that holds weights, or a pickle that may hold anything."""
+    from graphkit.frameworks.torch.checkpoint import contents_of
+
+    told = contents_of(path)
+    network = f"Give the network that uses them: package.module:callable with --params {path}"
+    if told:
+        return f"{path} holds weights only, not the network that uses them: {told}. {network}; or {_REMEDY}."
+    if not pickled:
+        return f"{path} holds weights only, not the network that uses them; {_REMEDY}."
+    return (
+        f"{path} is a pickle (torch.save), which runs code of its author when it is loaded, and is not; {_REMEDY}. If "
+        f"you trust its author and it holds a whole module, allow it with --trust-pickle."
+    )
 
 
 def _load_program(path: Path, *, trusted: bool) -> torch.export.ExportedProgram:
@@ -154,10 +175,10 @@ def _unpickled(path: Path) -> torch.nn.Module:
     raise InputError(f"{path} holds {what}, not a module: weights without the network that uses them; {_REMEDY}.")
 
 
-def _from_callable(reference: str) -> torch.nn.Module | torch.export.ExportedProgram:
+def _from_callable(reference: str, options: ReadOptions) -> torch.nn.Module | torch.export.ExportedProgram:
     import torch
 
-    found = imported(reference)
+    found = kept = imported(reference)
     if not isinstance(found, torch.nn.Module | torch.export.ExportedProgram) and callable(found):
         try:
             found = found()
@@ -168,7 +189,13 @@ def _from_callable(reference: str) -> torch.nn.Module | torch.export.ExportedPro
             ) from error
     if not isinstance(found, torch.nn.Module | torch.export.ExportedProgram):
         raise InputError(f"{reference} gives a {type(found).__name__}; it must give a torch.nn.Module.")
-    return found
+    if options.params is None:
+        return found
+    if not isinstance(found, torch.nn.Module):
+        raise InputError(f"{reference} gives a program that has its own weights; leave --params {options.params} out.")
+    from graphkit.frameworks.torch.checkpoint import loaded
+
+    return loaded(found, options.params, reference, options.warn, shared=found is kept)
 
 
 def _from_module(module: torch.nn.Module, options: ReadOptions, label: str) -> torch.export.ExportedProgram:

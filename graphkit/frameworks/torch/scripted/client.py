@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from graphkit import errors
-from graphkit.errors import ExecutionError, UnsupportedError, UnsupportedNode
+from graphkit.errors import ExecutionError, FormatError, UnsupportedError, UnsupportedNode
 from graphkit.files import sized
+from graphkit.frameworks.torch.checks.refusal import HarmfulError
+from graphkit.frameworks.torch.explain import sentence
 from graphkit.frameworks.torch.guards import Guard, remember
 from graphkit.frameworks.torch.scripted.code import check_code
 from graphkit.frameworks.torch.stored_program import load_mapped
@@ -62,9 +64,21 @@ def captured(path: Path, options: ReadOptions) -> torch.export.ExportedProgram:
         answer = _answer(path, Path(folder), options)
         for warning in answer["warnings"]:
             options.warn(warning)
-        program = load_mapped(Path(folder, "program.pt2"))
+        program = _handed_back(Path(folder, "program.pt2"), path)
         remember(program, [Guard(*guard) for guard in answer["guards"]])
         return program
+
+
+def _handed_back(program: Path, path: Path) -> torch.export.ExportedProgram:
+    try:
+        return load_mapped(program)
+    except HarmfulError as error:
+        raise UnsupportedError("a graph", [UnsupportedNode("TorchScript", "forward", str(error))]) from error
+    except Exception as error:
+        raise FormatError(
+            f"{path} gives a program that cannot be read: {sentence(error)}. Save the module with torch.export.save "
+            f"instead."
+        ) from error
 
 
 def _answer(path: Path, folder: Path, options: ReadOptions) -> Mapping[str, Any]:
