@@ -121,6 +121,18 @@ def test_what_cannot_be_put_back_is_not_thrown_away(tmp_path, monkeypatch):
     assert sorted(path.name for path in (tmp_path / "room" / "old").iterdir()) == ["a", "b"]
 
 
+def test_what_lies_in_folders_among_drafts_goes_too_and_links_are_not_followed(tmp_path):
+    """As files do that are written by something that writes whole files itself."""
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "file").write_text("")
+    inner = tmp_path / "room" / "new" / "inner" / "new"
+    inner.mkdir(parents=True)
+    (inner / "a").write_text("")
+    (inner / "link").symlink_to(tmp_path / "kept")
+    mover.discard([str(tmp_path / "room")], [])
+    assert [path.name for path in tmp_path.rglob("*")] == ["kept", "file"]
+
+
 @pytest.fixture
 def started():
     process = subprocess.Popen(

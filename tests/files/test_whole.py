@@ -86,6 +86,15 @@ def test_a_folder_is_made_and_goes_when_nothing_came_into_it(tmp_path):
 
 
 @pytest.mark.usefixtures("guard")
+def test_a_target_that_is_not_written_may_be_stale(tmp_path):
+    write(tmp_path, "old")
+    targets = [tmp_path / "a", tmp_path / "b"]
+    with whole(*targets, stale=lambda: targets) as (a, _):
+        a.write_text("new")
+    assert found(tmp_path) == {"a": "new"}
+
+
+@pytest.mark.usefixtures("guard")
 def test_a_draft_that_was_not_written_leaves_the_old_file(tmp_path):
     write(tmp_path, "old")
     with whole(tmp_path / "a", tmp_path / "b") as (a, _):
