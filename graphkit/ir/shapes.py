@@ -26,7 +26,15 @@ if TYPE_CHECKING:
 
     from graphkit.ir.keeping import Keeping
 
-__all__ = ["CONTRADICTIONS", "check_pieces", "infer_in", "infer_node", "infer_shapes", "name_unknown_dims", "type_bytes"]
+__all__ = [
+    "CONTRADICTIONS",
+    "check_pieces",
+    "infer_in",
+    "infer_node",
+    "infer_shapes",
+    "name_unknown_dims",
+    "type_bytes",
+]
 
 CONTRADICTIONS = (ValueError, IndexError, ZeroDivisionError, OverflowError)
 """What rules and rooms stumble over in nodes whose attributes and inputs do not fit together, which ONNX's inference
@@ -248,8 +256,7 @@ def check_pieces(node: ir.Node) -> None:
         FormatError: The message names the node.
     """
     if node.op_type == "Einsum" and node.domain == "" and (held := node.attributes.get("equation")) is not None:
-        equation = held.value if isinstance(held.value, str) else ""
-        if held.is_ref() or not _EQUATION.fullmatch(equation):
+        if held.is_ref() or not isinstance(held.value, str) or not _EQUATION.fullmatch(held.value):
             raise FormatError(f"Node {node.name!r} (Einsum) has an equation that is none: {held.value!r}.")
     pieces = node.attributes.get_int("num_outputs", 0) if node.op_type == "Split" and node.domain == "" else 0
     if 0 < pieces < len(node.outputs) or pieces > _PIECES:

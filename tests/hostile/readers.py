@@ -61,9 +61,11 @@ class Reader:
 
 
 _MXNET: Final = "graphkit.frameworks.mxnet"
+_ONNX: Final = "graphkit.frameworks.onnx"
 _ROWS: Final = (
     Reader("params", "params_files", (f"{_MXNET}.params", f"{_MXNET}.npz", f"{_MXNET}.arrays"), 1500),
     Reader("symbol", "symbol_files", (f"{_MXNET}.symbol", f"{_MXNET}.schema", f"{_MXNET}.upgrade"), 1000),
+    Reader("onnx", "onnx_files", (f"{_ONNX}.load", f"{_ONNX}.validate", f"{_ONNX}.wire", f"{_ONNX}.external"), 150),
     Reader("checkpoint", "checkpoint_files", (_MXNET, "graphkit.ops.codec"), 150),
 )
 READERS: Final = {row.name: row for row in _ROWS}

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError
+from onnx_ir.passes import InvariantError
 
 from graphkit.errors import FormatError, InputError
 from graphkit.frameworks.onnx.external import map_weights
 from graphkit.frameworks.onnx.stripped import parse_stripped
 from graphkit.frameworks.onnx.validate import check_complete, check_proto
 from graphkit.ir.edit import nodes_of
+from graphkit.ir.keeping import STUMBLES
 from graphkit.ir.origin import Origin, origin_of, set_origin
 from graphkit.provenance import KEY, note_record
 
@@ -21,14 +24,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import onnx
-
     from graphkit.frameworks.onnx.validate import Findings
 
-__all__ = ["load"]
+__all__ = ["load", "named"]
+
+_NATIVE: Final = (
+    onnx.shape_inference.InferenceError,
+    onnx.checker.ValidationError,
+    onnx.defs.SchemaError,
+    InvariantError,
+)
+"""What onnx and onnx_ir raise of their own."""
+_TOLD: Final = 300
+"""Characters of what a library says of damage that are kept."""
 
 
-def load(path: Path, findings: Findings | None = None) -> tuple[ir.Model, onnx.ModelProto]:
+def load(path: Path, findings: Findings | None = None) -> ir.Model:
     """Parse an ``.onnx`` file and check that it is whole.
 
     Large weights are mapped into memory, not loaded; those in external files must lie in the model's own folder. Every
@@ -40,7 +51,7 @@ def load(path: Path, findings: Findings | None = None) -> tuple[ir.Model, onnx.M
             such models.
 
     Returns:
-        The model, and the protobuf that it is of.
+        The model.
 
     Raises:
         FormatError: The file is damaged, truncated, or contradicts itself.
@@ -57,17 +68,40 @@ def load(path: Path, findings: Findings | None = None) -> tuple[ir.Model, onnx.M
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__
-        raise FormatError(f"{path} is damaged: {' '.join(str(cause).split())}.") from error
+        raise FormatError(f"{path} is damaged: {_clause(cause)}.") from error
     note_record(model.metadata_props.pop(KEY, None))
-    try:
+    with named(path):
         check_complete(model)
-    except FormatError as error:
-        raise FormatError(f"{path}: {error}") from error
-    map_weights(model, findings.absent if findings is not None else ())
+        map_weights(model, findings.absent if findings is not None else ())
     for node in nodes_of(model):
         if origin_of(node) == Origin():
             set_origin(node, Origin(framework="onnx", op=node.op_type, name=node.name or ""))
-    return model, proto
+    return model
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Name the file in errors of its content, and tell what libraries stumble over as such.
+
+    Raises:
+        FormatError: The content contradicts itself.
+    """
+    try:
+        yield
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}") from error
+    except RecursionError as error:
+        raise FormatError(f"{path} has graphs deeper within each other than can be gone through.") from error
+    except (*STUMBLES, *_NATIVE) as error:
+        raise FormatError(
+            f"{path} cannot be read: a part of it contradicts another, or is not what ONNX says ({_clause(error)}). "
+            f"See what onnx.checker says of it; if that finds nothing, report it to graphkit with the file."
+        ) from error
+
+
+def _clause(error: BaseException) -> str:
+    told = " ".join(str(error).split()).rstrip(".")[:_TOLD]
+    return told if isinstance(error, RuntimeError) and told else f"{type(error).__name__}: {told}"
 
 
 def _parse(path: Path, findings: Findings | None) -> onnx.ModelProto:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import onnx
-import onnx_ir as ir
-
 from graphkit.errors import FormatError, ParameterError
 from graphkit.files import steady
-from graphkit.frameworks.onnx.load import load
+from graphkit.frameworks.onnx.load import load, named
 from graphkit.frameworks.onnx.read import take_inputs
 from graphkit.frameworks.onnx.validate import Findings
 from graphkit.ir.canonical import canonical
@@ -21,12 +19,14 @@ from graphkit.ir.edit import nodes_of
 from graphkit.ir.keeping import KEPT, STUMBLES, Keeping
 from graphkit.ir.origin import Source, set_source
 from graphkit.ir.own import DOMAIN
-from graphkit.ir.shapes import check_pieces
+from graphkit.ir.shapes import infer_in
 from graphkit.ir.untranslated import set_untranslated, untranslated
 from graphkit.ir.weights import check_weights
 from graphkit.ops import ledger
 
 if TYPE_CHECKING:
+    import onnx_ir as ir
+
     from graphkit.frameworks.base import ReadOptions
 
 __all__ = ["look"]
@@ -40,24 +40,20 @@ def look(source: Any, options: ReadOptions, raw: bool) -> ir.Model:
     path = Path(source)
     findings = Findings()
     with steady(path):
-        model, proto = load(path, findings)
+        model = load(path, findings)
     version = model.opset_imports.get("", model.opset_imports.get("ai.onnx"))
     keeping = Keeping()
     unused = tuple(name for graph in model.graphs() for name, value in graph.initializers.items() if _is_unused(value))
-    try:
+    with named(path):
         take_inputs(model, options)
         if raw:
             sort_nodes(model)
-            _infer(model, proto)
+            _infer(model)
             classify(model)
         else:
             canonical(model, keeping)
             _mark(model, version)
             _check(model, keeping)
-    except FormatError as error:
-        raise FormatError(f"{path}: {error}") from error
-    except RecursionError as error:
-        raise FormatError(f"{path} has graphs deeper within each other than can be gone through.") from error
     for message in [*findings.notes, *keeping.messages(str(path))]:
         options.warn(message)
     set_source(model, Source("onnx", path.name, path, unused=unused))
@@ -87,27 +83,15 @@ def _check(model: ir.Model, keeping: Keeping) -> None:
         keeping.contradictions.append(str(error))
 
 
-def _infer(model: ir.Model, proto: onnx.ModelProto) -> None:
+def _infer(model: ir.Model) -> None:
     """Set dtypes and shapes as ONNX's own inference finds them in the model's own opset, or else the canonical one."""
-    known = onnx.ModelProto()
-    known.CopyFrom(proto)
-    del known.graph.input[:]
-    known.graph.input.extend(ir.serde.serialize_value(value) for value in model.graph.inputs)
     values = [value for graph in model.graphs() for node in graph for value in node.outputs]
     values.extend(model.graph.outputs)
-    try:
-        for holder in (*model.graphs(), *model.functions.values()):
-            for node in holder:
-                check_pieces(node)
-        inferred = onnx.shape_inference.infer_shapes(known, data_prop=True)
-        found = {value.name: value for value in (*inferred.graph.value_info, *inferred.graph.output)}
-    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, FormatError, *STUMBLES):
-        found = {}  # what contradicts itself is told by the canonical form
-    for value in values:
-        if (info := found.get(value.name or "")) is not None:
-            value.type = value.type or ir.serde.deserialize_type_proto_for_type(info.type)
-            if value.shape is None:
-                value.shape = ir.serde.deserialize_type_proto_for_shape(info.type)
+    versions = {"" if domain == "ai.onnx" else domain: version for domain, version in model.opset_imports.items()}
+    for graph in model.graphs():
+        for node in graph:
+            with contextlib.suppress(FormatError, *STUMBLES):  # what contradicts itself is told by the canonical form
+                infer_in(node, versions.get(node.domain, 1))
     if all(value.shape is not None for value in values):
         return
     other = canonical(model.clone(), Keeping())

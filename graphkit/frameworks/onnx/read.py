@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 import onnx_ir as ir
 
-from graphkit.errors import FormatError, InputError
+from graphkit.errors import InputError
 from graphkit.files import steady
-from graphkit.frameworks.onnx.load import load
+from graphkit.frameworks.onnx.load import load, named
 from graphkit.ir.canonical import canonical
 from graphkit.ir.chance import active_dropouts
 from graphkit.ir.edit import nodes_of
@@ -42,10 +42,10 @@ def read(path: Path, options: ReadOptions) -> ir.Model:
         UnsupportedError: Nodes have no equal in canonical form.
     """
     with steady(path):
-        model, _ = load(path)
+        model = load(path)
     for value in model.graph.initializers.values():
         take_exact(value)
-    try:
+    with named(path):
         freed = take_inputs(model, options)
         canonical(model)
         _check_free(model, freed)
@@ -54,10 +54,6 @@ def read(path: Path, options: ReadOptions) -> ir.Model:
                 f"Dropout is active in {path} whatever the mode (training_mode of {_listed(active)}), so that its "
                 f"runs differ. The model read leaves it out in inference; export it in inference mode."
             )
-    except FormatError as error:
-        raise FormatError(f"{path}: {error}") from error
-    except RecursionError as error:
-        raise FormatError(f"{path} has graphs deeper within each other than can be gone through.") from error
     set_source(model, Source("onnx", path.name, path))
     return model
 

@@ -87,7 +87,7 @@ def check_proto(path: Path, proto: onnx.ModelProto, findings: Findings | None = 
     opsets = {"" if entry.domain == "ai.onnx" else entry.domain: entry.version for entry in proto.opset_import}
     _Check(path, opsets, findings).graph(proto.graph)
     for function in proto.functions:
-        check = _Check(path, {}, findings)
+        check = _Check(path, {}, findings, in_function=True)
         check.nodes(function.node)
         for attribute in function.attribute_proto:
             check.tensors_of(attribute)
@@ -100,10 +100,13 @@ def check_proto(path: Path, proto: onnx.ModelProto, findings: Findings | None = 
 class _Check:
     """Looks at one file, or one of its functions."""
 
-    def __init__(self, path: Path, opsets: Mapping[str, int], findings: Findings | None) -> None:
+    def __init__(
+        self, path: Path, opsets: Mapping[str, int], findings: Findings | None, *, in_function: bool = False
+    ) -> None:
         self._path = path
         self._opsets = opsets
         self._findings = findings
+        self._in_function = in_function
 
     def graph(self, graph: onnx.GraphProto, depth: int = 1) -> None:
         limits.check("nesting", depth * _LEVELS, f"{self._path}: graph {graph.name!r}")
@@ -185,6 +188,11 @@ class _Check:
             kind = kinds.get(attribute.type, "UNDEFINED")
             field = _CONTENT.get(kind)
             hollow = field is not None and not attribute.HasField(field) and not attribute.ref_attr_name
+            if attribute.ref_attr_name and (not self._in_function or kind in ("GRAPH", "GRAPHS")):
+                raise FormatError(
+                    f"{where} takes its attribute {attribute.name!r} from who calls the function that it is in, which "
+                    f"is none, or cannot hand a graph over; the file is damaged."
+                )
             formal = None if schema is None else schema.attributes.get(attribute.name)
             wrong = formal is not None and attribute.type != int(formal.type.value)  # type: ignore[attr-defined]  # its stub lacks what enums have
             told = f"{where} has no proper value for its attribute {attribute.name!r}; the file is damaged."
