@@ -7,8 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from graphkit.errors import FormatError, InputError
-from graphkit.frameworks.zips import ZIP_FAILURES
-from graphkit.limits import check
+from graphkit.frameworks.zips import ZIP_FAILURES, members
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,9 +83,10 @@ def _check_entries(path: Path, archive: zipfile.ZipFile) -> None:
 
     Raises:
         FormatError: It does.
-        LimitError: It holds compressed entries of more bytes than the limit of a document.
+        LimitError: Its compressed entries would take more than the limit of what is expanded.
     """
-    entries = archive.infolist()
+    size = path.stat().st_size
+    entries = members(archive, size, str(path))
     what = ""
     repeated = [name for name, count in Counter(entry.filename for entry in entries).items() if count > 1]
     if repeated:
@@ -95,16 +95,13 @@ def _check_entries(path: Path, archive: zipfile.ZipFile) -> None:
         what = f"{locked[0]!r} in it is encrypted"
     elif archive.comment:
         what = "it has a comment behind its end"
-    elif sum(entry.compress_size for entry in entries) > path.stat().st_size:
+    elif sum(entry.compress_size for entry in entries) > size:
         what = "entries in it lie over each other"
     if what:
         raise FormatError(
             f"{path} is no archive as torch writes them: {what}, so that readers may take it for different things. "
             f"Export the model again with torch.export.save."
         )
-    check(
-        "document", sum(entry.file_size for entry in entries if entry.compress_type), f"{path}, in compressed entries,"
-    )
 
 
 def has_traced_inputs(path: Path) -> bool:
