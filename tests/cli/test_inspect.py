@@ -12,6 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+import graphkit
 from graphkit.cli import main
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "inspect.schema.json").read_text(encoding="utf-8"))
@@ -181,3 +182,33 @@ def test_wrong_usage_is_refused(run, arguments, told):
     status, out, err = run(*arguments)
     assert (status, out) == (2, "")
     assert told in err
+
+
+def test_provenance_tells_what_a_file_was_made_from(run, tmp_path):
+    graphkit.convert(tmp_path / "net.onnx", "mxnet", tmp_path / "mx")
+    status, out, err = run("--provenance", "mx-symbol.json")
+    assert (status, err) == (0, "")
+    assert f"Made by graphkit {graphkit.__version__} from net.onnx (to mxnet)" in out
+    status, out, _ = run("--provenance", "mx-symbol.json", "--source", "net.onnx")
+    assert status == 0
+    assert "the recorded source: net.onnx" in out
+    status, out, _ = run("--provenance", "mx-symbol.json", "--source", "odd.onnx", "--json")
+    assert status == 1
+    document = json.loads(out)
+    jsonschema.validate(document, SCHEMA)
+    assert document["checked"][0]["level"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--provenance", "net.onnx", "--nodes"), "ask for the other apart"),
+        (("net.onnx", "--source", "odd.onnx"), "give --provenance, too"),
+        (("--provenance", "absent.onnx"), "There is no file absent.onnx"),
+        (("--provenance", "net.onnx", "--source", "absent"), "'absent' does not exist"),
+    ],
+)
+def test_provenance_refuses_what_contradicts_itself(run, arguments, told):
+    status, out, err = run(*arguments)
+    assert (status, out) == (2, "")
+    assert told in " ".join(err.split())
