@@ -21,6 +21,7 @@ from graphkit.errors import ExecutionError
 from graphkit.frameworks.frames import Frames
 from graphkit.frameworks.mxnet.worker.client import Worker
 from graphkit.frameworks.process import TimedProcess
+from graphkit.processes import Family
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -371,3 +372,28 @@ def test_frames_carry_what_they_are_given() -> None:
             there.receive(time.monotonic() + LIMIT)
         with contextlib.suppress(OSError):
             near.shutdown(socket.SHUT_RDWR)
+
+
+LAYOUT = """
+from graphkit.render.engine import lay_out
+edges = "".join(f"n{i} -> n{(i * 7919 + j * 104729) % 1500};" for i in range(1500) for j in range(4))
+print("starts", flush=True)
+lay_out(f"digraph {{{edges}}}", "svg")
+"""
+
+
+@attack("A graph whose layout takes for ever, and a command that is killed meanwhile", "Graphviz ends with it")
+def test_a_layout_without_end():
+    pytest.importorskip("pygraphviz")
+    with subprocess.Popen([sys.executable, "-c", LAYOUT], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        family = Family(process.pid)
+        end = time.monotonic() + LIMIT
+        while not (members := family.members()) and time.monotonic() < end:
+            time.sleep(0.02)
+        time.sleep(0.5)
+        assert process.poll() is None, "the layout is over"
+        process.kill()
+    assert members
+    assert all(map(gone, members))
