@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import difflib
 import statistics
-import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from graphkit.bench.checking import check, task
@@ -15,6 +13,7 @@ from graphkit.bench.environment import busy, environment, usable_processors
 from graphkit.bench.result import BUSY, DOUBT, SPREAD, Benchmark, Entry
 from graphkit.bench.rounds import interleaved, warm_up
 from graphkit.errors import ExecutionError, GraphkitError, InputError, MissingError
+from graphkit.files import scratch
 from graphkit.frameworks.base import timers
 from graphkit.frameworks.given import input_specs
 from graphkit.parity.inputs import guessed, input_shapes
@@ -201,7 +200,7 @@ class _Contest:
         self, timer: Timer, variant: int, given: Task, entries: dict[str, Entry], running: dict[str, Timed]
     ) -> None:
         """Start a contestant and make its first call."""
-        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="graphkit-bench-")))
+        folder = self._stack.enter_context(scratch())
         entry = self._entry(timer, given)
         try:
             timed = timer.start(given.model, folder, threads=self.threads, backward=self.backward, variant=variant)

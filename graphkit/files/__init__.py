@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from graphkit.files.arrays import aside, joined_aside, release, write_array
 from graphkit.files.locks import steady
 from graphkit.files.progress import showing, written
+from graphkit.files.scratch import scratch
 from graphkit.files.sizes import parse_size, sized
 from graphkit.files.whole import whole, write_whole
 
@@ -21,6 +22,7 @@ __all__ = [
     "joined_aside",
     "parse_size",
     "release",
+    "scratch",
     "showing",
     "sized",
     "steady",

@@ -10,6 +10,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -17,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from graphkit.errors import InputError
-from graphkit.files import mover, steady, whole, write_whole
+from graphkit.files import mover, scratch, steady, whole, write_whole
 from graphkit.files.rooms import Rooms
 
 SEVERAL = ("a", "b")
@@ -160,6 +161,26 @@ def test_a_mover_that_cannot_be_started_is_done_without(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "executable", str(tmp_path / "none"))
     write(tmp_path, "new")
     assert found(tmp_path) == {"a": "new", "b": "new"}
+
+
+def test_a_folder_for_temporary_files_goes_with_who_uses_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with scratch() as folder:
+        (folder / "inner").mkdir()
+        (folder / "inner" / "a").write_text("1")
+        assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
+    assert list(tmp_path.iterdir()) == []
+    code = (
+        "import os, signal\nfrom graphkit.files import scratch\nwith scratch() as folder:\n"
+        "    (folder / 'a').write_text('1')\n    os.kill(0, signal.SIGKILL)"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], check=False, env=environment, start_new_session=True)
+    assert done.returncode == -signal.SIGKILL
+    end = time.monotonic() + 20
+    while list(tmp_path.iterdir()) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_other_threads_write_too(tmp_path):

@@ -7,14 +7,12 @@ import json
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from graphkit import errors
 from graphkit.errors import ExecutionError, FormatError, UnsupportedError, UnsupportedNode
-from graphkit.files import sized
+from graphkit.files import scratch, sized
 from graphkit.frameworks.torch.checks.refusal import HarmfulError
 from graphkit.frameworks.torch.explain import sentence
 from graphkit.frameworks.torch.guards import Guard, remember
@@ -25,6 +23,7 @@ from graphkit.processes import LastWords, end_group
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     import torch
 
@@ -60,11 +59,11 @@ def captured(path: Path, options: ReadOptions) -> torch.export.ExportedProgram:
         ExecutionError: It took more time or memory than the limits allow, or torch crashed.
     """
     check_code(path)
-    with tempfile.TemporaryDirectory(prefix="graphkit-") as folder:
-        answer = _answer(path, Path(folder), options)
+    with scratch() as folder:
+        answer = _answer(path, folder, options)
         for warning in answer["warnings"]:
             options.warn(warning)
-        program = _handed_back(Path(folder, "program.pt2"), path)
+        program = _handed_back(folder / "program.pt2", path)
         remember(program, [Guard(*guard) for guard in answer["guards"]])
         return program
 
