@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Final
 
-__all__ = ["NAME_LIMIT", "clean", "short"]
+__all__ = ["NAME_LIMIT", "clean", "json_text", "short"]
 
 NAME_LIMIT: Final = 36
 """Characters of a name that a label shows."""
+
+
+_HIDDEN: Final = re.compile(
+    r"[^\n -~\xa1-\U0010ffff]|[\xad\u061c\u200b-\u200f\u2028-\u202f\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\uffff]"
+)
+"""Characters of a JSON document that are not seen, steer a terminal or cannot be encoded."""
+
+
+def json_text(document: object) -> str:
+    """A document as JSON for people and programs, with escapes for what steers a terminal, is not seen or is no text.
+
+    Raises:
+        ValueError: There is a number in it that JSON has not: nan or an infinity.
+    """
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    return _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def clean(text: str) -> str:

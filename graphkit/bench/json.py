@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from graphkit.bench.result import leaders
+from graphkit.text import json_text
 
 if TYPE_CHECKING:
     from graphkit.bench.result import Benchmark, Entry
@@ -19,7 +19,7 @@ FORMAT: Final = 1
 
 def to_json(benchmark: Benchmark) -> str:
     """Write a benchmark as JSON."""
-    return json.dumps(document(benchmark), indent=2, ensure_ascii=False, allow_nan=False)
+    return json_text(document(benchmark))
 
 
 def document(benchmark: Benchmark) -> dict[str, Any]:

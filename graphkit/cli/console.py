@@ -17,16 +17,19 @@ import click
 
 from graphkit.errors import GraphkitError
 from graphkit.files import sized as size
+from graphkit.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rich.console import Console
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
 
 __all__ = [
     "PipeClosedError",
     "TerminatedError",
     "count",
+    "echo",
     "explain",
     "fail",
     "hush",
@@ -66,7 +69,7 @@ def explain(problem: BaseException, *, debug: bool, silent: bool = False) -> int
         silent: Whether another process says that this one was interrupted or terminated.
     """
     if debug and not isinstance(problem, click.exceptions.Exit):
-        traceback.print_exception(problem)
+        click.echo(_harmless("".join(traceback.format_exception(problem))), err=True)
     if isinstance(problem, KeyboardInterrupt | click.Abort | TerminatedError):
         number = problem.number if isinstance(problem, TerminatedError) else signal.SIGINT
         if not silent:
@@ -114,11 +117,34 @@ def results_only(wanted: bool) -> Iterator[None]:
 
 
 def stdout() -> Console:
-    """A console for results: coloured on a terminal unless NO_COLOR is set, plain and wide elsewhere."""
+    """A console for results: coloured on a terminal unless NO_COLOR is set, plain and wide elsewhere.
+
+    What steers a terminal or a CI system comes out as visible signs, whatever is printed.
+    """
     from rich.console import Console
+    from rich.segment import Segment
+
+    class Harmless(Console):
+        def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+            for segment in super().render(renderable, options):
+                text = segment.text if segment.control else _harmless(segment.text)
+                yield segment if text == segment.text else Segment(text, segment.style)
 
     fixed = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE
-    return Console(width=fixed, highlight=False)
+    return Harmless(width=fixed, highlight=False)
+
+
+def echo(text: str) -> None:
+    """Print lines to stdout in which nothing steers a terminal or a CI system."""
+    click.echo(_harmless(text))
+
+
+def _harmless(text: str) -> str:
+    """Lines with visible signs for what steers a terminal; GitHub obeys lines that begin with two colons."""
+    lines = [clean(line) for line in text.split("\n")]
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        lines = [f"\u200b{line}" if line.lstrip().startswith(("::", "##[")) else line for line in lines]
+    return "\n".join(lines)
 
 
 def count(number: int, singular: str, plural: str = "") -> str:
@@ -151,8 +177,8 @@ def _told(problem: BaseException) -> str:
 def _say(kind: str, message: str) -> None:
     columns = shutil.get_terminal_size((_WIDE, 24)).columns
     lead = f"graphkit: {kind}: " if kind else "graphkit: "
-    text = " ".join(message.split())
-    paragraph = textwrap.fill(lead + text, max(columns, 40), break_long_words=False, break_on_hyphens=False)
+    text = clean(" ".join(message.split()))
+    paragraph = _harmless(textwrap.fill(lead + text, max(columns, 40), break_long_words=False, break_on_hyphens=False))
     if kind and sys.stderr.isatty() and not os.environ.get("NO_COLOR"):
         shown = click.style(f"{kind}:", fg="red" if kind == "error" else "yellow", bold=True)
         paragraph = paragraph.replace(f"{kind}:", shown, 1)

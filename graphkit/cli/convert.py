@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from graphkit.cli.console import count, size, stdout, warn
+from graphkit.cli.console import count, echo, size, stdout, warn
 from graphkit.cli.options import command, reading_options
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def COMMAND(  # noqa: N802
     model = reading.load()
     with byte_progress() as progress:
         files = save(model, out, to=to, opset=opset, shard_size=shards, warn=warn, progress=progress)
-    click.echo(_written(files, model))
+    echo(_written(files, model))
     return _verify(reading, model, files) if verify else 0
 
 

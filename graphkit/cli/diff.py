@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from graphkit.cli.console import results_only, stdout, warn
+from graphkit.cli.console import echo, results_only, stdout, warn
 from graphkit.cli.options import command, json_option, reading_options
 from graphkit.inspecting.difference.difference import ASPECTS, check_aspects
 
@@ -106,7 +106,7 @@ def COMMAND(  # noqa: N802
     else:
         stdout().print(told(found.difference, unabridged=unabridged))
         if out is not None:
-            click.echo(f"Wrote {out}.")
+            echo(f"Wrote {out}.")
     return 0 if found.difference.same else 1
 
 

@@ -6,6 +6,7 @@ import click
 
 from graphkit.cli.console import results_only, stdout
 from graphkit.cli.options import command, json_option
+from graphkit.text import json_text
 
 __all__ = ["COMMAND"]
 
@@ -14,8 +15,6 @@ __all__ = ["COMMAND"]
 @json_option
 def COMMAND(as_json: bool) -> int:  # noqa: N802
     """Show which runtimes work here, and how to install the others."""
-    import json
-
     from graphkit.frameworks.doctor import examine
     from graphkit.report.environment import environment
 
@@ -32,7 +31,7 @@ def COMMAND(as_json: bool) -> int:  # noqa: N802
             }
             for found in findings
         ]
-        click.echo(json.dumps({"environment": environment(), "runtimes": runtimes}, indent=2, ensure_ascii=False))
+        click.echo(json_text({"environment": environment(), "runtimes": runtimes}))
         return 0
     from rich.table import Table
     from rich.text import Text

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from graphkit.cli.console import count, size, stdout, warn
+from graphkit.cli.console import count, echo, size, stdout, warn
 from graphkit.cli.options import command, reading_options, with_options
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def COMMAND(  # noqa: N802
 
         check_able(model, made)
     files = save(made, out, to="onnx", opset=opset, warn=warn)
-    click.echo(_written(files, made))
+    echo(_written(files, made))
     if not verify:
         return 0
     from graphkit.parity.written import verify_written

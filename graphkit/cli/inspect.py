@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from graphkit.cli.console import results_only, stdout
+from graphkit.cli.console import echo, results_only, stdout
 from graphkit.cli.options import command, json_option, reading_options
+from graphkit.text import json_text
 
 if TYPE_CHECKING:
     from graphkit.cli.options import Reading
@@ -84,8 +85,6 @@ def COMMAND(  # noqa: N802
     Inputs and outputs, parameters, operators, multiply-adds, memory; every kind of operator, whether or not it can be
     converted, and without torch or MXNet. What is not known is called unknown, never 0.
     """
-    import json
-
     from graphkit.errors import InputError
     from graphkit.inspecting.nodes import ordered
     from graphkit.inspecting.summary import inspect
@@ -114,7 +113,7 @@ def COMMAND(  # noqa: N802
     if as_json:
         from graphkit.inspecting.json import as_json as document
 
-        click.echo(json.dumps(document(summary, table, tree=tree), indent=2, ensure_ascii=False, allow_nan=False))
+        click.echo(json_text(document(summary, table, tree=tree)))
     else:
         from graphkit.inspecting.tables import ModuleTable, NodeTable, WeightTable
         from graphkit.inspecting.terminal import overview, verdict_text
@@ -134,16 +133,14 @@ def COMMAND(  # noqa: N802
 
 def _provenance(source: str, origins: tuple[str, ...], as_json: bool) -> int:
     """Tell what a file says of where it comes from."""
-    import json
-
     from graphkit.inspecting.provenance import as_json as document
     from graphkit.inspecting.provenance import history, lines
 
     found = history(source, origins)
     if as_json:
-        click.echo(json.dumps(document(found), indent=2, ensure_ascii=False))
+        click.echo(json_text(document(found)))
     else:
-        click.echo("\n".join(lines(found)))
+        echo("\n".join(lines(found)))
     return 0 if found.matches else 1
 
 

@@ -8,6 +8,7 @@ import click
 
 from graphkit.cli.console import stdout
 from graphkit.cli.options import command, json_option
+from graphkit.text import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,6 @@ def COMMAND(pattern: str, framework: str | None, missing: bool, markdown: bool, 
 
     PATTERN is a part of an operator's name, or of another name of it.
     """
-    import json
     from dataclasses import asdict
 
     from graphkit.errors import InputError
@@ -44,7 +44,7 @@ def COMMAND(pattern: str, framework: str | None, missing: bool, markdown: bool, 
 
         click.echo(page(rows), nl=False)
     elif as_json:
-        click.echo(json.dumps([asdict(row) for row in rows], indent=2, ensure_ascii=False))
+        click.echo(json_text([asdict(row) for row in rows]))
     else:
         _print(rows)
     return 0

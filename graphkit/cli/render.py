@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from graphkit.cli.console import size
+from graphkit.cli.console import echo, size
 from graphkit.cli.drawing import shown_options
 from graphkit.cli.options import command, reading_options
 from graphkit.render import DIRECTIONS, FORMATS, format_of, render
@@ -48,4 +48,4 @@ def COMMAND(reading: Reading, shown: Shown, out: str, direction: str, **options:
     model = shown.model(reading)
     options |= {"direction": direction.upper()} | shown.options(model, explored=explored)
     written = render(model, out, **options)
-    click.echo(f"Wrote {written} ({size(written.stat().st_size)}).")
+    echo(f"Wrote {written} ({size(written.stat().st_size)}).")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import click
 from graphkit.cli.console import count, results_only, stdout, warn
 from graphkit.cli.options import command, json_option, reading_options
 from graphkit.errors import InputError
+from graphkit.text import json_text
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -156,7 +156,7 @@ def COMMAND(  # noqa: N802
     if as_json:
         document = _document(runtime, execution, found, done, lines, scores or [], told)
         fed = {name: {"dtype": str(array.dtype), "shape": list(array.shape)} for name, array in _tensors(feeds)}
-        click.echo(json.dumps({**document, "fed": fed, "written": written}, indent=2, ensure_ascii=False))
+        click.echo(json_text({**document, "fed": fed, "written": written}))
         return
     console = stdout()
     for line in (*done, _heading(runtime, execution, model)):

@@ -26,6 +26,7 @@ from graphkit.render.style import (
     Colour,
     text_width,
 )
+from graphkit.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,7 +68,8 @@ def _quote(text: str) -> str:
 
 def _tooltip(*texts: str) -> str:
     """A quoted string of lines; Graphviz reads character references in it, so they are escaped."""
-    escaped = (html.escape(text, quote=False).replace("\\", "\\\\").replace('"', '\\"') for text in texts if text)
+    lines = (clean(line) for text in texts if text for line in text.split("\n"))
+    escaped = (html.escape(line, quote=False).replace("\\", "\\\\").replace('"', '\\"') for line in lines)
     return '"' + ("\\n".join(escaped) or " ") + '"'
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Final
 
 from graphkit.report import wording
 from graphkit.report.json import document, plain
-from graphkit.text import clean
+from graphkit.text import clean, json_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,12 +60,8 @@ def lines(found: Bisection) -> Iterator[tuple[str, str]]:
 
 def to_json(found: Bisection) -> str:
     """Write a bisection as JSON, with the report in it as :func:`graphkit.report.json.to_json` has it."""
-    return json.dumps(
-        {"passed": found.passed, "findings": plain(found.findings), "report": document(found.report)},
-        indent=2,
-        ensure_ascii=False,
-        allow_nan=False,
-    )
+    told = {"passed": found.passed, "findings": plain(found.findings), "report": document(found.report)}
+    return json_text(told)
 
 
 def _causes(finding: Finding) -> Iterator[tuple[str, str]]:

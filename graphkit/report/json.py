@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_
 
 from graphkit.errors import FormatError
 from graphkit.report.report import Check, Report
+from graphkit.text import json_text
 
 __all__ = ["FORMAT", "document", "from_json", "plain", "to_json"]
 
@@ -29,7 +30,7 @@ def to_json(report: Report) -> str:
 
     JSON has no infinities and no NaN; such numbers are written as the strings ``"inf"``, ``"-inf"`` and ``"nan"``.
     """
-    return json.dumps(document(report), indent=2, ensure_ascii=False, allow_nan=False)
+    return json_text(document(report))
 
 
 def document(report: Report) -> dict[str, Any]:

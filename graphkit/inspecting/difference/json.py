@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
+
+from graphkit.text import json_text
 
 if TYPE_CHECKING:
     from graphkit.inspecting.difference.difference import Difference
@@ -23,7 +24,7 @@ def to_json(difference: Difference, *, unabridged: bool = False) -> str:
         difference: What is different.
         unabridged: Whether what is the same is listed, too.
     """
-    return json.dumps(document(difference, unabridged=unabridged), indent=2, ensure_ascii=False, allow_nan=False)
+    return json_text(document(difference, unabridged=unabridged))
 
 
 def document(difference: Difference, *, unabridged: bool = False) -> dict[str, Any]:
