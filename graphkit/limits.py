@@ -54,8 +54,8 @@ _WHAT: Final = {
     "document": "of memory to describe its graph",
     "expanded": "once it is written out",
 }
-_ELEMENT: Final = 24
-"""Bytes that an element takes while it is computed: a double, one more and what becomes of it."""
+_ELEMENT: Final = 48
+"""Bytes that an element counts for while it is computed: a double, one more and what becomes of it, twice."""
 _OBJECT, _LIST, _VALUE = 232, 88, 64
 """Bytes that CPython takes for a small dictionary, for a list with an element, and for a value or key in one."""
 _DEFAULT: Final = Limits()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import onnx_ir as ir
 
 from graphkit import limits
-from graphkit.errors import FormatError, GraphkitError, ShapeNeededError
+from graphkit.errors import FormatError, GraphkitError, LimitError, ShapeNeededError
 from graphkit.frameworks.mxnet import schema
 from graphkit.frameworks.mxnet.implied import SAME
 from graphkit.frameworks.mxnet.read import NotedError, Reader
@@ -205,6 +205,8 @@ class LenientReader(Reader):
         made, called, constants = len(self._made), len(self._called), len(self._constants)
         try:
             result = self._result(node)
+        except LimitError:
+            raise
         except (GraphkitError, NotedError) as error:
             result = Refusal(str(error).rstrip("."))
         except STUMBLES:

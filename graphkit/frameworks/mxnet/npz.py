@@ -122,7 +122,7 @@ def _header(text: bytes, name: str) -> tuple[np.dtype[Any], tuple[int, ...], boo
         if dtype.names == ("bfloat16",) and dtype.itemsize == 2:
             dtype = np.dtype(ml_dtypes.bfloat16)
         dtype_of(dtype)
-    except (SyntaxError, TypeError, KeyError, MemoryError, RecursionError, FormatError) as error:
+    except (SyntaxError, ValueError, TypeError, KeyError, MemoryError, RecursionError, FormatError) as error:
         raise ValueError(f"the header of {name!r} makes no sense") from error
     if not (isinstance(shape, tuple) and all(type(dim) is int for dim in shape) and isinstance(order, bool)):
         raise ValueError(f"the header of {name!r} makes no sense")

@@ -25,6 +25,7 @@ import numpy.typing as npt
 from graphkit import limits
 from graphkit.errors import FormatError, InputError
 from graphkit.files import whole, write_array
+from graphkit.files.opening import opened
 from graphkit.frameworks.mxnet import npz
 from graphkit.frameworks.mxnet.arrays import Csr, ParamsFile, Record, RowSparse, dense
 from graphkit.ir.dtypes import DTYPES, dtype_of
@@ -59,12 +60,9 @@ def read(path: Path) -> ParamsFile:
         InputError: The file cannot be read.
         FormatError: It is not a parameter file, or damaged: cut off, too long, inconsistent, or naming an array twice.
     """
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            data = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else b""
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    with opened(path) as file:
+        size = file.seek(0, 2)
+        data = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else b""
     if npz.recognises(data):
         return npz.parse(data, path)
     return _Reader(data, path).file()

@@ -365,7 +365,7 @@ class Reader:
         if dtype is None and not isinstance(array, np.ndarray | np.generic) and data.dtype == np.int_:
             data = data.astype(np.int64)
         if data.size > _MANY and all(operand.const_value is None for operand in self._operands):
-            self._written_out(data.nbytes)
+            self._written_out(data.nbytes + given.nbytes)
         base = "constant" if self._node is None else self._node.name
         name = self._unique(f"{base}_const")
         value = initializer(name, data, "constant")

@@ -7,8 +7,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from graphkit import limits
-from graphkit.errors import FormatError, InputError
+from graphkit.errors import FormatError
 from graphkit.files import whole
+from graphkit.files.opening import opened
 from graphkit.frameworks.mxnet import schema
 from graphkit.frameworks.mxnet.upgrade import CURRENT, UNSTATED, upgrade
 from graphkit.ops.mxgraph import VARIABLE, MxGraph, MxNode, MxRef
@@ -40,10 +41,10 @@ def read(path: Path, *, as_spelled: bool = False) -> MxGraph:
         FormatError: It is not a symbol.
         LimitError: It is larger or deeper than the limits that hold.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    with opened(path) as file:
+        limits.check("document", file.seek(0, 2), str(path))
+        file.seek(0)
+        data = file.read()
     return loads(data, str(path), as_spelled=as_spelled)
 
 

@@ -38,6 +38,8 @@ FOLDED: Final = frozenset(_FOLDED.split())
 """Operators that are folded: plain arithmetic and rearranging, on which the reference evaluator is right."""
 _GROWING: Final = frozenset(("ConstantOfShape", "Expand", "EyeLike", "OneHot", "Pad", "Range", "Tile"))
 """Operators whose results are of a size that numbers in the model say."""
+_EXPANDED: Final = "graphkit.expanded"
+"""Where a model has how many bytes it has grown by."""
 _LITTLE: Final = 10_000
 """Bytes by which a result may be larger than its operands without being counted."""
 _WIDENED: Final = 100_000
@@ -58,7 +60,7 @@ def fold_constants(model: ir.Model) -> bool:
         Whether anything was folded.
     """
     folded = False
-    room = limits.current().expanded
+    room = limits.current().expanded - int(model.meta.get(_EXPANDED, 0))
     for node in nodes_of(model):
         _store_empty(model, node)
         if not _foldable(node) or (grown := _growth(node)) > room:
@@ -67,7 +69,9 @@ def fold_constants(model: ir.Model) -> bool:
             results = evaluate(node)
         except Exception:
             continue
-        room -= grown if grown > _LITTLE else 0
+        if grown > _LITTLE:
+            room -= grown
+            model.meta[_EXPANDED] = int(model.meta.get(_EXPANDED, 0)) + grown
         _put(model, node, results)
         folded = True
     return folded
