@@ -26,6 +26,8 @@ FORMAT: Final = 1
 """Version of the layout of the JSON form; it grows when a field changes its meaning, not when one is added."""
 _ZIP: Final = b"PK\x03\x04"
 _PARAMS: Final = b"\x12\x01\0\0\0\0\0\0"
+_BASELINE: Final = "baseline.json"
+"""The member of a baseline that tells what it holds."""
 _ABOUT: Final = 60
 """Characters of a fact."""
 _CLAIM: Final = (
@@ -207,7 +209,12 @@ def _of_json(path: Path) -> _Told:
         return _Told("index of safetensors files", _texts(metadata), parse(metadata.get(KEY)))
     kinds = {"graphkit_report": "report", "graphkit_benchmark": "benchmark"}
     kind = next((name for key, name in kinds.items() if key in told), "JSON document")
-    return _Told(kind, record=parse(json.dumps(told[KEY])) if KEY in told else None)
+    return _Told(kind, record=_nested(told))
+
+
+def _nested(told: Any) -> Record | None:
+    """The record that is an object in a document."""
+    return parse(json.dumps(told[KEY])) if isinstance(told, dict) and KEY in told else None
 
 
 def _of_safetensors(path: Path) -> _Told:
@@ -243,6 +250,10 @@ def _of_onnx(path: Path) -> _Told:
 def _of_zip(path: Path) -> _Told:
     if path.suffix.lower() == ".npz":
         with zipfile.ZipFile(path) as archive:
+            if _BASELINE in archive.namelist():
+                limits.check("document", archive.getinfo(_BASELINE).file_size, str(path))
+                limits.check_json(text := archive.read(_BASELINE), str(path))
+                return _Told("baseline", record=_nested(json.loads(text)))
             return _Told("NumPy arrays", record=parse(stamps.of_zip(archive.comment)))
     from graphkit.frameworks.base import ReadOptions
     from graphkit.frameworks.torch.about import about

@@ -103,13 +103,8 @@ class Writer:
             for start in range(0, content.nbytes, _CHUNK):
                 member.write(content[start : start + _CHUNK])
 
-    def close(self, comment: bytes = b"") -> None:
-        """Write the directory, without which the file is none.
-
-        Args:
-            comment: What the archive says of itself as a whole.
-        """
-        self._archive.comment = comment
+    def close(self) -> None:
+        """Write the directory, without which the file is none."""
         self._archive.close()
 
 

@@ -15,8 +15,7 @@ from graphkit.parity.baseline import ABOUT, FORMAT, VERSION, digests
 from graphkit.parity.conditions import plain_rule
 from graphkit.parity.npz import Writer, called
 from graphkit.parity.signature import signature_of
-from graphkit.provenance import recording
-from graphkit.stamps import in_zip
+from graphkit.provenance import KEY, recording
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -202,9 +201,10 @@ class Recorder:
             for name, side in self._sides.items()
         }
         about = self._about | {"sides": sides, "samples": self._samples, "trainings": self._trainings}
+        about[KEY] = json.loads(self._record.record().text())
         with self._writing():
             self._writer.text(ABOUT, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
-            self._writer.close(in_zip(self._record.record()))
+            self._writer.close()
         self._stack.close()
 
     def _arrays(self, folder: str, arrays: Arrays) -> dict[str, Any]:

@@ -37,8 +37,8 @@ def folder(tmp_path_factory):
     graph = helper.make_graph(
         [helper.make_node("Mul", ["x", "w"], ["y"])],
         "net",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [3])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [3])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 3])],
         [numpy_helper.from_array(np.arange(3, dtype=np.float32), "w")],
     )
     model = helper.make_model(
@@ -54,6 +54,7 @@ def folder(tmp_path_factory):
         write_report(Report("title", ()), place / f"report.{form}", read)
     save_outputs({"y": np.ones(3)}, place / "out.npz", read)
     graphkit.save(graphkit.grad(read), place / "grad.onnx", to="onnx")
+    graphkit.verify(read, on=["ort"], inputs=["2x3"], save_baseline=place / "baseline.npz")
     return place
 
 
@@ -69,6 +70,7 @@ WRITTEN = [
     "report.xml",
     "report.md",
     "out.npz",
+    "baseline.npz",
     "grad.onnx",
 ]
 
