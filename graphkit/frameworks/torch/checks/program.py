@@ -24,7 +24,7 @@ from graphkit.frameworks.torch.checks.trees import checked_tree
 from graphkit.frameworks.torch.checks.words import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from graphkit.frameworks.torch.program.schema import Json
 
@@ -58,11 +58,12 @@ def checked_program(document: Json) -> Any:
         HarmfulError: A part is none that torch writes, or is of another type.
         Exception: Anything, where it is of another schema.
     """
-    from torch._export.serde import schema, serialize
+    from torch._export.serde import schema
 
-    parse: Any = serialize._dict_to_dataclass
-    program = parse(schema.ExportedProgram, document)
-    _Check().value(program, schema.ExportedProgram, "program")
+    version, known = document["schema_version"]["major"], schema.SCHEMA_VERSION[0]
+    if version not in (0, known):
+        raise ValueError(f"it has a schema of version {version}, and this torch reads version {known}")
+    program = _Check().value(document, schema.ExportedProgram, "program")
     for name in program.range_constraints:
         checked_symbol(name)
     program.guards_code = [checked_condition(text) for text in program.guards_code]
@@ -73,7 +74,7 @@ def checked_program(document: Json) -> Any:
 
 
 class _Check:
-    """Walks through a program, and makes it harmless where it is, in place."""
+    """Makes of JSON what torch's schema says (as ``_dict_to_dataclass`` in serialize.py), and each part harmless."""
 
     def __init__(self) -> None:
         self._at = "its program"
@@ -92,65 +93,60 @@ class _Check:
             **dict.fromkeys(_NAMES, self._named),
         }
 
-    def value(self, given: Any, hint: Any, where: str) -> None:
-        """Check a value against the type that the schema tells."""
-        if typing.get_origin(hint) is typing.Annotated:
-            hint = hint.__origin__
-        origin = typing.get_origin(hint)
-        if origin in (typing.Union, types.UnionType):
-            if given is not None:
-                self.value(given, typing.get_args(hint)[0], where)
-        elif origin is list:
-            self._typed(given, list, where)
-            (inner,) = typing.get_args(hint)
-            for one in given:
-                self.value(one, inner, where)
-        elif origin is dict:
-            self._typed(given, dict, where)
-            inner = typing.get_args(hint)[1]
-            for key, one in given.items():
-                self._typed(key, str, where)
-                self.value(one, inner, where)
-        elif isinstance(hint, type) and dataclasses.is_dataclass(hint):
-            self._part(given, hint, where)
-        elif isinstance(hint, type) and issubclass(hint, enum.Enum):
-            self._typed(given, int, where)
-        else:
-            self._typed(given, hint, where)
+    def value(self, given: Json, hint: Any, where: str) -> Any:
+        """A value of the type that the schema tells."""
+        form, inner = _form(hint)
+        if form == "plain":
+            if type(given) is inner:
+                return given
+            if inner is float and type(given) in (int, str):  # "Infinity"
+                return float(given)
+            if inner is int and type(given) is bool:
+                return given
+            raise self._of_type(given, inner, where)
+        if form == "optional":
+            return None if given is None else self.value(given, inner, where)
+        if form == "list":
+            if type(given) is not list:
+                raise self._of_type(given, list, where)
+            return [self.value(one, inner, where) for one in given]
+        if type(given) is not dict:
+            raise self._of_type(given, dict, where)
+        if form == "dict":
+            return {key: self.value(one, inner, where) for key, one in given.items()}
+        return self._part(given, inner, where)
 
-    def _typed(self, given: Any, kind: type, where: str) -> None:
-        if (kind is float and type(given) is int) or (kind is int and type(given) is bool):
-            return
-        if type(given) is not kind:
-            raise HarmfulError(f"{self._at} has {type(given).__name__} for the {kind.__name__} of {where!r}")
+    def _of_type(self, given: Any, kind: type, where: str) -> HarmfulError:
+        return HarmfulError(f"{self._at} has {type(given).__name__} for the {kind.__name__} of {where!r}")
 
-    def _part(self, given: Any, kind: type, where: str) -> None:
-        self._typed(given, kind, where)
+    def _part(self, given: dict[str, Json], kind: Any, where: str) -> Any:
         before, self._depth = self._at, self._depth + 1
         if self._depth > _DEEPEST:
-            raise HarmfulError(f"{self._at} holds graphs that lie too deep within each other")
-        if handler := self._handlers.get(kind.__name__):
-            handler(given)
-        for name, hint in self._fields(given, kind):
-            if name in _ATTRIBUTES:
-                self._attribute(getattr(given, name), name)
-            self.value(getattr(given, name), hint, name)
+            raise HarmfulError(f"{self._at} holds parts that lie too deep within each other")
+        name, fields, is_union = _fields(kind)
+        if name == "Node":
+            self._at = f"node {_name_of(given)!r}"
+        if is_union:
+            if len(given) != 1:
+                raise HarmfulError(f"{self._at} has {len(given)} alternatives for {where!r}")
+            ((chosen, held),) = given.items()
+            if chosen not in fields:
+                raise HarmfulError(f"{self._at} has {shown(chosen)} for {where!r}, which this torch does not know")
+            made = kind.create(**{chosen: self.value(held, fields[chosen], chosen)})
+        else:
+            found = {key: self.value(given[key], hint, key) for key, hint in fields.items() if key in given}
+            for key in _ATTRIBUTES & found.keys():
+                self._attribute(found[key], key)
+            made = kind(**found)
+        if handler := self._handlers.get(name):
+            handler(made)
         self._at, self._depth = before, self._depth - 1
-
-    def _fields(self, given: Any, kind: type) -> Iterator[tuple[str, Any]]:
-        """The fields that there are; of a union the one that was chosen."""
-        for name, hint in _hints(kind):
-            if "_type" not in vars(given) or name == str(given.type):
-                yield name, hint
+        return made
 
     def _node(self, node: Any) -> None:
-        outputs = [one.value.name for one in node.outputs if hasattr(one.value, "name")]
-        self._at = f"node {(node.name or next(iter(outputs), '') or node.target)!r}"
-        self._typed(node.target, str, "target")
         self._operator(node.target)
         if node.name:
             self._identifier(node.name, "name")
-        self._typed(node.metadata, dict, "metadata")
         node.metadata = {key: text for key, text in node.metadata.items() if key in _KEPT}
         if node.target in _CONSTANT_POWERS:
             exponent = node.inputs[-1].arg.value if node.inputs else 0
@@ -169,7 +165,6 @@ class _Check:
 
     def _union(self, argument: Any) -> None:
         if argument.type == "as_operator":
-            self._typed(argument.value, str, "operator")
             self._operator(argument.value)
 
     def _symbolic(self, argument: Any) -> None:
@@ -181,19 +176,16 @@ class _Check:
             self._identifier(argument.name, "name")
 
     def _identifier(self, name: Any, what: str) -> None:
-        self._typed(name, str, what)
         if not _IDENTIFIER.fullmatch(name):
             raise HarmfulError(
                 f"{self._at} has the {what} {shown(name)}, where torch writes names of letters and digits"
             )
 
     def _attribute(self, name: Any, what: str) -> None:
-        self._typed(name, str, what)
         if not _ATTRIBUTE.fullmatch(name):
             raise HarmfulError(f"{self._at} has the {what} {shown(name)}, a name with quotes or control characters")
 
     def _expression(self, expression: Any) -> None:
-        self._typed(expression.expr_str, str, "size")
         expression.expr_str = checked_expression(expression.expr_str)
 
     def _device(self, device: Any) -> None:
@@ -201,15 +193,49 @@ class _Check:
 
     def _signature(self, signature: Any) -> None:
         for name, is_input in (("in_spec", True), ("out_spec", False)):
-            self._typed(getattr(signature, name), str, name)
             setattr(signature, name, checked_tree(getattr(signature, name), of_arguments=is_input))
         for argument in signature.forward_arg_names or ():
             self._identifier(argument, "name of an argument")
 
 
+def _name_of(node: Json) -> str:
+    """How to call a node in messages: by its name, or by its first result in older files."""
+    for one in (node.get("name"), node.get("outputs"), node.get("target")):
+        while isinstance(one, list | dict) and one:
+            one = next(iter(one.values())) if isinstance(one, dict) else one[0]
+        if isinstance(one, str) and one:
+            return one
+    return "?"
+
+
 @cache
-def _hints(kind: type) -> tuple[tuple[str, Any], ...]:
+def _form(hint: Any) -> tuple[str, Any]:
+    """Of which form a value of the schema is, and what it is of."""
     from torch._export.serde import schema
 
-    hints = typing.get_type_hints(kind, globalns=vars(schema), include_extras=True)
-    return tuple((field.name, hints[field.name]) for field in dataclasses.fields(kind))
+    if typing.get_origin(hint) is typing.Annotated:
+        return _form(hint.__origin__)
+    if isinstance(hint, str | typing.ForwardRef):
+        return _form(getattr(schema, hint if isinstance(hint, str) else hint.__forward_arg__))
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return "optional", typing.get_args(hint)[0]
+    if origin in (list, dict):
+        return origin.__name__, typing.get_args(hint)[-1]
+    if dataclasses.is_dataclass(hint):
+        return "part", hint
+    return ("plain", int) if issubclass(hint, enum.Enum) else ("plain", hint)
+
+
+@cache
+def _fields(kind: Any) -> tuple[str, dict[str, Any], bool]:
+    """Name of a class of the schema, its fields, and whether one of them is chosen."""
+    from torch._export.serde import schema
+    from torch._export.serde.union import _Union
+
+    hints = typing.get_type_hints(kind, globalns=vars(schema))
+    return (
+        kind.__name__,
+        {field.name: hints[field.name] for field in dataclasses.fields(kind)},
+        issubclass(kind, _Union),
+    )
