@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import py_compile
 from importlib.util import cache_from_source
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from torch import nn
 
 from attacks.catalogue import attack
 from graphkit.cli import main
-from graphkit.errors import InputError
+from graphkit.errors import FormatError, InputError
 from graphkit.frameworks.torch.folder import read_folder
 
 if TYPE_CHECKING:
@@ -42,12 +41,11 @@ class Net(nn.Module):
 def folder(tmp_path):
     """Write a folder with a line more in one of three places."""
 
-    def write(above="", init="", forward="", text=None, name="Net"):
+    def write(above="", init="", forward="", text=None, name="Net", inputs='[["x", [1, 3], "float32"]]'):
         made = tmp_path / "net"
         made.mkdir(exist_ok=True)
         text = MODEL.format(above=above, init=init or "pass", forward=forward or "pass") if text is None else text
         (made / "model.py").write_text(text, encoding="utf-8")
-        inputs = json.dumps([("x", [1, 3], "float32")])
         known = {"format": "pt", "graphkit.class": name, "graphkit.inputs": inputs, "graphkit.names": "{}"}
         save_file({"fc.weight": torch.ones(2, 3), "fc.bias": torch.ones(2)}, made / "model.safetensors", known)
         return made
@@ -250,6 +248,43 @@ def test_members_with_names_of_others(folder, name):
     refused(folder(above=f"class A:\n    def {name}(self):\n        return 1", forward=f"x.{name}"))
 
 
+@attack("A builtin's name as that of an argument, so that the name is known elsewhere", "refused, or not there")
+@pytest.mark.parametrize(
+    ("above", "told"),
+    [
+        ("def g(getattr):\n    return 1", "binds the name getattr"),
+        ("import math as getattr", "gives the name getattr to two things"),
+        ("class A:\n    def getattr(self):\n        return 1", "defines getattr"),
+        ("class A:\n    getattr = 1", "getattr"),
+        ("class A:\n    def property(self):\n        return self(torch.Tensor)", "defines property"),
+        ("def g(open, eval, __import__):\n    return 1", "binds the name __import__"),
+    ],
+)
+def test_known_builtins(folder, above, told):
+    assert told in refused(folder(above=above, init="self.x = getattr(torch.ones(1), 'numpy')"))
+
+
+@attack("A file that binds open somewhere and calls it elsewhere", "there is no open: only a few builtins are there")
+@pytest.mark.parametrize("name", ["open", "eval", "exec", "compile", "input", "vars", "globals", "type", "object"])
+def test_absent_builtins(folder, name, tmp_path):
+    with pytest.raises(InputError, match=f"NameError: name '{name}' is not defined"):
+        read_folder(folder(above=f"def g({name}):\n    return 1", init=f"{name}({str(tmp_path / 'made')!r}, 'w')"))
+    assert not (tmp_path / "made").exists()
+
+
+@attack("Methods that graphkit calls of a module, replaced by others that give nonsense", "the source is said to fail")
+@pytest.mark.parametrize("name", ["eval", "train", "named_parameters", "named_buffers"])
+def test_methods_that_are_called(folder, name):
+    net = folder()
+    text = (net / "model.py").read_text() + f"\n    def {name}(self, *args, **kwargs):\n        return 3\n"
+    try:
+        module = read_folder(folder(text=text)).module
+    except InputError as error:
+        assert "fails" in str(error)  # noqa: PT017  # some are never missed
+    else:
+        assert isinstance(module, nn.Module)
+
+
 @attack("Replacing what torch computes, so that verify would compare lies", "refused: only self is assigned to")
 @pytest.mark.parametrize(
     ("above", "forward"),
@@ -314,6 +349,29 @@ def test_another_class(folder, name):
     net = folder(above="from torch.nn import Linear\ndef helper():\n    return Linear(3, 2)", name=name)
     with pytest.raises(InputError, match="has no class"):
         read_folder(net)
+
+
+@attack("Metadata of weights that is nested, of other types, or of sizes that are none", "refused as damaged")
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        "[" * 20_000,
+        '[["x", ["3"], "float32"]]',
+        '[["x", [-1], "float32"]]',
+        '[["x", [1e400], "float32"]]',
+        '[["x", [true, 3], "float32"]]',
+        '[[["x"], [1, 3], "float32"]]',
+        '[["x", [1, 3], "object"]]',
+        '[["x", [1, 3], {}]]',
+        '{"x": 1}',
+        "3",
+        "",
+    ],
+    ids=range(11),
+)
+def test_metadata(folder, inputs):
+    with pytest.raises(FormatError, match="its metadata is not what graphkit writes"):
+        read_folder(folder(inputs=inputs))
 
 
 @attack("Source nested so deeply that Python's parser or compiler gives up or crashes", "refused")

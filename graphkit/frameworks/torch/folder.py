@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from graphkit import limits
 from graphkit.errors import FormatError, InputError
 from graphkit.frameworks.base import InputSpec
 from graphkit.frameworks.torch.explain import sentence
@@ -31,6 +32,8 @@ NAMES = "graphkit.names"
 (:data:`graphkit.ops.layout.Step`)."""
 MAIN = "graphkit.class"
 """Key of the metadata that names the module's class."""
+_PARSED = 200
+"""Bytes of memory that a character of source takes once it is parsed."""
 INPUTS = "graphkit.inputs"
 """Key of the metadata that lists the arguments of ``forward``: JSON, a list of (name, shape with null for a free
 dimension, element type)."""
@@ -86,9 +89,10 @@ def read_folder(path: Path, *, trusted: bool = False) -> Folder:
     module = _made(_class(folder / MODEL, metadata[MAIN], trusted=trusted), folder / MODEL, state, weights)
     note_record(metadata.get(KEY))
     try:
-        inputs = tuple(InputSpec(name, tuple(shape), dtype) for name, shape, dtype in json.loads(metadata[INPUTS]))
-        names = {key: entry["name"] for key, entry in json.loads(metadata[NAMES]).items() if "layout" not in entry}
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        inputs = tuple(_input(*entry) for entry in _json(metadata, INPUTS, weights))
+        entries = _json(metadata, NAMES, weights).items()
+        names = {key: str(entry["name"]) for key, entry in entries if "layout" not in entry}
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise FormatError(f"{weights} is damaged: its metadata is not what graphkit writes ({error}).") from error
     return Folder(module, inputs, names)
 
@@ -120,11 +124,33 @@ def _read_shards(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
                 )
         state.update(found)
     return index.metadata, state
+def _json(metadata: dict[str, str], key: str, weights: Path) -> Any:
+    limits.check_json(metadata[key], str(weights))
+    return json.loads(metadata[key])
+
+
+def _input(name: object, shape: list[object], dtype: object) -> InputSpec:
+    """An input as the metadata of weights tells of it.
+
+    Raises:
+        ValueError: It tells of none.
+    """
+    from graphkit.ir.dtypes import DTYPES
+
+    sizes = [size for size in shape if size is None or (type(size) is int and size >= 0)]
+    if not isinstance(name, str) or not isinstance(dtype, str) or len(sizes) < len(shape):
+        raise ValueError("an input is no name, shape and element type")
+    if dtype not in {row.name for row in DTYPES}:
+        raise ValueError(f"{short(dtype)!r} is no element type")
+    return InputSpec(name, tuple(sizes), dtype)
+
+
 
 
 def _class(source: Path, name: str, *, trusted: bool) -> Any:
     """The class of the module, which the source makes when it is run."""
     from torch import nn
+        limits.check("document", source.stat().st_size * _PARSED, str(source))
 
     try:
         tree = parsed(source.read_text(encoding="utf-8"), source)
@@ -160,13 +186,14 @@ def _made(make: Any, source: Path, state: dict[str, torch.Tensor], weights: Path
     It is made without memory for its weights, unless its source has been changed to compute something of its own.
     """
     with _failing(source):
-        module = _without_memory(make, state) or make()
+        module: torch.nn.Module = _without_memory(make, state) or make()
     try:
         module.load_state_dict(state, assign=True)
     except Exception as error:
         raise InputError(f"{weights} does not fit {source}: {sentence(error)}.") from error
-    evaluating: torch.nn.Module = module.eval()
-    return evaluating
+    with _failing(source):
+        module.eval()
+    return module
 
 
 def _without_memory(make: Any, state: dict[str, torch.Tensor]) -> torch.nn.Module | None:

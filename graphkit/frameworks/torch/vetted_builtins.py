@@ -40,8 +40,18 @@ def _printed(*values: object, sep: str = " ", end: str = "\n") -> None:
     print(clean(sep.join(map(str, values))), end=end if end in ("\n", "", " ") else "\n")
 
 
+def _parameter(layer: Any, name: str) -> Any:
+    """A parameter of a layer."""
+    from torch import nn
+
+    return nn.Module.get_parameter(layer, name)
+
+
 def builtins_of() -> dict[str, Any]:
-    """What stands for ``__builtins__``; ``getattr`` is for the one function of graphkit's own that uses it."""
+    """What stands for ``__builtins__``.
+
+    ``getattr`` is for the one function of graphkit's own that uses it, and gives parameters of layers only.
+    """
     allowed = {name: getattr(builtins, name) for name in sorted(BUILTINS)}
-    own = {"print": _printed, "getattr": getattr, "__build_class__": __build_class__, "__import__": _imported}
+    own = {"print": _printed, "getattr": _parameter, "__build_class__": __build_class__, "__import__": _imported}
     return allowed | own

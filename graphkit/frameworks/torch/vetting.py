@@ -51,8 +51,8 @@ _WHAT: Final = {
     ast.YieldFrom: "yields",
 }
 """Statements that people know by another name than that of their class."""
-_KEPT: Final = frozenset({"property", "super"})
-"""Builtins that stay what they are."""
+_KEPT: Final = frozenset({"getattr", "property", "super"})
+"""Builtins that nothing else is called as, since what is checked elsewhere relies on them."""
 _DECORATORS: Final = frozenset({"property", "torch.no_grad()", "torch.enable_grad()", "torch.inference_mode()"})
 _LAYERS_LEFT_OUT: Final = frozenset({"DataParallel"})
 _GATES: Final = re.compile(r"(weight|bias)_(ih|hh|hr)_l\d+(_reverse)?")
@@ -189,7 +189,7 @@ class _Vetting:
             self._bind_import(stmt, name.asname or name.name, dotted)
 
     def _bind_import(self, stmt: ast.stmt, name: str, dotted: str) -> None:
-        taken = name in self._bound or name in BUILTINS or name == "self" or name.startswith("__")
+        taken = name in self._bound or name in BUILTINS | _KEPT or name == "self" or name.startswith("__")
         if taken or self._imports.setdefault(name, dotted) != dotted:
             self._refuse(stmt, f"gives the name {name} to two things")
 
@@ -266,7 +266,7 @@ class _Vetting:
     def _member(self, node: ast.AST, name: str) -> None:
         if name in ("__init__", "forward") and isinstance(node, ast.FunctionDef):
             return
-        if _is_hidden(name) or (name not in ATTRIBUTES and name in _reserved()):
+        if _is_hidden(name) or name in _KEPT or (name not in ATTRIBUTES and name in _reserved()):
             self._refuse(node, f"defines {short(name)}, which is a name of Python's or torch's own")
         self._members.add(name)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Name = Callable[[Var | Stored], Text]
 
-__all__ = ["Flow", "Step", "body_of"]
+__all__ = ["LAYER", "Flow", "Step", "body_of"]
 
 _WIDTH = 64
 """Characters that a nested expression has at most."""
@@ -29,6 +29,8 @@ _SMALL = 14
 """Statements up to which variables get letters rather than names."""
 _LABEL = 16
 """Characters up to which the model's own name of a value names what a loop binds."""
+LAYER = "layer"
+"""What a loop over layers calls each of them."""
 _LIST = "outputs"
 _LETTERS = ("y", "z", "u", "v", "w", "p", "q", "r", "s", "t")
 
@@ -250,7 +252,7 @@ class _Naming:
         name = start if start.isidentifier() and start not in alive else self._new(alive | set(given), step.label)
         self._names[step.single] = given[link] = name
         first = [] if name == start else [f"{name} = {start}"]
-        return [*first, f"for layer in self.{layers}:", f"    {name} = layer({', '.join(given)})"]
+        return [*first, f"for {LAYER} in self.{layers}:", f"    {name} = {LAYER}({', '.join(given)})"]
 
     def _branch(self, step: Step, flow: Flow, position: int) -> list[str]:
         """An ``if``; a conditional expression where both of its branches are one."""

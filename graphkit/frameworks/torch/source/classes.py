@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import onnx_ir as ir
 
 from graphkit.frameworks.torch.source.blocks import Shortcut, Use, stmts_of, writes
-from graphkit.frameworks.torch.source.body import Flow, Step, body_of
+from graphkit.frameworks.torch.source.body import LAYER, Flow, Step, body_of
 from graphkit.frameworks.torch.source.identifiers import MODULE, Names, identifier
 from graphkit.frameworks.torch.source.naming import (
     common_label,
@@ -184,7 +184,7 @@ class _Scope:
                 self._hold(output, (-1, 0, number), identifier(output.value.name or "output"))
         if self._own is not None and self._own.block.tail:
             steps.append(self._tail(outputs))
-        functions = [plan.name for plan in self._plans.values() if not plan.is_class]
+        functions = [LAYER, *(plan.name for plan in self._plans.values() if not plan.is_class)]
         lines = body_of(steps, self._inputs, outputs, lambda tensor: Text(f"self.{self._held[tensor]}"), functions)
         text = self._function(lines) if self._own is not None and not self._own.is_class else self._class(lines)
         return Printed(text, self._freezes, self._members, self._parts, self._stored)

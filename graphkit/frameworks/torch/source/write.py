@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from graphkit.frameworks.torch.source.batch_first import with_batch_first
 from graphkit.frameworks.torch.source.blocks import Use, writes
+from graphkit.frameworks.torch.source.body import LAYER
 from graphkit.frameworks.torch.source.classes import FREEZE, print_scope
 from graphkit.frameworks.torch.source.flat import HEADER, Source
 from graphkit.frameworks.torch.source.identifiers import Names, camel, identifier
@@ -49,7 +50,7 @@ def to_source(program: TorchProgram, name: str, header: str = "") -> Source:
         is_class = any(owns(item, plans) for use in block.uses for item in use.items)
         plans[block] = plan(block, plans, _unique(class_name(block, plans, modules, is_class=is_class), classes))
     root = shared_scope([path for item in items if (path := scope_of(item))])
-    functions = [own.name for own in plans.values() if not own.is_class]
+    functions = [LAYER, *(own.name for own in plans.values() if not own.is_class)]
     printed: dict[Block, Printed] = {}
     for block, own in plans.items():
         use = block.uses[0]
