@@ -124,6 +124,8 @@ def _read_shards(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
                 )
         state.update(found)
     return index.metadata, state
+
+
 def _json(metadata: dict[str, str], key: str, weights: Path) -> Any:
     limits.check_json(metadata[key], str(weights))
     return json.loads(metadata[key])
@@ -145,14 +147,12 @@ def _input(name: object, shape: list[object], dtype: object) -> InputSpec:
     return InputSpec(name, tuple(sizes), dtype)
 
 
-
-
 def _class(source: Path, name: str, *, trusted: bool) -> Any:
     """The class of the module, which the source makes when it is run."""
     from torch import nn
-        limits.check("document", source.stat().st_size * _PARSED, str(source))
 
     try:
+        limits.check("document", source.stat().st_size * _PARSED, str(source))
         tree = parsed(source.read_text(encoding="utf-8"), source)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{source} cannot be read: {error}.") from error
