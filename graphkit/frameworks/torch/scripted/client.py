@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -92,7 +93,7 @@ def _answer(path: Path, folder: Path, options: ReadOptions) -> Mapping[str, Any]
         "memory": memory,
     }
     process = subprocess.Popen(
-        [sys.executable, "-I", "-W", "ignore", "-c", _START, json.dumps(sys.path)],
+        [sys.executable, "-I", "-W", "ignore", "-c", _START, json.dumps(sys.path), str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

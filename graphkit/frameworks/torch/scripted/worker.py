@@ -28,8 +28,8 @@ _HARMFUL: Final = frozenset("\"'\\") | {chr(code) for code in (*range(32), 127)}
 
 
 def main() -> None:
-    """Do the job that is told on stdin."""
-    end_with_parent(os.getppid())
+    """Do the job that is told on stdin, for the process whose id is the second argument."""
+    end_with_parent(int(sys.argv[2]))
     job = json.load(sys.stdin)
     resource.setrlimit(resource.RLIMIT_DATA, (job["memory"], job["memory"]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
