@@ -31,7 +31,8 @@ __all__ = ["main"]
 
 _EPILOG = (
     "Exit status: 0 if all is well, 1 if what was asked does not hold (runtimes are not in parity, models differ, a "
-    "framework does not take a model), 2 if the input or the usage is wrong, 130 if interrupted, 143 if terminated."
+    "framework does not take a model), 2 if the input or the usage is wrong, a runtime failed, or a bound of time or "
+    "memory was exceeded, 130 if interrupted, 143 if terminated."
 )
 
 
