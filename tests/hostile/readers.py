@@ -38,6 +38,10 @@ class Reader:
     instruments: tuple[str, ...]
     short: int
 
+    def prepare(self) -> None:
+        """Import what reading needs, which is no part of what reading a file costs."""
+        self._module()
+
     def seeds(self) -> list[bytes]:
         """Files to start from."""
         return list(self._module().seeds())
@@ -62,10 +66,13 @@ class Reader:
 
 _MXNET: Final = "graphkit.frameworks.mxnet"
 _ONNX: Final = "graphkit.frameworks.onnx"
+_TORCH: Final = "graphkit.frameworks.torch"
 _ROWS: Final = (
     Reader("params", "params_files", (f"{_MXNET}.params", f"{_MXNET}.npz", f"{_MXNET}.arrays"), 1500),
     Reader("symbol", "symbol_files", (f"{_MXNET}.symbol", f"{_MXNET}.schema", f"{_MXNET}.upgrade"), 1000),
     Reader("onnx", "onnx_files", (f"{_ONNX}.load", f"{_ONNX}.validate", f"{_ONNX}.wire", f"{_ONNX}.external"), 150),
+    Reader("pt2", "pt2_files", (f"{_TORCH}.program",), 150),
+    Reader("safetensors", "safetensors_files", (f"{_TORCH}.shards",), 500),
     Reader("checkpoint", "checkpoint_files", (_MXNET, "graphkit.ops.codec"), 150),
 )
 READERS: Final = {row.name: row for row in _ROWS}

@@ -22,6 +22,7 @@ _REGRESSIONS = [
 
 
 def _problem(reader: Reader, data: bytes) -> str:
+    reader.prepare()
     measured(reader.read, data)  # what is imported late is imported now
     finding = measured(reader.read, data).finding
     return "" if finding is None else f"{finding.signature}\n{finding.told}"

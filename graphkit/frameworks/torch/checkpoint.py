@@ -11,7 +11,7 @@ from graphkit.errors import FormatError, InputError, ParameterError
 from graphkit.frameworks.torch import archive
 from graphkit.frameworks.torch.explain import sentence
 from graphkit.frameworks.torch.quiet import quiet
-from graphkit.frameworks.torch.shards import read_index
+from graphkit.frameworks.torch.shards import read_index, read_tensors
 from graphkit.frameworks.torch.stored_program import MAPPED
 from graphkit.provenance import note
 
@@ -47,10 +47,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if path.name.endswith(_INDEX):
         note(path)
         index = read_index(path)
-        return {name: tensor for file in index.files for name, tensor in _safetensors(file).items()}
+        return {name: tensor for file in index.files for name, tensor in read_tensors(file)[1].items()}
     kind = archive.kind_of_file(path)
     if kind == "safetensors":
-        return _safetensors(path)
+        return read_tensors(path)[1]
     if kind != "pickle":
         raise InputError(f"{path} holds a whole model, not weights of another one; give it as the source itself.")
     note(path)
@@ -119,17 +119,6 @@ def contents_of(path: Path) -> str:
     numbers = sum(value.numel() for value in tensors.values())
     shown = [f"{name} {_shape(value)} {str(value.dtype).removeprefix('torch.')}" for name, value in tensors.items()]
     return f"it holds {len(tensors)} weights of {numbers:,} numbers in all: {_listed(shown)}"
-
-
-def _safetensors(path: Path) -> dict[str, Any]:
-    from safetensors import SafetensorError, safe_open
-
-    note(path)
-    try:
-        with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # the file is no mapping
-    except (SafetensorError, OSError) as error:
-        raise FormatError(f"{path} is damaged: {sentence(error)}. Copy it again from where it came.") from error
 
 
 def _unpickled(path: Path) -> Any:

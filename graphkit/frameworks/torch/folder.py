@@ -11,7 +11,7 @@ from graphkit import limits
 from graphkit.errors import FormatError, InputError
 from graphkit.frameworks.base import InputSpec
 from graphkit.frameworks.torch.explain import sentence
-from graphkit.frameworks.torch.shards import INDEX, WEIGHTS, read_index
+from graphkit.frameworks.torch.shards import INDEX, WEIGHTS, read_index, read_tensors
 from graphkit.frameworks.torch.vetted_builtins import builtins_of
 from graphkit.frameworks.torch.vetting import parsed, vet
 from graphkit.provenance import KEY, note, note_record
@@ -75,12 +75,7 @@ def read_folder(path: Path, *, trusted: bool = False) -> Folder:
     """
     folder = path.parent if path.name == MODEL else path
     note(folder / MODEL)
-    weights = folder / WEIGHTS
-    if weights.is_file():
-        metadata, state = _read_file(weights)
-    else:
-        weights = folder / INDEX
-        metadata, state = _read_shards(weights)
+    weights, metadata, state = read_weights(folder)
     if not {MAIN, INPUTS, NAMES} <= metadata.keys():
         raise FormatError(
             f"{weights} was not written by graphkit, so nothing says which class of {folder / MODEL} it belongs to; "
@@ -97,15 +92,18 @@ def read_folder(path: Path, *, trusted: bool = False) -> Folder:
     return Folder(module, inputs, names)
 
 
-def _read_file(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
-    from safetensors import SafetensorError, safe_open
+def read_weights(folder: Path) -> tuple[Path, dict[str, str], dict[str, torch.Tensor]]:
+    """The weights in a folder: the file, or the index of files, that they are in, its metadata, and tensors by name.
 
-    note(path)
-    try:
-        with safe_open(path, "pt") as file:
-            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # the file is no mapping
-    except (SafetensorError, OSError) as error:
-        raise FormatError(f"{path} is damaged: {sentence(error)}. Convert the model again.") from error
+    Raises:
+        FormatError: They are damaged, or not all there.
+        LimitError: A header or the index is larger than the limits allow.
+    """
+    weights = folder / WEIGHTS
+    if weights.is_file():
+        return weights, *read_tensors(weights)
+    weights = folder / INDEX
+    return weights, *_read_shards(weights)
 
 
 def _read_shards(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
@@ -113,7 +111,7 @@ def _read_shards(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
     index = read_index(path)
     state: dict[str, torch.Tensor] = {}
     for file, names in index.files.items():
-        _, found = _read_file(file)
+        _, found = read_tensors(file)
         for told, differing in (("lacks", set(names) - found.keys()), ("has", found.keys() - set(names))):
             if differing:
                 other = "which" if told == "lacks" else "and"

@@ -8,6 +8,7 @@ import struct
 import zipfile
 from typing import TYPE_CHECKING, Final
 
+from graphkit import limits
 from graphkit.errors import InputError
 from graphkit.frameworks.torch.program.damage import DamageError
 from graphkit.frameworks.zips import ZIP_FAILURES
@@ -47,6 +48,7 @@ class Archive:
 
     Raises:
         DamageError: It is no zip archive, or a damaged one.
+        LimitError: What it holds compressed is larger than :attr:`graphkit.limits.Limits.expanded` allows.
     """
 
     def __init__(self, data: memoryview) -> None:
@@ -56,6 +58,15 @@ class Archive:
         except ZIP_FAILURES as error:
             raise DamageError(f"it is a damaged zip archive ({error})") from error
         self._entries = {entry.filename: entry for entry in self._zip.infolist()}
+        if len(self._entries) < len(self._zip.infolist()):
+            raise DamageError("it is a zip archive with two entries of one name, of which readers take different ones")
+        for entry in self._entries.values():
+            if entry.file_size > _DEFLATE_LIMIT * (len(data) + 1):
+                raise DamageError(
+                    f"{entry.filename} in it claims {entry.file_size} bytes, more than the archive can hold"
+                )
+        packed = sum(entry.file_size for entry in self._entries.values() if entry.compress_type != zipfile.ZIP_STORED)
+        limits.check("expanded", packed - 4 * len(data), "The zip archive")
         if min((entry.header_offset for entry in self._zip.infolist()), default=0) != 0:
             # the archive found is one within the file, of weights or example inputs, whose own end is lost
             raise DamageError("it is a zip archive that is cut off")
@@ -98,8 +109,6 @@ class Archive:
 
     def _unpacked(self, name: str) -> bytes:
         entry = self._entry(name)
-        if entry.file_size > _DEFLATE_LIMIT * (len(self._data) + 1):
-            raise DamageError(f"{name} in it claims {entry.file_size} bytes, more than the archive can hold")
         try:
             return self._zip.read(entry)
         except ZIP_FAILURES as error:

@@ -291,7 +291,11 @@ class GraphReader:
             self.bind(name, Text(text))
             return
         if value not in self.shared.sizes:
-            emit.infer()
+            try:
+                emit.infer()
+            except UnfitError:
+                self.bind(name, Text(text))
+                return
             self.shared.sizes[value] = text
         self.bind(name, value)
         self._add(emit.nodes, node, target)

@@ -21,6 +21,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from graphkit import limits
 from graphkit.frameworks.torch.program.damage import DamageError
 from graphkit.frameworks.torch.program.pickles import saved_tensors
 from graphkit.frameworks.torch.program.schema import STRIDED, concrete, tensor_meta
@@ -110,6 +111,7 @@ def contents(archive: Archive) -> Contents:
 
 def _json(archive: Archive, name: str) -> Any:
     text = archive.text(name)
+    limits.check_json(text, f"{name} in the archive")
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -17,6 +17,8 @@ _FRAME: Final = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
 _LIBRARY: Final = re.compile(r"^<|(?:^|[/\\])(?:site-packages[/\\]|dist-packages[/\\])torch[/\\]|^torch[/\\]")
 """Files of torch's own, wherever it is installed."""
 _CALLED_AGAIN: Final = re.compile(r"@\d+")
+_LONGEST: Final = 1 << 16
+"""Characters of a note."""
 _NOWHERE: Final = "_empty_nn_module_stack"
 _OLD_ENTRY: Final = re.compile(r"(?P<key>[^:]*):\((?P<rest>.*)\)", re.DOTALL)
 """An entry of a module stack of PyTorch 2.1; later ones are ``key,path,type``."""
@@ -31,13 +33,19 @@ def origin(target: str, name: str, metadata: Mapping[str, str]) -> Origin:
         name: Its name in the program.
         metadata: What torch noted.
     """
-    _, scope, module = _innermost(metadata.get("nn_module_stack") or "")
-    return Origin("torch", target, name, scope, module, _line(metadata.get("stack_trace") or ""))
+    _, scope, module = _innermost(_noted(metadata, "nn_module_stack"))
+    return Origin("torch", target, name, scope, module, _line(_noted(metadata, "stack_trace")))
 
 
 def called(metadata: Mapping[str, str]) -> str:
     """Which call of which module a node belongs to."""
-    return _innermost(metadata.get("nn_module_stack") or "")[0]
+    return _innermost(_noted(metadata, "nn_module_stack"))[0]
+
+
+def _noted(metadata: Mapping[str, str], key: str) -> str:
+    """A note; none where it is longer than torch's are."""
+    text = metadata.get(key) or ""
+    return text if len(text) <= _LONGEST else ""
 
 
 @lru_cache(4096)

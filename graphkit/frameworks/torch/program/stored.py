@@ -45,7 +45,7 @@ SCALAR_TYPES: Final[dict[int, tuple[str, ir.DataType | None]]] = {
 }
 """torch's name and ONNX's type of each ScalarType of torch's export schema (torch/_export/serde/schema.py)."""
 
-_SPREAD: Final = 2**36
+_SPREAD: Final = 2**30
 """Bytes that an array may span beyond those it lies in, by strides of zero."""
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from graphkit import limits
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -51,6 +53,7 @@ def leaf_paths(spec: str, named_tuples: Mapping[str, Sequence[str]], count: int)
     Returns:
         As many paths; positions only where the tree is none, or is of another size.
     """
+    limits.check_json(spec, "The tree of inputs or outputs in the archive")
     try:
         _, tree = json.loads(spec)
         paths = list(_walk(tree, named_tuples, []))
