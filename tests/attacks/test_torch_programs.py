@@ -267,6 +267,17 @@ def test_a_parameter_that_is_called_as_code(held: dict[str, bytes], mark: Path, 
     refused(packed({**held, config: json.dumps(tensors).encode()}), tmp_path, mark, "name")
 
 
+@attack("A text given for an argument of a .pt2, which torch writes into a condition", "refused where it has quotes")
+def test_a_text_that_is_code(held: dict[str, bytes], mark: Path, tmp_path: Path) -> None:
+    text = f"' or {code(mark)} or '"
+
+    def change(document: Any) -> None:
+        value = {"constant_input": {"name": "x", "value": {"as_string": text}}}
+        document["graph_module"]["signature"]["input_specs"][2] = value
+
+    refused(changed(held, change), tmp_path, mark, "text for an argument")
+
+
 @attack("A condition on sizes in a .pt2 (guards_code), which torch executes", "refused unless it compares sizes")
 @pytest.mark.parametrize(
     "text",

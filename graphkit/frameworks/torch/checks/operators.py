@@ -39,7 +39,7 @@ _OF_TORCH: Final = frozenset(
 )
 """Functions that programs may call: ``Verifier`` in torch/_export/verifier.py."""
 _HIGHER_ORDER: Final = words("""
-    associative_scan autograd_function_apply auto_functionalized auto_functionalized_v2 cond flex_attention
+    associative_scan autograd_function_apply auto_functionalized auto_functionalized_v2 cond
     hints_wrapper invoke_subgraph map_impl out_dtype run_const_graph scan strict_mode tag_activation_checkpoint
     while_loop with_effects wrap wrap_activation_checkpoint wrap_with_autocast wrap_with_set_grad_enabled
     """)

@@ -89,7 +89,9 @@ class _Check:
             "SymIntArgument": self._symbolic,
             "SymFloatArgument": self._symbolic,
             "SymBoolArgument": self._symbolic,
-            "InputToConstantInputSpec": self._named,
+            "InputToConstantInputSpec": self._constant,
+            "UserInputSpec": self._constant,
+            "Graph": self._texts,
             **dict.fromkeys(_NAMES, self._named),
         }
 
@@ -172,8 +174,21 @@ class _Check:
             self._identifier(argument.value, "name")
 
     def _named(self, argument: Any) -> None:
-        if argument.name or type(argument).__name__ != "InputToConstantInputSpec":
-            self._identifier(argument.name, "name")
+        self._identifier(argument.name, "name")
+
+    def _constant(self, given: Any) -> None:
+        """Check an argument of the program, with which torch writes a condition where it is a text."""
+        if getattr(given, "name", ""):
+            self._identifier(given.name, "name")
+        self._text(given.value if hasattr(given, "value") else given.arg)
+
+    def _texts(self, graph: Any) -> None:
+        for given in graph.inputs:
+            self._text(given)
+
+    def _text(self, given: Any) -> None:
+        if given.type == "as_string":
+            self._attribute(given.value, "text for an argument")
 
     def _identifier(self, name: Any, what: str) -> None:
         if not _IDENTIFIER.fullmatch(name):
@@ -183,7 +198,7 @@ class _Check:
 
     def _attribute(self, name: Any, what: str) -> None:
         if not _ATTRIBUTE.fullmatch(name):
-            raise HarmfulError(f"{self._at} has the {what} {shown(name)}, a name with quotes or control characters")
+            raise HarmfulError(f"{self._at} has the {what} {shown(name)}, with quotes or control characters")
 
     def _expression(self, expression: Any) -> None:
         expression.expr_str = checked_expression(expression.expr_str)
