@@ -168,18 +168,17 @@ def test_names_of_onnx(kind, tmp_path):
 
 
 @attack("Inputs and weights called as what source uses: self, torch, F, layer, super, forward", "they get other names")
-@pytest.mark.parametrize("old", ["x", "factor", "w1"])
-def test_names_of_pythons_own(old, tmp_path, watch):
-    feeds = {"x": np.ones((1, 4, 8, 8), np.float32)}
+def test_names_of_pythons_own(tmp_path, watch):
     expected = None
-    for tried, name in CODE.items():
+    for (tried, name), other in zip(CODE.items(), [*list(CODE.values())[1:], "factor"], strict=True):
         model = proto(*MODELS["layers"])
-        renamed(model, old, name)
+        renamed(model, "x", name)
+        renamed(model, "factor", other)
         onnx.save(model, tmp_path / "net.onnx")
-        source = to_source(to_program(graphkit.load(tmp_path / "net.onnx")), "net")
-        statements(source.text)
-        with ConvertedSession(graphkit.load(tmp_path / "net.onnx"), "eval") as session:
-            (result,) = session.forward({name if old == "x" else "x": feeds["x"]}).values()
+        read = graphkit.load(tmp_path / "net.onnx")
+        statements(to_source(to_program(read), "net").text)
+        with ConvertedSession(read, "eval") as session:
+            (result,) = session.forward({name: np.ones((1, 4, 8, 8), np.float32)}).values()
         expected = result if expected is None else expected
         np.testing.assert_array_equal(result, expected, err_msg=tried)
     assert not watch.seen
@@ -275,9 +274,7 @@ def test_names_of_modules(watch):
 
     expected = written("_plain")
     assert isinstance(expected, Counter)
-    chosen = ["call", "separators"]
-    found = {tried: written(CODE[tried].replace(".", "_")) for tried in chosen}
-    assert {tried: told for tried, told in found.items() if isinstance(told, Counter) and told != expected} == {}
+    assert written(CODE["call"].replace(".", "_")) == expected
     assert not watch.seen
 
 
