@@ -113,7 +113,7 @@ class Family:
         found, level = set[int](), {self._root}
         while level:
             level = {pid for pid, parent in parents.items() if parent in level and pid not in found}
-            self._foreign |= {pid for pid in level - self._known - self._foreign if _is_detached(pid)}
+            self._foreign |= {pid for pid in level - self._foreign if _is_detached(pid)}
             level -= self._foreign
             found |= level
         self._foreign &= set(parents)
