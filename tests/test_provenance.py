@@ -312,3 +312,16 @@ def test_content_without_a_record_has_none():
         assert stamps.stamp(b"", form) is None
         assert stamps.stamp(b"\x89PNG\r\n\x1a\n\xff\xff\xff\xff", form) is None
         assert stamps.stamp(b"{}", form) is None
+
+
+def test_a_folder_has_its_name_whatever_it_is_called(tmp_path, monkeypatch):
+    network(tmp_path / "net.onnx")
+    graphkit.convert(tmp_path / "net.onnx", "torch", tmp_path / "folder")
+    monkeypatch.chdir(tmp_path / "folder")
+    for number, source in enumerate((tmp_path / "folder", ".", "../folder/")):
+        graphkit.convert(source, "onnx", tmp_path / f"{number}.onnx")
+        (tmp_path / str(number)).mkdir()
+        graphkit.convert(source, "torch", tmp_path / str(number) / "again")
+    for name in ("{}.onnx", "{}/again/model.py", "{}/again/model.safetensors"):
+        assert len({sha256(tmp_path / name.format(number)) for number in range(3)}) == 1, name
+    assert of_onnx(tmp_path / "1.onnx").source == "folder"

@@ -417,6 +417,8 @@ def stem_of(source: Any) -> str:
     if not isinstance(source, str | Path):
         raise InputError(f"A {type(source).__name__} has no file name to write to; say where the result goes.")
     path = Path(source)
+    if path.exists():
+        path = Path(os.path.abspath(path))  # "." has no name
     if path.exists() or ":" not in path.name:
         return path.stem.removesuffix("-symbol")
     return path.name.rpartition(":")[2].rpartition(".")[2]

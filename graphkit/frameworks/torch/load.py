@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import os
 import re
 import sys
 import zipfile
@@ -81,7 +82,8 @@ def load(source: Any, options: ReadOptions) -> tuple[torch.export.ExportedProgra
             with steady(path):
                 folder = read_folder(path, trusted=options.trust_code)
             options = replace(options, inputs=options.inputs or folder.inputs)
-            return _from_module(folder.module, options, path.name), path.name, folder.names
+            label = Path(os.path.abspath(path)).name  # of "." too
+            return _from_module(folder.module, options, label), label, folder.names
         return _from_file(path, options), path.name, {}
     if isinstance(source, str):
         found, label = _from_callable(source, options), source
