@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +11,7 @@ from graphkit.inspecting.parameters import is_stored, stored_tensors
 from graphkit.ir.describe import tensor_of
 from graphkit.ir.origin import origin_of
 from graphkit.ir.params import kind_of
-from graphkit.ir.scope import place_of
+from graphkit.ir.scope import noted_list, place_of
 from graphkit.ir.view import bodies_of
 
 if TYPE_CHECKING:
@@ -152,17 +151,10 @@ class _Tree:
         """Remember the classes of modules that a node tells of."""
         if (module := origin_of(node).module) and scope:
             self.classes.setdefault(scope, module)
-        noted = [node.metadata_props.get(key, "") for key in (_SCOPES, _CLASSES)]
-        if not all(noted):
-            return
-        try:
-            paths, classes = (ast.literal_eval(text) for text in noted)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            return
-        if isinstance(paths, list) and isinstance(classes, list):
-            for path, kind in list(zip(paths, classes, strict=False))[:-1]:
-                if isinstance(path, str) and isinstance(kind, str):
-                    self.classes.setdefault(path, kind)
+        paths, classes = (noted_list(node.metadata_props.get(key, "")) for key in (_SCOPES, _CLASSES))
+        for path, kind in list(zip(paths, classes, strict=False))[:-1]:
+            if isinstance(path, str) and isinstance(kind, str):
+                self.classes.setdefault(path, kind)
 
     def _place(self, node: ir.Node, home: _Growing, leaf: str) -> _Growing:
         """Sort a node into its module, or into a layer of its own; returns which."""

@@ -13,12 +13,14 @@ from graphkit.ir.training import is_backward
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["place_of"]
+__all__ = ["noted_list", "place_of"]
 
 _TORCH_SCOPES: Final = "pkg.torch.onnx.name_scopes"
 """Where torch.onnx notes the modules around a node, outermost first, with the node's own name last."""
 
 _TORCH_NOWHERE: Final = "_empty_nn_module_stack"
+_LONGEST: Final = 100_000
+"""Characters of such a note; a module path is seldom longer than a hundred."""
 """What torch.export writes for nodes outside every module."""
 
 _GRADIENT: Final = ".grad."
@@ -55,16 +57,21 @@ def place_of(node: ir.Node) -> tuple[str, str]:
 
 
 def _torch_scope(node: ir.Node) -> str:
-    noted = node.metadata_props.get(_TORCH_SCOPES)
-    if not noted:
-        return ""
-    try:
-        scopes = ast.literal_eval(noted)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return ""
-    if not isinstance(scopes, list) or len(scopes) < 2 or not isinstance(scopes[-2], str):
+    scopes = noted_list(node.metadata_props.get(_TORCH_SCOPES, ""))
+    if len(scopes) < 2 or not isinstance(scopes[-2], str):
         return ""
     return "" if scopes[-2].startswith(_TORCH_NOWHERE) else scopes[-2]
+
+
+def noted_list(text: str) -> list[object]:
+    """The list that torch's exporter notes of a node as Python spells it; empty where it is none, or too long."""
+    if not text or len(text) > _LONGEST:
+        return []
+    try:
+        found = ast.literal_eval(text)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return []
+    return found if isinstance(found, list) else []
 
 
 @lru_cache(4096)

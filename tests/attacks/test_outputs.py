@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -305,6 +306,37 @@ def test_surrogates(tmp_path, capfd):
         assert "graphkit itself failed" not in told.err, command
         assert status == 0 or "error: " in told.err, command
         assert_harmless(told.out + told.err)
+
+
+@attack("Notes of torch's exporter that are read as Python: huge, nested, unhashable, calls", "taken for no notes")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "__import__('os').system('id')",
+        "[" * 50_000,
+        "-" * 50_000 + "1",
+        "1+" * 20_000 + "1",
+        "{[]: 1}",
+        "{[]}",
+        "['a', 1, 'b']",
+        "[1, 2]",
+        "'" + "x" * 200_000 + "'",
+        "[" + "'x', " * 100_000 + "]",
+        "9" * 5000,
+        "\0",
+    ],
+    ids=range(12),
+)
+def test_notes_of_exporters(text, tmp_path, capfd):
+    model = network({key: plain(key) for key in MARKUP})
+    for node in model.graph.node:
+        node.metadata_props.add(key="pkg.torch.onnx.name_scopes", value=text)
+        node.metadata_props.add(key="pkg.torch.onnx.class_hierarchy", value=text)
+    onnx.save(model, tmp_path / "net.onnx")
+    started = time.process_time()
+    assert run("inspect {net} --tree", {"net": str(tmp_path / "net.onnx")}) == 0
+    assert time.process_time() - started < 10
+    assert "graphkit itself failed" not in capfd.readouterr().err
 
 
 @attack("Errors told with --debug, whose traceback has names with escape sequences", "visible signs instead")
