@@ -212,6 +212,21 @@ def test_numbers_that_explode_are_refused(number: str) -> None:
     _refused(checkpoint_files.read, _one_node("relu", {}).replace(b"(2, 3)", number.encode()))
 
 
+@attack(
+    "Values that a pattern takes hours to match: a number of 100,000 digits and an x, a bracket and 100,000 blanks",
+    "refused at once: patterns never go back",
+)
+def test_patterns_take_no_longer_than_values_are_long() -> None:
+    for op, name in (
+        ("_plus_scalar", "scalar"),
+        ("_zeros", "shape"),
+        ("slice", "begin"),
+        ("SliceChannel", "num_outputs"),
+    ):
+        for text in ("1" * 100_000 + "x", "(" + " " * 100_000 + "1", "1." + "0" * 100_000 + "e", "(1" + " ," * 100_000):
+            assert len(_refused(checkpoint_files.read, _one_node(op, {name: text}, reads=op != "_zeros"))) < 3000
+
+
 @attack("JSON nested 100,000 deep, to overflow the stack", "refused")
 @pytest.mark.parametrize("opened", ["[", '{"nodes":[', '{"a":'])
 def test_deep_json_is_refused(opened: str) -> None:

@@ -1,7 +1,8 @@
 """How MXNet 1.9.1 spells the values of operator parameters, all of which are strings in a symbol.
 
 The patterns state what MXNet's parsers accept, which is less and more than one would write: ``1f`` and ``(1, 1]``
-are read, a trailing blank after a float and a number that underflows are not.
+are read, a trailing blank after a float and a number that underflows are not. What repeats in them gives nothing back
+(``*+``), so that they take no longer than a value is long.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import NamedTuple
 
 __all__ = ["Parameter"]
 
-_INT = r"[+-]?\d+"
-_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_INT = r"[+-]?\d++"
+_NUMBER = r"[+-]?(?:\d++\.?\d*+|\.\d++)(?:[eE][+-]?\d++)?"
 _WORD = r"[+-]?(?i:inf|infinity|nan(?:\(\w*\))?)f?"
 _LONG = 400
 """More characters than a number needs; Python's parser refuses integers of some thousand digits."""
@@ -38,19 +39,19 @@ class _Kind(NamedTuple):
 
 
 def _tuple(item: str, bare: str) -> str:
-    listed = rf"[(\[]\s*(?:{item}(?:\s*,\s*{item})*\s*,?)?\s*[)\]]"
-    return rf"\s*(?:None|{listed}|(?=[-\d]){bare})\s*"
+    listed = rf"[(\[]\s*+(?:{item}(?:\s*+,\s*+{item})*+\s*+,?)?\s*+[)\]]"
+    return rf"\s*+(?:None|{listed}|(?=[-\d]){bare})\s*+"
 
 
-_INTEGER = rf"\s*{_INT}\s*"
-_REAL = rf"\s*(?:{_NUMBER}[eE]?f?|{_WORD})"
-_OPTIONAL_REAL = rf"\s*{_NUMBER}\s*|None\s*"
+_INTEGER = rf"\s*+{_INT}\s*+"
+_REAL = rf"\s*+(?:{_NUMBER}[eE]?f?|{_WORD})"
+_OPTIONAL_REAL = rf"\s*+{_NUMBER}\s*+|None\s*+"
 _ANYTHING = r"(?s:.*)"
 _FLOAT32, _FLOAT64 = (1.1754943508222875e-38, 3.4028234663852886e38), (2.2250738585072014e-308, 1.7976931348623157e308)
 _INT32, _INT64 = (-(2**31), 2**31 - 1), (-(2**63), 2**63 - 1)
 _KINDS = {
     "bool": _Kind("a boolean (True or False)", "(?i:true|false|1|0)", r"\s*(?i:true|false|none|1|0)\s*"),
-    "int": _Kind("a 32-bit integer", _INTEGER, rf"\s*{_INT}L?\s*|None\s*", *_INT32),
+    "int": _Kind("a 32-bit integer", _INTEGER, rf"\s*+{_INT}L?\s*+|None\s*+", *_INT32),
     "uint": _Kind("a 32-bit integer", _INTEGER, "", -(2**32) + 1, 2**32 - 1),
     "long": _Kind("a 64-bit integer", _INTEGER, "", *_INT64),
     "ulong": _Kind("a 64-bit integer", _INTEGER, "", -(2**64) + 1, 2**64 - 1),
@@ -61,7 +62,7 @@ _KINDS = {
     "longs": _Kind("a tuple of integers", _tuple(_INT + "L?", _INT), "", *_INT64),
     "floats": _Kind("a tuple of numbers", _tuple(_NUMBER, _NUMBER), "", *_FLOAT32),
     "doubles": _Kind("a tuple of numbers", _tuple(_NUMBER, _NUMBER), "", *_FLOAT64),
-    "shapes": _Kind("a tuple of tuples", _tuple(r"(?:-?\d+|[(\[][-\d, ]*[)\]])", _INT), "", *_INT32),
+    "shapes": _Kind("a tuple of tuples", _tuple(r"(?:-?\d++|[(\[][-\d, ]*+[)\]])", _INT), "", *_INT32),
     "string": _Kind("a string", _ANYTHING),
     "ptr": _Kind("a pointer", _ANYTHING),
 }
@@ -105,7 +106,7 @@ class Parameter:
         return f"is {shown}, not {kind.meaning}" + " or None" * self.nullable
 
     def _in_bounds(self, text: str, kind: _Kind) -> bool:
-        if kind.low is None or re.fullmatch(r"\s*" + _WORD, text):
+        if kind.low is None or re.fullmatch(r"\s*+" + _WORD, text):
             return True
         numbers = re.findall(_NUMBER, text)
         if any(len(number) > _LONG for number in numbers):
