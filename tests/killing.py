@@ -320,6 +320,20 @@ def inner(stage: Stage, draw: random.Random) -> Callable[[int], None]:
     return _later(draw.uniform(0, 1.1 * stage.lasting), kill)
 
 
+def writing(stage: Stage, draw: random.Random) -> Callable[[int], None]:
+    """Kill the process group while drafts are written, or just before or after they are moved."""
+    after = draw.uniform(0, 0.4)
+
+    def kill(child: int) -> None:
+        while not _ended(child) and not _rooms(stage.folder):
+            time.sleep(0.001)
+        time.sleep(after)
+        with suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
+
+    return kill
+
+
 def moving(stage: Stage, draw: random.Random) -> Callable[[int], None]:
     """Kill the process group while files are moved."""
     after = draw.uniform(0, 0.25)
@@ -394,7 +408,7 @@ def _parent(pid: int) -> int:
         return 0
 
 
-KILLS = {kill.__name__: kill for kill in (command, group, inner, moving, mover_itself, worker)}
+KILLS = {kill.__name__: kill for kill in (command, group, inner, writing, moving, mover_itself, worker)}
 """Ways to kill, by name."""
 SLOWLY = {"moving": 0.02, "mover_itself": 0.02}
 """Seconds by which the mover is slowed down."""

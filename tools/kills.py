@@ -5,9 +5,9 @@
 Scenes are conversions into a folder that holds an older output: ``torch`` (an MXNet pair to a folder of source and
 weights in several files), ``mxnet`` (ONNX to a pair), ``onnx`` (an exported program to a file with external data),
 ``worker`` (ONNX to a pair that is verified on MXNet). What is killed with SIGKILL is the ``command``, its process
-``group``, the process below it that works (``inner``), the group while files are moved (``moving``), the process that
-moves them meanwhile (``mover_itself``), or MXNet's ``worker``. For ``moving`` and ``mover_itself`` files are moved
-slowly.
+``group``, the process below it that works (``inner``), the group while drafts are written (``writing``) or files are
+moved (``moving``), the process that moves them meanwhile (``mover_itself``), or MXNet's ``worker``. For ``moving`` and
+``mover_itself`` files are moved slowly.
 
 Each time the folder must hold all of the old files or all of the new ones, byte for byte, and after 15 seconds at most
 neither drafts nor processes may be left. Exit status 1 if that failed once.

@@ -16,7 +16,7 @@ from pathlib import Path
 import killing
 stage = killing.prepared(killing.SCENES["mxnet"], Path(sys.argv[1]), 6)
 draw = random.Random(float(sys.argv[2]))
-for kind in ("group", "moving", "mover_itself") * 3:
+for kind in ("writing", "moving", "mover_itself") * 3:
     found = stage.killed(killing.KILLS[kind](stage, draw), killing.SLOWLY.get(kind, 0.0))
     print(found.outcome + stage.said() if found.wrong else "fine")
 """
