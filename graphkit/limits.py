@@ -30,6 +30,7 @@ class Limits:
             a protobuf, without the weights.
         expanded: Bytes that what a file says in fewer takes beyond four times the file: sparse arrays made dense,
             compressed parts, constants that a graph says by a shape and a value.
+        feeds: Bytes that a compressed file of arrays to feed unpacks to.
         seconds: Time of a process that runs what a file says in order to read it, which TorchScript needs.
         memory: Bytes of memory of such a process, beside four times the size of the file.
     """
@@ -40,16 +41,18 @@ class Limits:
     operands: int = 20_000
     document: int = 1 << 31
     expanded: int = 1 << 26
+    feeds: int = 1 << 34
     seconds: int = 600
     memory: int = 1 << 34
 
 
-_BYTES: Final = frozenset(("attribute", "document", "memory", "expanded"))
+_BYTES: Final = frozenset(("feeds", "attribute", "document", "memory", "expanded"))
 """Limits that are numbers of bytes."""
 _WHAT: Final = {
     "nodes": "nodes",
     "nesting": "levels within each other",
     "attribute": "in one attribute",
+    "feeds": "once it is unpacked",
     "operands": "operands and results",
     "document": "of memory to describe its graph",
     "expanded": "once it is written out",

@@ -17,6 +17,7 @@ from urllib.parse import quote
 import ml_dtypes
 import numpy as np
 
+from graphkit import limits
 from graphkit.errors import FormatError, InputError
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ class Archive:
     Raises:
         InputError: It cannot be opened.
         FormatError: It is damaged, or no such file.
+        LimitError: It unpacks to more than :attr:`graphkit.limits.Limits.feeds` allows.
     """
 
     def __init__(self, path: Path) -> None:
@@ -124,6 +126,10 @@ class Archive:
         self._file = _guarded(str(path), lambda: open(path, "rb"))  # noqa: SIM115  # closed by close()
         try:
             self._archive = _guarded(str(path), lambda: zipfile.ZipFile(self._file))
+            entries = self._archive.infolist()
+            if len({entry.filename for entry in entries}) < len(entries):
+                raise FormatError(f"{path} has two members of one name; it is damaged.")
+            limits.check("feeds", sum(entry.file_size for entry in entries), str(path))
         except BaseException:
             self._file.close()
             raise
@@ -204,7 +210,9 @@ def parse_array(data: bytes | bytearray) -> Array:
     begin, count = stream.tell(), math.prod(shape)
     if min(shape, default=0) < 0 or count * dtype.itemsize != len(data) - begin:
         raise ValueError(f"its {len(data) - begin} bytes are not those of {dtype.name} of shape {shape}")
-    if not count or not dtype.itemsize:
+    if not dtype.itemsize and count:
+        raise ValueError(f"its elements, {dtype}, are of no bytes")
+    if not count:
         return np.zeros(shape, dtype)
     found: Array = np.frombuffer(data, dtype, count, begin).reshape(shape, order="F" if fortran else "C")
     found.flags.writeable = False

@@ -26,6 +26,8 @@ SUFFIXES: Final = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"},
 )
 """Suffixes of the files that are read as pictures."""
+_FORMATS: Final = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""Pillow's names of their formats: it takes files for what they hold, and would run Ghostscript for some."""
 _MODES: Final = {1: "L", 3: "RGB", 4: "RGBA"}
 """Pillow's name of the colours that so many channels hold."""
 _DEEP: Final = ("I", "F")
@@ -156,7 +158,7 @@ def _pixels(path: Path, channels: int, size: tuple[int | None, int | None]) -> t
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            with Image.open(path) as file:
+            with Image.open(path, formats=_FORMATS) as file:
                 picture = ImageOps.exif_transpose(file)
                 picture.load()
     except OSError as error:

@@ -111,7 +111,9 @@ def test_a_tensor_stands_once(tmp_path: Path) -> None:
         read_index(tmp_path / INDEX)
 
 
-@attack("Tensors that overlap, leave gaps, lie beyond the file, have sizes whose product overflows", "refused as damage")
+@attack(
+    "Tensors that overlap, leave gaps, lie beyond the file, have sizes whose product overflows", "refused as damage"
+)
 @pytest.mark.parametrize(
     "header",
     [

@@ -208,8 +208,8 @@ def read_index(path: Path) -> Index:
             or "\0" in file
         ):
             raise FormatError(
-                f"{path} names {file!r} for tensor {name!r}, which is not the name of a file beside it; the index is "
-                f"damaged, or somebody wants other files read. Convert the model again."
+                f"{path} names {file[:_NAME]!r} for tensor {name[:_NAME]!r}, which is not the name of a file beside "
+                f"it; the index is damaged, or somebody wants other files read. Convert the model again."
             )
         files.setdefault(path.parent / file, []).append(name)
     out = [file.name for file in files if not _is_beside(path.parent, file.name)]

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["read_bytes", "read_program"]
 
 _IR_VERSION: Final = 11
+_TOLD: Final = 500
+"""Characters of what is wrong that are told: names in a file can be of any length."""
 _KINDS: Final[dict[str, Kind]] = {"parameter": "parameter", "buffer": "buffer", "tensor_constant": "constant"}
 _LIFTED: Final = re.compile(r"(?:^|\.)lifted_tensor_\d+$")
 """What torch.export calls tensors that the code makes, rather than a module has."""
@@ -102,9 +104,11 @@ def read_bytes(data: memoryview, label: str, name: str, *, raw: bool, warn: Call
         writer = _writer(found.program)
         model = _Reader(found, program(found.program), raw).model(name)
     except DamageError as error:
-        raise FormatError(f"{label} is damaged: {error}. {_remedy(writer)}") from error
+        raise FormatError(f"{label} is damaged: {_clause(error)}. {_remedy(writer)}") from error
     except _CONTRADICTIONS as error:
-        what = f"it lacks {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
+        what = (
+            f"it lacks {_clause(error)}" if isinstance(error, KeyError) else f"{type(error).__name__}: {_clause(error)}"
+        )
         raise FormatError(
             f"{label} is no exported program as PyTorch writes them: a part of it is not what it has to be ({what}). "
             f"{_remedy(writer)}"
@@ -112,6 +116,11 @@ def read_bytes(data: memoryview, label: str, name: str, *, raw: bool, warn: Call
     for warning in found.warnings:
         warn(f"{label}: {warning}")
     return model
+
+
+def _clause(error: Exception) -> str:
+    text = str(error)
+    return text if len(text) <= _TOLD else f"{text[:_TOLD]} …"
 
 
 def _writer(document: Any) -> str:
