@@ -27,18 +27,33 @@ LAYERS: dict[str, frozenset[str]] = {
     "text": frozenset(),
     "provenance": frozenset({"_version"}),
     "stamps": frozenset({"provenance"}),
-    "ir": frozenset({"errors", "files"}),
-    "ops": frozenset({"errors", "ir"}),
+    "ir": frozenset({"errors", "files", "limits"}),
+    "ops": frozenset({"errors", "limits", "ir"}),
     "passes": frozenset({"errors", "ir", "ops"}),
     "render": frozenset({"errors", "provenance", "stamps", "files", "text", "ir"}),
     "report": frozenset({"errors", "provenance", "stamps", "_version", "files", "text", "ir", "render"}),
     "frameworks": frozenset(
         {"errors", "provenance", "stamps", "files", "text", "limits", "processes", "ir", "ops", "passes", "_version"}
     ),
-    "parity": frozenset({"errors", "provenance", "stamps", "files", "report", "ir", "ops", "passes", "frameworks"}),
+    "parity": frozenset(
+        {"errors", "provenance", "stamps", "files", "limits", "report", "ir", "ops", "passes", "frameworks"}
+    ),
     "running": frozenset({"errors", "provenance", "stamps", "files", "ir", "frameworks", "parity"}),
     "inspecting": frozenset(
-        {"errors", "provenance", "stamps", "files", "text", "ir", "ops", "passes", "frameworks", "render", "_version"}
+        {
+            "errors",
+            "provenance",
+            "stamps",
+            "files",
+            "limits",
+            "text",
+            "ir",
+            "ops",
+            "passes",
+            "frameworks",
+            "render",
+            "_version",
+        }
     ),
     "bench": frozenset(
         {"errors", "provenance", "stamps", "files", "text", "ir", "passes", "frameworks", "parity", "report"}
