@@ -392,7 +392,8 @@ class Recording:
         """The record, once all files are hashed."""
         if self._thread is not None:
             self._thread.join()
-        return replace(self._expected, files=tuple(self._hashed))
+        rest = (replace(file, sha256=None) for file in self._expected.files[len(self._hashed) :])  # of a failed thread
+        return replace(self._expected, files=(*self._hashed, *rest))
 
     def stop(self) -> None:
         """Stop hashing, whose result is not wanted any more."""

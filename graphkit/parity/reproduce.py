@@ -18,6 +18,7 @@ from graphkit.parity.recorder import Recorder
 from graphkit.parity.samples import Sample
 from graphkit.parity.sides import Pool, Side
 from graphkit.passes.isolate import extracted, isolated
+from graphkit.provenance import derive, forget
 from graphkit.report.environment import environment
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def _written(suspect: Suspect, alone: Alone, side: Side, reference: ir.Model, pl
             value.name = ours.get(value.name or "", value.name)
         other = extracted(isolated(reference, {name: array.shape for name, array in values.items()}), ours[output])
         command.append(str(save(other, places["reference.onnx"], to="onnx")[0]))
+    derive(node, alone.found.model, node=output)
     command.append(str(save(node, places["node.onnx"], to="onnx")[0]))
     names = [value.name or "" for value in node.graph.inputs]
     feeds = in_dtype({name: values[name] for name in names}, np.float32)
@@ -114,6 +116,8 @@ def _written(suspect: Suspect, alone: Alone, side: Side, reference: ir.Model, pl
 def _record(path: Path, model: Path, alone: Alone, feeds: Arrays, output: str) -> None:
     """What the reference has after the node, as a baseline of the model of it."""
     written = load(model, dynamic_batch=False)
+    forget(written)  # of a draft, whose name is made up
+    derive(written, alone.found.model, node=output)
     truth = alone.truth
     with Pool(written) as pool:
         reference = Side(truth.side.name, truth.side.runtime, False, pool, "float32", note=truth.side.note)
