@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
 from collections import Counter
 from html.parser import HTMLParser
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
 
 import numpy as np
 import onnx
 import pygraphviz
 import pytest
+from browser import opened
 from markdown_it import MarkdownIt
 from onnx import TensorProto, helper, numpy_helper
 
 from attacks.catalogue import attack
 from attacks.names import MARKUP
 from graphkit.cli import main
+from graphkit.render.viewer.server import PageServer
 
 COMMANDS = [
     "inspect {net}",
@@ -230,6 +235,34 @@ def test_xml(file, command, files):
     tags = {tag for tag, *_ in found["hostile"]}
     assert tags <= {tag for tag, *_ in found["plain"]}
     assert not [names for names in found["hostile"] for name in names[1:] if name.lower().startswith("on")]
+
+
+@attack("The same pages in a real browser", "no script of a name runs, nothing is asked of another machine")
+@pytest.mark.parametrize("page", ["report.html", "diff.html", "view.html"])
+def test_browsers(page, files, browser):
+    run(PAGES[page], files["hostile"])
+    with opened(browser, Path(files["hostile"]["folder"]) / page) as shown:
+        shown.wait_for_load_state("load")
+        shown.wait_for_timeout(300)
+
+
+@attack("Another site that points its own name at the port of view, or another user who guesses", "refused")
+def test_served_pages():
+    with PageServer(b"<p>page") as server:
+        thread = threading.Thread(target=server.serve)
+        thread.start()
+        try:
+            place = urlsplit(server.address)
+            answers = {}
+            for host, path in ((place.netloc, place.path), ("evil.example", place.path), (place.netloc, "/")):
+                connection = HTTPConnection("127.0.0.1", place.port, timeout=10)
+                connection.request("GET", path, headers={"Host": host})
+                answers[host, path] = connection.getresponse().status
+                connection.close()
+        finally:
+            server.stop()
+            thread.join()
+    assert list(answers.values()) == [200, 421, 404]
 
 
 @attack("Names that would be tables, links, images, HTML, mentions or headings in Markdown", "text, and no more")

@@ -1,0 +1,5 @@
+"""What tests of attacks share."""
+
+from browser import browser
+
+__all__ = ["browser"]
