@@ -6,12 +6,12 @@ import signal
 import sys
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from graphkit.cli.console import TerminatedError, explain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from mmap import mmap
 
 __all__ = ["ENDING", "Endings", "ending_in_order"]
@@ -69,12 +69,12 @@ class Endings:
             self._raised = True
             raise _ending(self._first)
 
-    def lost(self, report: Callable[[Any], object], found: Any) -> None:
-        """Report an exception that Python cannot raise, unless it is a signal's, which is raised at the next one."""
-        if found.exc_type is not None and issubclass(found.exc_type, KeyboardInterrupt | TerminatedError):
-            self._raised = False
-        else:
-            report(found)
+    def lose(self, kind: type[BaseException] | None) -> bool:
+        """Note an exception that cannot be raised; whether it is a signal's, which is then raised at the next one."""
+        if kind is None or not issubclass(kind, KeyboardInterrupt | TerminatedError):
+            return False
+        self._raised = False
+        return True
 
 
 def _ending(number: int) -> BaseException:
@@ -95,16 +95,16 @@ def ending_in_order(own: bool) -> Iterator[Endings]:
         return
     usual = {signal.SIG_DFL, signal.default_int_handler} if own else {signal.SIG_DFL}
     taken = {number: handler for number in ENDING if (handler := signal.getsignal(number)) in usual}
-    report = sys.unraisablehook
+    report, show = sys.unraisablehook, sys.excepthook
     try:
         for number in taken:
             signal.signal(number, endings.end)
         if own:
-            sys.unraisablehook = lambda found: endings.lost(report, found)
+            # Destructors report what is raised in them, and some native code shows what is raised while it imports.
+            sys.unraisablehook = lambda found: None if endings.lose(found.exc_type) else report(found)
+            sys.excepthook = lambda kind, error, trace: None if endings.lose(kind) else show(kind, error, trace)
         yield endings
     finally:
         endings.over()
         for number, handler in taken.items():
             signal.signal(number, signal.SIG_IGN if own else handler)
-        if not own:
-            sys.unraisablehook = report

@@ -268,6 +268,14 @@ LOSES = """
     del held
     time.sleep(60)
 """
+SHOWN = """
+    alive()
+    try:
+        time.sleep(60)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())  # as PyErr_Print does
+    time.sleep(60)
+"""
 MAKES_ANOTHER = """
     alive()
     try:
@@ -301,8 +309,24 @@ SLOW_TO_END = """
 
 @pytest.mark.parametrize(
     ("body", "said"),
-    [(EXECUTES, ""), (LOSES, ""), (MAKES_ANOTHER, ""), (KEEPS_ON, ""), (IGNORES, ""), (SLOW_TO_END, "cleared\n")],
-    ids=["through exec", "lost in a destructor", "made another error", "caught", "ignored", "while clearing up"],
+    [
+        (EXECUTES, ""),
+        (LOSES, ""),
+        (SHOWN, ""),
+        (MAKES_ANOTHER, ""),
+        (KEEPS_ON, ""),
+        (IGNORES, ""),
+        (SLOW_TO_END, "cleared\n"),
+    ],
+    ids=[
+        "through exec",
+        "lost in a destructor",
+        "shown by native code",
+        "made another error",
+        "caught",
+        "ignored",
+        "while clearing up",
+    ],
 )
 def test_an_interrupt_ends_the_command_whatever_it_meets(body: str, said: str) -> None:
     with started(body, process_group=0) as process:
