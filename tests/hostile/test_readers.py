@@ -22,10 +22,13 @@ _REGRESSIONS = [
 
 
 def _problem(reader: Reader, data: bytes) -> str:
+    """What is wrong with how a file is read; the time is that of the slowest machine, so only a hang counts."""
     reader.prepare()
-    measured(reader.read, data)  # what is imported late is imported now
-    finding = measured(reader.read, data).finding
-    return "" if finding is None else f"{finding.signature}\n{finding.told}"
+    for _ in range(2):  # what is imported late is imported by the first
+        finding = measured(reader.read, data).finding
+        if finding is None or finding.kind == "slow":
+            return ""
+    return f"{finding.signature}\n{finding.told}"
 
 
 @pytest.mark.parametrize(("reader", "path"), _REGRESSIONS)
