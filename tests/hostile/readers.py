@@ -70,8 +70,8 @@ _TORCH: Final = "graphkit.frameworks.torch"
 _ROWS: Final = (
     Reader("params", "params_files", (f"{_MXNET}.params", f"{_MXNET}.npz", f"{_MXNET}.arrays"), 1500),
     Reader("symbol", "symbol_files", (f"{_MXNET}.symbol", f"{_MXNET}.schema", f"{_MXNET}.upgrade"), 1000),
-    Reader("onnx", "onnx_files", (f"{_ONNX}.load", f"{_ONNX}.validate", f"{_ONNX}.wire", f"{_ONNX}.external"), 150),
-    Reader("pt2", "pt2_files", (f"{_TORCH}.program",), 150),
+    Reader("onnx", "onnx_files", (f"{_ONNX}.load", f"{_ONNX}.validate", f"{_ONNX}.wire", f"{_ONNX}.external"), 100),
+    Reader("pt2", "pt2_files", (f"{_TORCH}.program",), 100),
     Reader("safetensors", "safetensors_files", (f"{_TORCH}.shards",), 500),
     Reader("checkpoint", "checkpoint_files", (_MXNET, "graphkit.ops.codec"), 150),
 )
