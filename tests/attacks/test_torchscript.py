@@ -103,7 +103,7 @@ def test_a_file_is_written_by_loading(call: str, tmp_path: Path) -> None:
 def test_a_program_that_never_ends(tmp_path: Path) -> None:
     path = stored(Loops(), tmp_path / "loops.pt")
     start = time.monotonic()
-    with graphkit.limited(seconds=6), pytest.raises(ExecutionError, match=r"6 seconds.*--limit seconds=12"):
+    with graphkit.limited(seconds=4), pytest.raises(ExecutionError, match=r"4 seconds.*--limit seconds=8"):
         graphkit.load(path, inputs=["2x3"])
     assert time.monotonic() - start < 20
 

@@ -13,6 +13,7 @@ import torch
 
 import graphkit
 from graphkit.errors import InputError, ParameterError
+from graphkit.frameworks.torch.checkpoint import read_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,11 +89,19 @@ def _stored(save: Callable[[dict[str, torch.Tensor], Path], Any], name: str) -> 
     ],
     ids=["state_dict", "within", "model", "legacy", "safetensors", "shards"],
 )
-@pytest.mark.parametrize("attribute", ["Net", "kept"])
-def test_weights_of_a_file_are_those_of_the_model(attribute: str, write: Any, net: Any, tmp_path: Path) -> None:
+def test_weights_of_a_file_are_read(write: Any, net: Any, tmp_path: Path) -> None:
     state = _state(net)
+    found = read_checkpoint(write(state, tmp_path))
+    assert found.keys() == state.keys()
+    assert all(torch.equal(found[name], value) for name, value in state.items())
+
+
+@pytest.mark.parametrize("attribute", ["Net", "kept"])
+def test_weights_of_a_file_are_those_of_the_model(attribute: str, net: Any, tmp_path: Path) -> None:
+    state = _state(net)
+    torch.save(state, tmp_path / "weights.pt")
     before = net.kept.embed.weight.detach().clone()
-    model = graphkit.load(f"weighty:{attribute}", inputs=[_IDS], params=write(state, tmp_path))
+    model = graphkit.load(f"weighty:{attribute}", inputs=[_IDS], params=tmp_path / "weights.pt")
     held = model.graph.initializers["embed.weight"].const_value
     assert held is not None
     np.testing.assert_array_equal(held.numpy(), state["embed.weight"].numpy())
