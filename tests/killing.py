@@ -176,7 +176,8 @@ class Stage:
                 _slow(pause)
             from graphkit.cli import main
 
-            main(["convert", str(self.source), *self.scene.options])
+            sys.argv = ["graphkit", "convert", str(self.source), *self.scene.options]
+            main()
         except SystemExit as end:
             sys.stdout.flush()
             os._exit(end.code if isinstance(end.code, int) else 1)
