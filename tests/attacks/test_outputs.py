@@ -119,6 +119,11 @@ def files(tmp_path_factory) -> dict[str, dict[str, str]]:
     return found
 
 
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
 def run(command: str, paths: dict[str, str]) -> int:
     with pytest.raises(SystemExit) as left:
         main([part.format(**paths) for part in command.split()])
