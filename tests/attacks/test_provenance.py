@@ -253,13 +253,7 @@ def test_what_never_ends(tmp_path, which):
 )
 def test_many_fields(tmp_path):
     path = network(tmp_path / "net.onnx", (record(),))
+    onnx.checker.check_model(onnx.load(path))
+    assert history(path).record is not None
     path.write_bytes(b"\x08\x08" * 3_000_000 + path.read_bytes())
     assert history(path).record is None
-
-
-def test_the_files_themselves_are_right(tmp_path):
-    source = network(tmp_path / "net.onnx", (record(),))
-    onnx.checker.check_model(onnx.load(source))
-    found = history(source).record
-    assert found is not None
-    assert found.source == "trusted.onnx"
