@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from graphkit.limits import check_elements
 from graphkit.ops.nn.windows import Window, global_pool, onnx_window, pool, torch_pool
 from graphkit.ops.spec import Arr, Case, Limit, MxForm, Op, Refusal, arr, per_axis
 from graphkit.ops.tensor.sizes import some
@@ -82,6 +83,7 @@ def _places(b: MxBuilder, node: ir.Node, data: MxRef, window: Window) -> MxRef |
 
 def _taps(after: Sequence[int], window: Window) -> list[npt.NDArray[np.int64]]:
     """By axis, the coordinates that each window (rows) sees with each tap (columns)."""
+    check_elements(len(after) * prod(after) * prod(window.kernel))
     windows, taps = (np.indices(sizes).reshape(len(after), -1) for sizes in (tuple(after), window.kernel))
     return [
         windows[k][:, None] * window.strides[k] - window.begins[k] + taps[k] * window.dilations[k]
