@@ -19,7 +19,7 @@ LEFT_OUT = {
     "bisect": set(),
 }
 """Options of a comparison that make no sense for every run."""
-READING = {"input", "params", "trust-pickle", "trust-code", "dynamic-batch", "fix", "train"}
+READING = {"input", "params", "trust-pickle", "trust-code", "dynamic-batch", "fix", "limit", "train"}
 """Options that belong to a source."""
 
 
@@ -49,7 +49,7 @@ def run(tmp_path, monkeypatch, capfd):
 
 @pytest.mark.parametrize("command", KEYS)
 def test_every_option_of_a_comparison_can_be_set_and_nothing_else(command):
-    assert set(KEYS[command]) == set(options(command)) - READING - LEFT_OUT[command] - {"json", "debug"}
+    assert set(KEYS[command]) == set(options(command)) - READING - LEFT_OUT[command] - {"json", "debug", "timeout", "max-memory"}
 
 
 @pytest.mark.parametrize(
