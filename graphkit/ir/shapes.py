@@ -255,9 +255,9 @@ def check_pieces(node: ir.Node) -> None:
     Raises:
         FormatError: The message names the node.
     """
-    if node.op_type == "Einsum" and node.domain == "" and (held := node.attributes.get("equation")) is not None:
-        if held.is_ref() or not isinstance(held.value, str) or not _EQUATION.fullmatch(held.value):
-            raise FormatError(f"Node {node.name!r} (Einsum) has an equation that is none: {held.value!r}.")
+    held = node.attributes.get("equation") if node.op_type == "Einsum" and node.domain == "" else None
+    if held is not None and not (isinstance(held.value, str) and _EQUATION.fullmatch(held.value)):
+        raise FormatError(f"Node {node.name!r} (Einsum) has an equation that is none: {held.value!r}.")
     pieces = node.attributes.get_int("num_outputs", 0) if node.op_type == "Split" and node.domain == "" else 0
     if 0 < pieces < len(node.outputs) or pieces > _PIECES:
         raise FormatError(
