@@ -21,6 +21,8 @@ LEFT_OUT = {
 """Options of a comparison that make no sense for every run."""
 READING = {"input", "params", "trust-pickle", "trust-code", "dynamic-batch", "fix", "limit", "train"}
 """Options that belong to a source."""
+EVERYWHERE = {"json", "debug", "timeout", "max-memory"}
+"""Options that every command has, or that say who reads what it prints."""
 
 
 def options(command: str) -> dict[str, click.Option]:
@@ -49,7 +51,7 @@ def run(tmp_path, monkeypatch, capfd):
 
 @pytest.mark.parametrize("command", KEYS)
 def test_every_option_of_a_comparison_can_be_set_and_nothing_else(command):
-    assert set(KEYS[command]) == set(options(command)) - READING - LEFT_OUT[command] - {"json", "debug", "timeout", "max-memory"}
+    assert set(KEYS[command]) == set(options(command)) - READING - LEFT_OUT[command] - EVERYWHERE
 
 
 @pytest.mark.parametrize(
