@@ -15,6 +15,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from realmxnet import mxnet
 
 import graphkit
 from graphkit import provenance, stamps
@@ -325,3 +326,14 @@ def test_a_folder_has_its_name_whatever_it_is_called(tmp_path, monkeypatch):
     for name in ("{}.onnx", "{}/again/model.py", "{}/again/model.safetensors"):
         assert len({sha256(tmp_path / name.format(number)) for number in range(3)}) == 1, name
     assert of_onnx(tmp_path / "1.onnx").source == "folder"
+
+
+def test_mxnet_loads_symbols_with_a_record_and_runs_them(tmp_path):
+    mx = mxnet()
+    graphkit.convert(network(tmp_path / 'a "quoted" \\ é.onnx'), "mxnet", tmp_path / "mx")
+    assert of_symbol(tmp_path / "mx-symbol.json").source == 'a "quoted" \\ é.onnx'
+    net, args, _ = mx.model.load_checkpoint(str(tmp_path / "mx"), 0)
+    given = mx.nd.ones((2, 4))
+    found = net.bind(mx.cpu(), {**args, "x": given}).forward()[0].asnumpy()
+    np.testing.assert_allclose(found, np.ones((2, 4)) @ args["w"].asnumpy().T + 1, rtol=1e-6)
+    assert KEY not in net.tojson()
