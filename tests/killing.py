@@ -217,9 +217,9 @@ class Stage:
             return Killed(f"{left} is left", status, True)
         found_there = contents(self.folder)
         if found_there == self.old:
-            return Killed("old", status, status == 0 or (status > 0 and not self.scene.slow))
+            return Killed("old", status, status == 0 or not self._due(status))
         if found_there == self.new:
-            return Killed("new", status, status > 0 and not self.scene.slow)
+            return Killed("new", status, not self._due(status))
         return Killed(f"neither old nor new: {sorted(found_there)}", status, True)
 
     def _left(self, leader: int) -> str:
@@ -227,6 +227,10 @@ class Stage:
         if found := _rooms(self.folder):
             return found[0]
         return next((f"process {pid}" for pid in processes(self.folder, leader)), "")
+
+    def _due(self, status: int) -> bool:
+        """Whether the command failed because something was killed, if it did."""
+        return status <= 0 or self.scene.slow or "was killed (SIGKILL)" in self.said()
 
     def said(self) -> str:
         """What the command printed."""
