@@ -307,10 +307,10 @@ def main() -> int:
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     names = arguments.reader or list(READERS)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that processes go, too
     if arguments.worker:
         executions, _, until = arguments.worker.partition(":")
         Worker(READERS[names[0]], arguments.folder / names[0], int(executions), float(until)).run()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that processes go, too
     if arguments.read:
         told = [read(READERS[names[0]], path) for path in arguments.read]
         return int(not all(told))
