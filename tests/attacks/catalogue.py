@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
     Test = TypeVar("Test", bound=Callable[..., object])
 
-__all__ = ["Attack", "all_attacks", "attack", "page"]
+__all__ = ["BESIDE", "Attack", "all_attacks", "attack", "beside", "page"]
 
 _FOLDER: Final = Path(__file__).parent
 _ATTACKS: Final[list[Attack]] = []
+BESIDE: Final[set[tuple[str, str]]] = set()
+"""Modules and names of tests that are no attacks."""
 _HEAD: Final = """\
 # Attacks
 
@@ -57,6 +59,12 @@ def attack(tried: str, outcome: str) -> Callable[[Test], Test]:
         return test
 
     return register
+
+
+def beside(test: Test) -> Test:
+    """Mark a test of what goes on working beside attacks, which is none itself."""
+    BESIDE.add((test.__module__.rpartition(".")[2], test.__name__))
+    return test
 
 
 def all_attacks() -> dict[str, tuple[str, list[Attack]]]:

@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import graphkit
-from attacks.catalogue import attack
+from attacks.catalogue import attack, beside
 from graphkit.errors import FormatError, GraphkitError, LimitError
 from graphkit.ir.edit import nodes_of
 
@@ -332,6 +332,7 @@ def test_numbers_that_native_code_would_take_are_refused(tmp_path: Path) -> None
         graphkit.load(_saved(tmp_path, [_node("If", ["x"], "y")]))
 
 
+@beside
 def test_limits_of_onnx_can_be_raised(tmp_path: Path) -> None:
     path = _saved(tmp_path, [_node("Relu", ["x"], "a"), _node("Relu", ["a"], "y")])
     for name, least in (("nodes", 2), ("operands", 2)):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from attacks.catalogue import attack
+from attacks.catalogue import attack, beside
 from graphkit.errors import ExecutionError
 from graphkit.frameworks.frames import Frames
 from graphkit.frameworks.mxnet.worker.client import Worker
@@ -352,6 +352,7 @@ def test_an_end_that_looks_well(tmp_path, body):
     assert err
 
 
+@beside
 def test_frames_carry_what_they_are_given() -> None:
     import socket
 

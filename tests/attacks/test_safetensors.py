@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import graphkit
-from attacks.catalogue import attack
+from attacks.catalogue import attack, beside
 from graphkit.errors import FormatError, LimitError
 from graphkit.frameworks.torch.shards import INDEX, read_index, read_tensors
 
@@ -68,6 +68,7 @@ def test_an_index_names_plain_files_only(tmp_path: Path) -> None:
         read_tensors(tmp_path / "pipe")
 
 
+@beside
 def test_links_of_a_cache_of_downloads_are_followed(tmp_path: Path) -> None:
     blobs, snapshot = tmp_path / "blobs", tmp_path / "snapshots" / "main"
     blobs.mkdir()

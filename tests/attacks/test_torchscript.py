@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 import graphkit
-from attacks.catalogue import attack
+from attacks.catalogue import attack, beside
 from graphkit.errors import ExecutionError, FormatError, InputError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
@@ -159,6 +159,7 @@ def test_a_crash_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         graphkit.load(path, inputs=["2x3"])
 
 
+@beside
 def test_loading_may_compute(tmp_path: Path) -> None:
     model = graphkit.load(stored(Loads(), tmp_path / "net.pt"), inputs=["2x3"])
     stored_scale = model.graph.initializers["scale"].const_value
