@@ -179,6 +179,7 @@ def test_the_plugin_of_pytest_imports_next_to_nothing():
         "pytest_plugin",
         "render",
         "testing",
+        "text",
     }
 
 
