@@ -38,18 +38,24 @@ _SUFFIXES: Final = ("_output_0", "_output0", "_output")
 """What exporters append to a node's name to name its output."""
 
 
-def fingerprint(value: ir.Value) -> Print:
+def fingerprint(value: ir.Value, order: tuple[int, ...] | None = None) -> Print:
     """Shape, element type and some elements of a stored array: different ones are of different arrays.
 
     Equal ones are of arrays that agree in the first and last element and up to 62 between them. Data that is not at
     hand (a missing external file) has a fingerprint that equals no other.
+
+    Args:
+        value: What is stored.
+        order: An order to put the axes into before, as :func:`numpy.transpose` takes it; None for the one they have.
     """
     tensor = value.const_value
     if tensor is None:
         return (value.name, id(value))
-    shape = tuple(dim if isinstance(dim, int) else str(dim) for dim in tensor.shape)
+    dims = [dim if isinstance(dim, int) else str(dim) for dim in tensor.shape]
+    shape = tuple(dims if order is None else (dims[axis] for axis in order))
     try:
         array = np.asarray(tensor.numpy())
+        array = array if order is None else array.transpose(order)
         places = np.unique(np.linspace(0, array.size - 1, min(array.size, _SAMPLED)).astype(np.int64))
         taken = array.flat[places]
         release(array)

@@ -122,7 +122,7 @@ def _two(
     second = _sides(other, on or _home(other, needs, dtype), pools[1], dtype)
     for side in second.sides:
         side.name = f"{label_of(other)} on {side.runtime.name}"
-        side.names, side.boxed = matching.names, matching.boxed
+        side.names, side.boxed, side.orders = matching.names, matching.boxed, matching.orders
         side.levels = pools[0].float_types != pools[1].float_types
     # An output layer gives no loss itself, its rewritten form does.
     kept = [side for side in first.sides if not side.implied or losses(model)]

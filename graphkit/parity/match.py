@@ -30,6 +30,8 @@ class Matching:
         names: Name in the other model of each input, output, parameter, buffer and, where asked for, value between
             nodes that has a counterpart there.
         boxed: Those among them that have no axes, and a single one of size 1 in the other model: MXNet has no other.
+        orders: For parameters and buffers among them that the other model holds with their axes in another order, the
+            order that puts them into that of this one.
         told: What met and what did not, in sentences.
         extra: Outputs of the other model that this one does not have.
         reshaped: Values between nodes whose counterparts are of a shape that cannot be the same, by name: one of the
@@ -40,6 +42,7 @@ class Matching:
 
     names: dict[str, str]
     boxed: frozenset[str]
+    orders: Mapping[str, tuple[int, ...]]
     told: tuple[str, ...]
     extra: tuple[str, ...] = ()
     reshaped: Mapping[str, str] = field(default_factory=dict)
@@ -87,7 +90,14 @@ def match(model: ir.Model, other: ir.Model, taps: bool = False) -> Matching:
                 listed = some([f"{name} ↔ {found}" for name, found in names_there.items()])
                 told.append(f"{_counted(len(names_there), 'value')} of another {what} there, not compared: {listed}")
     return Matching(
-        names, _boxed(model, other, names), tuple(filter(None, told)), extra, reshaped, alignment, parameters.reasons
+        names,
+        _boxed(model, other, names),
+        parameters.orders,
+        tuple(filter(None, told)),
+        extra,
+        reshaped,
+        alignment,
+        parameters.reasons,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import cached_property
+from itertools import permutations
 from typing import TYPE_CHECKING, Final
 
 from graphkit.ir.dims import dims_of, shown
@@ -22,25 +23,30 @@ __all__ = ["Parameters", "some"]
 
 _LISTED: Final = 5
 """Names in a sentence; of more, the number is told."""
+_AXES: Final = 4
+"""Axes of the largest arrays that are looked for with their axes in another order."""
 
 
 class Parameters:
-    """Parameters and buffers of one model and their counterparts of the same kind and shape in another.
+    """Parameters and buffers of one model and their counterparts of the same kind in another.
 
     In this order they match
 
     1. by the name that they have in the model that was converted, where they hold the same numbers;
     2. by their numbers, where these are in either model once;
-    3. by that name although the numbers differ, unless the nodes that read them say otherwise: names may have been
+    3. by either of both where the other model holds them transposed, or with their axes in another order;
+    4. by that name although the numbers differ, unless the nodes that read them say otherwise: names may have been
        shifted, and a weight that a normalisation was folded into is no longer what it was;
-    4. by the nodes that read them;
-    5. by order, where the same operators read as many of the same shape.
+    5. by the nodes that read them;
+    6. by order, where the same operators read as many of the same shape.
 
     Numbers are compared by some elements: an array may be gigabytes in a mapped file. What is stored in another layout
-    (transposed, packed, folded) has no counterpart, unless the model says in nodes how it was derived.
+    (packed, folded) has no counterpart, unless the model says in nodes how it was derived.
 
     Attributes:
         names: Name in the other model by name.
+        orders: For those that the other model holds with their axes in another order, by name, the order that puts
+            them into that of this one, as :func:`numpy.transpose` takes it.
         reasons: Why those have none that have none, by name.
         told: Sentences about both.
     """
@@ -48,6 +54,7 @@ class Parameters:
     def __init__(self, model: ir.Model, other: ir.Model, aligned: Callable[[], Alignment]) -> None:
         """Match them; ``aligned`` is asked for the nodes that are each other where names and numbers do not decide."""
         self.names: dict[str, str] = {}
+        self.orders: dict[str, tuple[int, ...]] = {}
         self.reasons: dict[str, str] = {}
         self.told: list[str] = []
         self._aligned = aligned
@@ -77,6 +84,11 @@ class Parameters:
         namesakes = _namesakes(rest, free)
         accept("name", [pair for pair in namesakes if prints[pair[0]] == prints[pair[1]]])
         accept("equal numbers", _unique(rest, free, prints))
+        turned = {(one, two): order for one, two, order in _turned(rest, free, prints)}
+        accept("equal numbers, transposed", turned)
+        self.orders |= {
+            one.name or "": order for (one, two), order in turned.items() if one in pairs and pairs[one][0] is two
+        }
         if rest and free:
             accept("name", [pair for pair in _namesakes(rest, free) if self._credible(*pair)])
         if rest and free:
@@ -168,6 +180,34 @@ def _unique(
         for value in ours
         if counts[0][prints[value]] == counts[1][prints[value]] == 1 and value.const_value is not None
     ]
+
+
+def _turned(
+    ours: Sequence[ir.Value], theirs: Sequence[ir.Value], prints: Mapping[ir.Value, Hashable]
+) -> list[tuple[ir.Value, ir.Value, tuple[int, ...]]]:
+    """Those that hold the same numbers with their axes in another order, and the order that undoes that.
+
+    They have the same name, or no other has those numbers.
+    """
+    there: dict[Hashable, list[ir.Value]] = {}
+    for value in theirs:
+        there.setdefault(prints[value], []).append(value)
+    found: dict[ir.Value, list[tuple[ir.Value, tuple[int, ...]]]] = {}
+    for value in ours:
+        axes = range(len(dims_of(value) or ()))
+        for order in list(permutations(axes))[1:] if len(axes) <= _AXES and value.const_value is not None else ():
+            back = tuple(order.index(axis) for axis in axes)
+            matches = there.get(fingerprint(value, order), [])
+            found.setdefault(value, []).extend((other, back) for other in matches)
+    taken = Counter(other for matches in found.values() for other, _ in matches)
+    alike = [
+        (value, *match)
+        for value, matches in found.items()
+        for match in matches
+        if alias_of(match[0]) == alias_of(value) and len({other for other, _ in matches}) == len(matches)
+    ]
+    alone = [(value, *matches[0]) for value, matches in found.items() if len(matches) == 1 == taken[matches[0][0]]]
+    return [*alike, *alone]
 
 
 def _kept(value: ir.Value, partners: Mapping[ir.Node, ir.Node | None]) -> ir.Value | None:

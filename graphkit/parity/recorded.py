@@ -96,6 +96,7 @@ class RecordedSide:
         implied: False: it was asked for.
         names: None: it speaks of the model compared.
         boxed: Empty.
+        orders: Empty.
         levels: False: the model compared is held in the same float types.
         mode: How BatchNorm and Dropout behaved.
         outputs: Outputs of the current sample.
@@ -124,6 +125,7 @@ class RecordedSide:
         self.note = by.note
         self.names: Mapping[str, str] | None = None
         self.boxed: frozenset[str] = frozenset()
+        self.orders: Mapping[str, tuple[int, ...]] = {}
         self.levels = False
         self.mode: Mode = "eval" if baseline.conditions.mode == "eval" else "train-no-dropout"
         self.step: Step | None = None

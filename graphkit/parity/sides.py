@@ -94,6 +94,8 @@ class Side:
         implied: Whether it is compared without having been asked for.
         names: For a side that runs another model: the names there of what has a counterpart; None for the same model.
         boxed: Names of what has no axes, and one of size 1 in the other model.
+        orders: For parameters that the other model holds with their axes in another order, the order that puts them
+            into that of the model compared.
         levels: Whether it runs a model that is held in other float types than that compared, so that what both give is
             compared in the precision of the reference.
         mode: How BatchNorm and Dropout behave outside of steps of training.
@@ -113,6 +115,7 @@ class Side:
     implied: bool = False
     names: Mapping[str, str] | None = None
     boxed: frozenset[str] = frozenset()
+    orders: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     levels: bool = False
     mode: Mode = "eval"
     outputs: Arrays = field(default_factory=dict)
@@ -267,11 +270,13 @@ class Side:
         """What this side gave, under the names of the model compared; what has no counterpart there is left out."""
         if self.names is None:
             return arrays
-        return {
-            name: arrays[other].reshape(()) if name in self.boxed else arrays[other]
-            for name, other in self.names.items()
-            if other in arrays
-        }
+        return {name: self._arranged(name, arrays[other]) for name, other in self.names.items() if other in arrays}
+
+    def _arranged(self, name: str, array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+        """An array of this side with the axes of the model compared."""
+        if name in self.boxed:
+            return array.reshape(())
+        return array.transpose(self.orders[name]) if name in self.orders else array
 
     def _attempt(self, action: Callable[[S], T], opened: Callable[[Runtime, bool, Precision], S]) -> T:
         try:

@@ -185,10 +185,10 @@ def test_a_missing_parameter_is_told():
     assert match(right, left).told[-1] == "1 more parameter in the second model: v"
 
 
-def test_a_parameter_stored_transposed_has_no_counterpart():
+def test_a_parameter_stored_transposed_with_other_numbers_has_no_counterpart():
     weight = [[1.0, 2], [3, 4]]
     left = of("t = Transpose(w) y = MatMul(x, t)", "float[n, 2] x", "float[n, 2] y", w=weight)
-    right = of("y = MatMul(x, k)", "float[n, 2] x", "float[n, 2] y", k=np.transpose(weight).tolist())
+    right = of("y = MatMul(x, k)", "float[n, 2] x", "float[n, 2] y", k=[[1.0, 3], [2, 5]])
     found = match(left, right)
     assert "w" not in found.names
     assert found.reasons == {"w": "they are stored in another layout there (k, 2×2)"}
@@ -262,8 +262,14 @@ def test_a_network_trained_anew_under_other_names_is_recognised(pairs, network):
 @pytest.mark.parametrize("network", ["encoder", "mobilenet"])
 def test_what_meets_in_converted_networks_holds_the_same_numbers(pairs, network, form):
     alike = pairs.truth(network, form)
-    found = match(pairs.source(network), pairs.form(network, form), taps=True)
-    assert [pair for pair in found.names.items() if pair[1] not in alike[pair[0]]] == []
+    source, other = pairs.source(network), pairs.form(network, form)
+    found = match(source, other, taps=True)
+    assert [pair for pair in found.names.items() if pair[1] not in alike[pair[0]] and pair[0] not in found.orders] == []
+    for name, order in found.orders.items():
+        ours, theirs = (
+            held.graph.initializers[called] for held, called in ((source, name), (other, found.names[name]))
+        )
+        assert (theirs.const_value.numpy().transpose(order) == ours.const_value.numpy()).all()
     assert len(set(found.names.values())) == len(found.names)
     if form != "exported":
         held = [name for name, value in pairs.source(network).graph.initializers.items() if kind(value) != "constant"]
@@ -272,3 +278,30 @@ def test_what_meets_in_converted_networks_holds_the_same_numbers(pairs, network,
 
 def kind(value: ir.Value) -> str:
     return value.metadata_props["graphkit.kind"]
+
+
+@pytest.mark.parametrize("weight", [[[1.0, 2], [3, 4]], [[1.0, 2], [3, 4], [5, 6]]], ids=["square", "wide"])
+def test_a_parameter_stored_transposed_is_known_by_its_numbers(weight):
+    width, turned = len(weight), np.transpose(weight).tolist()
+    ends = f"float[n, {width}] x", "float[n, 2] y"
+    left = of("y = MatMul(x, w)", *ends, w=weight)
+    right = of("t = Transpose(w) y = MatMul(x, t)", *ends, w=turned)
+    found = match(left, right)
+    assert (found.names["w"], found.orders) == ("w", {"w": (1, 0)})
+    assert sentences(found, "parameter") == ["parameters: 1 of 1 by equal numbers, transposed (w ↔ w)"]
+
+
+def test_a_parameter_stored_with_its_axes_in_another_order_is_known_by_its_numbers():
+    weight = np.arange(24.0).reshape(2, 3, 4)
+    ends = "float[n, 2, 3, 4] x", "float[n, 2, 3, 4] y"
+    left = of("y = Mul(x, w)", *ends, w=weight.tolist())
+    right = of("t = Transpose <perm = [1, 2, 0]> (k) y = Mul(x, t)", *ends, k=weight.transpose(2, 0, 1).tolist())
+    found = match(left, right)
+    assert (found.names["w"], found.orders["w"]) == ("k", (1, 2, 0))
+    assert (weight.transpose(2, 0, 1).transpose(found.orders["w"]) == weight).all()
+
+
+def test_a_parameter_whose_numbers_fit_in_several_orders_is_not_guessed():
+    left = of("y = MatMul(x, w)", "float[n, 2] x", "float[n, 2] y", w=[[1.0, 1], [1, 1]])
+    right = of("y = MatMul(x, w)", "float[n, 2] x", "float[n, 2] y", w=[[1.0, 1], [1, 1]])
+    assert match(left, right).orders == {}
