@@ -76,10 +76,19 @@ def explain(problem: BaseException, *, debug: bool, silent: bool = False) -> int
             say_ended(number)
         return 128 + number
     if isinstance(problem, PipeClosedError | BrokenPipeError):
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # so that the interpreter's last flush finds a file
+        _print_nowhere()
         return 141
     fail(_told(problem))
+    try:
+        sys.stdout.flush()
+    except OSError:  # such as that of a full disk, which is what was told
+        _print_nowhere()
     return 2
+
+
+def _print_nowhere() -> None:
+    """Let the interpreter's last flush find a file."""
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # it is open for as long as the process is
 
 
 def say_ended(number: int) -> None:

@@ -131,13 +131,12 @@ def _end(target: Path, *, own: bool) -> Path:
             raise InputError(
                 f"{target} cannot be written because its folder does not exist; create {end.parent} first."
             )
-    try:
-        about = end.lstat()
-    except FileNotFoundError:
+    about = _about(end)
+    if about is None:
         return end
     if stat.S_ISDIR(about.st_mode):
         raise InputError(f"{target} cannot be written because it is a folder; give the name of a file.")
-    if stat.S_ISREG(about.st_mode) and not os.access(end, os.W_OK):
+    if stat.S_ISREG(about.st_mode) and not os.access(end, os.W_OK) and _about(end) == about:  # not replaced meanwhile
         raise InputError(
             f"{target} cannot be written because it is protected from that; remove it first, change its permissions, "
             f"or give another name."
@@ -147,6 +146,14 @@ def _end(target: Path, *, own: bool) -> Path:
             f"{target} cannot be written because it is no file but a device or a socket; give the name of a file."
         )
     return end
+
+
+def _about(path: Path) -> os.stat_result | None:
+    """What the system knows of a file; None where there is none."""
+    try:
+        return path.lstat()
+    except FileNotFoundError:
+        return None
 
 
 def _check_link(target: Path) -> None:

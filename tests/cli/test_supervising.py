@@ -39,11 +39,17 @@ main()
 """The command line, with a command that does as a test says."""
 
 
+def heed() -> None:
+    """Heed what a shell may have had the tests ignore, with nohup."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @contextlib.contextmanager
 def started(body: str, *options: str, **how) -> Iterator[subprocess.Popen[str]]:
     code = PROGRAM.format(body=textwrap.indent(textwrap.dedent(body), "    "))
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GRAPHKIT_")}
     environment |= how.pop("env", {})
+    how.setdefault("preexec_fn", heed)
     with subprocess.Popen(
         [sys.executable, "-c", code, *options],
         stdout=subprocess.PIPE,
