@@ -24,9 +24,11 @@ __all__ = [
     "adopt_orphans",
     "end_group",
     "end_with_parent",
+    "ending",
     "has_ended",
     "reap",
     "send",
+    "signal_name",
 ]
 
 DETACHED: Final = "GRAPHKIT_DETACHED"
@@ -39,7 +41,9 @@ _SEARCH: Final = 0.2
 _SHARE: Final = 100
 """A search lasts at most this part of the time until the next one."""
 _KEPT: Final = 1 << 14
-"""Bytes of a process's last words."""
+"""Bytes of what a process wrote last that are kept."""
+_LINES, _WORDS = 4, 600
+"""Lines and characters of its last words."""
 _PATIENCE: Final = 5.0
 """Seconds that killed processes may take to be gone."""
 
@@ -74,6 +78,19 @@ def signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+def ending(status: int | None) -> str:
+    """How a process ended, as the rest of a sentence about it.
+
+    Args:
+        status: Its exit status, negative for the number of a signal; None if it has not ended.
+    """
+    if status is None:
+        return "fell silent"
+    if status == -signal.SIGKILL:
+        return "was killed (SIGKILL), most likely for want of memory,"
+    return f"crashed ({signal_name(-status)})" if status < 0 else f"ended with exit status {status}"
 
 
 def has_ended(child: int) -> bool:
@@ -204,11 +221,17 @@ class LastWords:
         with self._turn:
             self._kept = b""
 
-    def lines(self) -> list[str]:
-        """The last lines that are not empty, without white space around them."""
+    def told(self, noise: tuple[str, ...] = ()) -> str:
+        """A sentence of the last lines, to stand behind another one; nothing where there are none.
+
+        Args:
+            noise: What lines that tell nothing begin with.
+        """
         with self._turn:
             text = self._kept.decode(errors="replace")
-        return [stripped for line in text.splitlines() if (stripped := line.strip())]
+        lines = [line.strip() for line in text.splitlines()]
+        lines = [line for line in lines if line and not line.startswith(noise)][-_LINES:]
+        return f" Its last words: {' | '.join(lines)[-_WORDS:]}" if lines else ""
 
     def join(self, seconds: float) -> None:
         """Wait until the process has closed the pipe, for some time."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -16,7 +15,7 @@ import numpy as np
 from graphkit.errors import ExecutionError
 from graphkit.frameworks.frames import Frames, packed, unpacked
 from graphkit.frameworks.timing import Answer, Memory, Round
-from graphkit.processes import LastWords, end_group, has_ended, signal_name
+from graphkit.processes import LastWords, end_group, ending, has_ended
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,8 +26,6 @@ __all__ = ["LIMIT", "TimedProcess", "thread_settings"]
 
 LIMIT: Final = 1800.0
 """Seconds that one request may take; compiling a large model takes minutes."""
-_WORDS: Final = 600
-"""Characters of a process's last words."""
 _THREADS: Final = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -171,7 +168,7 @@ class TimedProcess:
         self.close()
         return ExecutionError(
             f"The process of {self._label} gave an answer that is none when it was to {request} the model "
-            f"({' '.join(str(found).split())[:200]}); the model may have done harm to it.{self._last_words()}"
+            f"({' '.join(str(found).split())[:200]}); the model may have done harm to it.{self._words.told()}"
         )
 
     def _death(self, request: str) -> str:
@@ -179,17 +176,5 @@ class TimedProcess:
         while not (ended := has_ended(self._process.pid)) and time.monotonic() < end:
             time.sleep(0.01)
         self.close()
-        status = self._process.returncode
-        if not ended:
-            told = "fell silent"
-        elif status == -signal.SIGKILL:
-            told = "was killed, most likely for want of memory,"
-        elif status < 0:
-            told = f"crashed ({signal_name(-status)})"
-        else:
-            told = f"ended with exit status {status}"
-        return f"The process of {self._label} {told} when it was to {request} the model.{self._last_words()}"
-
-    def _last_words(self) -> str:
-        words = " | ".join(self._words.lines()[-4:])[-_WORDS:]
-        return f" Its last words: {words}" if words else ""
+        told = ending(self._process.returncode if ended else None)
+        return f"The process of {self._label} {told} when it was to {request} the model.{self._words.told()}"

@@ -10,11 +10,11 @@ import subprocess
 import sys
 import textwrap
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from alive import gone
 
 from attacks.catalogue import attack, beside
 from graphkit.errors import ExecutionError
@@ -25,6 +25,7 @@ from graphkit.processes import Family
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are watched on Linux only")
 
@@ -65,20 +66,6 @@ def worker(tmp_path: Path) -> Callable[[str], Worker]:
     yield start
     for process in found:
         process.close()
-
-
-def state(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return "gone"
-
-
-def gone(pid: int) -> bool:
-    end = time.monotonic() + 10
-    while state(pid) not in ("gone", "Z") and time.monotonic() < end:
-        time.sleep(0.01)
-    return state(pid) in ("gone", "Z")
 
 
 def refused(process: Worker, told: str, limit: float = LIMIT) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from alive import gone, state
 
 from graphkit.cli import main
 
@@ -69,20 +70,6 @@ def ended(body: str, *options: str, **how) -> tuple[int, str, str]:
     with started(body, *options, **how) as process:
         out, err = process.communicate(timeout=60)
     return process.returncode, out, " ".join(err.split())
-
-
-def state(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return "gone"
-
-
-def gone(pid: int) -> bool:
-    end = time.monotonic() + 10
-    while state(pid) not in ("gone", "Z") and time.monotonic() < end:
-        time.sleep(0.01)
-    return state(pid) in ("gone", "Z")
 
 
 def test_what_a_command_prints_and_returns_is_its_own() -> None:

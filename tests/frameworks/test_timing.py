@@ -108,7 +108,7 @@ def test_a_refusal_says_why_and_leaves_no_process(started):
 
 @pytest.mark.parametrize(
     ("number", "told"),
-    [(signal.SIGSEGV, "crashed .SIGSEGV."), (signal.SIGKILL, "killed, most likely for want of memory")],
+    [(signal.SIGSEGV, "crashed .SIGSEGV."), (signal.SIGKILL, "killed .SIGKILL., most likely for want of memory")],
 )
 def test_a_death_says_how_and_its_last_words(started, number, told):
     process = started(dies=int(number))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graphkit.errors import ExecutionError, FeedError
 from graphkit.frameworks.frames import Frames
 from graphkit.frameworks.mxnet.messages import NOISE, gist
-from graphkit.processes import LastWords, end_group, has_ended, signal_name
+from graphkit.processes import LastWords, end_group, ending, has_ended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -188,21 +188,21 @@ class Worker:
             self.close()
             raise ExecutionError(
                 f"MXNet did not {_doing(command)} within {limit:g} seconds and was ended; GRAPHKIT_MXNET_TIMEOUT sets "
-                f"another limit.{self._last_words()}"
+                f"another limit.{self._words.told(NOISE)}"
             ) from error
         except (EOFError, BrokenPipeError) as error:
             silent = not self._ends()
             self.close()
             status = None if silent else self._process.returncode
             raise ExecutionError(
-                f"MXNet's process ({self._python}) {_ending(status)} when it was to {_doing(command)}."
-                f"{self._last_words()}"
+                f"MXNet's process ({self._python}) {ending(status)} when it was to {_doing(command)}."
+                f"{self._words.told(NOISE)}"
             ) from error
         except (ValueError, MemoryError) as error:
             self.close()
             raise ExecutionError(
                 f"{self._python} gave an answer that is none when MXNet was to {_doing(command)} ({error}); "
-                f"GRAPHKIT_MXNET_PYTHON must be a Python that has MXNet.{self._last_words()}"
+                f"GRAPHKIT_MXNET_PYTHON must be a Python that has MXNet.{self._words.told(NOISE)}"
             ) from error
         except BaseException:
             self.close()
@@ -227,10 +227,6 @@ class Worker:
         while not (ended := has_ended(self.pid)) and time.monotonic() < end:
             time.sleep(0.01)
         return ended
-
-    def _last_words(self) -> str:
-        lines = [line for line in self._words.lines() if not line.startswith(NOISE)][-4:]
-        return f" Its last words: {' | '.join(lines)[-600:]}" if lines else ""
 
 
 _POOL: dict[tuple[str, bool, bool, int | None], Worker] = {}
@@ -296,11 +292,3 @@ def _doing(command: str) -> str:
         "measure": "time the symbol",
         "memory": "tell its memory",
     }.get(command, command)
-
-
-def _ending(status: int | None) -> str:
-    if status is None:
-        return "fell silent"
-    if status >= 0:
-        return f"ended with exit status {status}"
-    return f"crashed ({signal_name(-status)})"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -20,7 +19,7 @@ from graphkit.frameworks.torch.guards import Guard, remember
 from graphkit.frameworks.torch.scripted.code import check_code
 from graphkit.frameworks.torch.stored_program import load_mapped
 from graphkit.limits import current
-from graphkit.processes import LastWords, end_group
+from graphkit.processes import LastWords, end_group, ending
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,8 +37,6 @@ _START: Final = (
 )
 _SHARE: Final = 4
 """Times the size of the archive that may be taken beside the limit of memory: its weights, some times."""
-_WORDS: Final = 600
-"""Characters of the process's last words."""
 _KINDS: Final = {
     kind.__name__: kind for kind in (errors.InputError, errors.FormatError, errors.MissingError, errors.ExecutionError)
 }
@@ -141,19 +138,12 @@ def _raise(path: Path, told: Mapping[str, Any], memory: int) -> None:
 
 
 def _death(path: Path, status: int, words: LastWords, memory: int, seconds: float) -> str:
-    if status == -signal.SIGKILL:
-        told = "was killed, most likely for want of memory"
-    elif status < 0:
-        told = f"crashed ({signal.Signals(-status).name})"
-    else:
-        told = f"ended with exit status {status}"
-    said = " | ".join(words.lines()[-4:])[-_WORDS:]
+    said = words.told()
     if "bad_alloc" in said or "allocate memory" in said or "MemoryError" in said:
         return _starved(path, memory)
-    last = f" Its last words: {said}" if said else ""
     return (
-        f"{path} was not captured: the process that runs its TorchScript {told} after {seconds:.0f} seconds. The "
-        f"archive may be damaged; export the model again with torch.export.save.{last}"
+        f"{path} was not captured: the process that runs its TorchScript {ending(status)} after {seconds:.0f} seconds. "
+        f"The archive may be damaged; export the model again with torch.export.save.{said}"
     )
 
 
