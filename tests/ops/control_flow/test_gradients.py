@@ -269,7 +269,8 @@ def test_random_numbers_of_turns_are_those_of_their_gradients(text: str) -> None
     x = np.arange(1, 21, dtype=np.float32).reshape(5, 4)
     found = drawn(text, x=x)
     np.testing.assert_allclose(found["x.grad"], found["y"] / x, rtol=1e-5)
-    assert len(np.unique(found["x.grad"].round(4))) == (2 if "Dropout" in text else 20)
+    several = len(np.unique(found["x.grad"].round(4)))
+    assert several == 2 if "Dropout" in text else several > 17  # two of twenty are the same once in fifty times
 
 
 def test_a_sequence_that_a_loop_carries_beside_tensors_is_no_obstacle() -> None:
