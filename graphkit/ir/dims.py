@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 __all__ = ["bounds_of", "dims_of", "how_to_give", "set_bounds", "shown", "unknown_inputs"]
 
 _BOUNDS: Final = "graphkit.bounds"
+_SHOWN: Final = 16
+"""Sizes of a shape that people are shown."""
 
 
 def set_bounds(value: ir.Value, bounds: Mapping[int, tuple[int, int | None]]) -> None:
@@ -35,7 +37,10 @@ def dims_of(value: ir.Value) -> tuple[int | str | None, ...] | None:
 
 def shown(dims: Sequence[int | str | None]) -> str:
     """A shape for people, e.g. ``batch×3×?×?``."""
-    return "×".join("?" if dim is None else str(dim) for dim in dims) or "a scalar"
+    told = ["?" if dim is None else str(dim) for dim in dims]
+    if len(told) > _SHOWN:
+        told[_SHOWN // 2 : -_SHOWN // 2] = ["…"]
+    return "×".join(told) or "a scalar"
 
 
 def unknown_inputs(value: ir.Value) -> list[str]:

@@ -163,9 +163,10 @@ class Variables:
                 return [dim if dim >= 0 else None for dim in dims]
             return [dim if dim > 0 else None for dim in dims] or None
         except ValueError as error:
+            name = short(variable.name, 200)
             raise FormatError(
-                f"{self._label}: variable {variable.name!r} declares the shape {short(text, 200)}, which is none. "
-                f"Give it with --input {variable.name}:SHAPE after removing __shape__ from the symbol."
+                f"{self._label}: variable {name!r} declares the shape {short(text, 200)}, which is none. "
+                f"Give it with --input {name}:SHAPE after removing __shape__ from the symbol."
             ) from error
 
     def _declared_dtype(self, variable: MxNode) -> ir.DataType:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Final, Literal
 
+from graphkit import limits
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -90,7 +92,11 @@ def pieces(gates: int, layers: int, directions: int, inputs: int, hidden: int, p
         inputs: Size of the first layer's input.
         hidden: Size of the state.
         projection: Size that the output of an LSTM is projected to, 0 for none.
+
+    Raises:
+        LimitError: There are more than a node may read.
     """
+    limits.check("operands", 4 * layers * directions, f"A recurrent network of {layers} layers")
     found: list[Piece] = []
 
     def add(part: Part, layer: int, direction: int, *shape: int) -> None:
