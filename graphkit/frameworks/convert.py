@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import warnings
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from graphkit import provenance
 from graphkit.errors import InputError
 from graphkit.files import parse_size, showing
 from graphkit.frameworks.base import ReadOptions, WriteOptions, frameworks
-from graphkit.frameworks.given import input_specs
+from graphkit.frameworks.given import input_specs, spelled
 from graphkit.ir.origin import drop_source
 from graphkit.ir.weights import check_weights
 
@@ -45,8 +44,6 @@ __all__ = [
     "writer_of",
 ]
 
-_SPELLED = 16
-"""Numbers of a fixed input that records tell one by one."""
 _SOURCES = (
     "an exported program (x.pt2), a TorchScript archive (x.pt), an ONNX model (x.onnx), an MXNet symbol "
     "(x-symbol.json), a folder of torch source that graphkit wrote or a Python callable that makes a module "
@@ -166,28 +163,10 @@ def _reading(source: Any, options: ReadOptions) -> Iterator[Sources]:
     """Note what is read meanwhile as the source's, for the records of what will be made of it."""
     path = Path(os.path.abspath(source)) if isinstance(source, str | Path) and Path(source).exists() else None
     named = source if isinstance(source, str) else type(source).__name__
-    with provenance.reading(named if path is None else path.name, _told(options)) as sources:
+    with provenance.reading(named if path is None else path.name, spelled(options)) as sources:
         if path is not None:
             provenance.note(path)
         yield sources
-
-
-def _told(options: ReadOptions) -> dict[str, str]:
-    """The options of reading that change what is read, as records tell them."""
-    told = {"inputs": ", ".join(map(str, options.inputs))} if options.inputs else {}
-    told |= {} if options.dynamic_batch else {"dynamic_batch": "no"}
-    told |= {"train": "yes"} if options.train else {}
-    fixed = ", ".join(f"{name}={_spelled(np.asarray(value))}" for name, value in options.fixed.items())
-    return told | ({"fixed": fixed} if fixed else {})
-
-
-def _spelled(array: npt.NDArray[np.generic]) -> str:
-    """Numbers as ``--fix`` takes them; of many or of other axes, their type, shape and a hash."""
-    if array.ndim < 2 and array.size <= _SPELLED:
-        return ",".join(map(str, array.reshape(-1).tolist()))
-    shape = "x".join(map(str, array.shape))
-    digest = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
-    return f"{array.dtype.name} {shape or 'scalar'} sha256 {digest}"
 
 
 def _options(

@@ -1,11 +1,17 @@
-"""Inputs as users give them: shapes, texts, and examples, which are arrays, what holds them, and constants."""
+"""Inputs as users give them: shapes, texts, and examples, which are arrays, what holds them, and constants.
+
+And how records of what was made of a source spell them.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 from graphkit.errors import InputError
 from graphkit.frameworks.base import Constant, InputSpec
@@ -13,16 +19,22 @@ from graphkit.frameworks.base import Constant, InputSpec
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy.typing as npt
+
+    from graphkit.frameworks.base import ReadOptions
+
     Input = InputSpec | str | Sequence[int | None]
     Inputs = Sequence[Any] | Mapping[str, Any]
     """Shapes, texts, specifications or examples of inputs, in order or by name; see :func:`input_specs`."""
 
-__all__ = ["input_spec", "input_specs", "parse_input"]
+__all__ = ["input_spec", "input_specs", "parse_input", "spelled"]
 
 _SPEC: Final = re.compile(
     r"(?:(?P<name>.+):)?(?P<shape>(?:\d+|\?)(?:x(?:\d+|\?))*|scalar)(?::(?P<dtype>[a-z]+\d*[a-z0-9_]*))?"
 )
 _CONSTANTS: Final = (bool, int, float, complex, type(None))
+_SPELLED: Final = 16
+"""Numbers of a fixed input that records tell one by one."""
 
 
 def input_specs(given: Inputs) -> tuple[InputSpec, ...]:
@@ -162,3 +174,21 @@ def _dtype(array: Any) -> str:
 
     dtype = array.dtype
     return np.dtype(dtype).name if isinstance(dtype, type | np.dtype) else str(dtype).rpartition(".")[2]
+
+
+def spelled(options: ReadOptions) -> dict[str, str]:
+    """The options of reading that change what is read, as records tell them."""
+    told = {"inputs": ", ".join(map(str, options.inputs))} if options.inputs else {}
+    told |= {} if options.dynamic_batch else {"dynamic_batch": "no"}
+    told |= {"train": "yes"} if options.train else {}
+    fixed = ", ".join(f"{name}={_numbers(np.asarray(value))}" for name, value in options.fixed.items())
+    return told | ({"fixed": fixed} if fixed else {})
+
+
+def _numbers(array: npt.NDArray[np.generic]) -> str:
+    """Numbers as ``--fix`` takes them; of many or of other axes, their type, shape and a hash."""
+    if array.ndim < 2 and array.size <= _SPELLED:
+        return ",".join(map(str, array.reshape(-1).tolist()))
+    shape = "x".join(map(str, array.shape))
+    digest = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+    return f"{array.dtype.name} {shape or 'scalar'} sha256 {digest}"

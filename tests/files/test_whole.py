@@ -279,11 +279,11 @@ class Write:
 
 
 @pytest.fixture
-def public(tmp_path):
+def public(tmp_path, tmp_path_factory):
     """A folder that everybody reaches."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        if folder.owner() != "root" or str(folder).startswith("/tmp/"):
-            folder.chmod(folder.stat().st_mode | 0o055)
+    base = tmp_path_factory.getbasetemp()
+    for folder in (base, *(folder for folder in (tmp_path, *tmp_path.parents) if base in folder.parents)):
+        folder.chmod(folder.stat().st_mode | 0o055)
     folder = tmp_path / "public"
     folder.mkdir()
     folder.chmod(0o777)
