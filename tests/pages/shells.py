@@ -1,0 +1,166 @@
+"""Where a page's commands and code run: in processes of their own, made quickly from one that has imported all.
+
+``graphkit …`` runs in a fork of a process that has imported graphkit and PyTorch, and does there what the program does;
+any other command runs in bash.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+import traceback
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import ForkServerContext
+
+__all__ = ["Interpreter", "command"]
+
+_SPECIAL: Final = re.compile(r"[|&;<>$`*?(){}\n~]")
+_UNSET: Final = re.compile(r"COLUMNS|LINES|GRAPHKIT_.*|PYTEST_.*|GITHUB_.*|CI|NO_COLOR|FORCE_COLOR|PYTHONPATH")
+
+
+@cache
+def _forks() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["graphkit.cli", "graphkit.frameworks.convert", "torch", "torch.export", "onnx"])
+    return context
+
+
+def command(text: str, folder: Path) -> tuple[str, int]:
+    """Run a command in a folder.
+
+    Returns:
+        What it printed, to stdout and stderr as they came, and its exit status.
+    """
+    with tempfile.TemporaryFile() as file:
+        words = shlex.split(text, comments=True) if not _SPECIAL.search(re.sub(r"'[^']*'|#.*", "", text)) else []
+        if words[:1] == ["graphkit"]:
+            status = _in_fork(words[1:], folder, file.fileno())
+        else:
+            done = subprocess.run(
+                ["bash", "--noprofile", "--norc", "-o", "pipefail", "-c", text],
+                cwd=folder,
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                check=False,
+            )
+            status = done.returncode
+        file.seek(0)
+        return file.read().decode(), status
+
+
+def _in_fork(words: list[str], folder: Path, output: int) -> int:
+    from multiprocessing.reduction import DupFd
+
+    process = _forks().Process(target=_graphkit, args=(words, str(folder), DupFd(output)))
+    process.start()
+    process.join()
+    return process.exitcode if process.exitcode is not None else -1
+
+
+def _graphkit(words: list[str], folder: str, output: Any) -> None:
+    handle = output.detach()
+    _settle(folder, handle, handle)
+    from graphkit.cli import main
+
+    sys.argv = ["graphkit", *words]
+    main()
+
+
+def _settle(folder: str, output: int, errors: int) -> None:
+    """Make a new process look like one that a shell started."""
+    os.dup2(output, 1)
+    os.dup2(errors, 2)
+    os.chdir(folder)
+    wanted = _environment()
+    for name in set(os.environ) - set(wanted):
+        del os.environ[name]
+    os.environ.update(wanted)
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  # for the life of the process
+    sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115  # as above
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not _UNSET.fullmatch(name)}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
+    return {**kept, "PATH": path, "MPLBACKEND": "Agg", "PYTHONWARNINGS": "ignore"}
+
+
+class Interpreter:
+    """A Python of its own that runs a page's code, block after block, in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._process: Any = None
+        self._line: Connection | None = None
+
+    def run(self, code: str, name: str) -> tuple[str, str | None]:
+        """Run code.
+
+        Args:
+            code: Statements.
+            name: What tracebacks call it.
+
+        Returns:
+            What it printed to stdout, and the traceback if it raised.
+        """
+        if self._line is None:
+            self._line, other = _forks().Pipe()
+            self._process = _forks().Process(target=_interpret, args=(other, str(self._folder)), daemon=False)
+            self._process.start()
+            other.close()
+        self._line.send((code, name))
+        try:
+            printed, problem = self._line.recv()
+        except EOFError:
+            self._process.join()
+            return "", f"the interpreter ended with status {self._process.exitcode}"
+        return printed, problem
+
+    def close(self) -> None:
+        """End it."""
+        if self._line is not None:
+            self._line.close()
+            self._process.join(20)
+            with suppress(AttributeError, ProcessLookupError):
+                self._process.kill()
+
+
+def _interpret(line: Connection, folder: str) -> None:
+    import linecache
+    import warnings
+
+    with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as errors:
+        _settle(folder, printed.fileno(), errors.fileno())
+        warnings.simplefilter("ignore")
+        sys.path.insert(0, folder)
+        names: dict[str, Any] = {"__name__": "__main__"}
+        while True:
+            try:
+                code, name = line.recv()
+            except EOFError:
+                return
+            linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
+            problem = None
+            try:
+                exec(compile(code, name, "exec"), names)
+            except BaseException:  # whatever the page's code raises is told
+                problem = traceback.format_exc()
+            sys.stdout.flush()
+            printed.seek(0)
+            text = printed.read().decode()
+            printed.seek(0)
+            printed.truncate()
+            line.send((text, problem))

@@ -1,0 +1,52 @@
+"""Every page of the documentation runs, shows what its commands print, and tells numbers that they print."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from pages.blocks import parse
+from pages.listing import ROOT, pages
+from pages.numbers import unfounded
+from pages.running import needs, run
+from realmxnet import mxnet
+
+from graphkit.frameworks.base import runtimes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOT_YET = (
+    "README CONTRIBUTING SECURITY attacks benchmarks bisect ci control-flow cost diff files functions giants "
+    "gluon gradients inspect limits look mxnet-runtime operators other-domains provenance quantization render "
+    "reports run shapes torch-files torch-source training transformers verify viewer "
+)
+"""Pages that are still to be written this way."""
+
+PAGES = [path for path in pages() if path.stem not in NOT_YET.split()]
+
+
+def skip_without(names: set[str]) -> None:
+    """Skip the test where something is missing that a page needs."""
+    if "mxnet" in names:
+        mxnet()
+    for name in names & set(runtimes()) - {"mxnet"}:
+        if (problem := runtimes()[name].missing()) is not None:
+            pytest.skip(problem)
+
+
+def titled(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", PAGES, ids=titled)
+def test_a_page_shows_what_its_commands_print(path: Path, tmp_path: Path) -> None:
+    page = parse(path)
+    skip_without(needs(page))
+    done = run(page, tmp_path)
+    assert not done.problems, "\n\n".join([*done.problems, f"tools/docs run {titled(path)} writes what is printed now"])
+
+
+@pytest.mark.parametrize("path", PAGES, ids=titled)
+def test_a_page_tells_numbers_that_a_command_prints(path: Path) -> None:
+    assert not (found := unfounded(parse(path))), "\n".join(found)
