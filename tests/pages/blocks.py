@@ -23,6 +23,7 @@ A comment before a block says more, one thing each line:
 | `<!-- write: NAME -->` | it is a file, as by a comment in its first line |
 | `<!-- recorded -->` | it runs for `tools/docs record`, not in tests: it takes long, or is of a machine |
 | `<!-- varies -->` | its numbers differ from run to run |
+| `<!-- pictured: NAME.svg -->` | the terminal with its colours becomes a picture, which the page shows |
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Block", "Command", "Page", "PageError", "parse"]
 
-_DIRECTIVES: Final = {"not run", "exit", "file", "write", "recorded", "varies"}
+_DIRECTIVES: Final = {"not run", "exit", "file", "write", "recorded", "varies", "pictured"}
 _FILES: Final = {"python", "toml", "yaml", "ini", "json", "sh", "dockerfile"}
 _NAMED: Final = re.compile(r"# ([\w./-]+\.\w+|Dockerfile)$")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from pages.blocks import Block, Page, PageError
 from pages.comparing import differences, same
+from pages.picturing import COLUMNS, Terminal
 from pages.shells import Interpreter, command
 
 if TYPE_CHECKING:
@@ -118,21 +119,25 @@ class _Reader:
             self.printed = getattr(self, f"_{block.language}")(block)
 
     def _console(self, block: Block) -> None:
-        new = ""
+        new, terminal = "", Terminal() if "pictured" in block.said else None
         for one in block.commands():
-            found = self._run(one.text, block)
+            found = self._run(one.text, block, terminal)
             agrees = same(one.shown, found, varies="varies" in block.said)
             new += f"$ {one.text}\n" + (one.shown if agrees else found)
             if not agrees:
                 self._tell(block, f"$ {one.text}\n{differences(one.shown, found)}")
         if new.rstrip() != block.content.rstrip():
             self.done.contents[block.line] = new
+        if terminal is not None:
+            terminal.save(self.folder / block.said["pictured"])
 
     def _sh(self, block: Block) -> str:
         return "".join(self._run(line, block) for line in block.lines())
 
-    def _run(self, text: str, block: Block) -> str:
-        found, status = command(text, self.folder)
+    def _run(self, text: str, block: Block, terminal: Terminal | None = None) -> str:
+        found, status = command(text, self.folder, columns=COLUMNS if terminal else None)
+        if terminal is not None:
+            found = terminal.show(text, found)
         found = re.sub(r"[ \t]+$", "", found, flags=re.MULTILINE).replace(f"{self.folder}/", "")
         if status != int(block.said.get("exit", "0")):
             self._tell(block, f"$ {text}\nended with status {status}:\n{found}")

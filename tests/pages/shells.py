@@ -36,8 +36,13 @@ def _forks() -> ForkServerContext:
     return context
 
 
-def command(text: str, folder: Path) -> tuple[str, int]:
+def command(text: str, folder: Path, *, columns: int | None = None) -> tuple[str, int]:
     """Run a command in a folder.
+
+    Args:
+        text: The command, as it is typed.
+        folder: Where it runs.
+        columns: Width of the terminal that it sees, one with colours; none if it prints to a file.
 
     Returns:
         What it printed, to stdout and stderr as they came, and its exit status.
@@ -45,12 +50,12 @@ def command(text: str, folder: Path) -> tuple[str, int]:
     with tempfile.TemporaryFile() as file:
         words = shlex.split(text, comments=True) if not _SPECIAL.search(re.sub(r"'[^']*'|#.*", "", text)) else []
         if words[:1] == ["graphkit"]:
-            status = _in_fork(words[1:], folder, file.fileno())
+            status = _in_fork(words[1:], folder, file.fileno(), _environment(columns))
         else:
             done = subprocess.run(
                 ["bash", "--noprofile", "--norc", "-o", "pipefail", "-c", text],
                 cwd=folder,
-                env=_environment(),
+                env=_environment(columns),
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
@@ -61,30 +66,29 @@ def command(text: str, folder: Path) -> tuple[str, int]:
         return file.read().decode(), status
 
 
-def _in_fork(words: list[str], folder: Path, output: int) -> int:
+def _in_fork(words: list[str], folder: Path, output: int, environment: dict[str, str]) -> int:
     from multiprocessing.reduction import DupFd
 
-    process = _forks().Process(target=_graphkit, args=(words, str(folder), DupFd(output)))
+    process = _forks().Process(target=_graphkit, args=(words, str(folder), DupFd(output), environment))
     process.start()
     process.join()
     return process.exitcode if process.exitcode is not None else -1
 
 
-def _graphkit(words: list[str], folder: str, output: Any) -> None:
+def _graphkit(words: list[str], folder: str, output: Any, environment: dict[str, str]) -> None:
     handle = output.detach()
-    _settle(folder, handle, handle)
+    _settle(folder, handle, handle, environment)
     from graphkit.cli import main
 
     sys.argv = ["graphkit", *words]
     main()
 
 
-def _settle(folder: str, output: int, errors: int) -> None:
+def _settle(folder: str, output: int, errors: int, wanted: dict[str, str]) -> None:
     """Make a new process look like one that a shell started."""
     os.dup2(output, 1)
     os.dup2(errors, 2)
     os.chdir(folder)
-    wanted = _environment()
     for name in set(os.environ) - set(wanted):
         del os.environ[name]
     os.environ.update(wanted)
@@ -92,10 +96,11 @@ def _settle(folder: str, output: int, errors: int) -> None:
     sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115  # as above
 
 
-def _environment() -> dict[str, str]:
+def _environment(columns: int | None = None) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not _UNSET.fullmatch(name)}
     path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
-    return {**kept, "PATH": path, "MPLBACKEND": "Agg", "PYTHONWARNINGS": "ignore"}
+    seen = {"FORCE_COLOR": "1", "COLUMNS": str(columns)} if columns else {}
+    return {**kept, "PATH": path, "MPLBACKEND": "Agg", "PYTHONWARNINGS": "ignore", **seen}
 
 
 class Interpreter:
@@ -143,7 +148,7 @@ def _interpret(line: Connection, folder: str) -> None:
     import warnings
 
     with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as errors:
-        _settle(folder, printed.fileno(), errors.fileno())
+        _settle(folder, printed.fileno(), errors.fileno(), _environment())
         warnings.simplefilter("ignore")
         sys.path.insert(0, folder)
         names: dict[str, Any] = {"__name__": "__main__"}
