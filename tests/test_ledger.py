@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from graphkit.frameworks.mxnet import schema
@@ -58,13 +56,6 @@ def test_as_many_operators_of_mxnet_are_read_as_before() -> None:
     read = [row.operator for row in support("mxnet") if row.becomes]
     counts = {name: sum(group(operator) == name for operator in read) for name in GROUPS}
     assert {name: count for name, count in counts.items() if count < GROUPS[name]} == {}
-
-
-def test_the_page_of_operators_is_what_is_printed() -> None:
-    from graphkit.frameworks.support_page import markdown
-
-    page = Path(__file__).parents[1] / "docs" / "operators.md"
-    assert page.read_text(encoding="utf-8") == markdown(support()), "run: graphkit ops --markdown > docs/operators.md"
 
 
 def test_operators_are_found_by_other_names() -> None:

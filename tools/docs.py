@@ -3,8 +3,9 @@
     tools/docs run [PAGE …]       run pages (all, if none is named) and write into them what is printed now
     tools/docs record PAGE …      the same, with the blocks that are recorded on an idle machine
     tools/docs check [PAGE …]     run them and tell what is not as they show
+    tools/docs generate [FILE …]  write what code writes: tables, pages of commands, pictures of the package
 
-How a page is written says tests/pages/blocks.py.
+How a page is written says tests/pages/blocks.py, where generated ones come from tests/pages/generated/.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from pages.blocks import PageError, parse
+from pages.generated import files
 from pages.listing import ROOT, pages
 from pages.running import keep, run
 
@@ -25,12 +27,36 @@ def shown(path: Path) -> Path:
 
 
 def main(words: list[str]) -> int:
-    if not words or words[0] not in ("run", "record", "check"):
-        print(__doc__, file=sys.stderr)
+    what, named = words[0] if words else "", words[1:]
+    if what in ("run", "record", "check"):
+        return run_pages(what, named)
+    if what == "generate":
+        return generate(named)
+    print(__doc__, file=sys.stderr)
+    return 2
+
+
+def generate(named: list[str]) -> int:
+    wanted = {str(shown(Path(name).resolve())) for name in named}
+    if unknown := wanted - set(files()):
+        print(f"nothing in tests/pages/generated/ writes {', '.join(sorted(unknown))}", file=sys.stderr)
         return 2
-    what, *named = words
+    for name, text in files().items():
+        if not wanted or name in wanted:
+            path = ROOT / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            before = path.read_text(encoding="utf-8") if path.is_file() else None
+            if (after := text()) != before:
+                path.write_text(after, encoding="utf-8")
+                print(f"{name}: written")
+    return 0
+
+
+def run_pages(what: str, named: list[str]) -> int:
     wrong = 0
-    for path in [Path(name).resolve() for name in named] or pages():
+    for path in [Path(name).resolve() for name in named] or [
+        path for path in pages() if str(shown(path)) not in files()
+    ]:
         page = parse(path)
         with tempfile.TemporaryDirectory(prefix="page-") as folder:
             try:

@@ -25,7 +25,7 @@ _HEAD: Final = """\
 # Attacks
 
 What was tried against graphkit, and what happens instead; each line is a test, which tries it again with every change.
-Written by `tools/attacks > docs/attacks.md`.
+Written by `tools/docs generate`.
 """
 
 
