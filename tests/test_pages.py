@@ -12,7 +12,7 @@ from pages.numbers import unfounded
 from pages.running import needs, run
 from realmxnet import mxnet
 
-from graphkit.frameworks.base import runtimes
+from graphkit.doctor import examine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 NOT_YET = (
     "README CONTRIBUTING SECURITY benchmarks bisect ci control-flow cost files functions giants "
     "gluon gradients inspect limits look mxnet-runtime other-domains provenance quantization render "
-    "reports run shapes torch-files torch-source training transformers verify viewer "
+    "reports shapes torch-files torch-source training transformers verify viewer "
 )
 """Pages that are still to be written this way."""
 
@@ -32,9 +32,9 @@ def skip_without(names: set[str]) -> None:
     """Skip the test where something is missing that a page needs."""
     if "mxnet" in names:
         mxnet()
-    for name in names & set(runtimes()) - {"mxnet"}:
-        if (problem := runtimes()[name].missing()) is not None:
-            pytest.skip(problem)
+    for found in examine(sorted(names - {"mxnet"})):
+        if not found.works:
+            pytest.skip(f"{found.name}: {found.note}")
 
 
 def titled(path: Path) -> str:

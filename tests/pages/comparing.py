@@ -1,7 +1,8 @@
 """Whether what is printed is what a page shows.
 
 Words have to be the same. Numbers have to be the same if they are counts; to a thousandth if they are decimals; and of
-the same kind only, if they are measured: an error such as 1.2e-16, a duration, a ratio. Runs of blanks and of lines of
+the same kind only, if they are measured: an error such as 1.2e-16, a duration, a ratio. Versions of three parts or more
+(torch 2.13.0+cpu) are those of a machine, and any will do. Runs of blanks and of lines of
 tables count once, as columns are as wide as what stands in them.
 """
 
@@ -19,6 +20,8 @@ _MEASURED: Final = re.compile(r"\s*(?:ms|µs|s|seconds|minutes|ns|MB|GB|KB|kB|GF
 _UNITS: Final = re.compile(r"\b(?:[kKMG]?B|[mµn]?s|bytes|seconds|minutes)\b")
 _CLOSE: Final = 1e-3
 _HASHES: Final = re.compile(r"\b[0-9a-f]{12,64}\b")
+_VERSIONS: Final = re.compile(r"\b\d+\.\d+\.\d+(?:[.+\w-]*\w)?")
+_VERSIONS: Final = re.compile(r"(?<![\w.])\d+\.\d+\.\d+[\w.+]*(?:-[\w.+]+)*")
 _RULES: Final = re.compile(r"[─━═\-_]{3,}|[▁▂▃▄▅▆▇█▏▎▍▌▋▊▉]+")
 
 
@@ -76,7 +79,7 @@ def _same_line(shown: str, found: str, *, varies: bool) -> bool:
 
 
 def _plain(line: str) -> str:
-    return _HASHES.sub("HASH", _RULES.sub(" ", line))
+    return _HASHES.sub("HASH", _VERSIONS.sub("VERSION", _RULES.sub(" ", line)))
 
 
 def _words(line: str) -> str:

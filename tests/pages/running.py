@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from pages.blocks import Block, Page, PageError
 from pages.comparing import differences, same
+from pages.listing import ROOT
 from pages.picturing import COLUMNS, Terminal
 from pages.shells import Interpreter, command
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["Run", "keep", "needs", "run"]
 
 _RUN: Final = {"console", "sh", "python"}
+_CLONE: Final = re.compile(r"(?:\w+=\S+ )*(?:python )?tools/")
+"""Commands of a clone of the repository, which run in it."""
 _PICTURE: Final = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -135,7 +138,8 @@ class _Reader:
         return "".join(self._run(line, block) for line in block.lines())
 
     def _run(self, text: str, block: Block, terminal: Terminal | None = None) -> str:
-        found, status = command(text, self.folder, columns=COLUMNS if terminal else None)
+        folder = ROOT if _CLONE.match(text) else self.folder
+        found, status = command(text, folder, columns=COLUMNS if terminal else None)
         if terminal is not None:
             found = terminal.show(text, found)
         found = re.sub(r"[ \t]+$", "", found, flags=re.MULTILINE).replace(f"{self.folder}/", "")
