@@ -17,6 +17,7 @@ from graphkit.cli.comparing import (
 )
 from graphkit.cli.console import results_only, stdout
 from graphkit.cli.options import command, json_option, reading_options
+from graphkit.errors import InputError
 
 if TYPE_CHECKING:
     from graphkit.cli.comparing import Comparing
@@ -52,6 +53,7 @@ __all__ = ["COMMAND"]
     help="Record the numbers of the reference, e.g. as b.npz.",
 )
 @report_option()
+@click.option("--summary", is_flag=True, help="Print one line for each side that is compared, instead of its tensors.")
 @json_option
 def COMMAND(  # noqa: N802
     comparing: Comparing,
@@ -61,12 +63,15 @@ def COMMAND(  # noqa: N802
     baseline: Path | None,
     save_baseline: Path | None,
     reports: tuple[str, ...],
+    summary: bool,
     as_json: bool,
 ) -> int:
     """Prove that SOURCE computes the same on several runtimes, or that OTHER computes the same as SOURCE."""
     from graphkit.parity.verify import verify
     from graphkit.report.progress import progress
 
+    if summary and as_json:
+        raise InputError("--summary shortens the table, and --json prints none; leave one of them out.")
     with results_only(as_json), progress() as bar:
         model, other = comparing.models()
         report = verify(
@@ -88,6 +93,6 @@ def COMMAND(  # noqa: N802
     else:
         from graphkit.report.table import table
 
-        stdout().print(table(report))
+        stdout().print(table(report, summary=summary))
     publish(report)
     return 0 if report.passed else 1

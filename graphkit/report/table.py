@@ -33,7 +33,7 @@ _NAMED: Final = 3
 """Tensors that a note names before it counts the others."""
 
 
-def table(report: Report, *, worst: int = 8) -> Group:
+def table(report: Report, *, worst: int = 8, summary: bool = False) -> Group:
     """Lay a report out for a terminal.
 
     Args:
@@ -41,6 +41,8 @@ def table(report: Report, *, worst: int = 8) -> Group:
         worst: How many passed checks of each group to show, those nearest to their bounds; the others are summed up
             in a line; a quarter as many of each step of training. Failed checks are all shown, and of so many of them
             the first element beyond the bound.
+        summary: Instead of tensors, show one row for each side that is compared with the reference, with the largest
+            error of each quantity.
 
     Returns:
         Something that rich prints, as wide as the console; below 100 columns without l2 and cosine.
@@ -49,10 +51,11 @@ def table(report: Report, *, worst: int = 8) -> Group:
     from rich.text import Text
 
     compared = wording.groups(report)
-    parts: list[Text | _Grid] = [Text(clean(report.title), style="bold")]
+    parts: list[Text | _Grid | _Sums] = [Text(clean(report.title), style="bold")]
     parts += [Text(clean(line), style="dim") for line in report.matching]
     if compared:
-        parts += [_Grid(compared, worst), Text("error is max|difference| / max|reference|", style="dim")]
+        parts += [_Sums(compared) if summary else _Grid(compared, worst)]
+        parts += [Text("error is max|difference| / max|reference|", style="dim")]
     parts += [_told(check) for check in wording.about_passes(report)]
     checks = [check for _, members in compared for check in members]
     parts += [*_mismatches(checks, worst), *_notes(checks)]
@@ -105,6 +108,49 @@ class _Grid:
             grid.add_column(width=_NUMBER, justify="right", no_wrap=True)
         grid.add_column(no_wrap=True)
         return grid
+
+
+class _Sums:
+    """A row for each pair of sides: the largest error of each quantity, and how much of a bound was used up at most."""
+
+    def __init__(self, groups: Sequence[tuple[str, list[Check]]]) -> None:
+        self.sides: dict[str, dict[str, list[Check]]] = {}
+        for _, members in groups:
+            kinds = self.sides.setdefault(wording.between(members[0]), {})
+            kinds.setdefault(members[0].kind, []).extend(members)
+
+    def __rich_console__(self, _console: Console, _options: ConsoleOptions) -> RenderResult:
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        kinds = [kind for kind in wording.HEADINGS if any(kind in found for found in self.sides.values())]
+        grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, _GAP, 0, 0))
+        grid.add_column("largest error", overflow="fold", vertical="bottom")
+        for kind in kinds:
+            grid.add_column(wording.HEADINGS[kind].replace(" ", "\n", 1), justify="right", vertical="bottom")
+        grid.add_column("of its\nbound", justify="right", vertical="bottom", no_wrap=True)
+        grid.add_column(no_wrap=True)
+        for sides, found in self.sides.items():
+            checks = [check for members in found.values() for check in members if check.verdict != "unavailable"]
+            verdict = "fail" if any(check.verdict == "fail" for check in checks) else "pass"
+            closest = max(map(wording.closeness, checks), default=0.0)
+            cells = [_largest(found.get(kind, [])) for kind in kinds]
+            mark = _mark(verdict) if checks else Text("not available", style=_STYLE["unavailable"])
+            grid.add_row(Text(sides), *cells, number(closest) if checks else "", mark)
+        yield Text()
+        yield grid
+        yield Text()
+
+
+def _largest(members: list[Check]) -> Text:
+    """The largest error of checks, in the colour of a failure if one failed; empty where nothing was compared."""
+    from rich.text import Text
+
+    failed = [check for check in members if check.verdict == "fail"]
+    judged = [check for check in failed or members if check.verdict == "pass" or check.bad]
+    text = number(max(check.error for check in judged)) if judged else "FAIL" if failed else ""
+    return Text(text, style=_STYLE["fail"] if failed else "")
 
 
 def _rows(members: list[Check], worst: int) -> list[list[Text | str]]:

@@ -206,6 +206,17 @@ def test_what_is_for_steps_of_training_needs_some(refuses, option):
     assert f"{option[0]} is for steps of training" in refuses("verify", "net.onnx", *ON, *option)
 
 
+def test_a_summary_instead_of_tensors(run):
+    status, out, _ = run("verify", "net.onnx", *ON, "--backward", "--summary")
+    assert status == 0
+    assert any(line.startswith("ort | reference") and line.endswith("pass") for line in out.splitlines())
+    assert "tensor" not in out.splitlines()[2]
+
+
+def test_a_summary_as_json(refuses):
+    assert "leave one of them out" in refuses("verify", "net.onnx", *ON, "--summary", "--json")
+
+
 SUFFIXES = (".json", ".xml", ".html", ".md")
 
 

@@ -26,9 +26,9 @@ BAD = replace(
 )
 
 
-def printed(*checks: Check, width: int = 100, **more) -> str:
+def printed(*checks: Check, width: int = 100, summary: bool = False, **more) -> str:
     out = io.StringIO()
-    Console(file=out, width=width).print(table(Report("net in float32", checks, **more)))
+    Console(file=out, width=width).print(table(Report("net in float32", checks, **more), summary=summary))
     return out.getvalue()
 
 
@@ -160,3 +160,38 @@ def test_a_narrow_terminal_keeps_the_columns_that_decide(width, numbers):
     row = text.splitlines()[line(text, "5.0e-01")]
     assert row.split()[1:] == ["1024×1024×3×3", *numbers, "FAIL"]
     assert row.split()[0].startswith("features.denseblock4.dense")
+
+
+def row(text: str, part: str) -> list[str]:
+    return text.splitlines()[line(text, part)].split()
+
+
+def test_a_summary_has_a_row_for_each_side_with_the_largest_error_of_each_quantity():
+    gradient = replace(GOOD, kind="input gradient", name="x", error=4e-6)
+    text = printed(GOOD, replace(GOOD, name="z", error=3e-7), gradient, replace(GOOD, right="ort"), summary=True)
+    assert row(text, "torch | mxnet") == ["torch", "|", "mxnet", "3.0e-07", "4.0e-06", "4.0e-01", "pass"]
+    assert row(text, "torch | ort") == ["torch", "|", "ort", "1.0e-07", "1.0e-02", "pass"]
+    assert "  z " not in text
+
+
+def test_a_summary_shows_what_fails_and_where_it_begins():
+    text = printed(GOOD, replace(GOOD, name="z", error=0.9, tol=1.0), BAD, summary=True)
+    assert row(text, "torch | mxnet")[3:] == ["9.0e-01", "5.0e-01", "5.0e+04", "FAIL"]
+    assert "fc[0].weight: 4 of 6 elements beyond the bound" in " ".join(text.split())
+
+
+def test_a_summary_fails_a_tensor_that_is_missing():
+    text = printed(GOOD, Check("output", "z", "torch", "mxnet", "fail", note="not returned by mxnet"), summary=True)
+    assert row(text, "torch | mxnet")[3:] == ["FAIL", "inf", "FAIL"]
+
+
+def test_a_summary_tells_what_was_not_compared_from_what_agrees():
+    text = printed(GOOD, replace(GOOD, right="ort", verdict="unavailable", note="no kernel"), summary=True)
+    assert row(text, "torch | ort")[3:] == ["not", "available"]
+    assert "y: no kernel" in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_no_line_of_a_summary_is_wider_than_the_console(width):
+    checks = [replace(GOOD, kind=kind) for kind in ("output", "input gradient", "loss", "running statistic")]
+    assert max(map(len, printed(*checks, BAD, width=width, summary=True).splitlines())) <= width
