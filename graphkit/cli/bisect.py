@@ -64,7 +64,7 @@ def COMMAND(  # noqa: N802
     else:
         from graphkit.report.bisection import told
 
-        stdout().print(told(found))
+        stdout().print(told(found), crop=False)
     publish(found.report)
     return 0 if found.passed else 1
 

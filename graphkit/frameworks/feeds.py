@@ -104,7 +104,10 @@ def check_targets(
         wanted = [value for value in wanted if value.shape is None or len(value.shape) > 1]
     if not wanted:
         of = "of two axes or more " if loss == "cross-entropy" else ""
-        raise FeedError(f"The model has no float output {of}to train, and no losses of its own.")
+        raise FeedError(
+            f"The model has no float output {of}to train, and no losses of its own; name another loss, or make no "
+            "steps."
+        )
     names = [value.name or "" for value in wanted]
     _check_names("Target", names, list(targets))
     sizes: dict[str, tuple[int, str]] = {}
@@ -130,7 +133,7 @@ def check_classes(name: str, target: npt.NDArray[np.generic], classes: int | Non
     wrong = numbers[(numbers < 0) | (numbers >= (np.iinfo(np.int64).max if classes is None else classes))]
     if wrong.size:
         known = "which are counted from 0" if classes is None else f"of which the output has {classes}, from 0 on"
-        raise FeedError(f"Target {name!r} holds {wrong[0]}, which is no class, {known}.")
+        raise FeedError(f"Target {name!r} holds {wrong[0]}, which is no class, {known}; correct the labels.")
 
 
 def check_taps(model: ir.Model, taps: Sequence[str]) -> list[ir.Value]:
@@ -232,7 +235,7 @@ def _checked(value: ir.Value, given: Any, sizes: dict[str, tuple[int, str]], wha
     if value.dtype is not None:
         dtype = value.dtype.numpy()
         if array.dtype != dtype and not (dtype == np.object_ and array.dtype.kind in "UO"):
-            raise FeedError(f"{what} {name!r} has dtype {array.dtype}, the model asks for {dtype}.")
+            raise FeedError(f"{what} {name!r} has dtype {array.dtype}, the model asks for {dtype}; cast it.")
     if value.shape is None:
         return np.ascontiguousarray(array).reshape(array.shape)
     shown = "×".join(str(dim) if isinstance(dim, int) else str(dim.value or "?") for dim in value.shape) or "scalar"

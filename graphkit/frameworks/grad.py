@@ -81,7 +81,9 @@ def grad(
         raise InputError("Dropout drops in training only; choose the mode train, or leave dropout out.")
     drops = training if dropout is None else dropout
     if kind == "given" and outputs:
-        raise InputError("The model's own losses are what is differentiated, so no outputs can be chosen.")
+        raise InputError(
+            "The model's own losses are what is differentiated; choose no outputs, or read it without them."
+        )
     ends = list(outputs) or None
     if step is not None:
         if kind == "none":

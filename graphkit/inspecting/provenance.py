@@ -142,7 +142,11 @@ def _expanded(path: Path, chain: Iterable[Record]) -> list[Path]:
     names = sorted({file.name for record in chain for file in record.files})
     found = [path / name for name in names if Path(name).name == name and (path / name).is_file()]
     if not found:
-        raise InputError(f"{path} has none of the files that the record names: {', '.join(map(clean, names)) or '-'}.")
+        raise InputError(
+            f"{path} has none of the files that the record names: {', '.join(map(clean, names)) or '-'}. Give the "
+            "folder or "
+            f"the file that the model was made from."
+        )
     return found
 
 

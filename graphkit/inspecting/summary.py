@@ -169,7 +169,10 @@ def inspect(
     for target in targets:
         writer_of(target)
     if targets and raw:
-        raise InputError("Which operators a target takes is asked of the canonical form, and a raw one has none of it.")
+        raise InputError(
+            "Which operators a target takes is asked of the canonical form, and a raw one has none of it; leave "
+            "one out."
+        )
     model = source if isinstance(source, ir.Model) else look(source, raw=raw, **reading)
     origin = _origin(source, model, reading.get("params"))
     is_source = model is not source

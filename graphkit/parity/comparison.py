@@ -149,7 +149,9 @@ class Comparison:
         conditions = self._conditions
         if data is not None:
             if conditions.batches:
-                raise InputError("Batch sizes are for inputs that are drawn; the data that is given has its own.")
+                raise InputError(
+                    "Batch sizes are for inputs that are drawn, and the data that is given has its own; leave them out."
+                )
             seed = conditions.seeds[0] if conditions.seeds else 0
             return given(given_data(data, self.sampler.pool.model("float32"), self.warnings.append), seed)
         if self._baseline is not None and not conditions.seeds and not conditions.batches:
@@ -331,7 +333,8 @@ class Comparison:
 def _check(conditions: Conditions, other: ir.Model | None, baseline: Baseline | None, record: Path | None) -> None:
     if conditions.dtype not in ("float32", "float64", "own"):
         raise InputError(
-            f"Models are compared in float32, float64 or their own precision, not in {conditions.dtype!r}."
+            f"Models are compared in float32, float64 or their own precision, not in {conditions.dtype!r}; name one "
+            "of them."
         )
     if conditions.dtype == "own" and conditions.train_steps:
         raise InputError("Steps of training are compared in float32 or float64; say which with --dtype.")

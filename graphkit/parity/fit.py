@@ -83,7 +83,9 @@ class Fitter:
         for key in given:
             name = key if key in self._inputs else self._native.get(key, key)
             if name in found:
-                raise FeedError(f"{where}: input {name!r} is given twice, once under the name of the model's source.")
+                raise FeedError(
+                    f"{where}: input {name!r} is given twice, once under the name of the model's source; leave one out."
+                )
             found[name] = given[key]
         unknown = [name for name in found if name not in self._inputs]
         missing = [name for name in self._inputs if name not in found]
@@ -161,7 +163,9 @@ class Fitter:
                 f"as {to.name}, e.g. (array / 255).astype(np.{to.name})."
             )
         if not np.array_equal(found.astype(np.float64), array.astype(np.float64)) or _beyond_double(array):
-            raise FeedError(f"{what} takes {to.name}, which does not hold all the {array.dtype} given exactly.")
+            raise FeedError(
+                f"{what} takes {to.name}, which does not hold all the {array.dtype} given exactly; round them first."
+            )
         if not index:
             self._once("whole", name, f"{what} is {array.dtype} and was converted to {to.name}, which the model takes.")
         return found
@@ -189,7 +193,10 @@ class Fitter:
                 continue
             dims = dims_of(self._inputs[name])
             if not array.size and 0 not in (dims or ()):
-                raise FeedError(f"{where}: the array for input {name!r} is empty, which nothing can be compared on.")
+                raise FeedError(
+                    f"{where}: the array for input {name!r} is empty, which nothing can be compared on; give more "
+                    "samples."
+                )
             if _family(array.dtype) in ("float", "complex"):
                 wide = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
                 if bad := int(np.count_nonzero(~np.isfinite(wide))):
@@ -239,7 +246,9 @@ def as_array(what: str, given: Any) -> Array:
             f"{what} is a {type(given).__name__} that gives no array: {type(error).__name__}: "
             f"{' '.join(str(error).split()).rstrip('.')}."
         ) from error
-    raise FeedError(f"{what} is {'None' if given is None else f'a {type(given).__name__}'}, which is no array.")
+    raise FeedError(
+        f"{what} is {'None' if given is None else f'a {type(given).__name__}'}, which is no array; give one of numpy's."
+    )
 
 
 def is_array(given: Any) -> bool:
@@ -292,14 +301,19 @@ def _whole(what: str, array: Array, to: np.dtype[Any]) -> Array:
         wide = array.astype(np.float64)
         if not np.array_equal(wide, np.floor(wide)) or not np.isfinite(wide).all():
             odd = wide[(wide != np.floor(wide)) | ~np.isfinite(wide)][0]
-            raise FeedError(f"{what} takes {to.name}, {odd:g} among the {array.dtype} given is no whole number.")
+            raise FeedError(
+                f"{what} takes {to.name}, {odd:g} among the {array.dtype} given is no whole number; round them first."
+            )
         array = wide
     if array.size:
         low, high = int(array.min()), int(array.max())
         info = None if to.kind == "b" else ml_dtypes.iinfo(to)  # type: ignore[no-untyped-call]  # ml_dtypes says none
         first, last = (0, 1) if info is None else (int(info.min), int(info.max))
         if low < first or high > last:
-            raise FeedError(f"{what} takes {to.name}, {low if low < first else high} does not fit it.")
+            raise FeedError(
+                f"{what} takes {to.name}, {low if low < first else high} does not fit it; give numbers from {first} "
+                f"to {last}."
+            )
     return array.astype(to)
 
 

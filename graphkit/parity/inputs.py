@@ -136,7 +136,9 @@ def draw_inputs(
             stop = min(allowed.stop, int(np.iinfo(dtype).max) + 1)
             found[name] = rng.integers(allowed.start, stop, shapes[name]).astype(dtype)
         elif value.dtype is not None and not value.dtype.is_floating_point():
-            raise InputError(f"Input {name!r} holds {value.dtype.name.lower()}; graphkit draws numbers only.")
+            raise InputError(
+                f"Input {name!r} holds {value.dtype.name.lower()}; graphkit draws numbers only. Give data, with --feed."
+            )
         elif allowed.index:
             found[name] = rng.integers(allowed.start, allowed.stop, shapes[name]).astype(dtype)
         else:
@@ -278,7 +280,8 @@ def _accept(name: str, axis: int, dim: int | str | None, asked: int, sizes: dict
         )
     if isinstance(dim, str) and sizes.setdefault(dim, asked) != asked:
         raise InputError(
-            f"Dimension {axis} of input {name!r} is {dim}, which another input sets to {sizes[dim]}, not {asked}."
+            f"Dimension {axis} of input {name!r} is {dim}, which another input sets to {sizes[dim]}, not {asked}; "
+            f"give both the same size."
         )
 
 

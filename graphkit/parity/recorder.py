@@ -210,7 +210,10 @@ class Recorder:
     def _arrays(self, folder: str, arrays: Arrays) -> dict[str, Any]:
         for name, array in arrays.items():
             if not isinstance(array, np.ndarray):
-                raise InputError(f"{name!r} is no tensor but a {type(array).__name__}, which baselines do not hold.")
+                raise InputError(
+                    f"{name!r} is no tensor but a {type(array).__name__}, which baselines do not hold; end the "
+                    "model before it."
+                )
         return {name: self._writer.array(f"{folder}/{called(name)}", arrays[name]) for name in sorted(arrays)}
 
     @contextmanager

@@ -98,7 +98,7 @@ def verify(
         ExecutionError: A named runtime refused or crashed.
     """
     if baseline is not None and save_baseline is not None:
-        raise InputError("A baseline is compared with or recorded, not both at once.")
+        raise InputError("A baseline is compared with or recorded, not both at once; leave one out.")
     with ExitStack() as stack:
         held = None if baseline is None else stack.enter_context(load_baseline(Path(baseline)))
         usual = Conditions() if held is None else held.conditions

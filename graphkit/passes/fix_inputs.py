@@ -103,7 +103,9 @@ def _fitted(value: ir.Value, array: npt.NDArray[np.generic]) -> npt.NDArray[np.g
         with np.errstate(all="ignore"):
             cast = array.astype(dtype)
         if array.size and (dtype.kind != "f" or array.dtype.kind not in "fiu") and not np.array_equal(cast, array):
-            raise InputError(f"Input {value.name!r} is {dtype}, which does not hold {array.tolist()}.")
+            raise InputError(
+                f"Input {value.name!r} is {dtype}, which does not hold {array.tolist()}; give numbers of its type."
+            )
         array = cast
     dims = None if value.shape is None else tuple(value.shape)
     if dims is None:
@@ -118,7 +120,10 @@ def _fitted(value: ir.Value, array: npt.NDArray[np.generic]) -> npt.NDArray[np.g
     if not fits:
         wanted = "×".join(str(dim) if isinstance(dim, int) else str(dim.value or "?") for dim in dims) or "scalar"
         given = "×".join(map(str, array.shape)) or "scalar"
-        raise InputError(f"Input {value.name!r} has shape {wanted}, and the value that it is to be fixed to {given}.")
+        raise InputError(
+            f"Input {value.name!r} has shape {wanted}, and the value that it is to be fixed to {given}; give one of "
+            "its shape."
+        )
     return array
 
 

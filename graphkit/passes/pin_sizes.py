@@ -47,7 +47,9 @@ def pin_sizes(model: ir.Model, shapes: Mapping[str, Sequence[int | None]], *, ke
             if name is None or sizes.setdefault(name, found) != found:
                 raise InputError(
                     f"Axis {axis} of input {value.name!r}, whose shape is {shown(dims_of(value) or ())}, cannot be "
-                    f"{wanted}" + (f" where {name} is {sizes[name]}." if name in sizes else ".")
+                    f"{wanted}"
+                    + (f" where {name} is {sizes[name]}" if name in sizes else "")
+                    + "; give sizes that fit it."
                 )
     if not sizes:
         return False

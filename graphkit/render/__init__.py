@@ -102,7 +102,7 @@ def picture(
     if direction not in DIRECTIONS:
         raise InputError(f"A picture's direction is {_listed(DIRECTIONS)}, not {direction!r}.")
     if depth is not None and depth < 0:
-        raise InputError(f"A picture's depth is 0 or more, not {depth}.")
+        raise InputError(f"A picture's depth is 0 or more, not {depth}; give the levels of modules to open.")
     from graphkit.render.drawing import Show
     from graphkit.render.folding import Sketch, is_drawable
     from graphkit.render.part import part
@@ -116,11 +116,11 @@ def picture(
         from graphkit.render.tensorboard import events
 
         if depth is not None or overlays:
-            raise InputError("TensorBoard folds and colours a graph itself, so it is given no depth and no numbers.")
+            raise InputError("TensorBoard folds and colours a graph itself; leave the depth and the numbers out.")
         return events(view)
     if form == "html":
         if depth is not None:
-            raise InputError("The viewer folds and opens modules itself, so it is given no depth.")
+            raise InputError("The viewer folds and opens modules itself; leave the depth out.")
         return _page(source, view, title, overlays, offered)
     sketch = Sketch(view, title, depth, Show(shapes, parameters, attributes), next(iter(overlays), None))
     told = warn or _warn

@@ -54,7 +54,7 @@ def part(
     import networkx as nx
 
     if hops < 0:
-        raise InputError(f"A part reaches 0 hops or more around its nodes, not {hops}.")
+        raise InputError(f"A part reaches 0 hops or more around its nodes, not {hops}; give more.")
     if not (start or end or around):
         return view
     home = _homes(view)

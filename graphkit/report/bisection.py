@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
     from graphkit.report.findings import Bisection, Finding, Suspect
 
-__all__ = ["lines", "to_json", "told"]
+__all__ = ["to_json", "told"]
 
 _SHOWN: Final = 5
 """Suspects of a side that are told one by one."""
+_COMMAND: Final = "cyan"
+"""Style of what is to be copied."""
 _DOES: Final = {
     "forward": "computes something else",
     "backward": "has another gradient",
@@ -30,31 +32,37 @@ def told(found: Bisection) -> Group:
     """Lay a bisection out for a terminal.
 
     Returns:
-        Something that rich prints, as wide as the console.
+        Something that rich prints, sentences as wide as the console; print it uncropped, for commands and names of
+        files stay in one piece.
     """
     from rich.console import Group
+    from rich.padding import Padding
     from rich.text import Text
 
     parts = [Text(clean(found.report.title), style="bold")]
     parts += [Text(clean(line), style="dim") for line in found.report.matching]
     parts += [Text(f"warning: {clean(warning)}", style="yellow") for warning in found.report.warnings]
-    parts += [Text(line, style=style) for line, style in lines(found)]
+    for indent, line, style in _lines(found):
+        if style == _COMMAND:
+            parts.append(Text(" " * indent + line, style, no_wrap=True, overflow="ignore"))
+        else:
+            parts.append(Padding(Text(line, style), (0, 0, 0, indent)))
     return Group(*parts)
 
 
-def lines(found: Bisection) -> Iterator[tuple[str, str]]:
-    """What was found in sentences, each with its style."""
+def _lines(found: Bisection) -> Iterator[tuple[int, str, str]]:
+    """What was found in sentences, each with its indent and its style."""
     gradients = any(check.kind.endswith("gradient") for check in found.report.checks)
     what = "no value and no gradient" if gradients else "no value"
     for finding in found.findings:
         between = f"{clean(finding.reference)} | {clean(finding.side)}"
         if finding.first is None:
-            yield f"{between}: {what} differs.", "green"
+            yield 0, f"{between}: {what} differs.", "green"
             continue
         node = f" of {clean(str(finding.node))}" if finding.node is not None else ""
         check = finding.first
         size = f"error {wording.number(check.error)}, bound {wording.number(check.tol)}"
-        yield f"{between}: first differs in {clean(check.what)}{node}: {size}.", "bold red"
+        yield 0, f"{between}: first differs in {clean(check.what)}{node}: {size}.", "bold red"
         yield from _causes(finding)
 
 
@@ -64,21 +72,22 @@ def to_json(found: Bisection) -> str:
     return json_text(told)
 
 
-def _causes(finding: Finding) -> Iterator[tuple[str, str]]:
+def _causes(finding: Finding) -> Iterator[tuple[int, str, str]]:
     for suspect in finding.suspects[:_SHOWN]:
-        yield f"  {_sentence(suspect)}", ""
+        yield 2, _sentence(suspect), ""
         if suspect.files:
-            yield f"    {', '.join(map(str, suspect.files))} reproduce it:", ""
-            yield f"      {suspect.shown_by}", "cyan"
+            folder, names = suspect.files[0].parent, [each.name for each in suspect.files]
+            yield 4, f"{', '.join(names[:-1])} and {names[-1]} in {folder} reproduce it:", ""
+            yield 6, suspect.shown_by, _COMMAND
     if more := finding.suspects[_SHOWN:]:
-        yield f"  and {wording.count(len(more), 'further node')}: {', '.join(clean(each.name) for each in more)}", ""
+        yield 2, f"and {wording.count(len(more), 'further node')}: {', '.join(clean(each.name) for each in more)}", ""
     if finding.note:
-        yield f"  The nodes could not be looked at one by one: {clean(finding.note)}", ""
+        yield 2, f"The nodes could not be looked at one by one: {clean(finding.note)}", ""
     elif not finding.suspects:
-        yield "  No node is wrong on its own: what each gives, fed what the reference has before it, is right.", ""
+        yield 2, "No node is wrong on its own: what each gives, fed what the reference has before it, is right.", ""
         for times, check in finding.growth:
             grown = f"{times:.1f} times the largest before it"
-            yield f"    the error accumulates at {clean(check.name)}: {wording.number(check.error)}, {grown}", ""
+            yield 4, f"the error accumulates at {clean(check.name)}: {wording.number(check.error)}, {grown}", ""
 
 
 def _sentence(suspect: Suspect) -> str:

@@ -83,7 +83,9 @@ def _named(text: str, names: Sequence[str]) -> tuple[str, Path]:
         if splits:
             name, file = next((split for split in splits if split[0] in names), splits[0])
             if not Path(file).is_file():
-                raise InputError(f"{text!r} feeds input {name!r} the file {file!r}, which is not there.")
+                raise InputError(
+                    f"{text!r} feeds input {name!r} the file {file!r}, which is not there; correct its name."
+                )
             return name, Path(file)
         raise InputError(f"{text!r} is no file that is there; feeds are {_FORMS}.")
     return "", Path(text)

@@ -109,7 +109,10 @@ def read_pictures(
     numbers: npt.NDArray[Any] = np.stack([pixels if whole else scaling.applied(pixels) for pixels, _ in read])
     if batch is not None and batch != len(paths):
         if len(paths) > 1:
-            raise FeedError(f"Input {value.name!r} takes a batch of {batch}, {len(paths)} pictures were given for it.")
+            raise FeedError(
+                f"Input {value.name!r} takes a batch of {batch}, {len(paths)} pictures were given for it; give one "
+                f"or {batch}."
+            )
         numbers = numbers.repeat(batch, axis=0)
     if layout == "NCHW":
         numbers = numbers.transpose(0, 3, 1, 2)
@@ -134,7 +137,9 @@ def _place(value: ir.Value, path: Path) -> tuple[Layout, int | None, tuple[int |
         raise FeedError(f"{lead}; pictures go to inputs of floats or uint8. Give an array: {value.name}=x.npy.")
     if dims is None or len(dims) != 4:
         raise FeedError(
-            f"{lead}; pictures go to inputs of four axes, batch × channels × height × width or with the channels last."
+            f"{lead}; pictures go to inputs of four axes, batch × channels × height × width or with the channels "
+            "last. Give "
+            f"an array: {value.name}=x.npy."
         )
     sizes = [dim if isinstance(dim, int) else None for dim in dims]
     layouts: tuple[tuple[Layout, int], ...] = (("NCHW", 1), ("NHWC", 3))

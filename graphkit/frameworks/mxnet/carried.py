@@ -119,7 +119,11 @@ def fed(name: str, array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
     if dtype == array.dtype:
         return array
     if overflows(array):
-        raise FeedError(f"Input {name!r} has numbers of 2**63 and more; MXNet has no uint64 and holds it as int64.")
+        raise FeedError(
+            f"Input {name!r} has numbers of 2**63 and more; MXNet has no uint64 and holds it as int64. Feed smaller "
+            "ones, "
+            f"or leave MXNet out."
+        )
     return array.astype(dtype)
 
 

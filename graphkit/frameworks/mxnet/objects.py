@@ -246,7 +246,10 @@ def _named(block: Any, names: Sequence[str], given: Sequence[InputSpec], label: 
         renamed.append(replace(spec, name=known[spec.name]) if spec.name else spec)
     free = [name for name in names if all(spec.name != name for spec in renamed)]
     if len(renamed) > len(names):
-        raise FeedError(f"{len(renamed)} shapes are given, but {label} has {len(names)} inputs: {', '.join(names)}.")
+        raise FeedError(
+            f"{len(renamed)} shapes are given, but {label} has {len(names)} inputs: {', '.join(names)}; give one "
+            "for each."
+        )
     return tuple(spec if spec.name else replace(spec, name=free.pop(0)) for spec in renamed)
 
 
@@ -287,7 +290,10 @@ def _finish(mx: Any, graph: Any, parameters: Sequence[Any], specs: Sequence[Inpu
             warnings.simplefilter("ignore")  # of what stays unknown, which is told below
             shapes, _, states = graph.infer_shape_partial(**known)
     except mx.base.MXNetError as error:
-        raise FeedError(f"{label} does not take inputs of these shapes. MXNet says: {gist(str(error))}.") from error
+        raise FeedError(
+            f"{label} does not take inputs of these shapes; give those that it was made for. MXNet says: "
+            f"{gist(str(error))}."
+        ) from error
     found = dict(zip(graph.list_arguments(), shapes, strict=True))
     found |= zip(graph.list_auxiliary_states(), states, strict=True)
     for parameter in waiting:

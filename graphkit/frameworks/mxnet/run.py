@@ -165,7 +165,10 @@ class MxSession:
         inner = {v.name or "": v for v in tapped if v.name not in known and v.name not in outputs}
         for name in inner:
             if name not in self._form.values:
-                raise FeedError(f"MXNet's form of the model does not compute {name!r}, so it cannot be tapped there.")
+                raise FeedError(
+                    f"MXNet's form of the model does not compute {name!r}, so it cannot be tapped there; tap "
+                    "another value."
+                )
         heads = self._form.running(list(inner), train=self._train)
         _, found = self._ask("forward", heads, given)
         values = [*outputs.values(), *inner.values()]
@@ -269,7 +272,7 @@ class MxSession:
             ours, theirs = ("×".join(map(str, sizes)) or "scalar" for sizes in (shape, array.shape))
             raise ExecutionError(
                 f"MXNet has {name!r} as {theirs}, which is no layout of the model's {ours}: its symbol and the model "
-                f"are not of the same parameters."
+                f"are not of the same parameters. Give the parameters that were saved with the symbol."
             ) from error
 
     def states(self) -> dict[str, npt.NDArray[np.generic]]:
@@ -282,7 +285,10 @@ class MxSession:
         cotangents = check_seeds(self._model, seeds)
         for name in self._form.lacking:
             if not (cotangents.pop(name) == 1).all():
-                raise FeedError(f"MXNet's output layers give the gradient of loss {name!r} for the cotangent 1 only.")
+                raise FeedError(
+                    f"MXNet's output layers give the gradient of loss {name!r} for the cotangent 1 only; give ones "
+                    "for it."
+                )
         order = [value.name for value in self._outputs()]
         return {f"seed:{order.index(name)}": seed for name, seed in cotangents.items()}
 

@@ -96,12 +96,17 @@ def _apply_inputs(model: ir.Model, specs: tuple[InputSpec, ...]) -> dict[str, in
             raise InputError(f"The model has no input {name!r}; its inputs are {known}.")
         value = inputs[name]
         if spec.dtype and value.dtype is not None and value.dtype.numpy().name != spec.dtype:
-            raise InputError(f"Input {name!r} is {value.dtype.numpy().name} in the file, not {spec.dtype}.")
+            raise InputError(
+                f"Input {name!r} is {value.dtype.numpy().name} in the file, not {spec.dtype}; leave the element "
+                "type out."
+            )
         dims: list[int | ir.SymbolicDim | None] = [None] * len(spec.shape)
         if value.shape is not None:
             dims = list(value.shape)
         if len(dims) != len(spec.shape):
-            raise InputError(f"Input {name!r} has {len(dims)} dimensions in the file, {len(spec.shape)} were given.")
+            raise InputError(
+                f"Input {name!r} has {len(dims)} dimensions in the file, {len(spec.shape)} were given; give as many."
+            )
         for axis, (old, new) in enumerate(zip(dims, spec.shape, strict=True)):
             if new is not None:
                 if isinstance(old, ir.SymbolicDim) and old.value is not None:

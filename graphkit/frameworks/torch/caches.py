@@ -136,10 +136,14 @@ def _cache(tree: Mapping[str, Any], config: Any, name: str) -> Any:
 def _fill(layer: Any, tensors: Mapping[str, Any], name: str) -> None:
     for key, value in tensors.items():
         if key in _HELD and not hasattr(layer, "keys"):
-            raise InputError(f"{name}.{key} is given, but layer {name} of the model keeps no keys and values.")
+            raise InputError(
+                f"{name}.{key} is given, but layer {name} of the model keeps no keys and values; leave it out."
+            )
         if key in _STATES:
             if not hasattr(layer, f"{key}_states"):
-                raise InputError(f"{name}.{key} is given, but layer {name} of the model keeps no such state.")
+                raise InputError(
+                    f"{name}.{key} is given, but layer {name} of the model keeps no such state; leave it out."
+                )
             several = value if isinstance(value, dict) else {"0": value}
             for index, state in several.items():
                 # The layer writes to its states in place; the caller's tensors stay what they are.

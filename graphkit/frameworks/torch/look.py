@@ -80,4 +80,6 @@ def _check_inputs(model: ir.Model, options: ReadOptions, label: str) -> None:
             isinstance(size, int) and given not in (None, size) and axis
             for axis, (size, given) in enumerate(zip(own, spec.shape, strict=True))
         ):
-            raise InputError(f"Input {name!r} of {label} has shape {shown(own)}, not {shown(spec.shape)}.")
+            raise InputError(
+                f"Input {name!r} of {label} has shape {shown(own)}, not {shown(spec.shape)}; give its own, or none."
+            )

@@ -25,7 +25,7 @@ def put(tree: dict[str, Any], steps: list[str], leaf: Any, name: str) -> None:
     for step in steps[:-1]:
         held = held.setdefault(step, {}) if isinstance(held, dict) else None
     if not isinstance(held, dict) or steps[-1] in held:
-        raise InputError(f"Input {name!r} is given twice, or both as a whole and by its parts.")
+        raise InputError(f"Input {name!r} is given twice, or both as a whole and by its parts; leave one out.")
     held[steps[-1]] = leaf
 
 

@@ -169,7 +169,7 @@ def from_specs(
     annotations = {parameter.name: str(parameter.annotation) for parameter in known}
     for argument, tree in within.items():
         if argument in given:
-            raise InputError(f"Input {argument!r} of {label} is given both as a whole and by its parts.")
+            raise InputError(f"Input {argument!r} of {label} is given both as a whole and by its parts; leave one out.")
         if is_cache_tree(tree) and ("Cache" in annotations.get(argument, "") or argument.endswith("past_key_values")):
             given[argument] = tree
         else:
@@ -281,9 +281,16 @@ def fitting(
             for axis, (size, wanted) in enumerate(zip(blank.shape, spec.shape, strict=True))
         )
         if not fits:
-            raise InputError(f"Input {name!r} of {label} has shape {_shown(blank.shape)}, not {_shown(spec.shape)}.")
+            raise InputError(
+                f"Input {name!r} of {label} has shape {_shown(blank.shape)}, not {_shown(spec.shape)}; give its "
+                "own, or export "
+                f"the program with that size free."
+            )
         if spec.dtype and _dtype(spec.dtype) != blank.dtype:
-            raise InputError(f"Input {name!r} of {label} is of type {str(blank.dtype)[6:]}, not {spec.dtype}.")
+            raise InputError(
+                f"Input {name!r} of {label} is of type {str(blank.dtype)[6:]}, not {spec.dtype}; leave the element "
+                "type out."
+            )
         sizes = [wanted or size for size, wanted in zip(blank.shape, spec.shape, strict=True)]
         given[blank] = Blank(tuple(sizes), blank.dtype)
     return given

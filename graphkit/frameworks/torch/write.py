@@ -74,7 +74,9 @@ def write(model: ir.Model, folder: Path, options: WriteOptions) -> list[Path]:
     text = formatted(source.text if len(parts) == 1 else source.text.replace(_LOADING, _LOADING_SHARDS, 1))
     metadata, total = _metadata(model, source), sum(sizes.values())
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} cannot be written because it is a file; the torch source goes into a folder.")
+        raise InputError(
+            f"{folder} cannot be written because it is a file; the torch source goes into a folder. Give another name."
+        )
     index = [INDEX] if len(parts) > 1 else []
     targets = [folder / file for file in (MODEL, *index, *parts)]
     with whole(*targets, size=total, stale=lambda: older(folder), make=True) as (source_draft, *drafts):

@@ -123,7 +123,10 @@ def flat(program: TorchProgram, taps: Sequence[str], mark: str = "") -> Source:
     held = held_by(program)
     for tap in taps:
         if tap not in held:
-            raise FeedError(f"PyTorch's form of the model does not compute {tap!r}, so it cannot be tapped there.")
+            raise FeedError(
+                f"PyTorch's form of the model does not compute {tap!r}, so it cannot be tapped there; tap another "
+                "value."
+            )
     marked = {held[tap]: tap for tap in taps} if mark else {}
     body = []
     for stmt in program.stmts:
