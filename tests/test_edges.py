@@ -58,6 +58,7 @@ LAYERS: dict[str, frozenset[str]] = {
     "bench": frozenset(
         {"errors", "provenance", "stamps", "files", "text", "ir", "passes", "frameworks", "parity", "report"}
     ),
+    "doctor": frozenset({"errors", "ir", "frameworks", "render"}),
     "testing": frozenset({"errors", "report", "ir", "frameworks", "parity"}),
     "pytest_plugin": frozenset({"errors", "report", "parity", "testing"}),
     "__main__": frozenset({"cli"}),
@@ -72,6 +73,7 @@ LAYERS: dict[str, frozenset[str]] = {
             "render",
             "running",
             "bench",
+            "doctor",
             "inspecting",
             "text",
             "files",

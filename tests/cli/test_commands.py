@@ -105,6 +105,67 @@ def test_doctor_gives_the_command_that_installs_what_is_missing(run, monkeypatch
     assert "run: pip install 'graphkit[ort]'" in " ".join(out.split())
 
 
+def test_doctor_tries_what_is_named_and_says_by_its_status_whether_it_works(run, monkeypatch):
+    from graphkit.frameworks.onnx.run import OrtRuntime
+
+    status, out, _ = run("doctor", "graphviz", "reference")
+    assert status == 0
+    assert [line.split()[:2] for line in out.splitlines()] == [["graphviz", "works"], ["reference", "works"]]
+    monkeypatch.setattr(OrtRuntime, "missing", lambda _self: "it is not there; run: pip install 'graphkit[ort]'")
+    status, out, _ = run("doctor", "reference", "ort")
+    assert status == 1
+    assert [line.split()[:2] for line in out.splitlines()] == [["reference", "works"], ["ort", "missing"]]
+    assert run("doctor")[0] == 0
+
+
+def test_doctor_names_what_there_is_where_a_name_is_unknown(run):
+    status, _, err = run("doctor", "torch", "tensorbord")
+    assert status == 2
+    assert "Is it meant to be 'tensorboard'?" in " ".join(err.split())
+
+
+@pytest.mark.parametrize(
+    ("name", "package"), [("bench", "matplotlib"), ("image", "PIL"), ("tensorboard", "tensorboard")]
+)
+def test_doctor_says_what_a_missing_tool_is_for_and_how_to_get_it(name, package, run, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    status, out, _ = run("doctor", name)
+    out = " ".join(out.split())
+    assert status == 1
+    assert out.startswith(f"{name} missing")
+    assert f"run: pip install 'graphkit[{name}]'. It is for " in out
+
+
+def test_doctor_draws_and_compiles(run, monkeypatch, tmp_path):
+    compiler = tmp_path / "compiler"
+    compiler.write_text("#!/bin/sh\necho 'x.cpp:1:10: fatal error: Python.h: No such file or directory' >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    pytest.importorskip("torch")
+    status, out, _ = run("doctor", "torch-compile", "--json")
+    (found,) = json.loads(out)["tools"]
+    assert (status, found["works"], found["missing"]) == (1, False, False)
+    assert "fatal error: Python.h" in found["note"]
+    assert "apt-get install g++ python3-dev" in found["note"]
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    (found,) = json.loads(run("doctor", "torch-compile", "--json")[1])["tools"]
+    assert found["missing"]
+    assert "'no-such-compiler'" in found["note"]
+
+
+def test_doctor_reports_an_installation_that_is_broken(run, monkeypatch):
+    from graphkit.frameworks.onnx.reference import ReferenceRuntime
+
+    def broken(*_arguments, **_options):
+        raise OSError("libfoo.so: cannot open shared object file")
+
+    monkeypatch.setattr(ReferenceRuntime, "open", broken)
+    status, out, _ = run("doctor", "reference")
+    assert status == 1
+    assert "fails" in out
+    assert "OSError: libfoo.so: cannot open shared object file" in " ".join(out.split())
+
+
 def test_the_version_is_told(run):
     assert run("--version")[1].startswith("graphkit, version ")
 

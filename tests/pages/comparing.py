@@ -21,7 +21,6 @@ _UNITS: Final = re.compile(r"\b(?:[kKMG]?B|[mµn]?s|bytes|seconds|minutes)\b")
 _CLOSE: Final = 1e-3
 _HASHES: Final = re.compile(r"\b[0-9a-f]{12,64}\b")
 _VERSIONS: Final = re.compile(r"\b\d+\.\d+\.\d+(?:[.+\w-]*\w)?")
-_VERSIONS: Final = re.compile(r"(?<![\w.])\d+\.\d+\.\d+[\w.+]*(?:-[\w.+]+)*")
 _RULES: Final = re.compile(r"[─━═\-_]{3,}|[▁▂▃▄▅▆▇█▏▎▍▌▋▊▉]+")
 
 
