@@ -20,6 +20,8 @@ _MEASURED: Final = re.compile(r"\s*(?:ms|µs|s|seconds|minutes|ns|MB|GB|KB|kB|GF
 _UNITS: Final = re.compile(r"\b(?:[kKMG]?B|[mµn]?s|bytes|seconds|minutes)\b")
 _CLOSE: Final = 1e-3
 _HASHES: Final = re.compile(r"\b[0-9a-f]{12,64}\b")
+_BYTES: Final = re.compile(r"(?<=\"bytes\":)\d+")
+"""The size of a file in a record of where another comes from."""
 _VERSIONS: Final = re.compile(r"\b\d+\.\d+\.\d+(?:[.+\w-]*\w)?")
 _RULES: Final = re.compile(r"[─━═\-_]{3,}|[▁▂▃▄▅▆▇█▏▎▍▌▋▊▉]+")
 
@@ -78,7 +80,7 @@ def _same_line(shown: str, found: str, *, varies: bool) -> bool:
 
 
 def _plain(line: str) -> str:
-    return _HASHES.sub("HASH", _VERSIONS.sub("VERSION", _RULES.sub(" ", line)))
+    return _HASHES.sub("HASH", _BYTES.sub("SIZE", _VERSIONS.sub("VERSION", _RULES.sub(" ", line))))
 
 
 def _words(line: str) -> str:
