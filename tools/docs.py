@@ -4,22 +4,25 @@
     tools/docs record PAGE …      the same, with the blocks that are recorded on an idle machine
     tools/docs check [PAGE …]     run them and tell what is not as they show
     tools/docs generate [FILE …]  write what code writes: tables, pages of commands, pictures of the package
+    tools/docs build [FOLDER]     make the site (in site/), strictly: every link and anchor leads somewhere
+    tools/docs serve              make the site, show it at http://127.0.0.1:8000 and follow changes
 
-How a page is written says tests/pages/blocks.py, where generated ones come from tests/pages/generated/.
+How a page is written says tests/pages/blocks.py, where generated ones come from tests/pages/generated/, and what the
+site is mkdocs.yml; it is made from what is committed, without running or importing anything of it.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from pages.blocks import PageError, parse
-from pages.generated import files
 from pages.listing import ROOT, pages
-from pages.running import keep, run
 
 
 def shown(path: Path) -> Path:
@@ -32,11 +35,24 @@ def main(words: list[str]) -> int:
         return run_pages(what, named)
     if what == "generate":
         return generate(named)
+    if what == "build":
+        return site("build", *(["--site-dir", str(Path(named[0]).resolve())] if named else []))
+    if what == "serve":
+        return site("serve")
     print(__doc__, file=sys.stderr)
     return 2
 
 
+def site(*words: str) -> int:
+    quiet = {"NO_MKDOCS_2_WARNING": "1"}  # an advertisement of the theme's
+    return subprocess.run(
+        [sys.executable, "-m", "mkdocs", *words], cwd=ROOT, env=os.environ | quiet, check=False
+    ).returncode
+
+
 def generate(named: list[str]) -> int:
+    from pages.generated import files
+
     wanted = {str(shown(Path(name).resolve())) for name in named}
     if unknown := wanted - set(files()):
         print(f"nothing in tests/pages/generated/ writes {', '.join(sorted(unknown))}", file=sys.stderr)
@@ -53,10 +69,15 @@ def generate(named: list[str]) -> int:
 
 
 def run_pages(what: str, named: list[str]) -> int:
+    from pages.blocks import PageError, parse
+    from pages.generated import files
+    from pages.running import keep, run
+
     wrong = 0
-    for path in [Path(name).resolve() for name in named] or [
-        path for path in pages() if str(shown(path)) not in files()
-    ]:
+    written = set(files())
+    for path in [Path(name).resolve() for name in named] or pages():
+        if str(shown(path)) in written:
+            continue
         page = parse(path)
         with tempfile.TemporaryDirectory(prefix="page-") as folder:
             try:

@@ -50,4 +50,4 @@ def _section(name: str, rows: Sequence[Support]) -> Iterator[str]:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    return text.replace("|", "\\|").replace("\n", " ").replace("](", "]\\(")  # others' messages hold no links
