@@ -12,7 +12,8 @@ A page is Markdown. A fenced block says by its language what becomes of it:
 
 A `python`, `toml`, `yaml`, `ini`, `json` or `sh` block whose first line is a comment with the name of a file
 (`# net.py`) is that file: it is written for what comes after. A line `…` in output stands for any lines. Commands of
-a clone (`tools/…`, `python tools/…`) run in the repository, all others in a folder of the page's own.
+a clone (`tools/…`, `python tools/…`) run in the repository, all others in a folder of the page's own, where `$CLONE`
+is the repository.
 
 A comment before a block says more, one thing each line:
 

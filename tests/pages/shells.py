@@ -19,6 +19,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from pages.listing import ROOT
+
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.context import ForkServerContext
@@ -100,7 +102,7 @@ def _environment(columns: int | None = None) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not _UNSET.fullmatch(name)}
     path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
     seen = {"FORCE_COLOR": "1", "COLUMNS": str(columns)} if columns else {}
-    return {**kept, "PATH": path, "MPLBACKEND": "Agg", "PYTHONWARNINGS": "ignore", **seen}
+    return {**kept, "PATH": path, "CLONE": str(ROOT), "MPLBACKEND": "Agg", "PYTHONWARNINGS": "ignore", **seen}
 
 
 class Interpreter:
