@@ -29,8 +29,8 @@ F = TypeVar("F", bound="Callable[..., Any]")
 _SOURCE = """
 
 SOURCE is an exported program (x.pt2), a TorchScript archive (x.pt), an ONNX model (x.onnx), an MXNet symbol
-(x-symbol.json, with the newest x-NNNN.params beside it or --params) or a Python callable that makes a module
-(package.module:callable, with --input).
+(x-symbol.json, with the newest x-NNNN.params beside it or --params), a folder of PyTorch source that graphkit wrote
+(x/), or a Python callable that makes a module (package.module:callable, with --input).
 """
 
 _READING = (
