@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from graphkit.report import wording
@@ -11,7 +12,8 @@ from graphkit.text import clean, json_text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rich.console import Group
+    from rich.console import Console, ConsoleOptions, Group, RenderableType
+    from rich.text import Text
 
     from graphkit.report.findings import Bisection, Finding, Suspect
 
@@ -36,18 +38,31 @@ def told(found: Bisection) -> Group:
         files stay in one piece.
     """
     from rich.console import Group
-    from rich.padding import Padding
     from rich.text import Text
 
-    parts = [Text(clean(found.report.title), style="bold")]
+    parts: list[RenderableType] = [Text(clean(found.report.title), style="bold")]
     parts += [Text(clean(line), style="dim") for line in found.report.matching]
     parts += [Text(f"warning: {clean(warning)}", style="yellow") for warning in found.report.warnings]
     for indent, line, style in _lines(found):
-        if style == _COMMAND:
-            parts.append(Text(" " * indent + line, style, no_wrap=True, overflow="ignore"))
-        else:
-            parts.append(Padding(Text(line, style), (0, 0, 0, indent)))
+        whole = style == _COMMAND
+        parts.append(_Indented(Text(line, style, no_wrap=whole, overflow="ignore" if whole else None), indent))
     return Group(*parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Indented:
+    """A paragraph of which every line is indented."""
+
+    text: Text
+    indent: int
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        width = options.max_width - self.indent
+        for line in self.text.wrap(console, width, overflow=self.text.overflow, no_wrap=self.text.no_wrap):
+            line.rstrip()
+            line.pad_left(self.indent)
+            line.overflow = "ignore"
+            yield line
 
 
 def _lines(found: Bisection) -> Iterator[tuple[int, str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import shlex
@@ -313,6 +314,19 @@ def test_the_files_and_the_command_show_a_node_of_two_models(load, tmp_path, cap
     assert [node.op_type for node in ir.load(tmp_path / "out" / "node.onnx").graph] == ["Sigmoid"]
     assert [node.op_type for node in ir.load(tmp_path / "out" / "reference.onnx").graph] == ["Tanh"]
     assert command(suspect.shown_by, capfd)[0] == 1
+
+
+def test_the_command_is_in_one_line_however_narrow_the_terminal_is(load, tmp_path):
+    other = load(renamed().replace("Tanh(cc)", "Sigmoid(cc)"), "other.onnx")
+    found = bisect(load(), other, on=["ort"], out=tmp_path / "out")
+    shown_by = only(found).suspects[0].shown_by
+    printed = io.StringIO()
+    Console(file=printed, width=40).print(told(found), crop=False)
+    lines = printed.getvalue().splitlines()
+    assert f"      {shown_by}" in lines
+    assert max(len(line) for line in lines if shown_by not in line) <= 40
+    at = next(at for at, line in enumerate(lines) if line.startswith("  "))
+    assert all(line.startswith("  ") for line in lines[at:]), "every line of a paragraph is indented"
 
 
 @pytest.mark.parametrize("fault", ["a number of a weight", "a bias"])
