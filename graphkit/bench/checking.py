@@ -227,7 +227,7 @@ class _Contestant:
         doubles = [value.name for value in model.graph.outputs if value.dtype == ir.DataType.DOUBLE]
         doubles += [value.name for value in trained_values(model) if value.dtype == ir.DataType.DOUBLE]
         if doubles:
-            raise MissingError(f"{self.label} computes in float32.")
+            raise MissingError(f"{self.label} computes in float32; give a model of float32.")
         return self
 
     def forward(self, feeds: Arrays, taps: Sequence[str] = ()) -> dict[str, npt.NDArray[np.generic]]:

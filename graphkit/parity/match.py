@@ -162,7 +162,8 @@ def _paired(what: str, ours: Sequence[ir.Value], theirs: Sequence[ir.Value]) -> 
     for one, two in (*pairs.items(), *order):
         if not _fit(one, two) or (what == "input" and _clash(one, two)):
             raise InputError(
-                f"The two models cannot be compared: among their {what}s, {_described(one)} meets {_described(two)}."
+                f"The two models cannot be compared: among their {what}s, {_described(one)} meets {_described(two)}. "
+                f"Give both the same shapes, or equal names to those that belong together."
             )
     pairs |= dict(order)
     return {value.name or "": pairs[value].name or "" for value in ours}

@@ -54,7 +54,9 @@ def from_json(text: str) -> Report:
             )
         return _filled(Report, found)
     except (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-        raise FormatError(f"This is not a report that graphkit wrote: {error!r}.") from error
+        raise FormatError(
+            f"This is not a report that graphkit wrote: {error!r}. Give the file of --report x.json."
+        ) from error
 
 
 def plain(value: Any) -> Any:

@@ -137,7 +137,9 @@ def _json(path: Path) -> Any:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path} is no JSON: {' '.join(str(error).split()).rstrip('.')}.") from error
+        raise FormatError(
+            f"{path} is no JSON: {' '.join(str(error).split()).rstrip('.')}. Write numbers as [[1, 2], [3, 4]]."
+        ) from error
 
 
 def _typed(value: ir.Value | None, given: Any) -> Any:

@@ -169,9 +169,9 @@ def _pixels(path: Path, channels: int, size: tuple[int | None, int | None]) -> t
     except OSError as error:
         if error.errno is not None:
             raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
-        raise FormatError(f"{path} cannot be read as a picture: {_clause(error)}. It is damaged, or none.") from error
+        raise FormatError(f"{path} cannot be read as a picture: {_clause(error)}; give one that is whole.") from error
     except Exception as error:  # Pillow's decoders raise all sorts of things on damaged files
-        raise FormatError(f"{path} cannot be read as a picture: {_clause(error)}.") from error
+        raise FormatError(f"{path} cannot be read as a picture: {_clause(error)}; give one that is whole.") from error
     if picture.mode.startswith(_DEEP):
         raise FormatError(
             f"{path} has more than 8 bits a channel (Pillow's mode {picture.mode}), and how they are to be scaled is "

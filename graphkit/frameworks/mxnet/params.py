@@ -225,13 +225,19 @@ def load_checkpoint_params(
         prefix, _, rest = key.partition(":")
         name = rest if prefix in ("arg", "aux") and rest else key
         if value is None:
-            raise FormatError(f"{path} has no data for {key!r}: it was saved before the parameter got its shape.")
+            raise FormatError(
+                f"{path} has no data for {key!r}: it was saved before the parameter got its shape. Run the network "
+                "once, and "
+                f"save it again."
+            )
         if name in args or name in states:
             raise FormatError(f"{path} has {name!r} twice, with and without a prefix; remove one of them.")
         try:
             array = dense(value)
         except ValueError as error:
-            raise FormatError(f"{path} has a damaged sparse array {key!r}: {error}.") from error
+            raise FormatError(
+                f"{path} has a damaged sparse array {key!r}: {error}. Copy the file again from where it came."
+            ) from error
         if prefix == "aux" or (name == key and name in aux):
             states[name] = array
         else:

@@ -66,7 +66,10 @@ def loads(text: str | bytes, label: str = "The symbol", *, as_spelled: bool = Fa
         data = json.loads(decoded, strict=False)  # MXNet writes control characters as they are
         return _Reader(label, as_spelled).graph(data)
     except UnicodeDecodeError as error:
-        raise FormatError(f"{label} is not an MXNet symbol: byte {error.start} is not UTF-8 text.") from error
+        raise FormatError(
+            f"{label} is not an MXNet symbol: byte {error.start} is not UTF-8 text. Give the file that ends in "
+            "-symbol.json."
+        ) from error
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise FormatError(
@@ -74,7 +77,9 @@ def loads(text: str | bytes, label: str = "The symbol", *, as_spelled: bool = Fa
             "cut off: copy it again from where it came."
         ) from error
     except (RecursionError, ValueError) as error:
-        raise FormatError(f"{label} is not an MXNet symbol: {error}.") from error
+        raise FormatError(
+            f"{label} is not an MXNet symbol: {error}. Give the file that ends in -symbol.json."
+        ) from error
 
 
 class _Reader:

@@ -59,7 +59,11 @@ def check_external(path: Path, where: str, tensor: onnx.TensorProto, wanted: int
     location = said.get("location", "")
     folder = path.resolve().parent
     if not is_inside(folder, location):
-        raise FormatError(f"{where} has its data in {location!r}, outside the model's folder, which is not allowed.")
+        raise FormatError(
+            f"{where} has its data in {location!r}, outside the model's folder, which is not allowed; put it beside "
+            "the "
+            f"model, and its name alone into the file."
+        )
     try:
         found = os.stat(folder / location)
         offset, length = int(said.get("offset") or 0), int(said.get("length") or wanted)

@@ -91,7 +91,9 @@ def named(path: Path) -> Iterator[None]:
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error
     except RecursionError as error:
-        raise FormatError(f"{path} has graphs deeper within each other than can be gone through.") from error
+        raise FormatError(
+            f"{path} has graphs deeper within each other than can be gone through; export it without such nesting."
+        ) from error
     except (*STUMBLES, *_NATIVE) as error:
         raise FormatError(
             f"{path} cannot be read: a part of it contradicts another, or is not what ONNX says ({_clause(error)}). "
@@ -110,12 +112,17 @@ def _parse(path: Path, findings: Findings | None) -> onnx.ModelProto:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
     except DecodeError as error:
-        raise FormatError(f"{path} is not an ONNX file, or is damaged or truncated: {error}.") from error
+        raise FormatError(
+            f"{path} is not an ONNX file, or is damaged or truncated: {error}. Copy it again from where it came."
+        ) from error
     if findings is not None and proto.HasField("graph") and not proto.opset_import:
         findings.notes.append(f"{path} does not say of which opset it is; it is taken for 1, as the oldest files are.")
         proto.opset_import.add(version=1)
     if not proto.HasField("graph") or not proto.opset_import:
-        raise FormatError(f"{path} is not an ONNX file: it holds no graph, or does not say of which opset it is.")
+        raise FormatError(
+            f"{path} is not an ONNX file: it holds no graph, or does not say of which opset it is. Export the model "
+            "again."
+        )
     return proto
 
 

@@ -222,6 +222,7 @@ def _nodes(parts: Sequence[Any]) -> list[tuple[str, str, str]]:
 
 
 def said(error: Exception) -> str:
-    """What ONNX Runtime says of an error, without its codes, as a clause."""
+    """What ONNX Runtime says of an error, without its codes and places in its source, as a clause."""
     text = " ".join(str(error).split()).rstrip(".")
-    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
+    return re.sub(r": ?/\S+\.(?:cc|h):\d+ [\w:~]+\([^()]*\) ", ": ", text)

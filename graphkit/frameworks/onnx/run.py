@@ -244,7 +244,7 @@ class OrtSession:
             if session is None:
                 raise ExecutionError(
                     f"{self._runtime.label} refuses the model: {said(error)}. "
-                    f"{_float64_hint(self._model, error)}Nodes are named as in the converted graph."
+                    f"{_hint(self._model, str(error))}Nodes are named as in the converted graph."
                 ) from error
         provider = self._runtime.provider
         if provider not in session.get_providers():
@@ -321,8 +321,10 @@ class OrtSession:
         return {value.name or "": int(value.dtype or 0) for value in self._model.graph.inputs}
 
 
-def _float64_hint(model: ir.Model, error: Exception) -> str:
+def _hint(model: ir.Model, error: str) -> str:
+    if "IR version" in error:
+        return "Older releases take what `graphkit convert --to onnx` writes of the file. "
     doubles = any(value.dtype is not None and value.dtype.name == "DOUBLE" for value in model.graph.inputs)
-    if doubles and "implementation" in str(error):
+    if doubles and "implementation" in error:
         return "It has no float64 kernel for that operator; run it in float32. "
     return ""

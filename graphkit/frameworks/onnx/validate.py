@@ -223,7 +223,9 @@ class _Check:
         if dtype == ir.DataType.UNDEFINED:
             raise FormatError(f"{where} has no element type; the file is damaged.")
         if len(tensor.dims) > _AXES:
-            raise FormatError(f"{where} has {len(tensor.dims)} axes, more than the {_AXES} that arrays have.")
+            raise FormatError(
+                f"{where} has {len(tensor.dims)} axes, more than the {_AXES} that arrays have; the file is damaged."
+            )
         if min(tensor.dims, default=0) < 0 or math.prod(filter(None, tensor.dims)) > _LARGEST:
             raise FormatError(f"{where} has the shape {tuple(tensor.dims)}; the file is damaged.")
         count = math.prod(tensor.dims)

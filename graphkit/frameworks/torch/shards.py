@@ -140,7 +140,7 @@ def _check_header(path: Path) -> None:
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
             size = os.fstat(file.fileno()).st_size
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise FormatError(f"{path} is no plain file, as weights are.")
+                raise FormatError(f"{path} is no plain file, as weights are; give the name of one.")
             length = int.from_bytes(file.read(_LENGTH), "little")
             if length > size - _LENGTH:
                 raise FormatError(

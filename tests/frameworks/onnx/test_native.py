@@ -8,6 +8,7 @@ import pytest
 from fakes import model
 
 import graphkit
+from graphkit.errors import ExecutionError
 from graphkit.frameworks.base import runtimes
 from graphkit.passes.cast_floats import cast_floats
 
@@ -66,3 +67,17 @@ def test_a_model_whose_inputs_were_given_other_shapes_is_run_as_it_is(read):
 def test_values_inside_are_tapped_in_the_converted_model(read):
     inner = read.graph[0].outputs[0].name
     assert output(read, taps=(inner,)).max() < 50
+
+
+def test_a_file_that_is_newer_than_onnx_runtime_is_refused_with_what_to_do(tmp_path):
+    model = ir.from_onnx_text(
+        '<ir_version: 10, opset_import: ["": 21]> net (float[2] x) => (float[2] y) { y = Relu(x) }'
+    )
+    model.ir_version = 999
+    ir.save(model, tmp_path / "net.onnx")
+    with pytest.raises(ExecutionError) as refused:
+        graphkit.run(tmp_path / "net.onnx", on="ort")
+    assert "failed: Unsupported model IR version: 999" in str(refused.value)
+    assert "graphkit convert --to onnx" in str(refused.value)
+    graphkit.convert(tmp_path / "net.onnx", "onnx", tmp_path / "older.onnx")
+    assert set(graphkit.run(tmp_path / "older.onnx", on="ort")) == {"y"}
