@@ -1,7 +1,8 @@
-"""What MkDocs does beyond its settings in mkdocs.yml, so that pages read the same on GitHub and on the site.
+r"""What MkDocs does beyond its settings in mkdocs.yml, so that pages read the same on GitHub and on the site.
 
 - Pages beside ``docs/`` (README.md is the home page) are pages of the site.
 - A link to any other file of the repository leads to a page that shows the file.
+- A pipe in code in a table is ``\|`` on GitHub, and ``|`` here.
 - A folder in the navigation, ``tutorials/``, is its README.md and then its pages, in the order that this names them in.
 """
 
@@ -33,6 +34,7 @@ LINK = re.compile(
     r"""(?P<before> \]\( | ^\[[^\]]+\]:\s+ | \b(?:src|href)=" ) (?P<target> [^\s)"#]+ ) (?P<anchor> \#[^\s)"]* )?""",
     re.VERBOSE,
 )
+CODE = re.compile(r"(`+)[^`]+\1")
 FENCE = re.compile(r"\s*(`{3,}|~{3,})")
 
 
@@ -82,8 +84,12 @@ def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
     origin = _origin(page.file.src_uri)
     if origin is None:
         return markdown
+    if origin == "README.md":
+        page.meta["hide"] = ["navigation"]
     lines = []
     for line, plain in _lines(markdown):
+        if plain and line.lstrip().startswith("|"):
+            line = CODE.sub(lambda found: found[0].replace("\\|", "|"), line)
         lines.append(LINK.sub(lambda found: _relinked(found, origin, page.file.src_uri), line) if plain else line)
     return "\n".join(lines)
 

@@ -123,8 +123,10 @@ def _table(options: Iterable[click.Option], context: click.Context) -> Iterator[
         record = option.get_help_record(context)
         assert record is not None
         told, default = _parted(record[1])
-        spelled = " ".join(f"`{part}`" for part in record[0].split(", "))
-        yield f"| {spelled.replace('|', chr(92) + '|')} | {_text(told)} | {_text(default)} |"
+        names = re.sub(r" \[(\S+\|\S+)\]$", "", record[0])
+        if names != record[0]:
+            told += " One of " + ", ".join(f"`{choice}`" for choice in record[0][len(names) + 2 : -1].split("|")) + "."
+        yield f"| {' '.join(f'`{name}`' for name in names.split(', '))} | {_text(told)} | {_text(default)} |"
 
 
 def _parted(told: str) -> tuple[str, str]:
