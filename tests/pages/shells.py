@@ -30,11 +30,18 @@ __all__ = ["Interpreter", "command"]
 _SPECIAL: Final = re.compile(r"[|&;<>$`*?(){}\n~]")
 _UNSET: Final = re.compile(r"COLUMNS|LINES|GRAPHKIT_.*|PYTEST_.*|GITHUB_.*|CI|NO_COLOR|FORCE_COLOR|PYTHONPATH")
 
+_IMPORTED: Final = (
+    *("graphkit.cli", "graphkit.frameworks.convert", "graphkit.frameworks.torch.read", "graphkit.parity.verify"),
+    *("torch", "torch.export", "torch._dynamo", "torch._functorch.aot_autograd", "torch.onnx._internal.exporter._core"),
+    *("onnx", "onnx.reference", "onnxscript"),
+)
+"""What most commands need, and what exporting a module imports, which takes two seconds; missing ones are passed by."""
+
 
 @cache
 def _forks() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["graphkit.cli", "graphkit.frameworks.convert", "torch", "torch.export", "onnx"])
+    context.set_forkserver_preload(list(_IMPORTED))
     return context
 
 
