@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOT_YET = (
-    "README CONTRIBUTING SECURITY benchmarks ci control-flow cost files functions giants "
+    "README CONTRIBUTING SECURITY benchmarks ci cost files functions giants "
     "gluon gradients inspect limits look mxnet-runtime other-domains provenance quantization "
     "reports shapes torch-files torch-source training transformers verify viewer "
 )
