@@ -71,15 +71,16 @@ def read_folder(path: Path, *, trusted: bool = False) -> Folder:
 
     Raises:
         InputError: The source fails, does what is not trusted, or the weights are not its own.
-        FormatError: The weights are damaged, are not all there, or were not written by graphkit.
+        FormatError: The weights are damaged, are not all there, or lack the metadata that graphkit writes.
     """
     folder = path.parent if path.name == MODEL else path
     note(folder / MODEL)
     weights, metadata, state = read_weights(folder)
     if not {MAIN, INPUTS, NAMES} <= metadata.keys():
         raise FormatError(
-            f"{weights} was not written by graphkit, so nothing says which class of {folder / MODEL} it belongs to; "
-            f"name what makes the module instead, as package.module:callable."
+            f"{weights} has no metadata of graphkit's, so nothing says which class of {folder / MODEL} it belongs to. "
+            f"If it was saved anew, after training say, hand safetensors' save_file the metadata of the file that it "
+            f"replaces, metadata=safe_open(…).metadata(); else name what makes the module, as package.module:callable."
         )
     module = _made(_class(folder / MODEL, metadata[MAIN], trusted=trusted), folder / MODEL, state, weights)
     note_record(metadata.get(KEY))
