@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NOT_YET = (
     "README CONTRIBUTING SECURITY benchmarks ci cost files giants "
-    "gluon gradients inspect limits look mxnet-runtime other-domains provenance quantization "
+    "gluon gradients inspect look mxnet-runtime other-domains provenance quantization "
     "reports shapes torch-files torch-source training transformers verify viewer "
 )
 """Pages that are still to be written this way."""

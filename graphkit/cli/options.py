@@ -66,8 +66,7 @@ _READING = (
         "limits",
         multiple=True,
         metavar="NAME=NUMBER",
-        help="Raise a limit of what is read: nodes, nesting, attribute (bytes of one) or document (bytes of memory), "
-        "e.g. nodes=20000000 or attribute=1GB.",
+        help="Raise a limit of what is read, by the name that its error gives, e.g. nodes=20000000 or attribute=1GB.",
     ),
     click.option("--train", is_flag=True, help="Keep the labels and losses of an MXNet symbol's output layers."),
 )
