@@ -51,7 +51,7 @@ def site(*words: str) -> int:
 
 
 def generate(named: list[str]) -> int:
-    from pages.generated import files
+    from pages.generated import files, same
 
     wanted = {str(shown(Path(name).resolve())) for name in named}
     if unknown := wanted - set(files()):
@@ -61,8 +61,8 @@ def generate(named: list[str]) -> int:
         if not wanted or name in wanted:
             path = ROOT / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            before = path.read_text(encoding="utf-8") if path.is_file() else None
-            if (after := text()) != before:
+            before = path.read_text(encoding="utf-8") if path.is_file() else ""
+            if not same(name, before, after := text()):
                 path.write_text(after, encoding="utf-8")
                 print(f"{name}: written")
     return 0

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Callable
 
-__all__ = ["Files", "files"]
+__all__ = ["Files", "files", "same"]
 
 Files = dict[str, Callable[[], str]]
 """Functions that give the text of a file, by its place in the repository."""
@@ -29,3 +30,12 @@ def files() -> Files:
                 raise ValueError(f"{__name__}.{module} writes {name}, and so does another module")
             found[name] = text
     return found
+
+
+def same(name: str, one: str, two: str) -> bool:
+    """Whether two texts of a file say the same: of a picture the words, whose places depend on a machine's fonts."""
+    return one == two or (name.endswith(".svg") and _words(one) == _words(two))
+
+
+def _words(svg: str) -> list[str]:
+    return re.findall(r"<(?:title|text)\b[^>]*>([^<]*)<", svg)
