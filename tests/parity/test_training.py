@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -211,7 +212,35 @@ def test_two_files_are_compared_where_each_trains(tmp_path: Path) -> None:
     model = graphkit.load(symbol(tmp_path, "SoftmaxOutput"), inputs=["data:4x3x8x8"])
     graphkit.save(model, tmp_path / "again", to="mxnet")
     other = graphkit.load(tmp_path / "again-symbol.json", inputs=["data:4x3x8x8"])
-    assert graphkit.verify(model, other, train_steps=2, dtype="float64").passed
+    report = graphkit.verify(model, other, train_steps=2, dtype="float64")
+    assert report.passed
+    compared = [check for check in report.checks if check.kind == "loss"]
+    assert [(check.step, check.verdict, check.size) for check in compared] == [(1, "pass", 1), (2, "pass", 1)]
+
+
+class Anchored(nn.Module):
+    """A layer whose outputs are multiplied by numbers that are not trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+        self.register_buffer("anchors", torch.arange(1.0, 5.0))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.head(x) * self.anchors
+        return found
+
+
+def test_buffers_stay_what_they_are_while_a_written_symbol_trains(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = graphkit.load(Anchored().eval(), inputs=["2x3"])
+    graphkit.save(model, tmp_path / "net", to="mxnet")
+    again = graphkit.load(tmp_path / "net-symbol.json")
+    report = graphkit.verify(model, again, on=["mxnet"], train_steps=3, dtype="float64")
+    assert report.passed, [check for check in report.checks if check.verdict == "fail"]
+    variables = json.loads((tmp_path / "net-symbol.json").read_text())["nodes"]
+    alone = {node["name"] for node in variables if node.get("attrs", {}).get("__lr_mult__") == "0.0"}
+    assert alone == {"anchors"}
 
 
 def test_models_that_train_for_different_things_are_not_compared(tmp_path: Path) -> None:

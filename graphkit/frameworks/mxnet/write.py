@@ -38,6 +38,9 @@ __all__ = ["to_symbol"]
 _REFUSED = "?"
 """Operator of the placeholder that stands for a refused node until it is known whether an output needs it."""
 
+_UNTRAINED = {"__lr_mult__": "0.0", "__wd_mult__": "0.0"}
+"""What a variable says that MXNet's optimizers are to leave alone."""
+
 
 def to_symbol(model: ir.Model, warn: Callable[[str], None] = lambda _message: None) -> MxModel:
     """Convert a canonical model.
@@ -68,6 +71,7 @@ class _Builder(Asking):
         self._scopes = Scopes()
         self._refusals: dict[int, UnsupportedNode] = {}
         self._arrays: dict[str, npt.NDArray[np.generic]] = {}
+        self._buffers: set[str] = set()
         self._derived: dict[str, Layout] = {}
         self._layouts: dict[ir.Value, dict[Layout, MxRef]] = {}
         self._emitted: list[tuple[MxNode, str]] = []
@@ -123,6 +127,9 @@ class _Builder(Asking):
         aux = separate_states(graph, self._arrays, self._unique)
         kept = {node.name for node in graph.variables()}
         arrays = {name: array for name, array in self._arrays.items() if name in kept}
+        for variable in graph.variables():
+            if variable.name in self._buffers and variable.name not in aux:
+                variable.hidden.update(_UNTRAINED)
         if any(array.dtype.kind not in "iub" and array.dtype != np.float32 for array in arrays.values()):
             floats = {value.name for value in self._model.graph.inputs if value.dtype == ir.DataType.FLOAT}
             for variable in graph.variables():  # which would be taken for what the parameters are
@@ -333,7 +340,9 @@ class _Builder(Asking):
 
     def _store(self, variable: MxNode, array: npt.NDArray[np.generic], kind: params.Kind) -> None:
         if kind == "constant":
-            variable.hidden.update({"__lr_mult__": "0.0", "__wd_mult__": "0.0"})
+            variable.hidden.update(_UNTRAINED)
+        elif kind == "buffer":
+            self._buffers.add(variable.name)
         array = array.reshape(1) if array.ndim == 0 else array
         held = np.dtype(np.float32) if array.dtype.kind == "b" else carried.held(array.dtype)
         array = array if array.dtype == held else aside(array.astype(held))

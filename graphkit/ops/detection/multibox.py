@@ -2,7 +2,7 @@
 
 A row is (class, score, corners). The best rows come first; one that a better one overlaps keeps its numbers with class
 -1; rows beyond ``nms_topk`` are such, too, in the order of the anchors; what is left is -1 throughout. The background
-is class 0 whatever ``background_id`` says.
+is class 0 whatever ``background_id`` says. No gradient flows back, as in MXNet.
 """
 
 from __future__ import annotations
@@ -30,6 +30,11 @@ def _flag(node: MxNode, name: str, default: str) -> bool:
 
 
 def _read(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
+    found = _detected(b, node, x)
+    return found if isinstance(found, Refusal) else b.stopped(found)
+
+
+def _detected(b: OnnxBuilder, node: MxNode, x: Sequence[ir.Value | None]) -> ir.Value | Refusal:
     probabilities = some(x[0])
     variances = numbers(node, "variances", "(0.1, 0.1, 0.2, 0.2)")
     if len(variances) != 4:

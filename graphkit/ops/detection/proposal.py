@@ -133,10 +133,10 @@ def _ranked(
     places = b.op("GatherElements", places, turns, axis=1)
     image = b.op("Cast", positions(b, scores, 0), to=ir.DataType.from_numpy(b.dtype(boxes)))
     number = b.op("Expand", b.op("Reshape", image, [-1, 1, 1]), [1, after, 1])
-    regions = b.op("Reshape", b.op("Concat", number, rows_of(b, boxes, places), axis=2), [-1, 5])
+    regions = b.stopped(b.op("Reshape", b.op("Concat", number, rows_of(b, boxes, places), axis=2), [-1, 5]))
     if not _flag(node, "output_score"):
         return regions
-    return regions, b.op("Reshape", b.op("GatherElements", ranked, places, axis=1), [-1, 1])
+    return regions, b.stopped(b.op("Reshape", b.op("GatherElements", ranked, places, axis=1), [-1, 1]))
 
 
 _MAP = (arr(2, 12, 4, 5, low=0.0), arr(2, 24, 4, 5, low=-0.4, high=0.4))
