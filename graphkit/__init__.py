@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from graphkit.limits import Limits, limited
     from graphkit.parity.bisect import bisect
     from graphkit.parity.verify import verify
+    from graphkit.report.summary import summary
     from graphkit.running.run import run
 
 __all__ = [
@@ -67,6 +68,7 @@ __all__ = [
     "render",
     "run",
     "save",
+    "summary",
     "verify",
 ]
 
@@ -82,6 +84,7 @@ _HOMES = {
     "look": "graphkit.frameworks.convert",
     "run": "graphkit.running.run",
     "save": "graphkit.frameworks.convert",
+    "summary": "graphkit.report.summary",
     "verify": "graphkit.parity.verify",
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from graphkit.report import wording
+from graphkit.report.summary import GAP, STYLE, grid, mark
 from graphkit.report.wording import number
 from graphkit.text import clean
 
@@ -19,14 +20,11 @@ if TYPE_CHECKING:
 
 __all__ = ["table"]
 
-_STYLE: Final = {"fail": "bold red", "pass": "green", "unavailable": "yellow"}
 _NUMBERS: Final = ("error", "bound", "l2", "1-cosine")
 _NUMBER: Final = 8
 """Columns of a number."""
 _MARK: Final = 4
 """Columns of a verdict."""
-_GAP: Final = 2
-"""Columns between columns."""
 _WIDE: Final = 100
 """Columns from which on l2 and cosine are shown."""
 _NAMED: Final = 3
@@ -51,10 +49,10 @@ def table(report: Report, *, worst: int = 8, summary: bool = False) -> Group:
     from rich.text import Text
 
     compared = wording.groups(report)
-    parts: list[Text | _Grid | _Sums] = [Text(clean(report.title), style="bold")]
+    parts: list[Text | _Grid | Table] = [Text(clean(report.title), style="bold")]
     parts += [Text(clean(line), style="dim") for line in report.matching]
     if compared:
-        parts += [_Sums(compared) if summary else _Grid(compared, worst)]
+        parts += [Text(), grid(report), Text()] if summary else [_Grid(compared, worst)]
         parts += [Text("error is max|difference| / max|reference|", style="dim")]
     parts += [_told(check) for check in wording.about_passes(report)]
     checks = [check for _, members in compared for check in members]
@@ -80,77 +78,34 @@ class _Grid:
         lines = (line for _, rows in self.groups for row in rows for line in str(row[0]).splitlines())
         names = max(map(cell_len, lines), default=0)
         shapes = min(max(self.shapes, len("shape")), options.max_width // 5)
-        room = options.max_width - shapes - numbers * (_NUMBER + _GAP) - _MARK - 2 * _GAP
+        room = options.max_width - shapes - numbers * (_NUMBER + GAP) - _MARK - 2 * GAP
         widths = (max(min(names, room), 8), shapes)
         heads = ("tensor", "shape", *_NUMBERS[:numbers])
         head = self._columns(widths, numbers)
         head.add_row(*(Text(text, style="bold") for text in heads))
-        width = sum(widths) + numbers * (_NUMBER + _GAP) + _MARK + 2 * _GAP
+        width = sum(widths) + numbers * (_NUMBER + GAP) + _MARK + 2 * GAP
         yield Text()
         yield head
         yield Text("─" * min(width, options.max_width), style="dim")
         for heading, rows in self.groups:
             yield Text(heading, style="bold")
-            grid = self._columns(widths, numbers)
-            for name, shape, *cells, mark in rows:
-                grid.add_row(name, shape, *cells[:numbers], mark)
-            yield grid
+            columns = self._columns(widths, numbers)
+            for name, shape, *cells, judged in rows:
+                columns.add_row(name, shape, *cells[:numbers], judged)
+            yield columns
             yield Text()
 
     @staticmethod
     def _columns(widths: tuple[int, int], numbers: int) -> Table:
         from rich.table import Table
 
-        grid = Table(box=None, show_header=False, pad_edge=False, padding=(0, _GAP, 0, 0))
+        grid = Table(box=None, show_header=False, pad_edge=False, padding=(0, GAP, 0, 0))
         for width in widths:
             grid.add_column(width=width, overflow="fold")
         for _ in range(numbers):
             grid.add_column(width=_NUMBER, justify="right", no_wrap=True)
         grid.add_column(no_wrap=True)
         return grid
-
-
-class _Sums:
-    """A row for each pair of sides: the largest error of each quantity, and how much of a bound was used up at most."""
-
-    def __init__(self, groups: Sequence[tuple[str, list[Check]]]) -> None:
-        self.sides: dict[str, dict[str, list[Check]]] = {}
-        for _, members in groups:
-            kinds = self.sides.setdefault(wording.between(members[0]), {})
-            kinds.setdefault(members[0].kind, []).extend(members)
-
-    def __rich_console__(self, _console: Console, _options: ConsoleOptions) -> RenderResult:
-        from rich import box
-        from rich.table import Table
-        from rich.text import Text
-
-        kinds = [kind for kind in wording.HEADINGS if any(kind in found for found in self.sides.values())]
-        grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, _GAP, 0, 0))
-        grid.add_column("largest error", overflow="fold", vertical="bottom")
-        for kind in kinds:
-            grid.add_column(wording.HEADINGS[kind].replace(" ", "\n", 1), justify="right", vertical="bottom")
-        grid.add_column("of its\nbound", justify="right", vertical="bottom", no_wrap=True)
-        grid.add_column(no_wrap=True)
-        for sides, found in self.sides.items():
-            checks = [check for members in found.values() for check in members if check.verdict != "unavailable"]
-            verdict = "fail" if any(check.verdict == "fail" for check in checks) else "pass"
-            closest = max(map(wording.closeness, checks), default=0.0)
-            cells = [_largest(found.get(kind, [])) for kind in kinds]
-            mark = _mark(verdict) if checks else Text("not available", style=_STYLE["unavailable"])
-            grid.add_row(Text(sides), *cells, number(closest) if checks else "", mark)
-        yield Text()
-        yield grid
-        yield Text()
-
-
-def _largest(members: list[Check]) -> Text:
-    """The largest error of checks, in the colour of a failure if one failed; empty where nothing was compared."""
-    from rich.text import Text
-
-    failed = [check for check in members if check.verdict == "fail"]
-    judged = [check for check in failed or members if check.verdict == "pass" or check.bad]
-    text = number(max(check.error for check in judged)) if judged else "FAIL" if failed else ""
-    return Text(text, style=_STYLE["fail"] if failed else "")
 
 
 def _rows(members: list[Check], worst: int) -> list[list[Text | str]]:
@@ -165,9 +120,9 @@ def _rows(members: list[Check], worst: int) -> list[list[Text | str]]:
     if rest := passed[len(shown) :]:
         largest = number(max(check.error for check in rest))
         most = largest if largest == "0" else f"≤{largest}"
-        rows.append([Text(f"{len(rest)} more", style="dim"), "", most, "", "", "", _mark("pass")])
+        rows.append([Text(f"{len(rest)} more", style="dim"), "", most, "", "", "", mark("pass")])
     if absent := [check for check in members if check.verdict == "unavailable"]:
-        rows.append([Text(f"{len(absent)} not available", style=_STYLE["unavailable"]), *[""] * 6])
+        rows.append([Text(f"{len(absent)} not available", style=STYLE["unavailable"]), *[""] * 6])
     return rows
 
 
@@ -179,20 +134,14 @@ def _row(check: Check) -> list[Text | str]:
     name = Text(f"  {clean(check.name)}")
     if sample := wording.sampled(check):
         name.append(f"\n    {sample}", style="dim")
-    return [name, wording.shape(check), *(number(value) if judged else "" for value in values), _mark(check.verdict)]
-
-
-def _mark(verdict: str) -> Text:
-    from rich.text import Text
-
-    return Text("FAIL" if verdict == "fail" else verdict, style=_STYLE[verdict])
+    return [name, wording.shape(check), *(number(value) if judged else "" for value in values), mark(check.verdict)]
 
 
 def _told(check: Check) -> Text:
     from rich.text import Text
 
     text = Text(wording.told(check))
-    text.highlight_words(["FAIL", "not available"], _STYLE[check.verdict])
+    text.highlight_words(["FAIL", "not available"], STYLE[check.verdict])
     return text
 
 

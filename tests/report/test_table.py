@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+import graphkit
 from graphkit.report.report import Check, Report
 from graphkit.report.table import table
 
@@ -189,6 +190,14 @@ def test_a_summary_tells_what_was_not_compared_from_what_agrees():
     text = printed(GOOD, replace(GOOD, right="ort", verdict="unavailable", note="no kernel"), summary=True)
     assert row(text, "torch | ort")[3:] == ["not", "available"]
     assert "y: no kernel" in text
+
+
+def test_reports_are_summed_up_together_with_empty_cells_where_one_compared_less():
+    gradient = replace(GOOD, kind="input gradient", name="x", left="ort", right="torch", error=2e-6)
+    text = graphkit.summary(Report("a", (GOOD,)), Report("b", (gradient,)))
+    assert row(text, "torch | mxnet")[3:] == ["1.0e-07", "1.0e-02", "pass"]
+    assert row(text, "ort | torch")[3:] == ["2.0e-06", "2.0e-01", "pass"]
+    assert "gradients" in row(text, "largest error")
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])
