@@ -20,6 +20,7 @@ from graphkit.parity.conditions import Conditions
 from graphkit.parity.metrics import distance
 from graphkit.parity.reproduce import reproduced
 from graphkit.parity.sides import Pool, Side
+from graphkit.parity.tolerance import DOUBLE, OUTPUT
 from graphkit.parity.training import rounded
 from graphkit.passes.isolate import widened
 from graphkit.report.findings import Bisection, Finding, Place, Suspect
@@ -42,9 +43,6 @@ if TYPE_CHECKING:
 
 __all__ = ["bisect"]
 
-_DOUBLE: Final = 1e-9
-_SINGLE: Final = 1e-5
-"""How far a side that stands in for the reference may be from it, relative to a tensor's largest magnitude."""
 _LAYOUT: Final = frozenset({"DepthToSpace", "Flatten", "Reshape", "SpaceToDepth", "Squeeze", "Transpose", "Unsqueeze"})
 """Operators that bring the same numbers into another layout."""
 _GROWN: Final = 3
@@ -401,8 +399,8 @@ def _agree(one: npt.NDArray[np.generic], two: npt.NDArray[np.generic]) -> bool:
     if one.shape != two.shape:
         return False
     if one.dtype != two.dtype and "f" in (one.dtype.kind, two.dtype.kind):
-        return distance(one.astype(np.float64), two.astype(np.float64), _SINGLE).bad == 0
-    return distance(one, two, _DOUBLE if one.dtype == "float64" else _SINGLE).bad == 0
+        return distance(one.astype(np.float64), two.astype(np.float64), OUTPUT).bad == 0
+    return distance(one, two, DOUBLE if one.dtype == "float64" else OUTPUT).bad == 0
 
 
 def place(node: ir.Node) -> Place:

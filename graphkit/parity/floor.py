@@ -51,11 +51,14 @@ FLOORS: Final = ("torch", "mxnet", "reference")
 """Runtimes that the noise floor is measured on where the reference's own cannot, in this order."""
 
 RUNS: Final = 8
+"""Runs in float32 that the noise floor of gradients is the largest difference of."""
 ROUGH: Final = 2
 """Runs that do for outputs, which have no kinks, unless one of them is beyond the bound that they give."""
 UNITS: Final = MARGIN
+"""Units in the last place by which inputs of float32 move from run to run; those of 16 bits move by one."""
 NUDGE: Final = 1e-11
-"""Relative move of inputs in float64; see :mod:`graphkit.parity.tolerance`."""
+"""Relative move of inputs in float64 that shows how much a gradient multiplies: what an epsilon of 1e-5 in float32,
+off by 3e-13, moves a normalisation by."""
 
 
 def measured_floors(

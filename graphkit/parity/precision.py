@@ -21,10 +21,26 @@ if TYPE_CHECKING:
 
     Arrays = Mapping[str, npt.NDArray[np.generic]]
 
-__all__ = ["HALVES", "as_declared", "float_types", "least_bound", "roundoff", "summed", "usual_precision"]
+__all__ = [
+    "HALVES",
+    "ROUNDINGS",
+    "SUMMED_ROUNDINGS",
+    "as_declared",
+    "float_types",
+    "least_bound",
+    "roundoff",
+    "summed",
+    "usual_precision",
+]
 
 HALVES: Final = frozenset({"float16", "bfloat16"})
 """Names of the float types of 16 bits."""
+ROUNDINGS: Final = 4
+"""In 16 bits, units of roundoff that a bound is at least: an operator's result is one of two neighbours, two units
+apart, and what it rounds may differ by as much."""
+SUMMED_ROUNDINGS: Final = 64
+"""In 16 bits, units of roundoff up to where the noise floor of the runtime under test counts: √4096, as of sums of 4096
+terms."""
 
 
 def float_types(model: ir.Model) -> frozenset[str]:
@@ -75,7 +91,7 @@ def least_bound(dtype: npt.DTypeLike, *, gradients: bool) -> float:
         gradients: Whether the tensor is a gradient.
     """
     if np.dtype(dtype).name in HALVES:
-        return 4 * roundoff(dtype)
+        return ROUNDINGS * roundoff(dtype)
     return ULPS if gradients else OUTPUT
 
 
@@ -88,7 +104,7 @@ def summed(kinds: Iterable[str]) -> float:
     Args:
         kinds: Names of float types.
     """
-    return 64 * max((roundoff(getattr(ml_dtypes, kind, kind)) for kind in kinds), default=0.0)
+    return SUMMED_ROUNDINGS * max((roundoff(getattr(ml_dtypes, kind, kind)) for kind in kinds), default=0.0)
 
 
 def as_declared(arrays: Arrays, model: ir.Model) -> dict[str, npt.NDArray[np.generic]]:

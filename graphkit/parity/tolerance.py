@@ -74,13 +74,21 @@ __all__ = [
 ]
 
 DOUBLE: Final = 1e-9
+"""In float64, for outputs and gradients: rounding takes some 1e-14, and a wrong epsilon more than this."""
 TRAINED: Final = 1e-8
+"""In float64, for what steps of training give: they add up what single gradients differ by."""
 SINGLE_INSIDE: Final = 1e-6
+"""In float64, behind an operator inside which a runtime computes with float32 numbers; for gradients that cancel."""
 MARGIN: Final = 4.0
+"""How many times its noise floor a tensor may be off: another right implementation may round by that much more."""
 OUTPUT: Final = 1e-5
-SUMMED: Final = 1e-4
+"""In float32, the least bound of an output: what elementary functions of two libraries differ by, layer upon layer."""
 ULPS: Final = 16 * 2.0**-23
+"""In float32, the least bound of a gradient: 16 units in the last place, which OpenCL grants a function such as pow."""
+SUMMED: Final = 1e-4
+"""In float32, up to where the noise floor of the runtime under test counts: sums of a million terms lose 6e-5."""
 RESIDUE: Final = 0.5
+"""A gradient whose noise floor is a larger part of its magnitude is what rounding leaves of a cancellation."""
 
 
 @dataclass(frozen=True, slots=True)
