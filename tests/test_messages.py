@@ -21,7 +21,7 @@ _REMEDY: Final = re.compile(
     r"|--[a-z]|`|pip install|GRAPHKIT_"  # what to type
     r"|\bthere (?:are|is)\b|\bis (?:\{\w+\}|.*) meant\b|; .* (?:are|is|can)\b|, not (?:as )?\{"
     r"|\b(?:must|has to|have to|needs?|takes|goes|graphkit (?:writes|reads))\b"
-    r"|\b(?:inputs|outputs|parameters|options|layers) are\b|it has \{|that is \{",
+    r"|\b(?:inputs|outputs|parameters|options|layers) are\b|it has \{|that is \{|asks for \{",
     re.IGNORECASE,
 )
 _QUOTED: Final = re.compile(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOT_YET = (
-    "README CONTRIBUTING SECURITY benchmarks ci cost giants "
+    "README CONTRIBUTING SECURITY benchmarks ci giants "
     "gluon gradients inspect mxnet-runtime other-domains provenance quantization "
     "reports shapes torch-files torch-source training transformers verify viewer "
 )

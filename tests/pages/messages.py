@@ -38,8 +38,9 @@ _INSIDE: Final = {
     "UnfitError": "UnsupportedError",
     "ValueError": "",
     "RefusedError": "ExecutionError",
+    "misfit": "ParameterError",
 }
-"""Exceptions that never leave graphkit, and the error whose message quotes them; empty: that of their caller."""
+"""What never leaves graphkit, and the error whose message quotes it; empty: that of its caller."""
 _WORDS: Final = 3
 _PLAIN: Final = ("self", "sys", "np", "cls")
 """Names before a dot that say less than what stands after it."""
@@ -109,16 +110,20 @@ class _Module:
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.Call):
                 yield from self._of(child, function)
+            elif isinstance(child, ast.Return) and child.value is not None and _gives_reasons(function):
+                yield from self._told("", child.value, function, whole=False)
             yield from self._in(child, child if isinstance(child, ast.FunctionDef) else function)
 
     def _of(self, call: ast.Call, function: ast.FunctionDef | None) -> Iterator[Message]:
         name = _called(call)
         kind, place, whole = self._meaning(name)
-        if kind is None or len(call.args) <= place:
-            return
-        for text in sorted(self._texts(call.args[place], function, 0)):
-            if len(re.findall(r"[A-Za-z]{2,}", re.sub(r"\{.*?\}", "", text))) >= _WORDS:
-                yield Message(kind, text, self.name, call.lineno, whole)
+        if kind is not None and len(call.args) > place:
+            yield from self._told(kind, call.args[place], function, whole=whole)
+
+    def _told(self, kind: str, node: ast.expr, function: ast.FunctionDef | None, *, whole: bool) -> Iterator[Message]:
+        for text in sorted(self._texts(node, function, 0)):
+            if _words(text) >= (1 if whole else _WORDS):
+                yield Message(kind, text, self.name, node.lineno, whole)
 
     def _meaning(self, name: str) -> tuple[str | None, int, bool]:
         """The error that a call gives, which argument its message is, and whether it is all of it."""
@@ -144,7 +149,12 @@ class _Module:
         if isinstance(node, ast.Constant):
             return {str(node.value).replace("\n", " ")}
         if isinstance(node, ast.JoinedStr):
-            return {"".join(self._part(part, function, depth) for part in node.values)}
+            text = "".join(self._part(part, function, depth) for part in node.values)
+            inner = node.values[0].value if isinstance(node.values[0], ast.FormattedValue) else None
+            if isinstance(inner, ast.Name) and _words(text) < _WORDS:  # it begins with what says most of it
+                rest = "".join(self._part(part, function, depth) for part in node.values[1:])
+                return {first + rest for first in self._texts(inner, function, depth + 1)}
+            return {text}
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
             left, right = (self._texts(each, function, depth) for each in (node.left, node.right))
             return {a + b for a in left for b in right}
@@ -203,6 +213,14 @@ def _module(name: str) -> _Module | None:
     path = _ROOT.parent / (name.replace(".", "/") + ".py")
     path = path if path.is_file() else path.with_suffix("") / "__init__.py"
     return _Module(path) if path.is_file() else None
+
+
+def _gives_reasons(function: ast.FunctionDef | None) -> bool:
+    return function is not None and function.returns is not None and ast.unparse(function.returns) == "str | None"
+
+
+def _words(text: str) -> int:
+    return len(re.findall(r"[A-Za-z]{2,}", re.sub(r"\{.*?\}", "", text)))
 
 
 def _called(call: ast.Call) -> str:
