@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
     from graphkit.frameworks.onnx.validate import Findings
 
-__all__ = ["load", "named"]
+__all__ = ["TRAINING", "load", "named"]
+
+TRAINING: Final = "graphkit.training_info"
+"""Key of a model's meta: that its file says how to train it, which is left out."""
 
 _NATIVE: Final = (
     onnx.shape_inference.InferenceError,
@@ -69,6 +72,8 @@ def load(path: Path, findings: Findings | None = None) -> ir.Model:
         while cause.__cause__ is not None:
             cause = cause.__cause__
         raise FormatError(f"{path} is damaged: {_clause(cause)}.") from error
+    if proto.training_info:
+        model.meta[TRAINING] = True
     note_record(model.metadata_props.pop(KEY, None))
     with named(path):
         check_complete(model)

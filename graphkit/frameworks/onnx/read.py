@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from graphkit.errors import InputError
 from graphkit.files import steady
-from graphkit.frameworks.onnx.load import load, named
+from graphkit.frameworks.onnx.load import TRAINING, load, named
 from graphkit.ir.canonical import canonical
 from graphkit.ir.chance import active_dropouts
 from graphkit.ir.edit import nodes_of
@@ -43,6 +43,10 @@ def read(path: Path, options: ReadOptions) -> ir.Model:
     """
     with steady(path):
         model = load(path)
+    if model.meta.pop(TRAINING, False):
+        options.warn(
+            f"{path} says how to train it (training_info), which is left out; `graphkit grad --step` makes a step."
+        )
     for value in model.graph.initializers.values():
         take_exact(value)
     with named(path):

@@ -12,6 +12,7 @@ import onnx
 import pytest
 from opsetcases import text_of
 
+import graphkit
 from graphkit.errors import FormatError, GraphkitError, InputError
 from graphkit.frameworks.base import InputSpec, ReadOptions, runtimes
 from graphkit.frameworks.onnx import FRAMEWORK
@@ -245,3 +246,15 @@ def test_pinning_a_dimension_pins_it_wherever_it_is_named(tmp_path):
 def test_inputs_that_do_not_fit_are_refused(file, spec, message):
     with pytest.raises(InputError, match=message):
         _read(file, spec)
+
+
+def test_training_information_is_left_out_with_a_warning(tmp_path):
+    proto = onnx.parser.parse_model(
+        '<ir_version: 10, opset_import: ["": 21]> g (float[2] x) => (float[2] y) { y = Relu(x) }'
+    )
+    proto.training_info.add().algorithm.CopyFrom(proto.graph)
+    onnx.save(proto, tmp_path / "net.onnx")
+    told: list[str] = []
+    graphkit.load(tmp_path / "net.onnx", warn=told.append)
+    assert len(told) == 1
+    assert "training_info" in told[0]
