@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOT_YET = (
-    "README CONTRIBUTING SECURITY benchmarks ci giants "
-    "gluon gradients inspect mxnet-runtime other-domains provenance quantization "
-    "reports shapes torch-files torch-source training transformers verify viewer "
+    "README CONTRIBUTING benchmarks ci giants "
+    "gluon gradients "
+    ""
 )
 """Pages that are still to be written this way."""
 
