@@ -190,8 +190,8 @@ def _refusal(error: Exception, label: str, advice: str) -> InputError:
     if isinstance(error, torch.fx.experimental.symbolic_shapes.GuardOnDataDependentSymNode):
         return InputError(
             f"torch.export cannot capture {label}: the code{place} depends on the values of a tensor ({sentence(error)}"
-            f"), and a graph can depend on shapes only. Write the choice with torch.where, or export the part of the "
-            f"module without it."
+            f"), and a graph can depend on shapes only. Write the choice with torch.cond or torch.where, or export the "
+            f"part of the module without it."
         )
     usual = (
         "Check that the given inputs are those the module takes, and that torch.export.export(module, args) succeeds; "
