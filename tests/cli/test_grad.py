@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import re
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import fakes
@@ -24,6 +22,7 @@ from graphkit.ir.training import gradients_of, is_backward
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 class Net(torch.nn.Module):
@@ -197,17 +196,3 @@ def test_the_function_takes_models_and_optimizers() -> None:
         graphkit.grad(fakes.model(), params="x")
     with pytest.raises(InputError, match="No loss is called 'l1'"):
         graphkit.grad(fakes.model(), loss="l1")  # type: ignore[arg-type]  # that is the point
-
-
-def test_the_training_loop_of_the_documentation_runs(run: Any, net: Path) -> None:
-    text = (Path(__file__).parents[2] / "docs" / "gradients.md").read_text(encoding="utf-8")
-    loop, back = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    run("net.onnx", "--step", "adam", "--lr", "0.05", "--loss", "cross-entropy", "--no-dropout", "-o", "step.onnx")
-    rng = np.random.default_rng(0)
-    image, labels = rng.standard_normal((4, 3, 6, 6)).astype(np.float32), np.array([0, 1, 2, 3])
-    space: dict[str, Any] = {"batches": [(image, labels)] * 5}
-    exec(loop.replace("logits.target", "output.target"), space)
-    exec(back, space)
-    before, after = (opened(net / name)(image=image)["output"] for name in ("net.onnx", "tuned.onnx"))
-    of = torch.nn.functional.cross_entropy
-    assert of(torch.tensor(after), torch.tensor(labels)) < of(torch.tensor(before), torch.tensor(labels))
