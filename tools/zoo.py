@@ -4,6 +4,7 @@
     tools/zoo torch [NETWORK …]     the networks of tests/networks.py
     tools/zoo transformers [NAME …] tiny ones of the transformers library, tests/transformerzoo.py
     tools/zoo recurrent [NAME …]    nn.RNN, nn.LSTM and nn.GRU in every combination, tests/recurrentnets.py
+    tools/zoo quantized [NAME …]    networks that MXNet's own tools quantize, tests/int8zoo.py
 
 Networks of MXNet, with random weights, are read from their symbol and run by MXNet itself, and compared with it: their
 conversion on PyTorch, also after three steps of training ("trained": losses and parameters); their conversion to an
@@ -21,6 +22,13 @@ is said below the row, and the symbol is made for each size.
 Recurrent layers are read with a free batch and length and compared with PyTorch at another size: on the real MXNet, and
 on the ONNX reference evaluator, whose gradients are a graph of ONNX operators. "weights" counts the tensors that are
 bit for bit and by name those of PyTorch after a tour through an MXNet symbol and one through an ONNX file.
+
+Quantized networks are compared with MXNet's own run of them, with oneDNN: their exact integer sums ("integer sums") as
+graphkit writes them for MXNet ("MXNet"), for PyTorch and for ONNX Runtime, and the QDQ form of the ONNX file that is
+written ("QDQ"). They pass if no number is more than a twentieth of the largest away.
+
+The gallery's networks come from each framework's own hands. Each is converted to the two others, written to files,
+read again, run there and compared with its source at batch 1 and 3. Figures and pictures are written into the page.
 
 Errors are max|difference| / max|reference|, the worst of all outputs or of all gradients. A network passes if
 everything is compared and within its bound: 1e-9 in float64, 1e-8 after training (1e-6 where MXNet is float32 inside),
@@ -53,6 +61,7 @@ if TYPE_CHECKING:
 FLOAT32_OUTPUTS = 1e-5
 SOURCE_BOUND = 1e-8
 STEPS = 3
+FEW_STEPS = 0.05
 
 
 def worst(report: Report, kind: str, right: str = "") -> float:
@@ -210,6 +219,35 @@ RECURRENT_HEAD = (
 )
 
 
+def quantized_row(name: str) -> tuple[str, bool]:
+    """Figures and verdict of one of the quantized networks."""
+    import numpy as np
+    from int8zoo import INT8, make
+
+    from graphkit.frameworks.base import runtimes
+
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        symbol, arrays = make(Path(folder), name)
+        model = graphkit.load(symbol, inputs=["data:" + "x".join(map(str, arrays["x"].shape))])
+        graphkit.save(model, Path(folder) / "int8.onnx", to="onnx")
+        runs = [(model, "mxnet"), (model, "torch"), (model, "ort"), (graphkit.load(Path(folder) / "int8.onnx"), "ort")]
+        errors = []
+        for one, runtime in runs:
+            with runtimes()[runtime].open(one, native=False) as session:
+                (found,) = session.forward({"data": arrays["x"]}).values()
+            errors.append(float(np.abs(found - arrays["y"]).max() / np.abs(arrays["y"]).max()))
+    how = INT8[name]
+    figures = f"{how.batch:5} {how.size:5} " + " ".join(f"{error:8.1e}" for error in errors)
+    return figures, max(errors) <= FEW_STEPS
+
+
+QUANTIZED_HEAD = (
+    f"{'':11} {'integer sums':26} {'QDQ':8}\n"
+    f"{'batch':>5} {'size':>5} {'MXNet':>8} {'PyTorch':>8} {'ONNX Rt.':>8} {'ONNX Rt.':>8}  verdict"
+)
+
+
 def table(head: str, rows: list[tuple[str, Callable[[], tuple[str, bool]]]]) -> int:
     """Print rows as they come, under a head of lines for their figures; the number of those that did not pass."""
     width = max(len(name) for name, _ in rows)
@@ -229,6 +267,7 @@ def table(head: str, rows: list[tuple[str, Callable[[], tuple[str, bool]]]]) -> 
 
 def families() -> dict[str, tuple[str, Callable[..., tuple[str, bool]], list[tuple[str, tuple[object, ...]]]]]:
     """By family: the head of its table, the function of its rows, and for each row a name and more arguments of it."""
+    from int8zoo import INT8
     from networks import NETWORKS
     from recurrentnets import CASES
     from transformerzoo import TRANSFORMERS
@@ -246,10 +285,23 @@ def families() -> dict[str, tuple[str, Callable[..., tuple[str, bool]], list[tup
             recurrent_row,
             [(name, ()) for name, case in CASES.items() if case.used == "all"],
         ),
+        "quantized": (QUANTIZED_HEAD, quantized_row, [(name, ()) for name in INT8]),
     }
 
 
+def gallery(domains: list[str]) -> int:
+    """Write the gallery's figures and pictures; the number of domains in which something did not pass."""
+    from gallery.entries import DOMAINS
+    from gallery.page import record
+
+    if unknown := [name for name in domains if name not in DOMAINS]:
+        sys.exit(f"no domain {unknown[0]}; there are: {', '.join(DOMAINS)}")
+    return sum(not record(domain) for domain in domains or DOMAINS)
+
+
 def main(arguments: list[str]) -> int:
+    if arguments[:1] == ["gallery"]:
+        return gallery(arguments[1:])
     known = families()
     if not arguments or arguments[0] not in known:
         sys.exit(__doc__)
