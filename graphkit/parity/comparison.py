@@ -11,7 +11,7 @@ from graphkit.ir.chance import random_values
 from graphkit.ir.training import losses
 from graphkit.parity.data import given_data
 from graphkit.parity.deciding import TRIALS, Tally, decided
-from graphkit.parity.inputs import guessed
+from graphkit.parity.inputs import fixed_by, guessed
 from graphkit.parity.lineup import label_of, lineup
 from graphkit.parity.precision import summed
 from graphkit.parity.recorded import RecordedSide, live, recorded_sides
@@ -104,7 +104,10 @@ class Comparison:
         needs |= {"train"} if conditions.train_steps else set()
         self.lineup = lineup(model, other, on, pools, conditions.dtype, mode, taps=conditions.taps, needs=needs)
         sides: list[Party] = [*([] if baseline is None else recorded_sides(baseline, model)), *self.lineup.sides]
-        specs, overrides = conditions.inputs, self.overrides
+        self._specs, overrides = conditions.inputs, self.overrides
+        if other is not None and self.lineup.matching is not None:
+            self._specs = fixed_by(model, other, self.lineup.matching.names, conditions.inputs)
+        specs = self._specs
         self.sampler = Sampler(
             pools[0],
             sides,
@@ -156,7 +159,7 @@ class Comparison:
             return given(given_data(data, self.sampler.pool.model("float32"), self.warnings.append), seed)
         if self._baseline is not None and not conditions.seeds and not conditions.batches:
             return self._baseline.inputs(self.model)
-        self._guess = guessed(self.model, conditions.inputs)
+        self._guess = guessed(self.model, self._specs)
         return drawn(conditions.seeds or (0,), conditions.batches)
 
     def run(self, samples: Iterable[Sample]) -> None:

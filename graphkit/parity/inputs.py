@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphkit.errors import InputError
+from graphkit.frameworks.base import InputSpec
 from graphkit.ir.dims import bounds_of, dims_of
 from graphkit.parity.precision import HALVES, roundoff
 from graphkit.parity.ranges import range_of
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import onnx_ir as ir
 
-    from graphkit.frameworks.base import InputSpec
-
     Arrays = Mapping[str, npt.NDArray[np.generic]]
 
 __all__ = [
@@ -28,6 +27,7 @@ __all__ = [
     "draw_classes",
     "draw_inputs",
     "draw_seeds",
+    "fixed_by",
     "guessed",
     "in_dtype",
     "input_shapes",
@@ -82,6 +82,34 @@ def input_shapes(
         else:
             shapes[name].append(wanted.get((name, axis), free) if dim is None else dim)
     return {name: tuple(shape) for name, shape in shapes.items()}, sizes
+
+
+def fixed_by(
+    model: ir.Model, other: ir.Model, names: Mapping[str, str], specs: Sequence[InputSpec] = ()
+) -> tuple[InputSpec, ...]:
+    """Given shapes, and for inputs without one the sizes that another model fixes and this one leaves free.
+
+    Args:
+        model: The model that inputs are drawn for.
+        other: The model that is fed the same.
+        names: What an input is called in the other model.
+        specs: Given shapes.
+
+    Raises:
+        InputError: A given name is not an input's.
+    """
+    values = {value.name or "": value for value in model.graph.inputs if not value.is_initializer()}
+    there = {value.name or "": dims_of(value) for value in other.graph.inputs if not value.is_initializer()}
+    shapes = _given(values, specs)
+    for name, value in values.items():
+        here, others = dims_of(value) or (), there.get(names.get(name, name)) or ()
+        if name not in shapes and len(here) == len(others):
+            fixed = [
+                b if isinstance(b, int) and not isinstance(a, int) else None for a, b in zip(here, others, strict=True)
+            ]
+            if any(size is not None for size in fixed):
+                shapes[name] = tuple(a if isinstance(a, int) else size for a, size in zip(here, fixed, strict=True))
+    return tuple(InputSpec(name, shape) for name, shape in shapes.items())
 
 
 def guessed(model: ir.Model, specs: Sequence[InputSpec] = ()) -> str:

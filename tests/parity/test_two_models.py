@@ -47,6 +47,20 @@ def test_the_same_model_under_other_names_is_in_parity():
     assert report.title.startswith("a.onnx and b.onnx in float32")
 
 
+def test_sizes_that_only_the_other_model_fixes_are_drawn_so():
+    free = ir.from_onnx_text(
+        '<ir_version: 10, opset_import: ["": 23]> g (float[n, t] x) => (float[n, t] y) { y = Neg(x) }'
+    )
+    fixed = ir.from_onnx_text(
+        '<ir_version: 10, opset_import: ["": 23]> g (float[n, 7] data) => (float[n, 7] y) { y = Neg(data) }'
+    )
+    report = verify(labelled(free, "a.onnx"), labelled(fixed, "b.onnx"), on=["reference"])
+    assert report.passed
+    assert "x 2×7" in report.title
+    with pytest.raises(InputError, match="7"):
+        verify(labelled(free, "a.onnx"), labelled(fixed, "b.onnx"), on=["reference"], inputs=["x:2x5"])
+
+
 def test_another_model_fails():
     other = renamed()
     other.graph.initializers["b"].const_value = ir.tensor(np.zeros(3, np.float32), name="b")
