@@ -257,9 +257,20 @@ def _program_on_cpu(program: torch.export.ExportedProgram) -> torch.export.Expor
 
 
 def _detached(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
-    """A program with copies of the weights; tied ones stay tied."""
+    """A program with copies of the weights; tied ones stay tied.
+
+    Raises:
+        InputError: A weight is sparse.
+    """
     import torch
 
+    for name, value in (*program.state_dict.items(), *program.constants.items()):
+        if isinstance(value, torch.Tensor) and value.layout != torch.strided:
+            kind = str(value.layout).removeprefix("torch.")
+            raise InputError(
+                f"Weight {name!r} of the module is sparse ({kind}), which no target computes with; make it dense with "
+                f"to_dense()."
+            )
     copies: dict[Hashable, torch.Tensor] = {}
 
     def copied(value: Any) -> Any:

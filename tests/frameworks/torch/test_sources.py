@@ -351,3 +351,16 @@ def test_reading_is_silent(net: nn.Module, capfd: pytest.CaptureFixture[str]) ->
     with pytest.raises(UnsupportedError):
         graphkit.load(Unknown(), inputs=["1x3"])
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_module_with_a_sparse_weight_is_refused_with_its_name() -> None:
+    class Sparse(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.eye = torch.eye(4).to_sparse()
+
+        def forward(self, x: Any) -> Any:
+            return torch.sparse.mm(self.eye, x)
+
+    with pytest.raises(InputError, match=r"'eye' of the module is sparse \(sparse_coo\).*to_dense"):
+        graphkit.load(Sparse(), inputs=["4x3"], warn=lambda _message: None)
