@@ -14,7 +14,7 @@ NEEDS = ("torch", "mxnet")
 _NET = """
 <ir_version: 10, opset_import: ["": 21]>
 net (float[batch, 3, 8, 8] image, int64[2] axes, int64[1] k, float[4] scales)
-=> (float[batch, 3] best, int64[batch, 3] at)
+=> (float[batch, most] best, int64[batch, most] at)
 <float[batch, 3, 16, 16] y, float[batch, 3] m>
 {
     [larger] y = Resize <mode = "nearest", coordinate_transformation_mode = "asymmetric", nearest_mode = "floor">
