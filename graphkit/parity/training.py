@@ -129,7 +129,7 @@ class Training:
     @property
     def told(self) -> str:
         """What is done, e.g. ``"2 steps of SGD (lr 0.05, momentum 0.9, weight decay 0.0001)"``."""
-        numbers = ", ".join(f"{name.replace('_', ' ')} {number:g}" for name, number in asdict(self.rule).items())
+        numbers = ", ".join(f"{name.replace('_', ' ')} {_short(number)}" for name, number in asdict(self.rule).items())
         name = "Adam" if isinstance(self.rule, Adam) else "SGD"
         on = " on cross-entropy" if self.loss == "cross-entropy" else ""
         return f"{self.count} step{'s' * (self.count != 1)} of {name} ({numbers}){on}"
@@ -406,3 +406,9 @@ def _made(side: Party) -> Step:
 def _unlike(one: Party, two: Party) -> bool:
     """Whether two sides move running variances by two laws."""
     return _made(one).unbiased != _made(two).unbiased
+
+
+def _short(number: float) -> str:
+    """A number that is held in float32, in as few digits as tell it from others."""
+    few = f"{number:g}"
+    return few if np.float32(few) == np.float32(number) else str(np.float32(number))

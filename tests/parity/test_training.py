@@ -190,10 +190,10 @@ def test_an_output_layer_trains_as_its_loss_does(tmp_path: Path, head: str, labe
 
 def test_a_symbol_in_inference_form_trains_towards_targets(tmp_path: Path) -> None:
     model = graphkit.load(symbol(tmp_path, "SoftmaxOutput"), inputs=["data:4x3x8x8"])
-    report = graphkit.verify(model, on=BOTH, train_steps=2, dtype="float64", rule=Sgd(0.1, 0.5, 0.01))
+    report = graphkit.verify(model, on=BOTH, train_steps=2, dtype="float64", rule=Sgd(2**-10, 0.5, 0.01))
     assert report.passed
     assert {check.name for check in report.checks if check.kind == "loss"} == {"distance to the targets"}
-    assert "2 steps of SGD (lr 0.1, momentum 0.5, weight decay 0.01)" in report.title
+    assert "2 steps of SGD (lr 0.0009765625, momentum 0.5, weight decay 0.01)" in report.title
 
 
 def test_adam_trains_a_symbols_own_loss(tmp_path: Path) -> None:
