@@ -3,6 +3,8 @@ r"""What MkDocs does beyond its settings in mkdocs.yml, so that pages read the s
 - Pages beside ``docs/`` (README.md is the home page) are pages of the site.
 - A link to any other file of the repository leads to a page that shows the file.
 - A pipe in code in a table is ``\|`` on GitHub, and ``|`` here.
+- Diagrams in Mermaid are drawn by the script that ``GRAPHKIT_MERMAID`` names (``npm install mermaid`` anywhere, and
+  ``…/node_modules/mermaid/dist/mermaid.min.js``), so that readers need no network; else the theme fetches one.
 - A folder in the navigation, ``tutorials/``, is its README.md and then its pages, in the order that this names them in.
 """
 
@@ -26,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BESIDE = {"README.md": "index.md", "CONTRIBUTING.md": "CONTRIBUTING.md", "SECURITY.md": "SECURITY.md"}
 BESIDE |= {"CHANGELOG.md": "CHANGELOG.md"}
 """Pages beside ``docs/``, and what they are called on the site."""
+MERMAID = os.environ.get("GRAPHKIT_MERMAID", "")
 SHOWN = "source"
 """Folder of the site for pages that show a file of the repository."""
 LANGUAGES = {".py": "python", ".toml": "toml", ".yml": "yaml", ".json": "json", ".sh": "bash", ".mjs": "javascript"}
@@ -77,6 +80,8 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
         page = File.generated(config, f"{SHOWN}/{path}.md", content=_listing(path))
         page.inclusion = InclusionLevel.NOT_IN_NAV
         files.append(page)
+    if MERMAID:
+        files.append(File.generated(config, "assets/mermaid.min.js", abs_src_path=MERMAID))
 
 
 def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
@@ -92,6 +97,14 @@ def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
             line = CODE.sub(lambda found: found[0].replace("\\|", "|"), line)
         lines.append(LINK.sub(lambda found: _relinked(found, origin, page.file.src_uri), line) if plain else line)
     return "\n".join(lines)
+
+
+def on_post_page(output: str, *, page: Page, **_: Any) -> str:
+    """Give a page with diagrams what draws them."""
+    if not MERMAID or 'class="mermaid"' not in output:
+        return output
+    place = os.path.relpath("assets/mermaid.min.js", PurePosixPath(page.file.dest_uri).parent)
+    return output.replace("</head>", f'<script src="{place}"></script></head>', 1)
 
 
 def _linked(file: File) -> Iterator[str]:
