@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pages.scenes import ci
 from realmxnet import mxnet
 
-import graphkit
-
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("onnxruntime")
 yaml = pytest.importorskip("ruamel.yaml")
 pytest.importorskip("check_jsonschema")
@@ -33,19 +32,6 @@ INSTALLS = {
     "pip install 'graphkit[torch,ort]' pytest",
 }
 """Lines that install packages, the only ones that are not run."""
-
-NETS = """
-from torch import nn
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten())
-        self.head = nn.Linear(144, 5)
-
-    def forward(self, x):
-        return self.head(self.body(x))
-"""
 
 
 def blocks(language: str) -> list[str]:
@@ -95,24 +81,11 @@ def without_installs(script: str) -> str:
 def project(tmp_path_factory) -> Path:
     """A checkout of a project as the page has it in mind: its models, its module, its settings and its tests."""
     folder = tmp_path_factory.mktemp("project")
-    for name, text in {"mypackage/nets.py": NETS, "pyproject.toml": blocks("toml")[0], **files()}.items():
+    ci.prepare(folder)
+    for name, text in {"pyproject.toml": blocks("toml")[0], **files()}.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    (folder / "models").mkdir()
-    names: dict[str, Any] = {}
-    exec(NETS, names)
-    torch.manual_seed(0)
-    net = names["Net"]().eval()
-    torch.save(net.state_dict(), folder / "models" / "net.pt")
-    batch = ({0: torch.export.Dim.DYNAMIC},)
-    program = torch.export.export(net, (torch.randn(2, 3, 8, 8),), dynamic_shapes=batch, strict=False)
-    torch.export.save(program, folder / "models" / "net.pt2")
-    graphkit.convert(folder / "models" / "net.pt2", "onnx", folder / "models" / "net.onnx")
-    graphkit.convert(folder / "models" / "net.pt2", "mxnet", folder / "models" / "net")
-    with torch.no_grad():
-        net.head.weight *= 1.01
-    graphkit.save(graphkit.load(net, inputs=[(2, 3, 8, 8)]), folder / "models" / "quick.onnx", to="onnx")
     return folder
 
 
@@ -134,8 +107,10 @@ def run(script: str, folder: Path, **environment: str) -> subprocess.CompletedPr
 def recorded(project) -> Path:
     """The project with the baseline that the page tells to record."""
     mxnet()
-    (command,) = [line for block in blocks("console") for line in block.splitlines()]
-    done = run(command, project)
+    (command,) = [
+        line for block in blocks("console") for line in block.splitlines() if line.startswith("$") and "save" in line
+    ]
+    done = run(command.removeprefix("$ "), project)
     assert done.returncode == 0, done.stdout + done.stderr
     return project
 
