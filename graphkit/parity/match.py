@@ -11,6 +11,7 @@ import onnx_ir as ir
 from graphkit.errors import InputError
 from graphkit.ir.alignment import align
 from graphkit.ir.dims import dims_of, shown
+from graphkit.ir.dtypes import DTYPES
 from graphkit.parity.parameters import Parameters, some
 
 if TYPE_CHECKING:
@@ -161,9 +162,14 @@ def _paired(what: str, ours: Sequence[ir.Value], theirs: Sequence[ir.Value]) -> 
         order = _only(rest, free) or order
     for one, two in (*pairs.items(), *order):
         if not _fit(one, two) or (what == "input" and _clash(one, two)):
+            advice = (
+                "Give both the same shapes, or equal names to those that belong together"
+                if one.dtype == two.dtype
+                else "Cast one of the models, so that both have the same element types"
+            )
             raise InputError(
                 f"The two models cannot be compared: among their {what}s, {_described(one)} meets {_described(two)}. "
-                f"Give both the same shapes, or equal names to those that belong together."
+                f"{advice}."
             )
     pairs |= dict(order)
     return {value.name or "": pairs[value].name or "" for value in ours}
@@ -204,7 +210,8 @@ def _unequal(what: str, ours: Sequence[ir.Value], theirs: Sequence[ir.Value], re
 def _described(value: ir.Value) -> str:
     dims = dims_of(value)
     shape = "of unknown shape" if dims is None else shown(dims)
-    return f"{value.name!r} ({value.dtype.name.lower() if value.dtype is not None else 'of unknown type'}, {shape})"
+    kind = next((row.name for row in DTYPES if row.onnx == value.dtype), "of unknown type")
+    return f"{value.name!r} ({kind}, {shape})"
 
 
 def _listed(values: Iterable[ir.Value]) -> str:

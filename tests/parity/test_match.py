@@ -105,14 +105,14 @@ def test_more_outputs_of_the_second_model_are_left_out_and_named():
         (("y = Exp(x)", "float[2] x", "float[2] y"), "'h' of the first"),
         (("u = Neg(x) v = Exp(x) w = Log(x)", "float[2] x", "float[2] u, float[2] v, float[2] w"), "'u', 'v', 'w'"),
         (("h = Neg(x) y = Add(x, z)", "float[2] x, float[2] z", "float[2] h, float[2] y"), "'x', 'z'"),
-        (("h = Neg(x) y = Shape(x)", "float[2] x", "float[2] h, int64[1] y"), "'y'.*int64"),
+        (("h = Neg(x) y = Shape(x)", "float[2] x", "float[2] h, int64[1] y"), "'y'.*int64.*Cast one of the models"),
         (
             (
                 "h = Neg(x) o = Constant <value_ints = [0]> () y = Unsqueeze(x, o)",
                 "float[2] x",
                 "float[2] h, float[1, 2] y",
             ),
-            "'y'.*meets 'y' .*1×2",
+            "'y' .float32, 2. meets 'y' .float32, 1×2.. Give both the same shapes",
         ),
     ],
     ids=["missing output", "other outputs", "more inputs", "element type", "rank"],
