@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from collections import Counter
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from markdown_it import MarkdownIt
 from pages.listing import ROOT, pages
 
 import graphkit
@@ -50,6 +53,17 @@ class Links(HTMLParser):
             (self.loads if tag == "link" and given.get("rel") != "canonical" else self.links).append(given["href"])
 
 
+def placed(path: Path) -> Path:
+    """Where the site has a page of the repository."""
+    place = path.relative_to(ROOT / "docs" if path.is_relative_to(ROOT / "docs") else ROOT)
+    return place.with_name("index.html") if place.name == "README.md" else place.with_suffix(".html")
+
+
+def structure(html: str) -> Counter[str]:
+    """How many there are of each element that shows whether two renderers understood a page alike."""
+    return Counter(re.findall(r"<(h[1-6]|li|ol|ul|pre|table|tr|img|blockquote|em|strong)[ >]", html))
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the site was made."""
@@ -74,9 +88,18 @@ def site(folder: Path) -> dict[Path, Links]:
 
 def test_every_page_is_on_the_site(folder: Path, site: dict[Path, Links]) -> None:
     for path in pages():
-        place = path.relative_to(ROOT / "docs" if path.is_relative_to(ROOT / "docs") else ROOT)
-        name = place.with_name("index.html") if place.name == "README.md" else place.with_suffix(".html")
-        assert folder / name in site, f"{path.name} is not on the site"
+        assert folder / placed(path) in site, f"{path.name} is not on the site"
+
+
+def test_pages_are_structured_as_on_github(folder: Path) -> None:
+    github = MarkdownIt("commonmark").enable("table")
+    for path in pages():
+        html = (folder / placed(path)).read_text(encoding="utf-8")
+        article = re.search(r"<article.*?>(.*)</article>", html, re.DOTALL)
+        assert article is not None
+        text = path.read_text(encoding="utf-8")
+        if "\n::: " not in text:  # which are docstrings, on the site alone
+            assert structure(article[1]) == structure(github.render(text)), path.name
 
 
 def test_every_link_leads_somewhere(site: dict[Path, Links]) -> None:
