@@ -20,7 +20,7 @@ _MEASURED: Final = re.compile(r"\s*(?:ms|µs|s|seconds|minutes|ns|MB|GB|KB|kB|GF
 _UNITS: Final = re.compile(r"\b(?:[kKMG]?B|[mµn]?s|bytes|seconds|minutes)\b")
 _CLOSE: Final = 1e-3
 _HASHES: Final = re.compile(r"\b[0-9a-f]{12,64}\b")
-_BYTES: Final = re.compile(r"(?<=\"bytes\":)\s?\d+")
+_BYTES: Final = re.compile(r"\bbytes(?:\"|&quot;):\s?\d+")
 """The size of a file in a record of where another comes from."""
 _VERSIONS: Final = re.compile(r"\b\d+\.\d+\.\d+(?:[.+\w-]*\w)?")
 _RULES: Final = re.compile(r"[─━═\-_]{3,}|[▁▂▃▄▅▆▇█▏▎▍▌▋▊▉]+")

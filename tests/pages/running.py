@@ -173,7 +173,8 @@ class _Reader:
 
 
 def keep(done: Run) -> None:
-    """Put the pictures that a run made where the page shows them."""
+    """Put the pictures that a run made where the page shows them, but for those that tell of other hashes alone."""
     for place, made in done.pictures.items():
         place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(made, place)
+        if place.suffix != ".svg" or not place.is_file() or not same(place.read_text("utf-8"), made.read_text("utf-8")):
+            shutil.copyfile(made, place)
