@@ -45,6 +45,8 @@ _VARIABLES: Final = {
     "GRAPHKIT_TIMEOUT": "What `--timeout` is where it is not given.",
     "GRAPHKIT_MAX_MEMORY": "What `--max-memory` is where it is not given. See [limits](../../limits.md).",
 }
+_INTERNAL: Final = {"GRAPHKIT_DETACHED", "GRAPHKIT_SUPERVISE"}
+"""Variables that processes of graphkit set for each other."""
 _COMMANDS_OF_EXAMPLES: Final = 8
 
 
@@ -76,8 +78,17 @@ def _index() -> str:
     lines += ["| 2 | the input or the usage is wrong, a runtime failed, or a bound of time or memory was exceeded |"]
     lines += ["| 130 | interrupted, by Ctrl-C |", "| 143 | terminated |", "", "## Environment", ""]
     lines += ["| variable | meaning |", "|---|---|"]
-    lines += [f"| `{name}` | {meaning} |" for name, meaning in _VARIABLES.items()]
+    lines += [f"| `{name}` | {_VARIABLES[name]} |" for name in _variables()]
     return "\n".join(lines) + "\n"
+
+
+def _variables() -> list[str]:
+    """Names of the variables of the environment that the code reads."""
+    root = ROOT / "graphkit"
+    found = {
+        name for path in root.rglob("*.py") for name in re.findall(r"\"(GRAPHKIT_[A-Z_]+)\"", path.read_text("utf-8"))
+    }
+    return sorted(found - _INTERNAL)
 
 
 def _page(name: str) -> str:
