@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = ["UNTRANSLATED", "Emit", "integers", "known", "origin", "rank"]
+__all__ = ["FREE", "UNTRANSLATED", "Emit", "integers", "known", "origin", "rank"]
 
 UNTRANSLATED: Final = "graphkit.untranslated"
 """Domain of the nodes that stand for what has no translation, until it is known which of them are used."""
+FREE: Final = "ONNX has no operator that takes it for any size; give the input a number there, with --input"
+"""Why what depends on a free size is refused, and what to do."""
 
 
 class Emit:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
-from graphkit.frameworks.torch.aten.emit import known, rank
+from graphkit.frameworks.torch.aten.emit import FREE, known, rank
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ def _solve(emit: Emit, a: ir.Value, b: ir.Value, *, left: bool = True) -> ir.Val
         a, b = _turned(emit, a), b if vector else _turned(emit, b)
     both = _stretched(emit, a, b)
     if both is None:
-        return emit.untranslated("system of equations of free batch sizes", 1, a, b)[0]
+        return emit.untranslated("system of equations of free batch sizes", 1, a, b, why=FREE)[0]
     found = _sized(emit.own("Solve", 1, *both)[0], both[1])
     if vector:
         return emit.op("Squeeze", found, emit.ints(-1))
@@ -85,12 +85,12 @@ def _triangular(
     if unitriangular:
         size = known(a)[-1]
         if size is None:
-            return emit.untranslated("triangular system with ones on a diagonal of free size", 1, a, b)[0]
+            return emit.untranslated("triangular system with ones on a diagonal of free size", 1, a, b, why=FREE)[0]
         diagonal = emit.array(np.eye(size, dtype=bool))
         a = _sized(emit.op("Where", diagonal, emit.floats(1, a), a), a)
     both = _stretched(emit, a, b)
     if both is None:
-        return emit.untranslated("triangular system of free batch sizes", 1, a, b)[0]
+        return emit.untranslated("triangular system of free batch sizes", 1, a, b, why=FREE)[0]
     return _sized(emit.own("TriangularSolve", 1, *both, upper=int(upper), left=int(left))[0], both[1])
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from graphkit.frameworks.torch.aten.emit import integers, known, origin, rank
+from graphkit.frameworks.torch.aten.emit import FREE, integers, known, origin, rank
 from graphkit.frameworks.torch.aten.vector_norm import length
 from graphkit.ir.training import set_padding_row
 
@@ -209,14 +209,14 @@ def _median(emit: Emit, x: ir.Value, dim: int, keepdim: bool = False) -> list[ir
     """The lower median."""
     size = known(x)[dim]
     if size is None:
-        return emit.untranslated("median of a free dimension", 2, x)
+        return emit.untranslated("median of a free dimension", 2, x, why=FREE)
     return _kth(emit, x, (size + 1) // 2, dim % rank(x), keepdim)
 
 
 def _median_of_all(emit: Emit, x: ir.Value) -> ir.Value:
     sizes = known(x)
     if None in sizes:
-        return emit.untranslated("median of a free size", 1, x)[0]
+        return emit.untranslated("median of a free size", 1, x, why=FREE)[0]
     flat = emit.op("Reshape", x, emit.ints(-1))
     return _kth(emit, flat, (prod(size or 0 for size in sizes) + 1) // 2, 0, False)[0]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphkit.frameworks.torch.aten.emit import known, rank
+from graphkit.frameworks.torch.aten.emit import FREE, known, rank
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ def _adaptive(mode: str) -> Callable[..., ir.Value]:
             return emit.op(f"Global{mode}Pool", x)
         pairs = list(zip(spatial, counts, strict=True))
         if any(not isinstance(size, int) or not isinstance(count, int) for size, count in pairs if count != 1):
-            return emit.untranslated(f"adaptive {mode.lower()} pooling of a free size", 1, x)[0]
+            return emit.untranslated(f"adaptive {mode.lower()} pooling of a free size", 1, x, why=FREE)[0]
         whole = [size // count for size, count in pairs if size and count and size % count == 0]
         if batched and len(whole) == len(pairs) and max(whole) > 1:
             return emit.op(f"{mode}Pool", x, kernel_shape=whole, strides=whole)
