@@ -162,14 +162,15 @@ def _paired(what: str, ours: Sequence[ir.Value], theirs: Sequence[ir.Value]) -> 
         order = _only(rest, free) or order
     for one, two in (*pairs.items(), *order):
         if not _fit(one, two) or (what == "input" and _clash(one, two)):
-            advice = (
-                "Give both the same shapes, or equal names to those that belong together"
-                if one.dtype == two.dtype
-                else "Cast one of the models, so that both have the same element types"
-            )
+            met = f"{_described(one)} meets {_described(two)}"
+            if one.dtype != two.dtype:
+                raise InputError(
+                    f"The two models cannot be compared: among their {what}s, {met}. Cast one of the models, so that "
+                    f"both have the same element types."
+                )
             raise InputError(
-                f"The two models cannot be compared: among their {what}s, {_described(one)} meets {_described(two)}. "
-                f"{advice}."
+                f"The two models cannot be compared: among their {what}s, {met}. Give both the same shapes, or equal "
+                f"names to those that belong together."
             )
     pairs |= dict(order)
     return {value.name or "": pairs[value].name or "" for value in ours}
