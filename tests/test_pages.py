@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOT_YET = (
-    "README benchmarks "
+    "README "
     "gluon "
     ""
 )
