@@ -15,7 +15,7 @@ from typing import Final
 __all__ = ["ELISION", "differences", "same"]
 
 ELISION: Final = "…"
-_NUMBER: Final = re.compile(r"(?<![\w.])[-+−]?(?:\d[\d,]*\.?\d*|\.\d+)(?:e[-+]?\d+)?(?![\w])")
+_NUMBER: Final = re.compile(r"(?<![\w.])[-+−]?(?:\d[\d,]*\.?\d*|\.\d+)(?:e[-+]?\d+)?(?:(?!\w)|(?=s\b))")
 _MEASURED: Final = re.compile(r"\s*(?:ms|µs|s|seconds|minutes|ns|MB|GB|KB|kB|GFLOP/s|samples/s|%|×|x)(?!\w)")
 _UNITS: Final = re.compile(r"\b(?:[kKMG]?B|[mµn]?s|bytes|seconds|minutes)\b")
 _CLOSE: Final = 1e-3
