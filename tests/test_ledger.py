@@ -62,3 +62,9 @@ def test_operators_are_found_by_other_names() -> None:
     (found,) = [row for row in support("mxnet", "stop_gradient") if row.operator == "BlockGrad"]
     assert isinstance(found, Support)
     assert set(schema.operators()) >= {row.operator for row in support("mxnet")}
+
+
+def test_a_room_is_named_once() -> None:
+    rooms = {row.operator: row.room for row in support("mxnet")}
+    assert rooms["Activation"] == "math/activation.py"
+    assert not [name for name, room in rooms.items() if len(set(room.split(", "))) < len(room.split(", "))]

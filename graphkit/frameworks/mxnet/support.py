@@ -39,7 +39,7 @@ def _support(name: str) -> Support:
         reason="" if to_onnx else ledger.MXNET.get(name, UNKNOWN),
         limits=told(limit for op in ops for limit in op.limits if limit.case in concerning),
         aliases=aliases,
-        room=", ".join(map(index().room_of, ops)),
+        room=", ".join(dict.fromkeys(map(index().room_of, ops))),
     )
 
 

@@ -76,6 +76,7 @@ def _index() -> str:
     lines += ["", "## Exit status", "", "| status | meaning |", "|---|---|"]
     lines += ["| 0 | all is well |", "| 1 | what was asked does not hold; each command's page says what that is |"]
     lines += ["| 2 | the input or the usage is wrong, a runtime failed, or a bound of time or memory was exceeded |"]
+    lines += ["| 129 | its terminal was closed |"]
     lines += ["| 130 | interrupted, by Ctrl-C |", "| 143 | terminated |", "", "## Environment", ""]
     lines += ["| variable | meaning |", "|---|---|"]
     lines += [f"| `{name}` | {_VARIABLES[name]} |" for name in _variables()]
@@ -105,10 +106,10 @@ def _page(name: str) -> str:
         lines += ["", "Those of most commands:", "", *_table(common, context)]
     if name in cli._SET_BY_PROJECTS:
         lines += ["", f"`[tool.graphkit.{name}]` in `pyproject.toml` sets defaults of a project's own: see"]
-        lines += ["[settings](../../ci.md)."]
+        lines += ["[settings](../../ci.md#what-a-project-sets)."]
     lines += ["", "## Exit status", "", "| status | meaning |", "|---|---|", "| 0 | all is well |"]
     lines += [f"| 1 | {_ONE[name]} |"] if _ONE[name] else []
-    lines += ["| 2, 130, 143 | [as of every command](README.md#exit-status) |"]
+    lines += ["| 2, 129, 130, 143 | [as of every command](README.md#exit-status) |"]
     if examples := list(_examples(name)):
         lines += ["", "## Examples", "", "From pages that say what comes of them:", ""]
         lines += [f"- `{example}` ([{title}]({link}))" for example, (title, link) in examples]
