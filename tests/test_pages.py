@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NOT_YET = (
     "README "
-    "gluon "
+    ""
     ""
 )
 """Pages that are still to be written this way."""
