@@ -2,8 +2,9 @@
 
 Words have to be the same. Numbers have to be the same if they are counts; to a thousandth if they are decimals; and of
 the same kind only, if they are measured: an error such as 1.2e-16, a duration, a ratio. Versions of three parts or more
-(torch 2.13.0+cpu) are those of a machine, and any will do. Runs of blanks and of lines of
-tables count once, as columns are as wide as what stands in them.
+(torch 2.13.0+cpu) are those of a machine, and any will do. Runs of blanks and of lines of tables count once, as columns
+are as wide as what stands in them. Rows of a table of parity may stand in any order, as the largest error comes first;
+where lines are left out, the rows that are shown have to be among those found.
 """
 
 from __future__ import annotations
@@ -26,10 +27,18 @@ _VERSIONS: Final = re.compile(r"\b\d+\.\d+\.\d+(?:[.+\w-]*\w)?")
 _RULES: Final = re.compile(r"[─━═\-_]{3,}|[▁▂▃▄▅▆▇█▏▎▍▌▋▊▉]+")
 
 
+_ROW: Final = re.compile(r"  \S.* (?:pass|FAIL)$")
+"""A tensor in a table of parity."""
+
+
 def same(shown: str, found: str, *, varies: bool = False) -> bool:
     """Whether a page may show this of what was printed; lines ``…`` stand for any lines."""
-    parts = _split(shown)
-    lines = found.rstrip().splitlines()
+    expected, lines = shown.rstrip().splitlines(), found.rstrip().splitlines()
+    whole = all(line.strip() != ELISION for line in expected)
+    if not _same_rows(list(filter(_ROW.match, expected)), list(filter(_ROW.match, lines)), whole=whole, varies=varies):
+        return False
+    parts = _split([line for line in expected if not _ROW.match(line)])
+    lines = [line for line in lines if not _ROW.match(line)]
     if len(parts) == 1:
         return _same_lines(parts[0], lines, varies=varies)
     first, *middle, last = parts
@@ -56,9 +65,20 @@ def differences(shown: str, found: str) -> str:
     )
 
 
-def _split(shown: str) -> list[list[str]]:
+def _same_rows(shown: list[str], found: list[str], *, whole: bool, varies: bool) -> bool:
+    """Whether rows meet rows, each another one; all of them, if the whole is shown."""
+    left = list(found)
+    for row in shown:
+        at = next((i for i, other in enumerate(left) if _same_line(row, other, varies=varies)), None)
+        if at is None:
+            return False
+        del left[at]
+    return not (whole and left)
+
+
+def _split(shown: list[str]) -> list[list[str]]:
     parts: list[list[str]] = [[]]
-    for line in shown.rstrip().splitlines():
+    for line in shown:
         if line.strip() == ELISION:
             parts.append([])
         else:
