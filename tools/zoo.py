@@ -5,6 +5,7 @@
     tools/zoo transformers [NAME …] tiny ones of the transformers library, tests/transformerzoo.py
     tools/zoo recurrent [NAME …]    nn.RNN, nn.LSTM and nn.GRU in every combination, tests/recurrentnets.py
     tools/zoo quantized [NAME …]    networks that MXNet's own tools quantize, tests/int8zoo.py
+    tools/zoo gallery [DOMAIN …]    networks of nine domains in every direction, tests/gallery, for docs/gallery.md
 
 Networks of MXNet, with random weights, are read from their symbol and run by MXNet itself, and compared with it: their
 conversion on PyTorch, also after three steps of training ("trained": losses and parameters); their conversion to an
