@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 import graphkit
-from graphkit.frameworks.mxnet import params
-from pages.models import exported
+from pages.models import Row, exported, symbol
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_NODES = (
+_NODES: tuple[Row, ...] = (
     ("null", "data", {}, ()),
     ("null", "scores_weight", {}, ()),
     ("null", "scores_bias", {}, ()),
@@ -40,17 +37,4 @@ def prepare(folder: Path) -> None:
     torch.manual_seed(0)
     exported(_Net(), (4, 3, 8, 8), folder / "net.pt2")
     graphkit.convert(folder / "net.pt2", "onnx", folder / "net.onnx")
-    nodes = [
-        {"op": op, "name": name, "attrs": attrs, "inputs": [[read, 0, 0] for read in inputs]}
-        for op, name, attrs, inputs in _NODES
-    ]
-    symbol = {
-        "nodes": nodes,
-        "arg_nodes": [0, 1, 2, 4],
-        "heads": [[5, 0, 0]],
-        "attrs": {"mxnet_version": ["int", 10901]},
-    }
-    (folder / "net-symbol.json").write_text(json.dumps(symbol), encoding="utf-8")
-    rng = np.random.default_rng(0)
-    arrays = {"arg:scores_weight": rng.standard_normal((3, 4)), "arg:scores_bias": rng.standard_normal(3)}
-    params.write(folder / "net-0000.params", {name: array.astype(np.float32) for name, array in arrays.items()})
+    symbol(_NODES, folder / "net-symbol.json")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import torch
 
-from pages.models import exported
+from pages.models import Row, exported, symbol
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_NODES = (
+_NODES: tuple[Row, ...] = (
     ("null", "data", {"__shape__": "(1, 3, 32, 32)"}, ()),
     ("null", "conv_weight", {}, ()),
     ("Convolution", "conv", {"kernel": "(3, 3)", "num_filter": "8", "no_bias": "True"}, (0, 1)),
@@ -26,9 +25,4 @@ def prepare(folder: Path) -> None:
     torch.manual_seed(0)
     layers = (torch.nn.Conv2d(3, 8, 3), torch.nn.BatchNorm2d(8), torch.nn.ReLU(), torch.nn.Flatten())
     exported(torch.nn.Sequential(*layers, torch.nn.Linear(8 * 14 * 14, 5)), (2, 3, 16, 16), folder / "net.pt2")
-    nodes = [
-        {"op": op, "name": name, "attrs": attrs, "inputs": [[read, 0, 0] for read in inputs]}
-        for op, name, attrs, inputs in _NODES
-    ]
-    symbol = {"nodes": nodes, "arg_nodes": [0, 1], "heads": [[5, 0, 0]], "attrs": {"mxnet_version": ["int", 10901]}}
-    (folder / "odd-symbol.json").write_text(json.dumps(symbol), encoding="utf-8")
+    symbol(_NODES, folder / "odd-symbol.json")
