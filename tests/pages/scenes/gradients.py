@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 import graphkit
+from graphkit.frameworks.mxnet import params
 from pages.models import Row, exported, symbol
 
 if TYPE_CHECKING:
@@ -38,3 +40,6 @@ def prepare(folder: Path) -> None:
     exported(_Net(), (4, 3, 8, 8), folder / "net.pt2")
     graphkit.convert(folder / "net.pt2", "onnx", folder / "net.onnx")
     symbol(_NODES, folder / "net-symbol.json")
+    rng = np.random.default_rng(0)
+    arrays = {"arg:scores_weight": rng.standard_normal((3, 4)), "arg:scores_bias": rng.standard_normal(3)}
+    params.write(folder / "net-0000.params", {name: array.astype(np.float32) for name, array in arrays.items()})
