@@ -182,12 +182,30 @@ def test_source_that_fails_is_said_to(tmp_path: Path) -> None:
         graphkit.load(tmp_path / "mlp", trust_code=True)
 
 
+def test_weights_saved_anew_with_the_metadata_of_the_old_ones_are_read(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    graphkit.save(mlp(), tmp_path / "mlp", to="torch")
+    weights = tmp_path / "mlp" / "model.safetensors"
+    state = {name: 2 * value for name, value in load_file(weights).items()}
+    with safe_open(weights, "pt") as file:
+        metadata = file.metadata()
+    save_file(state, weights)
+    with pytest.raises(FormatError, match=r"save_file the metadata .* metadata=safe_open\(…\).metadata\(\)"):
+        graphkit.load(tmp_path / "mlp")
+    save_file(state, weights, metadata=metadata)
+    model = graphkit.load(tmp_path / "mlp")
+    found = {name: value.const_value.numpy() for name, value in model.graph.initializers.items() if value.const_value}
+    assert all(np.array_equal(value, state[name]) for name, value in found.items() if name in state)
+    assert {"fc.weight", "fc.bias", "bn.bias"} <= found.keys() & state.keys()
+
+
 def test_weights_of_something_else_are_refused(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     graphkit.save(mlp(), tmp_path / "mlp", to="torch")
     save_file({"x": torch.zeros(2)}, tmp_path / "mlp" / "model.safetensors")
-    with pytest.raises(FormatError, match="not written by graphkit"):
+    with pytest.raises(FormatError, match="no metadata of graphkit's"):
         graphkit.load(tmp_path / "mlp")
     (tmp_path / "mlp" / "model.safetensors").write_bytes(b"\0" * 20)
     with pytest.raises(FormatError, match="damaged"):
