@@ -17,16 +17,8 @@ from graphkit.doctor import examine
 if TYPE_CHECKING:
     from pathlib import Path
 
-NOT_YET = (
-    "README "
-    ""
-    ""
-)
-"""Pages that are still to be written this way."""
-
 GENERATED = files()
-LATER = {ROOT / folder / f"{name}.md" for name in NOT_YET.split() for folder in ("", "docs")}
-PAGES = [path for path in pages() if path not in LATER and str(path.relative_to(ROOT)) not in GENERATED]
+PAGES = [path for path in pages() if str(path.relative_to(ROOT)) not in GENERATED]
 
 
 def skip_without(names: set[str]) -> None:

@@ -72,3 +72,90 @@ def test_passes_are_coloured_apart():
     assert (painted["forward"], painted["backward"]) == ("scope", "backward")
     (kept,) = (line for line in lines if line.startswith("linkStyle"))
     assert kept.endswith(KEPT)
+
+
+@pytest.mark.parametrize("make", [block, branches, hostile, lambda: chain(3)])
+@pytest.mark.parametrize("direction", ["TB", "LR"])
+def test_every_line_is_of_the_grammar(make, direction):
+    assert body(picture(make(), "mmd", direction=direction).decode())
+
+
+def test_what_mermaid_or_markdown_would_interpret_is_written_as_codes():
+    text = picture(hostile(), "mmd").decode()
+    assert "a#34;b#60;c#62;#38;#92;" in text
+    assert "1#46; list" in text
+    assert "#45; item" in text
+
+
+def test_a_graph_within_the_limits_is_drawn_whole():
+    text, folded = to_mermaid(Sketch(nx_view(chain(400))))
+    assert not folded
+    assert "%%" not in text
+    assert text.count("-->") == 401
+
+
+def test_a_graph_beyond_them_is_folded_by_scope_and_says_so():
+    text = flowchart(chain(900, "net.a.b"), title="big")
+    lines = body(text)
+    assert text.count("-->") <= MAX_EDGES
+    assert len(text) <= MAX_TEXT
+    assert lines[0].strip().startswith("%% Modules nested deeper than 2 are folded")
+    assert "900 operators" in text
+
+
+def test_a_given_depth_is_kept_where_it_suffices():
+    text = flowchart(chain(900, "net.a.b"), depth=0)
+    assert "%%" not in text
+    assert text.count("-->") == 2
+
+
+def test_a_flat_graph_is_folded_by_stretches_of_operators():
+    text = flowchart(chain(3000))
+    lines = body(text)
+    assert len(text) <= MAX_TEXT
+    assert text.count("-->") == 376
+    assert lines[0].strip().startswith("%% Every 8 consecutive operators are folded, because the whole graph")
+    assert "<b>operators 1#8211;8</b><br/>Relu × 8" in text
+
+
+def test_a_model_that_is_too_large_is_told_with_what_helps():
+    with pytest.warns(UserWarning, match=r"larger than what GitHub draws.*every 2 consecutive.*graphkit view"):
+        picture(chain(600), "mmd")
+
+
+def test_numbers_colour_by_classes_under_a_legend():
+    view = nx_view(block())
+    keys = [key for key in view if key.startswith("op:")]
+    marks = {keys[0]: Mark(0.2, verdict="pass"), keys[1]: Mark(7.0, verdict="fail")}
+    text = picture(view, "mmd", overlays=[Overlay("Parity", marks, "bound", note="2 checks elsewhere")]).decode()
+    lines = [line.strip() for line in body(text)]
+    start = lines.index('subgraph legend["Parity, error as a share of its bound"]')
+    legend = lines[start + 1 : lines.index("end")]
+    assert legend[-3:] == [
+        'legend_fails["fails"]:::fails',
+        'legend_unmarked["not compared"]:::unmarked',
+        'legend_note["2 checks elsewhere"]:::note',
+    ]
+    (conv,) = [line for line in lines if line.startswith("n1[")]
+    assert conv.endswith('<b>20 #37; of its bound</b>"]:::shade2')
+    (norm,) = [line for line in lines if line.startswith("n2[")]
+    assert norm.endswith(":::fails")
+    declared = {line.split()[1] for line in lines if line.startswith("classDef")}
+    assert {found for line in lines for found in re.findall(r":::(\w+)", line)} <= declared
+
+
+def test_what_is_not_translated_has_a_dashed_outline_and_an_entry():
+    model = block()
+    set_untranslated(model.graph[0], "nobody knows it")
+    lines = [line.strip() for line in body(picture(model, "mmd").decode())]
+    assert 'lost["not translated"]:::lost' in lines
+    assert "class lost,n1 untranslated" in lines
+
+
+def test_many_inputs_of_a_graph_that_is_too_large_are_one_box():
+    names = [f"x{number}" for number in range(600)]
+    inputs = ", ".join(f"float[2] {name}" for name in names)
+    header = f'<ir_version: 10, opset_import: ["": 23]> g ({inputs}) => (float[2] y)'
+    text = flowchart(ir.from_onnx_text(f"{header} {{ s = Sum ({', '.join(names)}) y = Relu (s) }}"))
+    assert "<b>600 inputs</b>" in text
+    assert text.count("-->") <= MAX_EDGES
