@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import onnx
 import onnx_ir as ir
 
-from graphkit.errors import InputError
+from graphkit.errors import FormatError, InputError
 from graphkit.files import steady
 from graphkit.frameworks.onnx.load import TRAINING, load, named
 from graphkit.ir.canonical import canonical
 from graphkit.ir.chance import active_dropouts
 from graphkit.ir.edit import nodes_of
+from graphkit.ir.opset import NEWEST, OPSET
 from graphkit.ir.origin import Source, set_source
 from graphkit.ir.params import take_exact
 from graphkit.ir.symbols import numbers_of, shape_of
@@ -37,12 +39,13 @@ def read(path: Path, options: ReadOptions) -> ir.Model:
     constants of inputs.
 
     Raises:
-        FormatError: The file is damaged, truncated, of an older opset, or contradicts itself.
+        FormatError: The file is damaged or truncated, contradicts itself, or is of an opset that is not known yet.
         InputError: The file cannot be read, or a given input does not fit the model.
         UnsupportedError: Nodes have no equal in canonical form.
     """
     with steady(path):
         model = load(path)
+    _check_opset(path, model)
     if model.meta.pop(TRAINING, False):
         options.warn(
             f"{path} says how to train it (training_info), which is left out; `graphkit grad --step` makes a step."
@@ -60,6 +63,20 @@ def read(path: Path, options: ReadOptions) -> ir.Model:
             )
     set_source(model, Source("onnx", path.name, path))
     return model
+
+
+def _check_opset(path: Path, model: ir.Model) -> None:
+    """Refuse operators whose meaning may have changed since the installed onnx was made.
+
+    Raises:
+        FormatError: The file is of such an opset.
+    """
+    used = [model, *model.functions.values()]
+    if (newest := max(part.opset_imports.get("", 0) for part in used)) > NEWEST:
+        raise FormatError(
+            f"{path} is of ai.onnx opset {newest}, and the installed onnx {onnx.__version__} knows opsets up to {NEWEST}: "
+            f"what its operators mean may have changed. Upgrade onnx, or export the model at opset {OPSET}."
+        )
 
 
 def _listed(names: list[str]) -> str:

@@ -258,3 +258,15 @@ def test_training_information_is_left_out_with_a_warning(tmp_path):
     graphkit.load(tmp_path / "net.onnx", warn=told.append)
     assert len(told) == 1
     assert "training_info" in told[0]
+
+
+def test_an_opset_that_is_not_known_yet_is_refused_and_looked_at(tmp_path):
+    newest = onnx.defs.onnx_opset_version()
+    for opset in (newest, newest + 1):
+        proto = _proto()
+        proto.opset_import[0].version = opset
+        onnx.save(proto, tmp_path / f"{opset}.onnx")
+    _read(tmp_path / f"{newest}.onnx")
+    with pytest.raises(FormatError, match=rf"opset {newest + 1}, .*up to {newest}:.* Upgrade onnx, or export"):
+        _read(tmp_path / f"{newest + 1}.onnx")
+    assert graphkit.look(tmp_path / f"{newest + 1}.onnx").graph.node(0).op_type == "MatMul"
