@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-__all__ = ["NAME_LIMIT", "clean", "json_text", "short"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["NAME_LIMIT", "clean", "json_text", "several", "short"]
 
 NAME_LIMIT: Final = 36
 """Characters of a name that a label shows."""
@@ -33,6 +36,12 @@ def clean(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(_visible(char) for char in text)
+
+
+def several(items: Sequence[str], most: int, separator: str = ", ") -> str:
+    """The first of some items, and how many more there are, e.g. ``a, b, c and 1,200 more``."""
+    more = len(items) - most
+    return separator.join(items[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _visible(char: str) -> str:

@@ -23,6 +23,8 @@ pytest.importorskip("onnxruntime")
 yaml = pytest.importorskip("ruamel.yaml")
 pytest.importorskip("check_jsonschema")
 
+pytestmark = pytest.mark.long
+
 TEXT = (Path(__file__).parent.parent / "docs" / "ci.md").read_text(encoding="utf-8")
 SCHEMAS = {".github": "vendor.github-workflows", ".gitlab-ci.yml": "vendor.gitlab-ci"}
 ACTIONS = {"actions/checkout@v4", "actions/setup-python@v5", "actions/upload-artifact@v4"}

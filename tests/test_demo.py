@@ -16,6 +16,7 @@ pytest.importorskip("onnxruntime")
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.long
 @pytest.mark.mxnet
 def test_the_demo_runs(tmp_path: Path) -> None:
     mxnet()

@@ -36,7 +36,7 @@ LAYERS: dict[str, frozenset[str]] = {
         {"errors", "provenance", "stamps", "files", "text", "limits", "processes", "ir", "ops", "passes", "_version"}
     ),
     "parity": frozenset(
-        {"errors", "provenance", "stamps", "files", "limits", "report", "ir", "ops", "passes", "frameworks"}
+        {"errors", "provenance", "stamps", "files", "text", "limits", "report", "ir", "ops", "passes", "frameworks"}
     ),
     "running": frozenset({"errors", "provenance", "stamps", "files", "ir", "frameworks", "parity"}),
     "inspecting": frozenset(

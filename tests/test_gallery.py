@@ -48,6 +48,7 @@ def page() -> str:
     return PAGE.read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 @pytest.mark.mxnet
 @pytest.mark.parametrize(("name", "to"), sorted(PROVED))
 def test_a_conversion_computes_and_trains_the_same(name: str, to: str, tmp_path: Path) -> None:

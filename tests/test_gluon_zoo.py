@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gluonzoo
@@ -17,6 +15,8 @@ import graphkit
 from graphkit.frameworks.base import runtimes
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from graphkit.report.report import Report
 
 pytest.importorskip("torch")
@@ -69,10 +69,3 @@ def test_a_network_computes_the_same_as_onnx_file_and_as_torch_module(name: str,
     with runtimes()["ort"].open(graphkit.load(tmp_path / "net.onnx")) as session:
         (found,) = session.forward(feeds).values()
     assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
-
-
-def test_the_documentation_shows_the_source_that_is_written(tmp_path: Path) -> None:
-    shown = (Path(__file__).parent.parent / "docs" / "torch-source.md").read_text(encoding="utf-8")
-    block = next(text for text in re.findall(r"```python\n(.*?)```", shown, re.DOTALL) if text.startswith("class "))
-    graphkit.convert(gluonzoo.make(tmp_path, ["resnet50_v1"])["resnet50_v1"], "torch", tmp_path / "net")
-    assert block in (tmp_path / "net" / "model.py").read_text(encoding="utf-8")

@@ -34,6 +34,7 @@ def titled(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", PAGES, ids=titled)
 def test_a_page_shows_what_its_commands_print(path: Path, tmp_path: Path) -> None:
     page = parse(path)

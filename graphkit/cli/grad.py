@@ -9,6 +9,7 @@ import click
 
 from graphkit.cli.console import count, echo, size, stdout, warn
 from graphkit.cli.options import command, reading_options, with_options
+from graphkit.text import several
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -193,5 +194,4 @@ def _listed(values: Iterable[ir.Value]) -> str:
         dims = dims_of(value)
         shape = "" if dims is None else "×".join("?" if dim is None else str(dim) for dim in dims) or "scalar"
         told.append(f"{value.name} {shape}".strip())
-    more = f" and {len(told) - _SHOWN:,} more" if len(told) > _SHOWN else ""
-    return ", ".join(told[:_SHOWN]) + more
+    return several(told, _SHOWN)

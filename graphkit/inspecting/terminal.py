@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from graphkit.inspecting.cost.costs import GROUPED
 from graphkit.inspecting.cost.count import evaluate, plain, shown, shown_bytes
 from graphkit.ir.symbols import names_in
-from graphkit.text import clean, short
+from graphkit.text import clean, several, short
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -88,8 +88,7 @@ def shape_text(shape: Dims | None) -> str:
 
 def named(names: Sequence[str], limit: int = _NAMED) -> str:
     """Some names, and how many more there are."""
-    told = ", ".join(short(name) or "(no name)" for name in names[:limit])
-    return f"{told} and {len(names) - limit:,} more" if len(names) > limit else told
+    return several([short(name) or "(no name)" for name in names], limit)
 
 
 def _provenance(summary: Summary) -> str:

@@ -12,7 +12,8 @@ from graphkit.errors import InputError
 from graphkit.ir.alignment import align
 from graphkit.ir.dims import dims_of, shown
 from graphkit.ir.dtypes import DTYPES
-from graphkit.parity.parameters import Parameters, some
+from graphkit.parity.parameters import LISTED, Parameters
+from graphkit.text import several
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -74,7 +75,9 @@ def match(model: ir.Model, other: ir.Model, taps: bool = False) -> Matching:
     extra = tuple(value.name or "" for value in other.graph.outputs if value.name not in ends[1].values())
     told = [_meeting("input", ends[0]), _meeting("output", ends[1])]
     if extra:
-        told.append(f"{_counted(len(extra), 'more output')} in the second model, not compared: {some(extra)}")
+        told.append(
+            f"{_counted(len(extra), 'more output')} in the second model, not compared: {several(extra, LISTED)}"
+        )
     given = dict(names)
     parameters = Parameters(model, other, lambda: align(model, other, given))
     names |= parameters.names
@@ -88,7 +91,7 @@ def match(model: ir.Model, other: ir.Model, taps: bool = False) -> Matching:
         told += _nodes_told(model, alignment)
         for what, names_there in (("shape", reshaped), ("element type", retyped)):
             if names_there:
-                listed = some([f"{name} ↔ {found}" for name, found in names_there.items()])
+                listed = several([f"{name} ↔ {found}" for name, found in names_there.items()], LISTED)
                 told.append(f"{_counted(len(names_there), 'value')} of another {what} there, not compared: {listed}")
     return Matching(
         names,
@@ -223,8 +226,8 @@ def _meeting(what: str, names: Mapping[str, str]) -> str:
     """How inputs or outputs met, in words."""
     same = [name for name, found in names.items() if name == found]
     other = [f"{name} ↔ {found}" for name, found in names.items() if name != found]
-    parts = [f"by name: {some(same)}"] if same else []
-    parts += [f"by order and shape: {some(other)}"] if other else []
+    parts = [f"by name: {several(same, LISTED)}"] if same else []
+    parts += [f"by order and shape: {several(other, LISTED)}"] if other else []
     return f"{what}s {'; '.join(parts)}" if parts else ""
 
 
@@ -238,18 +241,20 @@ def _nodes_told(model: ir.Model, alignment: Alignment) -> list[str]:
     into = [pair.left for pair in alignment.nodes if pair.left in folded]
     if into:
         listed = [f"{_node(node)} into {_node(folded[node])}" for node in into if node is not None]
-        parts.append(f"{len(into)} folded into others ({some(listed)})")
+        parts.append(f"{len(into)} folded into others ({several(listed, LISTED)})")
     ours = [_node(pair.left) for pair in alignment.nodes if pair.right is None and pair.left not in folded]
     if ours:
-        parts.append(f"{len(ours)} without a counterpart ({some(ours)})")
+        parts.append(f"{len(ours)} without a counterpart ({several(ours, LISTED)})")
     told = [f"values between nodes: of {_counted(total, 'node')}, {', '.join(parts)}"] if parts else []
     theirs = [_node(pair.right) for pair in alignment.nodes if pair.left is None and pair.right not in folded]
     if theirs:
-        told.append(f"{_counted(len(theirs), 'more node')} in the second model: {some(theirs)}")
+        told.append(f"{_counted(len(theirs), 'more node')} in the second model: {several(theirs, LISTED)}")
     swapped = [pair for pair in alignment.nodes if pair.replaced and not {pair.left, pair.right} & holders]
     replaced = [f"{_node(pair.left)} ↔ {_node(pair.right)}" for pair in swapped]
     if replaced:
-        told.append(f"{_counted(len(replaced), 'node')} with another operator in the second model: {some(replaced)}")
+        told.append(
+            f"{_counted(len(replaced), 'node')} with another operator in the second model: {several(replaced, LISTED)}"
+        )
     return told
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from graphkit.ir.dims import dims_of, shown
 from graphkit.ir.outline import fingerprint
 from graphkit.ir.params import alias_of, of_kind
+from graphkit.text import several
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
     from graphkit.ir.alignment import Alignment
     from graphkit.ir.params import Kind
 
-__all__ = ["Parameters", "some"]
+__all__ = ["LISTED", "Parameters"]
 
-_LISTED: Final = 5
+LISTED: Final = 5
+"""Names that notes on a pairing tell before they count the others."""
 """Names in a sentence; of more, the number is told."""
 _AXES: Final = 4
 """Axes of the largest arrays that are looked for with their axes in another order."""
@@ -234,24 +236,22 @@ def _sentences(
     for how in dict.fromkeys(how for _, how in pairs.values()):
         found = [(one.name, two.name) for one, (two, by) in pairs.items() if by == how]
         listed = [f"{name} ↔ {other}" for name, other in found if name != other or how != "name"]
-        parts.append(f"{_all(len(found), total)} by {how}" + (f" ({some(listed)})" if listed else ""))
+        parts.append(f"{_all(len(found), total)} by {how}" + (f" ({several(listed, LISTED)})" if listed else ""))
     if parts:
         told.append(f"{kind}s: {', '.join(parts)}")
     for reason in dict.fromkeys(reason for reason, _ in reasons.values()):
         listed = [f"{name} ({detail})" for name, (why, detail) in reasons.items() if why == reason]
         plural = kind if total == 1 else f"{kind}s"
-        told.append(f"{_all(len(listed), total)} {plural} without a counterpart, as {reason}: {some(listed)}")
+        told.append(
+            f"{_all(len(listed), total)} {plural} without a counterpart, as {reason}: {several(listed, LISTED)}"
+        )
     if free:
         plural = kind if len(free) == 1 else f"{kind}s"
-        told.append(f"{len(free)} more {plural} in the second model: {some([value.name or '' for value in free])}")
+        told.append(
+            f"{len(free)} more {plural} in the second model: {several([value.name or '' for value in free], LISTED)}"
+        )
     return told
 
 
 def _all(number: int, total: int) -> str:
     return f"all {total}" if number == total > 1 else f"{number} of {total}"
-
-
-def some(names: Sequence[str], separator: str = ", ") -> str:
-    """The first few names, and how many more there are."""
-    more = len(names) - _LISTED
-    return separator.join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")

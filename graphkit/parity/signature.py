@@ -19,9 +19,10 @@ from graphkit.ir.dims import dims_of, shown
 from graphkit.ir.params import alias_of, kind_of, of_kind
 from graphkit.ir.training import losses, padding_row, stops_gradient
 from graphkit.ops.nn.batch_norm import FROZEN
+from graphkit.text import several
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     import numpy.typing as npt
 
@@ -77,14 +78,14 @@ class Signature:
         fresh = [alias for alias in theirs if alias not in ours]
         parts = []
         if changed:
-            parts.append(f"{len(changed)} of {len(ours)} parameters and buffers differ ({_some(changed)})")
+            parts.append(f"{len(changed)} of {len(ours)} parameters and buffers differ ({several(changed, _SHOWN)})")
         if reshaped:
             one = reshaped[0]
             parts.append(f"{one} had shape {shown(ours[one].shape)}, now {shown(theirs[one].shape)}")
         if gone:
-            parts.append(f"{len(gone)} of {len(ours)} are missing ({_some(gone)})")
+            parts.append(f"{len(gone)} of {len(ours)} are missing ({several(gone, _SHOWN)})")
         if fresh:
-            parts.append(f"{len(fresh)} are new ({_some(fresh)})")
+            parts.append(f"{len(fresh)} are new ({several(fresh, _SHOWN)})")
         if gone and {ours[alias].sha256 for alias in gone} == {theirs[alias].sha256 for alias in fresh}:
             parts.append("the numbers of these are the same under other names")
         return ", ".join(parts)
@@ -225,10 +226,6 @@ def _sha(*parts: str) -> str:
 def _ordered(ours: Mapping[str, str], theirs: Mapping[str, str]) -> Iterable[str]:
     """Element types there in the order in which inputs meet those here."""
     return [theirs[name] for name in ours] if set(ours) == set(theirs) else theirs.values()
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
 
 
 def _listed(names: Iterable[str]) -> str:

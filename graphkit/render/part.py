@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
 from graphkit.errors import InputError
-from graphkit.text import short
+from graphkit.text import several, short
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -233,13 +233,11 @@ def _spoken(view: nx.MultiDiGraph, keys: Sequence[str]) -> str:
         is_operator = data["kind"] == "operator"
         name = data["scope"] or data["name"] if is_operator else data["name"]
         words.append(short(f"{data['op'] if is_operator else data['kind']} {name}".strip(), 48))
-    more = f" and {len(words) - _TOLD} more" if len(words) > _TOLD else ""
-    return ", ".join(words[:_TOLD]) + more
+    return several(words, _TOLD)
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(short(name) for name in names[:_TOLD])
-    return f"{shown} and {len(names) - _TOLD} more" if len(names) > _TOLD else shown
+    return several([short(name) for name in names], _TOLD)
 
 
 def _between(start: Sequence[str], end: Sequence[str]) -> str:

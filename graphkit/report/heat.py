@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphkit.render.overlay import Mark, Overlay
 from graphkit.report import wording
+from graphkit.text import several
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -120,9 +121,8 @@ def _note(left: list[Check]) -> str:
     if not left:
         return ""
     failed = sum(check.verdict == "fail" for check in left)
-    named = ", ".join(wording.title(check) for check in wording.worst_first(left)[:_NAMED])
-    more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+    named = several([wording.title(check) for check in wording.worst_first(left)], _NAMED)
     return (
         f"{wording.count(len(left), 'check')} ({failed} failed) {'belong' if len(left) > 1 else 'belongs'} to no node "
-        f"that is drawn: {named}{more}."
+        f"that is drawn: {named}."
     )

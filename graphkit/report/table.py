@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from graphkit.report import wording
 from graphkit.report.summary import GAP, STYLE, grid, mark
 from graphkit.report.wording import number
-from graphkit.text import clean
+from graphkit.text import clean, several
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -166,6 +166,5 @@ def _notes(checks: Sequence[Check]) -> list[Text]:
     lines = []
     for note, names in about.items():
         distinct = list(dict.fromkeys(names))
-        more = f" and {len(distinct) - _NAMED} more" if len(distinct) > _NAMED else ""
-        lines.append(Text(f"{', '.join(distinct[:_NAMED])}{more}: {note}"))
+        lines.append(Text(f"{several(distinct, _NAMED)}: {note}"))
     return lines

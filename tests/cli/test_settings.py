@@ -15,7 +15,7 @@ from graphkit.cli import main
 from graphkit.parity.settings import KEYS, settings
 
 LEFT_OUT = {
-    "verify": {"save-baseline"},
+    "verify": {"save-baseline", "summary"},
     "bisect": set(),
 }
 """Options of a comparison that make no sense for every run."""

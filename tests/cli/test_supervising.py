@@ -398,7 +398,7 @@ ORPHAN = """
 
 @pytest.mark.parametrize("end", ["ctypes.string_at(0)", "time.sleep(60)"], ids=["crash", "time"])
 def test_nothing_is_left_of_a_command_that_did_not_end_by_itself(end: str) -> None:
-    with started(f"{textwrap.dedent(ORPHAN)}\n{end}", "--timeout", "1") as process:
+    with started(f"{textwrap.dedent(ORPHAN)}\n{end}", "--timeout", "3") as process:
         orphan = int(process.stdout.readline())
         process.communicate(timeout=60)
     assert process.returncode == 2

@@ -33,7 +33,7 @@ _MEASURED: Final = re.compile(
 )
 _VERSION: Final = re.compile(
     r"(?:torch|PyTorch|MXNet|ONNX(?: Runtime| IR)?|Python|numpy|NumPy|opset|CUDA|Debian|Linux|g\+\+|"
-    r"version|of|since|to|and|before|≥|Gluon|releases?)\s*$"
+    r"version|of|since|to|and|before|≥|Gluon|releases?|below)\s*$"
 )
 _SAID: Final = re.compile(r"<!-- number ([^:]+): (.*?) -->", re.DOTALL)
 _DOTTED: Final = re.compile(r"graphkit(?:\.\w+)+")

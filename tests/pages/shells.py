@@ -6,6 +6,7 @@ any other command runs in bash.
 
 from __future__ import annotations
 
+import glob
 import multiprocessing
 import os
 import re
@@ -24,16 +25,17 @@ from pages.listing import ROOT
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.context import ForkServerContext
+    from multiprocessing.process import BaseProcess
 
 __all__ = ["Interpreter", "command"]
 
-_SPECIAL: Final = re.compile(r"[|&;<>$`*?(){}\n~]")
+_SPECIAL: Final = re.compile(r"[|&;<>$`(){}\n~]")
 _UNSET: Final = re.compile(r"COLUMNS|LINES|GRAPHKIT_.*|PYTEST_.*|GITHUB_.*|CI|NO_COLOR|FORCE_COLOR|PYTHONPATH")
 
 _IMPORTED: Final = (
     *("graphkit.cli", "graphkit.frameworks.convert", "graphkit.frameworks.torch.read", "graphkit.parity.verify"),
     *("torch", "torch.export", "torch._dynamo", "torch._functorch.aot_autograd", "torch.onnx._internal.exporter._core"),
-    *("onnx", "onnx.reference", "onnxscript"),
+    *("onnx", "onnx.reference", "onnxscript", "onnxruntime"),
 )
 """What most commands need, and what exporting a module imports, which takes two seconds; missing ones are passed by."""
 
@@ -56,15 +58,36 @@ def command(text: str, folder: Path, *, columns: int | None = None) -> tuple[str
     Returns:
         What it printed, to stdout and stderr as they came, and its exit status.
     """
+    words = _words(text, folder)
+    if words[:2] == ["graphkit", "doctor"] and columns is None:
+        return _examined(" ".join(words))
+    return _run(text, words, folder, _environment(columns))
+
+
+@cache
+def _examined(text: str) -> tuple[str, int]:
+    """What ``graphkit doctor`` says, asked once: nothing is installed meanwhile."""
+    return _run(text, text.split(), Path.cwd(), _environment())
+
+
+def _words(text: str, folder: Path) -> list[str]:
+    """A command's words as bash would have them; none where they need bash."""
+    text = text.replace("\\\n", " ")
+    if _SPECIAL.search(re.sub(r"'[^']*'|#.*", "", text)):
+        return []
+    words = shlex.split(text, comments=True)
+    return [] if any(glob.glob(word, root_dir=folder) for word in words if set(word) & set("?*[")) else words
+
+
+def _run(text: str, words: list[str], folder: Path, environment: dict[str, str]) -> tuple[str, int]:
     with tempfile.TemporaryFile() as file:
-        words = shlex.split(text, comments=True) if not _SPECIAL.search(re.sub(r"'[^']*'|#.*", "", text)) else []
         if words[:1] == ["graphkit"]:
-            status = _in_fork(words[1:], folder, file.fileno(), _environment(columns))
+            status = _in_fork(words[1:], folder, file.fileno(), environment)
         else:
             done = subprocess.run(
                 ["bash", "--noprofile", "--norc", "-o", "pipefail", "-c", text],
                 cwd=folder,
-                env=_environment(columns),
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
@@ -79,9 +102,16 @@ def _in_fork(words: list[str], folder: Path, output: int, environment: dict[str,
     from multiprocessing.reduction import DupFd
 
     process = _forks().Process(target=_graphkit, args=(words, str(folder), DupFd(output), environment))
-    process.start()
+    _start(process)
     process.join()
     return process.exitcode if process.exitcode is not None else -1
+
+
+def _start(process: BaseProcess) -> None:
+    main = sys.modules["__main__"]
+    if not hasattr(main, "__spec__"):  # a shell of IPython's, which tests open, leaves such a one behind
+        main.__spec__ = None
+    process.start()
 
 
 def _graphkit(words: list[str], folder: str, output: Any, environment: dict[str, str]) -> None:
@@ -133,7 +163,7 @@ class Interpreter:
         if self._line is None:
             self._line, other = _forks().Pipe()
             self._process = _forks().Process(target=_interpret, args=(other, str(self._folder)), daemon=False)
-            self._process.start()
+            _start(self._process)
             other.close()
         self._line.send((code, name))
         try:

@@ -11,7 +11,7 @@ from graphkit.errors import FormatError, GraphkitError, LimitError, ShapeNeededE
 from graphkit.frameworks.mxnet import schema
 from graphkit.frameworks.mxnet.implied import SAME
 from graphkit.frameworks.mxnet.read import NotedError, Reader
-from graphkit.frameworks.mxnet.variables import Variables, few
+from graphkit.frameworks.mxnet.variables import TOLD, Variables
 from graphkit.frameworks.mxnet.weights import WEIGHTS, wanted
 from graphkit.ir import params
 from graphkit.ir.dims import dims_of, unknown_inputs
@@ -20,6 +20,7 @@ from graphkit.ir.keeping import STUMBLES
 from graphkit.ir.untranslated import set_untranslated
 from graphkit.ops.codec import ints
 from graphkit.ops.spec import Refusal
+from graphkit.text import several
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -169,8 +170,8 @@ class LenientVariables(Variables):
         if self.absent:
             count = "1 parameter has" if len(self.absent) == 1 else f"{len(self.absent)} parameters have"
             self._options.warn(
-                f"{self._label}: {count} no values: {few([*self.absent])}.{self.why_lacking()} Give the parameter "
-                f"file with --params."
+                f"{self._label}: {count} no values: {several([*self.absent], TOLD)}.{self.why_lacking()} "
+                f"Give the parameter file with --params."
             )
 
 

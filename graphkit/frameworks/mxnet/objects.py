@@ -21,6 +21,7 @@ from graphkit.frameworks.mxnet import checkpoint, symbol
 from graphkit.frameworks.mxnet.messages import gist
 from graphkit.frameworks.mxnet.weights import missing
 from graphkit.ops.mxgraph import MxModel
+from graphkit.text import several
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["read", "recognises"]
 
+_TOLD: Final = 4
+"""Parameters that an error tells before it counts the others."""
 _CHECKPOINT: Final = 3
 """What ``load_checkpoint`` returns: symbol, arguments, auxiliary states."""
 
@@ -106,7 +109,8 @@ def read(source: Any, options: ReadOptions) -> Traced:
     lacking = missing(model.graph, {*model.args, *model.aux, *(spec.name for spec in options.inputs)})
     if lacking:
         raise ParameterError(
-            f"{label}: {_few(lacking)} has no value. Give the parameters with the symbol, as (symbol, arg_params, "
+            f"{label}: {several([*map(repr, lacking)], _TOLD)} has no value. "
+            "Give the parameters with the symbol, as (symbol, arg_params, "
             f"aux_params), or their file as params=."
         )
     return Traced(model, options, graph.name or label)
@@ -161,7 +165,8 @@ def _from_block(mx: Any, block: Any, options: ReadOptions, label: str) -> Traced
     wanted = [name for name in graph.list_inputs() if name not in names]
     if strangers := [name for name in wanted if name not in parameters]:
         raise ParameterError(
-            f"{label} computes with {_few(strangers)}, which collect_params() does not list. Blocks in a list or a "
+            f"{label} computes with {several([*map(repr, strangers)], _TOLD)}, which collect_params() "
+            "does not list. Blocks in a list or a "
             f"dict are not found there: hold them in nn.HybridSequential, or call register_child for each."
         )
     _finish(mx, graph, [parameters[name] for name in wanted], specs, label)
@@ -312,7 +317,3 @@ def _values_of(parameter: Any) -> npt.NDArray[np.generic]:
     if parameter._stype == "default":  # not told otherwise
         return _array(parameter.list_data()[0])  # each device has all of it
     return _array(parameter._reduce())  # as save_parameters does
-
-
-def _few(names: Sequence[str], most: int = 4) -> str:
-    return ", ".join([*map(repr, names[:most]), *(["…"] if len(names) > most else [])])

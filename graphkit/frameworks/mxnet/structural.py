@@ -43,6 +43,7 @@ from graphkit.frameworks.mxnet.block_names import (
 from graphkit.frameworks.mxnet.flow import Flow
 from graphkit.frameworks.mxnet.weights import WEIGHTS, misfits
 from graphkit.ops.codec import ints
+from graphkit.text import several
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -83,7 +84,7 @@ class Matched(NamedTuple):
         if self.doubtful:
             pairs = [f"{key!r} is taken for {name!r}" for name, key in self.doubtful.items()]
             told = (
-                f" For {len(pairs)} of them only one sign tells the order: {_few(pairs, 3)}. Compare outputs with "
+                f" For {len(pairs)} of them only one sign tells the order: {several(pairs, 3)}. Compare outputs with "
                 f"those of the model that was saved."
             )
         return (
@@ -356,7 +357,3 @@ def _places(graph: MxGraph) -> dict[str, list[tuple[MxNode, str]]]:
             if ref.node.is_variable:
                 found.setdefault(ref.node.name, []).append((node, slot))
     return found
-
-
-def _few(items: Sequence[str], most: int) -> str:
-    return ", ".join([*items[:most], *(["…"] if len(items) > most else [])])

@@ -15,7 +15,7 @@ from graphkit.frameworks.mxnet.weights import WEIGHTS, missing
 from graphkit.ir import params
 from graphkit.ir.dtypes import from_mxnet
 from graphkit.ops.codec import ints
-from graphkit.text import short
+from graphkit.text import several, short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from graphkit.frameworks.base import InputSpec, ReadOptions
     from graphkit.ops.mxgraph import MxModel, MxNode
 
-__all__ = ["Variables", "few", "initializer"]
+__all__ = ["TOLD", "Variables", "initializer"]
 
 _DIGITS = 9
 """Digits of an element type that are looked at; there are 13."""
+TOLD = 8
+"""Parameters that an error tells before it counts the others."""
 BATCH = "batch"
 """Name of the free first dimension."""
 
@@ -198,7 +200,7 @@ class Variables:
             options = " ".join(f"--input {name}:{'x'.join(map(str, shape))}" for name, shape in self._data.items())
             raise InputError(
                 f"{self._label} has no inputs, because its parameter file has a value for every variable, for "
-                f"{few([*self._data])} too. Say which of them are inputs, as with {options}."
+                f"{several([*self._data], TOLD)} too. Say which of them are inputs, as with {options}."
             )
         return read
 
@@ -223,8 +225,8 @@ class Variables:
         if lacking:
             count = "1 parameter" if len(lacking) == 1 else f"{len(lacking)} parameters"
             raise ParameterError(
-                f"{self._label}: the symbol needs a value for {count} more: {few(lacking)}.{self.why_lacking()} Give "
-                f"the parameter file that belongs to it with --params."
+                f"{self._label}: the symbol needs a value for {count} more: {several(lacking, TOLD)}."
+                f"{self.why_lacking()} Give the parameter file that belongs to it with --params."
             )
         if self._misfits:
             cause = "Give the parameter file that belongs to it with --params"
@@ -232,7 +234,7 @@ class Variables:
                 cause = (
                     f"Either --input gives another size than the model was made for, or {cause[0].lower()}{cause[1:]}"
                 )
-            raise ParameterError(f"{self._label}: {few(self._misfits, 3, '; ')}. {cause}.")
+            raise ParameterError(f"{self._label}: {several(self._misfits, 3, '; ')}. {cause}.")
 
     def why_lacking(self) -> str:
         """Why parameters may be lacking, as a sentence where something tells."""
@@ -242,7 +244,7 @@ class Variables:
         if names.isdisjoint(self.stored):
             return (
                 f" None of the arrays of the file is named as one of the symbol's variables: it has "
-                f"{few([*self.stored], 3)}."
+                f"{several([*self.stored], 3)}."
             )
         return ""
 
@@ -256,8 +258,3 @@ def _is_frozen(variable: MxNode) -> bool:
     """Whether a parameter is not trained: its rates are zero, or it is a ``Constant`` of Gluon."""
     rates = (variable.hidden.get("__lr_mult__"), variable.hidden.get("__wd_mult__"))
     return rates == ("0.0", "0.0") or variable.hidden.get("__init__", "").startswith(f"Constant_{variable.name}_")
-
-
-def few(items: Sequence[str], most: int = 8, separator: str = ", ") -> str:
-    """The first of some items, and a sign where there are more."""
-    return separator.join([*items[:most], *(["…"] if len(items) > most else [])])

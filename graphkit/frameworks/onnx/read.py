@@ -18,6 +18,7 @@ from graphkit.ir.origin import Source, set_source
 from graphkit.ir.params import take_exact
 from graphkit.ir.symbols import numbers_of, shape_of
 from graphkit.passes.fix_inputs import fix_inputs
+from graphkit.text import several
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,17 +72,16 @@ def _check_opset(path: Path, model: ir.Model) -> None:
     Raises:
         FormatError: The file is of such an opset.
     """
-    used = [model, *model.functions.values()]
-    if (newest := max(part.opset_imports.get("", 0) for part in used)) > NEWEST:
+    used = [model.opset_imports, *(function.opset_imports for function in model.functions.values())]
+    if (newest := max(imports.get("", 0) for imports in used)) > NEWEST:
         raise FormatError(
-            f"{path} is of ai.onnx opset {newest}, and the installed onnx {onnx.__version__} knows opsets up to {NEWEST}: "
-            f"what its operators mean may have changed. Upgrade onnx, or export the model at opset {OPSET}."
+            f"{path} is of ai.onnx opset {newest}, and the installed onnx {onnx.__version__} knows opsets up to "
+            f"{NEWEST}: what its operators mean may have changed. Upgrade onnx, or export the model at opset {OPSET}."
         )
 
 
 def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{', '.join(map(repr, names[:_NAMED]))}{more}"
+    return several(list(map(repr, names)), _NAMED)
 
 
 def take_inputs(model: ir.Model, options: ReadOptions) -> dict[str, int]:

@@ -14,9 +14,10 @@ from graphkit.frameworks.torch.quiet import quiet
 from graphkit.frameworks.torch.shards import read_index, read_tensors
 from graphkit.frameworks.torch.stored_program import MAPPED
 from graphkit.provenance import note
+from graphkit.text import several
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import torch
@@ -118,7 +119,7 @@ def contents_of(path: Path) -> str:
     tensors = {name: value for name, value in held.items() if isinstance(value, torch.Tensor)}
     numbers = sum(value.numel() for value in tensors.values())
     shown = [f"{name} {_shape(value)} {str(value.dtype).removeprefix('torch.')}" for name, value in tensors.items()]
-    return f"it holds {len(tensors)} weights of {numbers:,} numbers in all: {_listed(shown)}"
+    return f"it holds {len(tensors)} weights of {numbers:,} numbers in all: {several(shown, _TOLD)}"
 
 
 def _unpickled(path: Path) -> Any:
@@ -152,7 +153,9 @@ def _weights_in(found: Any, path: Path) -> dict[str, Any]:
             and any(isinstance(value, torch.Tensor) for value in held.values())
         ):
             return dict(held)
-    what = f"a dictionary of {_listed(list(map(repr, found)))}" if isinstance(found, dict) else type(found).__name__
+    what = type(found).__name__
+    if isinstance(found, dict):
+        what = f"a dictionary of {several(list(map(repr, found)), _TOLD)}"
     raise InputError(
         f"{path} holds no weights by name, but {what}; save them: torch.save(model.state_dict(), 'weights.pt')."
     )
@@ -186,11 +189,13 @@ def _tied(wanted: Mapping[str, Any]) -> dict[str, set[str]]:
 def _difference(path: Path, label: str, missing: list[str], unexpected: list[str], shapes: list[str]) -> str:
     parts = []
     if missing:
-        parts.append(f"it lacks {_listed(missing)}")
+        parts.append(f"it lacks {several(missing, _TOLD)}")
     if unexpected:
-        parts.append(f"it has {_listed([_like(name, missing) for name in unexpected])}, which the module does not")
+        parts.append(
+            f"it has {several([_like(name, missing) for name in unexpected], _TOLD)}, which the module does not"
+        )
     if shapes:
-        parts.append(f"of another shape are {_listed(shapes)}")
+        parts.append(f"of another shape are {several(shapes, _TOLD)}")
     return (
         f"{path} does not hold the weights of {label}: {'; '.join(parts)}. Give the weights of this network, or the "
         f"network that they were saved from."
@@ -204,9 +209,3 @@ def _like(name: str, missing: list[str]) -> str:
 
 def _shape(value: Any) -> str:
     return "x".join(map(str, getattr(value, "shape", ()))) or "scalar"
-
-
-def _listed(names: Iterable[str]) -> str:
-    listed = list(names)
-    more = len(listed) - _TOLD
-    return ", ".join(listed[:_TOLD]) + (f" and {more} more" if more > 0 else "")
