@@ -117,3 +117,12 @@ def test_a_constant_is_looked_up(tmp_path: Path) -> None:
     said = "<!-- number 36: graphkit.text.NAME_LIMIT -->\n\nA label shows 36 s of it."
     assert not unfounded(parse(page(tmp_path, said)))
     assert unfounded(parse(page(tmp_path, said.replace("36", "37"))))
+
+
+def test_what_is_recorded_is_what_came_last(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    read = parse(page(tmp_path, "<!-- recorded -->\n```console\n$ echo took 5 ms\ntook 3 ms\n```\n"))
+    assert not run(read, tmp_path / "run").contents
+    done = run(read, tmp_path / "run", record=True)
+    assert not done.problems
+    assert "$ echo took 5 ms\ntook 5 ms\n" in read.replaced(done.contents)

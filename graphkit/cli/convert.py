@@ -81,7 +81,8 @@ def _written(files: list[Path], model: ir.Model) -> str:
         named.append(f"{count(len(rest), 'more file')} ({size(sum(path.stat().st_size for path in rest))})")
     listed = " and ".join(filter(None, [", ".join(named[:-1]), named[-1]]))
     nodes = count(sum(1 for _ in model.graph.all_nodes()), "node")
-    return f"Wrote {listed}: {nodes}, {count(len(parameters), 'parameter')} of {count(numbers, 'number')}."
+    held = f"{count(len(parameters), 'parameter')} of {count(numbers, 'number')}" if parameters else "no parameters"
+    return f"Wrote {listed}: {nodes}, {held}."
 
 
 def _verify(reading: Reading, model: ir.Model, files: list[Path]) -> int:

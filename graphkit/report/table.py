@@ -150,7 +150,11 @@ def _mismatches(checks: Sequence[Check], worst: int) -> list[Text]:
     from rich.text import Text
 
     beyond = wording.worst_first(check for check in checks if check.bad)
-    lines = [Text(f"{wording.title(check)}: {wording.mismatch(check)}") for check in beyond[:worst]]
+    apart = len({wording.between(check) for check in beyond}) > 1
+    lines = [
+        Text(f"{wording.title(check)}{f', {wording.between(check)}' if apart else ''}: {wording.mismatch(check)}")
+        for check in beyond[:worst]
+    ]
     rest = len(beyond) - len(lines)
     return [*lines, Text(f"and {rest} more with elements beyond their bounds")] if rest else lines
 
