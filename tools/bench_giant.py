@@ -136,14 +136,17 @@ def make(folder: Path, size: int, layers: int = 48, parts: int = 3) -> tuple[Pat
 def watched(command: Sequence[str | Path]) -> tuple[float, int]:
     """Seconds that a command takes, and the peak of its memory that is not mapped from files, in bytes."""
     start, peak = time.perf_counter(), 0
-    process = subprocess.Popen(command)
-    family = Family(process.pid, itself=True)
-    while process.poll() is None:
-        peak = max(peak, family.memory())
-        time.sleep(PERIOD)
-    seconds = time.perf_counter() - start
-    if process.returncode:
-        raise SystemExit(f"{' '.join(map(str, command))} failed with status {process.returncode}")
+    with tempfile.TemporaryFile("w+") as told:
+        process = subprocess.Popen(command, stdout=told, stderr=subprocess.STDOUT)
+        family = Family(process.pid, itself=True)
+        while process.poll() is None:
+            peak = max(peak, family.memory())
+            time.sleep(PERIOD)
+        seconds = time.perf_counter() - start
+        if process.returncode:
+            told.seek(0)
+            words = " ".join(map(str, command))
+            raise SystemExit(f"{words} failed with status {process.returncode}:\n{told.read()}")
     return seconds, peak
 
 
