@@ -37,6 +37,7 @@ __all__ = [
     "default_output",
     "framework_of",
     "load",
+    "loaded",
     "look",
     "parse_fixed",
     "save",
@@ -108,6 +109,13 @@ def _loaded(source: Any, options: ReadOptions) -> ir.Model:
     _pin(model, options)
     check_weights(model)
     return model
+
+
+def loaded(source: Any, **reading: Any) -> ir.Model:
+    """A model that :func:`load` gave, as it is; anything else as :func:`load` reads it."""
+    import onnx_ir as ir
+
+    return source if isinstance(source, ir.Model) else load(source, **reading)
 
 
 def look(
@@ -236,9 +244,13 @@ def save(
         The files written.
 
     Raises:
-        InputError: There is no such framework, or the folder is not there.
+        InputError: It is no model, there is no such framework, or the folder is not there.
         UnsupportedError: Nodes that the framework cannot express, all of them.
     """
+    import onnx_ir as ir
+
+    if not isinstance(model, ir.Model):
+        raise InputError(f"What is written is a model that load() gave, not {model!r}; convert() reads and writes.")
     target = writer_of(to)
     path = Path(out)
     if not path.parent.is_dir():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import onnx_ir as ir
 
 from graphkit.errors import InputError
-from graphkit.frameworks.convert import load
+from graphkit.frameworks.convert import loaded
 from graphkit.ir.canonical.aliases import drop_unused
 from graphkit.ir.origin import drop_source, source_of
 from graphkit.ir.params import of_kind
@@ -72,7 +72,7 @@ def grad(
             loss to make a step with; or as :func:`graphkit.load`.
         UnsupportedError: Nodes through which no gradient can be expressed, all of them.
     """
-    model = source if isinstance(source, ir.Model) else load(source, **reading)
+    model = loaded(source, **reading)
     if isinstance(source, ir.Model) and reading:
         raise InputError(f"A model that has been read cannot be read otherwise; leave {', '.join(reading)} out.")
     kind = _objective(model, loss)

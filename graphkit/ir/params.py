@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import numpy.typing as npt
     import onnx_ir as ir
@@ -21,6 +21,7 @@ __all__ = [
     "Kind",
     "alias_of",
     "exact",
+    "frozen_parameters",
     "kind_of",
     "of_kind",
     "set_alias",
@@ -33,12 +34,13 @@ __all__ = [
 ]
 
 Kind: TypeAlias = Literal["parameter", "buffer", "constant"]
-"""A parameter is trained; a buffer is state that is not (BatchNorm's statistics); a constant is neither."""
+"""A parameter is trained; a buffer is state that is not (BatchNorm's statistics, what is frozen); constants neither."""
 
 KIND = "graphkit.kind"
 ALIAS = "graphkit.alias"
 EXACT = "graphkit.exact"
 TIED = "graphkit.tied"
+_NONE: Final[frozenset[str]] = frozenset()
 _STORED: Final = 4096
 """Elements up to which the doubles of a constant are written to files: some 80 kB of text."""
 
@@ -59,6 +61,18 @@ def kind_of(value: ir.Value) -> Kind:
 def of_kind(model: ir.Model, *kinds: Kind) -> Iterator[ir.Value]:
     """The initializers of the main graph that are of one of the kinds, in the model's order."""
     return (value for value in model.graph.initializers.values() if kind_of(value) in kinds)
+
+
+def frozen_parameters(trained: Mapping[str, bool]) -> frozenset[str]:
+    """Names of the float parameters that stay as they are while others are trained.
+
+    Where none is trained, the model was made ready for inference, which says nothing about how to train it: none counts
+    as frozen then.
+
+    Args:
+        trained: Whether the model's framework trains each float parameter, by name.
+    """
+    return frozenset(name for name, is_trained in trained.items() if not is_trained) if any(trained.values()) else _NONE
 
 
 def set_alias(value: ir.Value, name: str) -> None:

@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from graphkit.errors import GraphkitError
 from graphkit.frameworks.base import Sgd, runtimes
+from graphkit.frameworks.convert import loaded
 from graphkit.frameworks.given import input_specs
 from graphkit.ir.origin import origin_of
 from graphkit.parity.alone import Alone, Truth
@@ -50,8 +51,8 @@ _GROWN: Final = 3
 
 
 def bisect(
-    model: ir.Model,
-    other: ir.Model | None = None,
+    model: Any,
+    other: Any = None,
     *,
     on: Sequence[str | Runtime] = (),
     backward: bool = False,
@@ -101,6 +102,7 @@ def bisect(
     """
     precisions: list[Precision] = ["float64", "float32"] if dtype is None else [dtype]
     specs = input_specs(inputs)
+    model, other = loaded(model, inputs=inputs), None if other is None else loaded(other)
     if isinstance(data, Iterator):  # samples may be gone through twice
         data = list(data)
     for precision in precisions:

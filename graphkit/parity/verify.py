@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from graphkit.errors import InputError
 from graphkit.frameworks.base import Sgd
+from graphkit.frameworks.convert import loaded
 from graphkit.frameworks.given import input_specs
 from graphkit.parity.baseline import load_baseline
 from graphkit.parity.comparison import Comparison
@@ -30,8 +31,8 @@ __all__ = ["verify"]
 
 
 def verify(
-    model: ir.Model,
-    other: ir.Model | None = None,
+    model: Any,
+    other: Any = None,
     *,
     on: Sequence[str | Runtime] = (),
     backward: bool | None = None,
@@ -60,9 +61,9 @@ def verify(
     kink. What depends on random numbers is not compared.
 
     Args:
-        model: A canonical model, as :func:`graphkit.load` gives it.
-        other: Another model that is to compute the same, which the other runtimes run then;
-            :mod:`graphkit.parity.match` says how its tensors are found.
+        model: A canonical model, as :func:`graphkit.load` gives it, or anything that it reads.
+        other: Another one that is to compute the same, which the other runtimes run then; :mod:`graphkit.parity.match`
+            says how its tensors are found.
         on: Runtimes, by name or as objects; a named one has to run. Empty for
             :data:`graphkit.parity.lineup.DEFAULT`, of which those that are not installed or cannot run the model are
             shown as not available; for the home of ``other``, if given.
@@ -91,14 +92,15 @@ def verify(
         progress: Told what is being done, how many samples are done and how many there are (0 if that is not known).
 
     Raises:
-        InputError: No runtime has that name, a shape does not fit, ``other`` has other inputs or outputs, a tolerance
-            is none, or there is nothing to compare.
+        InputError: A source is nothing that graphkit reads, no runtime has that name, a shape does not fit, ``other``
+            has other inputs or outputs, a tolerance is none, or there is nothing to compare.
         MissingError: A named runtime is not installed.
         UnsupportedError: A named runtime cannot run the model.
         ExecutionError: A named runtime refused or crashed.
     """
     if baseline is not None and save_baseline is not None:
         raise InputError("A baseline is compared with or recorded, not both at once; leave one out.")
+    model, other = loaded(model, inputs=inputs), None if other is None else loaded(other)
     with ExitStack() as stack:
         held = None if baseline is None else stack.enter_context(load_baseline(Path(baseline)))
         usual = Conditions() if held is None else held.conditions

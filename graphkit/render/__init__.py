@@ -92,8 +92,8 @@ def picture(
         The file's content; the same model, font files and Graphviz give the same bytes.
 
     Raises:
-        InputError: The format, depth or direction is not one of those, a name is of nothing, or there are more
-            overlays, or a depth, than the format takes.
+        InputError: The source is no model, the format, depth or direction is not one of those, a name is of nothing,
+            or there are more overlays, or a depth, than the format takes.
         MissingError: pygraphviz or, for PNG and PDF, any font, or for TensorBoard tensorboard is not installed.
         ExecutionError: Graphviz gave up.
     """
@@ -254,6 +254,11 @@ def _view(source: ir.Model | nx.MultiDiGraph, view: nx.MultiDiGraph | None) -> t
     from graphkit.ir.view import nx_view
 
     if not isinstance(source, ir.Model):
+        if not hasattr(source, "graph"):
+            raise InputError(
+                f"A picture is drawn of a model or a view, not of {source!r}. "
+                f"Read it first: graphkit.render(graphkit.look({source!r}), …)."
+            )
         return source, ""
     origin = source_of(source)
     return nx_view(source) if view is None else view, origin.label if origin is not None else ""

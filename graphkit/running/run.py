@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 import numpy as np
-import onnx_ir as ir
 
 from graphkit.errors import InputError, MissingError
 from graphkit.files import whole
 from graphkit.frameworks.base import EXECUTION, Execution, Mode, runtime_named, runtimes
-from graphkit.frameworks.convert import load
+from graphkit.frameworks.convert import loaded
 from graphkit.frameworks.given import input_specs
 from graphkit.parity.data import given_data
 from graphkit.parity.inputs import draw_inputs, guessed
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import numpy.typing as npt
+    import onnx_ir as ir
 
     from graphkit.frameworks.base import Arrays, InputSpec, Optimization, Runtime, Setting
     from graphkit.frameworks.given import Inputs
@@ -124,7 +124,7 @@ def run(
     execution = Execution(threads, fast, optimization, given, io_binding)
     check_execution(runtime, execution)
     tell = warn or _warn
-    model = source if isinstance(source, ir.Model) else load(source, inputs=inputs, warn=tell)
+    model = loaded(source, inputs=inputs, warn=tell)
     arrays: Arrays
     if feeds is None:
         arrays = drawn(model, seed, batch, input_specs(inputs), tell)

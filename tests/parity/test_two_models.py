@@ -7,6 +7,7 @@ import onnx_ir as ir
 import pytest
 from fakes import Fake, model
 
+import graphkit
 from graphkit.errors import InputError
 from graphkit.ir.origin import Source, set_source
 from graphkit.parity.verify import verify
@@ -81,3 +82,16 @@ def test_gradients_are_compared_as_far_as_parameters_have_counterparts(monkeypat
         "w": "pass",
         "b": "unavailable",
     }
+
+
+def test_files_are_read_by_what_compares_them_and_named_by_what_does_not(tmp_path):
+    first, second = tmp_path / "a.onnx", tmp_path / "b.onnx"
+    graphkit.save(model(), first, to="onnx")
+    graphkit.save(renamed(), second, to="onnx")
+    assert graphkit.verify(first, str(second), on=["reference"]).title.startswith("a.onnx and b.onnx in float32")
+    assert graphkit.bisect(str(first), second, on=["reference"]).passed
+    with pytest.raises(InputError, match=r"not of .*a\.onnx.*graphkit\.look"):
+        graphkit.render(str(first), tmp_path / "a.svg")
+    with pytest.raises(InputError, match=r"a model that load\(\) gave, not .*convert\(\)"):
+        graphkit.save(str(first), tmp_path / "c.onnx", to="onnx")
+    assert not (tmp_path / "c.onnx").exists()

@@ -18,8 +18,10 @@ import onnx_ir as ir
 from graphkit.errors import FeedError, InputError, ParameterError
 from graphkit.frameworks.base import InputSpec
 from graphkit.frameworks.mxnet import checkpoint, symbol
+from graphkit.frameworks.mxnet.frozen import BUFFER, CONSTANT
 from graphkit.frameworks.mxnet.messages import gist
 from graphkit.frameworks.mxnet.weights import missing
+from graphkit.ir import params
 from graphkit.ops.mxgraph import MxModel
 from graphkit.text import several
 
@@ -174,9 +176,18 @@ def _from_block(mx: Any, block: Any, options: ReadOptions, label: str) -> Traced
     args = {name: array for name, array in arrays.items() if name not in states}
     model = _model(graph, args, {name: arrays[name] for name in states if name in arrays}, label)
     fixed = {name for name in wanted if isinstance(parameters[name], mx.gluon.Constant)}
+    frozen = params.frozen_parameters(
+        {
+            name: parameters[name].grad_req != "null"
+            for name in args
+            if name not in fixed and args[name].dtype.kind == "f"
+        }
+    )
     for variable in model.graph.variables():
         if variable.name in fixed:  # as checkpoints of graphkit's own mark what is not trained
-            variable.hidden |= {"__lr_mult__": "0.0", "__wd_mult__": "0.0"}
+            variable.hidden |= CONSTANT
+        elif variable.name in frozen:
+            variable.hidden |= BUFFER
     return Traced(model, replace(options, inputs=specs), label)
 
 

@@ -217,6 +217,9 @@ class MxSession:
             model=self._number,
             symbol=self._form.symbol(self._form.slopes),
             wrt=[self._variable(value.name or "") for value in self._parameters()],
+            frozen=[
+                self._variable(value.name or "") for value in params.of_kind(self._model, "buffer") if _is_float(value)
+            ],
             optimizer="adam" if isinstance(rule, Adam) else "sgd",
             rule=dataclasses.asdict(rule),
         )
@@ -371,8 +374,11 @@ class MxSession:
 
     def _parameters(self) -> list[ir.Value]:
         """Float parameters."""
-        stored = params.of_kind(self._model, "parameter")
-        return [v for v in stored if v.const_value is not None and v.const_value.dtype.is_floating_point()]
+        return [value for value in params.of_kind(self._model, "parameter") if _is_float(value)]
+
+
+def _is_float(value: ir.Value) -> bool:
+    return value.const_value is not None and value.const_value.dtype.is_floating_point()
 
 
 def interpreter() -> str:

@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from graphkit.errors import FeedError, FormatError, InputError, ParameterError
 from graphkit.frameworks.mxnet.axis_names import axis_names
+from graphkit.frameworks.mxnet.frozen import kind_of_variable
 from graphkit.frameworks.mxnet.heads import label_names
 from graphkit.frameworks.mxnet.implied import implied
 from graphkit.frameworks.mxnet.weights import WEIGHTS, missing
@@ -113,14 +114,13 @@ class Variables:
         name = variable.name
         if name not in self._values:
             array = self._arrays.get(name)
-            frozen = _is_frozen(variable)
-            if array is not None and slot == "data" and not frozen:
+            kind = kind_of_variable(variable)
+            if array is not None and slot == "data" and kind == "parameter":
                 self._data[name] = array.shape
             if array is not None and (name in self._mx.aux or slot in _STATE_SLOTS):
                 self._values[name] = initializer(name, array, "buffer")
             elif array is not None:
-                trained = array.dtype.kind not in "iub" and not frozen
-                self._values[name] = initializer(name, array, "parameter" if trained else "constant")
+                self._values[name] = initializer(name, array, "constant" if array.dtype.kind in "iub" else kind)
             else:
                 self._values[name] = self._input(variable, slot)
         return self._values[name]
@@ -252,9 +252,3 @@ class Variables:
         """The parameters and auxiliary states that something reads, in the symbol's order."""
         stored = [value for value in self._values.values() if value.const_value is not None]
         return [value for value in stored if value.uses() or value in outputs]
-
-
-def _is_frozen(variable: MxNode) -> bool:
-    """Whether a parameter is not trained: its rates are zero, or it is a ``Constant`` of Gluon."""
-    rates = (variable.hidden.get("__lr_mult__"), variable.hidden.get("__wd_mult__"))
-    return rates == ("0.0", "0.0") or variable.hidden.get("__init__", "").startswith(f"Constant_{variable.name}_")

@@ -12,6 +12,7 @@ from graphkit.files import aside, joined_aside
 from graphkit.frameworks.asking import CONTRADICTIONS, Asking, contradiction
 from graphkit.frameworks.mxnet import carried
 from graphkit.frameworks.mxnet.axis_names import AXES, axes_text
+from graphkit.frameworks.mxnet.frozen import BUFFER, CONSTANT
 from graphkit.frameworks.mxnet.scopes import Scope, Scopes
 from graphkit.frameworks.mxnet.states import separate_states
 from graphkit.ir import params
@@ -37,9 +38,6 @@ __all__ = ["to_symbol"]
 
 _REFUSED = "?"
 """Operator of the placeholder that stands for a refused node until it is known whether an output needs it."""
-
-_UNTRAINED = {"__lr_mult__": "0.0", "__wd_mult__": "0.0"}
-"""What a variable says that MXNet's optimizers are to leave alone."""
 
 
 def to_symbol(model: ir.Model, warn: Callable[[str], None] = lambda _message: None) -> MxModel:
@@ -129,7 +127,7 @@ class _Builder(Asking):
         arrays = {name: array for name, array in self._arrays.items() if name in kept}
         for variable in graph.variables():
             if variable.name in self._buffers and variable.name not in aux:
-                variable.hidden.update(_UNTRAINED)
+                variable.hidden.update(BUFFER)
         if any(array.dtype.kind not in "iub" and array.dtype != np.float32 for array in arrays.values()):
             floats = {value.name for value in self._model.graph.inputs if value.dtype == ir.DataType.FLOAT}
             for variable in graph.variables():  # which would be taken for what the parameters are
@@ -340,7 +338,7 @@ class _Builder(Asking):
 
     def _store(self, variable: MxNode, array: npt.NDArray[np.generic], kind: params.Kind) -> None:
         if kind == "constant":
-            variable.hidden.update(_UNTRAINED)
+            variable.hidden.update(CONSTANT)
         elif kind == "buffer":
             self._buffers.add(variable.name)
         array = array.reshape(1) if array.ndim == 0 else array

@@ -15,7 +15,7 @@ from graphkit.frameworks.torch.lasting import NAMESPACE
 from graphkit.frameworks.torch.tensors import identity, to_array
 from graphkit.ir.edit import graphs_of, nodes_of
 from graphkit.ir.origin import NATIVE, Origin, set_origin
-from graphkit.ir.params import exact, set_exact, set_kind
+from graphkit.ir.params import exact, frozen_parameters, set_exact, set_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -122,8 +122,16 @@ def _initializers(model: ir.Model, program: torch.export.ExportedProgram) -> Non
     import torch
 
     signature = program.graph_signature
-    parameters = set(signature.inputs_to_parameters.values())
-    buffers = set(signature.inputs_to_buffers.values())
+    held = {name: program.state_dict.get(name) for name in signature.inputs_to_parameters.values()}
+    frozen = frozen_parameters(
+        {
+            name: tensor.requires_grad
+            for name, tensor in held.items()
+            if isinstance(tensor, torch.Tensor) and tensor.is_floating_point()
+        }
+    )
+    parameters = held.keys() - frozen
+    buffers = {*signature.inputs_to_buffers.values(), *frozen}
     first: dict[Any, str] = {}
     for name, tensor in program.state_dict.items():
         first.setdefault(identity(tensor), name)

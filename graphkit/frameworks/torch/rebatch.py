@@ -55,16 +55,18 @@ def freed(
             candidate = capture(module, sample, dynamic_batch=True, warn=told.append, label=label)
             if not is_free(candidate):
                 reason = reason or "a size in it was computed from the batch when it was exported"
-            elif _agree(program, candidate, sample, batch):
-                warn(
-                    f"The batch of {label}, exported as {batch}, is free in the converted model; that its samples are "
-                    f"computed one by one was checked on two batches."
-                )
-                return candidate
-            else:
+                continue
+            if not _agree(program, candidate, sample, batch):
                 reason = reason or "its samples do not seem to be computed one by one"
+                continue
         except Exception as error:
             reason = reason or sentence(error)
+            continue
+        warn(
+            f"The batch of {label}, exported as {batch}, is free in the converted model; that its samples are computed "
+            f"one by one was checked on two batches."
+        )
+        return candidate
     warn(
         f"The batch of {label} stays {batch}, as it was exported: {reason}. To have any batch, export it with "
         f"dynamic_shapes={{...: {{0: torch.export.Dim.DYNAMIC}}}}."

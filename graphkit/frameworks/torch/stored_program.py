@@ -84,13 +84,7 @@ def _tensors(found: Contents) -> tuple[dict[str, torch.Tensor], dict[str, torch.
     """The parameters and buffers of a program, and its constants, by name."""
     import torch
 
-    told = program(found.program)
-    metas = told.graph["tensor_values"]
-    parameters = {
-        source.target: bool(metas[source.name].get("requires_grad"))
-        for source in told.inputs
-        if source.kind == "parameter"
-    }
+    parameters = program(found.program).trained()
     storages: dict[Hashable, torch.Tensor] = {}
     weights: dict[str, torch.Tensor] = {}
     constants: dict[str, torch.Tensor] = {}

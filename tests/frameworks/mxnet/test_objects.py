@@ -291,3 +291,15 @@ def test_mxnet_is_not_imported_to_look_at_an_object():
         "assert 'mxnet' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_parameters_without_gradients_are_frozen_if_others_have_some(mx):
+    net = mx.gluon.nn.HybridSequential()
+    net.add(mx.gluon.nn.Dense(4, in_units=3), mx.gluon.nn.Dense(2, in_units=4))
+    net.initialize()
+    net[0].collect_params().setattr("grad_req", "null")
+    model = graphkit.load(net, inputs=["2x3"])
+    assert {value.name for value in params.of_kind(model, "buffer")} == set(net[0].collect_params())
+    assert {value.name for value in params.of_kind(model, "parameter")} == set(net[1].collect_params())
+    net.collect_params().setattr("grad_req", "null")
+    assert {value.name for value in params.of_kind(graphkit.load(net, inputs=["2x3"]), "buffer")} == set()

@@ -292,17 +292,17 @@ class Model:
 class Trainer:
     """Arrays of a model that training changes, with MXNet's own optimizer."""
 
-    def __init__(
-        self, model: Model, symbol: "Symbol", names: Sequence[str], optimizer: str, rule: Dict[str, float]
-    ) -> None:
+    def __init__(self, model: Model, symbol: "Symbol", request: Dict[str, Any]) -> None:
         self.model, self.symbol = model, symbol
+        names, rule = request["wrt"], request["rule"]
         self.names = [name for name in names if name in symbol.variables]
         self.values = {name: model.values[name].copy() for name in self.names + symbol.states}
         for name in self.names:
             self.values[name].attach_grad()
         known = {"lr": "learning_rate", "weight_decay": "wd"}
         settings = {known.get(name, name): number for name, number in rule.items()}
-        self._optimizer = mx.optimizer.create(optimizer, rescale_grad=1.0, **settings)
+        self._frozen = [name for name in request["frozen"] if name in symbol.variables and name not in self.values]
+        self._optimizer = mx.optimizer.create(request["optimizer"], rescale_grad=1.0, **settings)
         self._update = mx.optimizer.get_updater(self._optimizer)
 
     def step(self, arrays: Dict[str, Any], request: Dict[str, Any]) -> Tuple[List[Any], Any]:
@@ -310,6 +310,8 @@ class Trainer:
         targets = {n: arrays.pop("target:" + n) for n in request["scales"]}
         values = self.model.bind(self.symbol, arrays, request["fill"])
         values.update(self.values)
+        for name in self._frozen:
+            values[name].attach_grad()
         loss = None
         with mx.autograd.record(train_mode=True):
             outputs = self.symbol(values)
@@ -505,13 +507,15 @@ def do_backward(request: Dict[str, Any], arrays: Dict[str, Any]) -> Answer:
 def do_begin(request: Dict[str, Any], _arrays: Dict[str, Any]) -> Answer:
     """Begin to train copies of a model's arguments "wrt", and of its auxiliary states.
 
-    "optimizer" is MXNet's name of one, "rule" holds its numbers.
+    Arguments "frozen" have gradients, too, but stay: BatchNorm moves its statistics in its backward pass, which
+    autograd leaves out where nothing before it has gradients, and Module does not. "optimizer" is MXNet's name of one,
+    "rule" holds its numbers.
     """
     model = MODELS[request["model"]]
     with mx.util.np_shape(model.np_shape):
         symbol = model.symbol(request["symbol"])
         symbol.differentiable()
-        trainer = Trainer(model, symbol, request["wrt"], request["optimizer"], request["rule"])
+        trainer = Trainer(model, symbol, request)
     number = max(TRAINERS, default=0) + 1
     TRAINERS[number] = trainer
     return {"trainer": number}, []

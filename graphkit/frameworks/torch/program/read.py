@@ -27,7 +27,7 @@ from graphkit.ir.canonical.fold_constants import fold_constants
 from graphkit.ir.edit import graphs_of, nodes_of
 from graphkit.ir.opset import OPSET, schema_of
 from graphkit.ir.own import DOMAIN, VERSION
-from graphkit.ir.params import Kind, set_kind, set_tied
+from graphkit.ir.params import Kind, frozen_parameters, set_kind, set_tied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -205,6 +205,7 @@ class _Reader:
     def _bind_inputs(self) -> None:
         kinds = {name: kind for kind, name in outputs_in(self.told.graph["inputs"])}
         known: set[ir.Value] = set()
+        frozen = self._frozen()
         for source in self.told.inputs:
             if source.kind in _KINDS:
                 value = self.stored.get(source.target)
@@ -213,13 +214,19 @@ class _Reader:
                     value.name = source.target
                     self.stored[source.target] = value
                 if value not in known or source.kind == "parameter":
-                    set_kind(value, _KINDS[source.kind])
+                    set_kind(value, "buffer" if source.target in frozen else _KINDS[source.kind])
                 known.add(value)
                 self.main.bind(source.name, value)
             elif source.kind == "user_input" and source.name:
                 self.inputs.extend(self.main.bind_fresh([(kinds.get(source.name, "as_tensor"), source.name)]))
             elif source.name:
                 self.main.bind(source.name, Text(source.target or source.kind) if source.value is None else None)
+
+    def _frozen(self) -> frozenset[str]:
+        held = {name: self.found.tensors.get(name) for name in self.told.trained()}
+        dtypes = {name: tensor.dtype for name, tensor in held.items() if tensor is not None}
+        floats = {name for name, dtype in dtypes.items() if dtype is not None and dtype.is_floating_point()}
+        return frozen_parameters({name: own for name, own in self.told.trained().items() if name in floats})
 
     def _input_names(self, model: ir.Model) -> list[str]:
         given = [source for source in self.told.inputs if source.kind == "user_input"]

@@ -102,6 +102,15 @@ class Program:
     named_tuples: Mapping[str, Sequence[str]] = field(default_factory=dict)
     torch_version: str = ""
 
+    def trained(self) -> dict[str, bool]:
+        """Whether each parameter requires gradients, by name."""
+        metas = self.graph["tensor_values"]
+        return {
+            source.target: bool(metas[source.name].get("requires_grad"))
+            for source in self.inputs
+            if source.kind == "parameter"
+        }
+
 
 def chosen(union: Json) -> tuple[str, Any]:
     """Which alternative of a union was chosen, and what it holds."""
