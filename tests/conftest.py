@@ -10,7 +10,19 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-LARGE = ("densenet", "inception", "maskrcnn", "mobilenet", "resnet50", "vgg")
+LARGE = (
+    "alexnet",
+    "densenet",
+    "fcn16s",
+    "fcn32s",
+    "inception",
+    "maskrcnn",
+    "mobilenet",
+    "resnet18_v1",
+    "resnet50",
+    "resnext101",
+    "vgg",
+)
 """Networks, as cases spell them, of which each test takes seconds; smaller ones of their kind are tried always."""
 
 # A shell has programs that it starts in the background ignore interrupts, and their children do, too.

@@ -20,6 +20,8 @@ import graphkit
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.long
+
 BUILD = """
 import sys
 

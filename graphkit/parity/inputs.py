@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -38,6 +38,7 @@ BATCH = 2
 """Batch size where the batch dimension is free and none is asked for: samples that are mixed up show from two on."""
 FREE = 32
 """Size of every other free dimension that is not given."""
+_APART: Final = ", or, where these are not one batch, read the model with --no-dynamic-batch"
 
 
 def input_shapes(
@@ -309,7 +310,7 @@ def _accept(name: str, axis: int, dim: int | str | None, asked: int, sizes: dict
     if isinstance(dim, str) and sizes.setdefault(dim, asked) != asked:
         raise InputError(
             f"Dimension {axis} of input {name!r} is {dim}, which another input sets to {sizes[dim]}, not {asked}; "
-            f"give both the same size."
+            f"give both the same size{_APART if axis == 0 else ''}."
         )
 
 

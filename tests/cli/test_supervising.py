@@ -382,17 +382,20 @@ def test_the_command_does_not_outlive_the_process_that_watches_it() -> None:
 
 
 ORPHAN = """
+    told, tell = os.pipe()
     if not os.fork():
         os.setsid()
         if not os.fork():
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             print(os.getpid(), flush=True)
+            os.write(tell, b".")
             sys.stdout.close()
             os.close(1)
             os.close(2)
             time.sleep(60)
         os._exit(0)
     os.wait()
+    os.read(told, 1)
 """
 
 
