@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
 import onnx
 import onnx_ir as ir
 
@@ -33,8 +32,8 @@ _CONTENT: Final = {
     "TYPE_PROTO": "tp",
 }
 """The field in which an attribute of a type has its value, where that is a single one."""
-_AXES: Final = np.MAXDIMS
-"""Axes that numpy's arrays have at most."""
+_AXES: Final = 32
+"""Axes that arrays have at most in every version of numpy (64 from 2.0 on)."""
 _DIMENSIONS: Final = 1024
 """Axes that any value can be said to have."""
 _LEVELS: Final = 3
