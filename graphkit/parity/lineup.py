@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +15,7 @@ from graphkit.parity.sides import Side
 from graphkit.report.report import Check
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from collections.abc import Set as AbstractSet
 
     import onnx_ir as ir
@@ -118,8 +119,10 @@ def _two(
 ) -> Lineup:
     """The first model at home, the second there or where it is asked for."""
     matching = match(model, other, taps=taps)
-    first = _sides(model, _home(model, needs, dtype), pools[0], dtype)
-    second = _sides(other, on or _home(other, needs, dtype), pools[1], dtype)
+    with _advised("; or give the other model first, and name what else is to run this one, as with --on ort"):
+        first = _sides(model, _home(model, needs, dtype), pools[0], dtype)
+    with _advised("" if on else "; or name what else is to run the other model, as with --on ort"):
+        second = _sides(other, on or _home(other, needs, dtype), pools[1], dtype)
     for side in second.sides:
         side.name = f"{label_of(other)} on {side.runtime.name}"
         side.names, side.boxed, side.orders = matching.names, matching.boxed, matching.orders
@@ -132,6 +135,15 @@ def _two(
         first.versions | second.versions,
         matching,
     )
+
+
+@contextmanager
+def _advised(advice: str) -> Iterator[None]:
+    """What else to do where a runtime is missing."""
+    try:
+        yield
+    except MissingError as error:
+        raise MissingError(f"{str(error).removesuffix('.')}{advice}.") from error
 
 
 def _home(model: ir.Model, needs: AbstractSet[Ability], dtype: Precision) -> list[Runtime]:

@@ -8,7 +8,8 @@ import pytest
 from fakes import Fake, model
 
 import graphkit
-from graphkit.errors import InputError
+from graphkit.errors import InputError, MissingError
+from graphkit.frameworks.base import runtimes
 from graphkit.ir.origin import Source, set_source
 from graphkit.parity.verify import verify
 
@@ -95,3 +96,14 @@ def test_files_are_read_by_what_compares_them_and_named_by_what_does_not(tmp_pat
     with pytest.raises(InputError, match=r"a model that load\(\) gave, not .*convert\(\)"):
         graphkit.save(str(first), tmp_path / "c.onnx", to="onnx")
     assert not (tmp_path / "c.onnx").exists()
+
+
+@pytest.mark.parametrize(("first", "told"), [(True, "give the other model first"), (False, "run the other model")])
+def test_what_else_to_do_is_told_where_a_models_own_framework_is_missing(monkeypatch, first, told):
+    ours, theirs = labelled(model(), "a.onnx"), renamed()
+    set_source(theirs, Source("mxnet", "net-symbol.json", None))
+    home = runtimes()["mxnet"]
+    monkeypatch.setattr(type(home), "missing", lambda _: "run: pip install it")
+    with pytest.raises(MissingError, match=rf"run: pip install it; or .*{told}.*--on ort\.$"):
+        verify(*(theirs, ours) if first else (ours, theirs))
+    assert verify(ours, theirs, on=["ort"]).passed

@@ -18,6 +18,8 @@ from graphkit.frameworks.torch.source.write import to_source
 from graphkit.frameworks.torch.write import formatted
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import onnx_ir as ir
 
 
@@ -145,7 +147,8 @@ def test_layers_keep_the_names_of_the_model() -> None:
     assert forward(source_of(Named(), (2, 3, 8, 8))) == ["return self.head(self.stem(x).mean((2, 3)))"]
 
 
-def test_what_the_model_numbers_is_called_by_what_holds_it() -> None:
+@pytest.mark.parametrize("through", ["torch", "onnx", "mxnet"])
+def test_what_the_model_numbers_is_called_by_what_holds_it(through: str, tmp_path: Path) -> None:
     """Layers of one kind by their numbers, layers of several kinds by their kinds."""
 
     class Numbered(nn.Module):
@@ -158,7 +161,10 @@ def test_what_the_model_numbers_is_called_by_what_holds_it() -> None:
             y = self.stem(x)
             return torch.cat([side(y) for side in self.side], 1)
 
-    text = source_of(Numbered(), (2, 3, 8, 8))
+    model = graphkit.load(Numbered().eval(), inputs=[(2, 3, 8, 8)])
+    if through != "torch":
+        model = graphkit.load(graphkit.save(model, tmp_path / "net.onnx", to=through)[0])
+    text = source(model)
     assert [f"self.{name} = " in text for name in ("stem_conv", "stem_bn", "side0", "side1")] == [True] * 4
 
 
