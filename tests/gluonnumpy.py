@@ -34,7 +34,9 @@ SHAPES: dict[str, list[tuple[int, ...]]] = {
 
 def make(folder: Path) -> dict[str, Path]:
     """Write all networks; the symbol file of each."""
-    subprocess.run([sys.executable, "-W", "ignore", __file__, str(folder)], check=True)
+    from realmxnet import python  # not where this file is the program, whose Python may lack what that needs
+
+    subprocess.run([python(), "-W", "ignore", __file__, str(folder)], check=True)
     return {name: folder / f"{name}-symbol.json" for name in SHAPES}
 
 

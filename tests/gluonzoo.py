@@ -57,7 +57,9 @@ def make(folder: Path, names: Iterable[str]) -> dict[str, Path]:
         The symbol file of each.
     """
     wanted = list(names)
-    subprocess.run([sys.executable, "-W", "ignore", __file__, str(folder), *wanted], check=True)
+    from realmxnet import python  # not where this file is the program, whose Python may lack what that needs
+
+    subprocess.run([python(), "-W", "ignore", __file__, str(folder), *wanted], check=True)
     return {name: folder / f"{_parts(name)[1]}-symbol.json" for name in wanted}
 
 

@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
-__all__ = ["accepts", "mxnet"]
+from graphkit.errors import MissingError
+from graphkit.frameworks.mxnet.run import interpreter
+
+__all__ = ["accepts", "mxnet", "python"]
 
 
 @cache
@@ -32,6 +35,14 @@ def mxnet() -> Any:
     if isinstance(module, Exception):
         pytest.skip(f"MXNet cannot be imported: {module}")
     return module
+
+
+def python() -> str:
+    """The Python that has MXNet, this one or another; skips the test where there is none."""
+    try:
+        return interpreter()
+    except MissingError as error:
+        pytest.skip(str(error))
 
 
 def accepts(op: str, attrs: dict[str, str]) -> bool:

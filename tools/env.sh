@@ -21,6 +21,6 @@ fi
 stamp=$(cat pyproject.toml constraints.txt | sha256sum | cut -d ' ' -f 1)
 if [ "$(cat .venv/graphkit-stamp 2>/dev/null)" != "$stamp" ]; then
     echo "Installing graphkit and what it needs into .venv (PyTorch among it: a few minutes) …"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,fuzz]'
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,mxnet,fuzz]'
     echo "$stamp" > .venv/graphkit-stamp
 fi

@@ -9,7 +9,8 @@ GridSample, Affine… round to float32 whatever their input is
 DeformConv          likewise
 NonMaxSuppression   refuses absent thresholds and a number that is 0-d
 MeanVarianceNormal… refuses float64
-Resize              takes axes counted from behind for others
+Resize              takes axes counted from behind for others, and rounds cubic weights to float32 with numpy 2
+OneHot              refuses a depth of one axis with numpy 2.4
 GroupNormalization  computes in float32 whatever its input is
 ConvTranspose       reads the wrong rows of the weight when grouped
 AveragePool, LpPool shift the windows when ``ceil_mode`` adds more than one element; LpPool scales the last ones
@@ -38,6 +39,7 @@ import numpy as np
 from onnx.reference.op_run import OpRun
 from onnx.reference.ops.op_attention import Attention_23
 from onnx.reference.ops.op_negative_log_likelihood_loss import NegativeLogLikelihoodLoss as ReferenceLikelihood
+from onnx.reference.ops.op_one_hot import OneHot as ReferenceOneHot
 from onnx.reference.ops.op_resize import Resize as ReferenceResize
 
 from graphkit.frameworks.onnx.box_corrections import BOX_CORRECTIONS
@@ -166,7 +168,7 @@ class LRN(OpRun):
         before = (size - 1) // 2
         squares = np.pad(x * x, [(0, 0), (before, size - 1 - before), *[(0, 0)] * (x.ndim - 2)])
         total = sum(squares[:, k : k + x.shape[1]] for k in range(size))
-        return ((x / (bias + alpha / size * total) ** beta).astype(x.dtype),)
+        return ((x / (bias + float(alpha) / size * total) ** beta).astype(x.dtype),)
 
 
 class LpNormalization(OpRun):
@@ -278,14 +280,26 @@ class MeanVarianceNormalization(OpRun):
 
 
 class Resize(ReferenceResize):
-    """As the original, with axes counted from the front."""
+    """As the original, with axes counted from the front, and coefficients of cubic interpolation in float64."""
 
     op_domain = ""
 
     def _run(self, x: Array, *inputs: Any, axes: Sequence[int] | None = None, **attrs: Any) -> tuple[Array]:  # type: ignore[override]
         found = None if axes is None else [axis % x.ndim for axis in axes]
         original: Any = super()._run
+        attrs = {name: float(value) if isinstance(value, np.floating) else value for name, value in attrs.items()}
         result: tuple[Array] = original(x, *(*inputs, *[None] * (3 - len(inputs))), axes=found, **attrs)
+        return result
+
+
+class OneHot(ReferenceOneHot):
+    """As the original, with a depth of one axis, of which numpy 2.4 makes no range."""
+
+    op_domain = ""
+
+    def _run(self, indices: Array, depth: Array, values: Array, axis: int = -1) -> tuple[Array]:
+        original: Any = super()._run
+        result: tuple[Array] = original(indices, depth.reshape(()), values, axis=axis)
         return result
 
 
@@ -393,6 +407,7 @@ CORRECTIONS = [
     MaxPool,
     MeanVarianceNormalization,
     NegativeLogLikelihoodLoss,
+    OneHot,
     Pad,
     RNN,
     Resize,

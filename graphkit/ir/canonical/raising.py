@@ -12,6 +12,7 @@ from graphkit.ir.canonical.adapters import ADAPTERS, refusal
 from graphkit.ir.canonical.attributes import check_attributes
 from graphkit.ir.canonical.contrib import is_contrib, rewrite
 from graphkit.ir.canonical.expanding import expand
+from graphkit.ir.canonical.floored_mod import floor_by_fmod
 from graphkit.ir.canonical.masked_attention import say_by_mask
 from graphkit.ir.canonical.oldest import OLDEST_FORMS, forget_legacy
 from graphkit.ir.edit import Editor, nodes_of
@@ -149,6 +150,8 @@ def _lower_node(model: ir.Model, node: ir.Node, version: int) -> tuple[list[ir.N
     if older.since_version > OPSET:
         return _expanded(model, node, newer, version, keep=True)
     if newer.since_version == older.since_version:
+        return [], version
+    if node.op_type == "Mod" and floor_by_fmod(Editor(model, node)):
         return [], version
     for name in [name for name in node.attributes if name not in older.attributes]:
         default = newer.attributes[name].default_value if name in newer.attributes else None

@@ -248,8 +248,6 @@ OPS = (
         limits=(
             Limit("mxnet", "MXNet holds uint64 as int64", _HIGH.name),
             Limit("round-trip", "MXNet holds uint64 as int64", _HIGH.name),
-            Limit("onnxruntime", "ONNX Runtime has no kernel for uint16", "left uint16"),
-            Limit("onnxruntime", "ONNX Runtime has no kernel for uint16", "right uint16"),
         ),
     ),
 )
