@@ -42,6 +42,7 @@ from graphkit.parity.recorded import RecordedSide, live
 from graphkit.parity.single import single_outputs
 from graphkit.parity.statistics import Statistics
 from graphkit.parity.tolerance import TRAINED
+from graphkit.text import several
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -141,7 +142,7 @@ class Training:
 
         Raises:
             InputError: The model has no parameters to train, no output that the loss is for, or no losses of its own
-                where these are asked for.
+                where these are asked for; or the reference's training diverges.
         """
         model = self.pool.model("float32")
         chosen = self._chosen(model)
@@ -166,6 +167,7 @@ class Training:
             self.sides = [side for side, can in zip(self.sides, able, strict=True) if can]
             if len(self.sides) < (2 if self.recorder is None else 1):
                 break
+            self._refuse_divergence(number)
             if self.recorder is not None:
                 self._record(self.recorder, sample, batches, number)
             for side in self.sides:
@@ -185,6 +187,19 @@ class Training:
             side.finish()
         self.curves = self.curves or curves
         return found
+
+    def _refuse_divergence(self, number: int) -> None:
+        """Nothing is to be learnt from training whose numbers are NaN or infinite, nor from what comes before that."""
+        first, *others = self.sides
+        if (what := _diverged(_made(first))) is None:
+            return
+        finite = [side.name for side in others if _diverged(_made(side)) is None]
+        calm = f" ({several(finite, 4)} still finite)" if finite else ""
+        raise InputError(
+            f"Training diverges on {first.name}: {what} NaN or infinite after step {number + 1} of {self.count}, which "
+            f"nothing can be compared with{calm}. Give a smaller --lr than {_short(self.rule.lr)}, or data that the "
+            f"model can learn from with --feed."
+        )
 
     def _record(self, recorder: Recorder, sample: Sample, batches: Sequence[Batch], number: int) -> None:
         first = live(self.sides)
@@ -307,6 +322,13 @@ class Training:
         model = self.pool.model("float64")
         known = {side.runtime.name for side in self.sides}
         return [name for name in known if single_outputs(model, name) or (name == "mxnet" and losses(model))]
+
+
+def _diverged(step: Step) -> str | None:
+    """What of a step is not finite, with its verb."""
+    if step.loss is not None and not np.isfinite(step.loss).all():
+        return "the loss is"
+    return next((f"{name!r} is" for name, array in step.parameters.items() if not np.isfinite(array).all()), None)
 
 
 class _Floors:

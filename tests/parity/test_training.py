@@ -472,3 +472,17 @@ def test_published_models_train_as_their_output_layers_did(name: str, shape: str
     assert report.passed
     assert worst(report, "parameter") < 1e-12
     assert {check.right for check in report.checks if check.step} == {"mxnet (rewritten)", "torch"}
+
+
+def test_training_that_diverges_is_refused_rather_than_compared() -> None:
+    told = r"diverges on torch: the loss is NaN or infinite after step \d of 4.*a smaller --lr than 1e\+30"
+    with pytest.raises(InputError, match=told):
+        graphkit.verify(networks.model("mlp-relu"), on=BOTH, train_steps=4, rule=Sgd(1e30))
+
+
+def test_it_is_told_who_does_not_diverge() -> None:
+    wild = Learner("wild", change=moved("b", 1, np.inf))
+    with pytest.raises(InputError, match=r"diverges on wild: 'b' is .* after step 1 of 3.*\(calm still finite\)"):
+        trained(wild, Learner("calm"))
+    report = trained(Learner("calm"), wild)
+    assert {check.name for check in report.checks if check.verdict == "fail"} == {"b"}
