@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from graphkit.errors import MissingError
-from graphkit.frameworks.mxnet.run import interpreter
+from graphkit.frameworks.mxnet.run import PYTHON_VARIABLE, interpreter
 
 __all__ = ["accepts", "mxnet", "python"]
 
@@ -38,10 +38,12 @@ def mxnet() -> Any:
 
 
 def python() -> str:
-    """The Python that has MXNet, this one or another; skips the test where there is none."""
+    """The Python that has MXNet, this one or another; skips the test where none is named and this one has not."""
     try:
         return interpreter()
     except MissingError as error:
+        if os.environ.get(PYTHON_VARIABLE):
+            raise
         pytest.skip(str(error))
 
 

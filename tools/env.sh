@@ -18,9 +18,15 @@ if [ ! -x .venv/bin/python ]; then
     "$python" -m venv .venv
 fi
 
-stamp=$(cat pyproject.toml constraints.txt | sha256sum | cut -d ' ' -f 1)
-if [ "$(cat .venv/graphkit-stamp 2>/dev/null)" != "$stamp" ]; then
-    echo "Installing graphkit and what it needs into .venv (PyTorch among it: a few minutes) …"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,mxnet,fuzz]'
-    echo "$stamp" > .venv/graphkit-stamp
-fi
+# equip ENVIRONMENT CONSTRAINTS WHAT: install unless just that is installed.
+equip() {
+    local stamp
+    stamp=$(cat pyproject.toml "$2" | sha256sum | cut -d ' ' -f 1)
+    if [ "$(cat "$1/graphkit-stamp" 2>/dev/null)" != "$stamp" ]; then
+        echo "Installing graphkit and what it needs into $1 (PyTorch among it: a few minutes) …"
+        "$1/bin/python" -m pip install --quiet --disable-pip-version-check -c "$2" -e "$3"
+        echo "$stamp" > "$1/graphkit-stamp"
+    fi
+}
+
+equip .venv constraints.txt '.[test,mxnet,fuzz]'

@@ -189,7 +189,7 @@ class Training:
         return found
 
     def _refuse_divergence(self, number: int) -> None:
-        """Nothing is to be learnt from training whose numbers are NaN or infinite, nor from what comes before that."""
+        """What follows numbers of the reference that are NaN or infinite is so as well, and says nothing of parity."""
         first, *others = self.sides
         if (what := _diverged(_made(first))) is None:
             return

@@ -180,7 +180,7 @@ def _from_block(mx: Any, block: Any, options: ReadOptions, label: str) -> Traced
         {
             name: parameters[name].grad_req != "null"
             for name in args
-            if name not in fixed and args[name].dtype.kind == "f"
+            if name not in fixed and args[name].dtype.kind not in "iub"
         }
     )
     for variable in model.graph.variables():

@@ -66,7 +66,7 @@ def test_a_module_without_any_gradient_was_made_ready_for_inference(tmp_path: Pa
         assert of_kind(model, "parameter") == FROZEN | TRAINED
 
 
-def test_integers_say_nothing_of_what_is_trained() -> None:
+def test_some_are_frozen_only_where_others_are_trained() -> None:
     assert frozen_parameters({}) == frozenset()
     assert frozen_parameters({"a": False, "b": False}) == frozenset()
     assert frozen_parameters({"a": False, "b": True}) == {"a"}

@@ -223,10 +223,11 @@ class _Reader:
                 self.main.bind(source.name, Text(source.target or source.kind) if source.value is None else None)
 
     def _frozen(self) -> frozenset[str]:
-        held = {name: self.found.tensors.get(name) for name in self.told.trained()}
-        dtypes = {name: tensor.dtype for name, tensor in held.items() if tensor is not None}
-        floats = {name for name, dtype in dtypes.items() if dtype is not None and dtype.is_floating_point()}
-        return frozen_parameters({name: own for name, own in self.told.trained().items() if name in floats})
+        def is_float(name: str) -> bool:
+            tensor = self.found.tensors.get(name)
+            return tensor is not None and tensor.dtype is not None and tensor.dtype.is_floating_point()
+
+        return frozen_parameters({name: own for name, own in self.told.trained().items() if is_float(name)})
 
     def _input_names(self, model: ir.Model) -> list[str]:
         given = [source for source in self.told.inputs if source.kind == "user_input"]

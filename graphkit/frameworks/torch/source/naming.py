@@ -91,7 +91,7 @@ def label_of(item: Item, inside: tuple[str, ...] = (), kinds: Mapping[tuple[str,
         kinds: Which kinds of layers the source numbers within one module, by its path; of several kinds, each is
             called by its kind.
     """
-    path = scope_of(item)
+    number: tuple[str, ...] = ()
     if isinstance(item, Stmt) and item.node is not None:
         if own := _recurrent_name(item):
             return own
@@ -102,7 +102,8 @@ def label_of(item: Item, inside: tuple[str, ...] = (), kinds: Mapping[tuple[str,
         if origin.framework != "torch" and name != item.node.op_type and "/" not in (item.node.name or ""):
             if not name.isdigit():
                 return name
-            path = (*path, name)  # a layer that torch numbered, in a file of another framework
+            number = (name,)  # a layer that torch numbered, in a file of another framework
+    path = (*scope_of(item), *number)
     named = _named(path[len(inside) :])
     if not named or len(named) + len(inside) == len(path):
         return named[-1] if named else "" if path else stem_of(item)
